@@ -1,0 +1,1 @@
+"""Measure every speed claim side by side with what a user would pick instead."""

@@ -1,0 +1,231 @@
+"""Owns the bundle: the folder export writes and the runtime loads, and the checks in between.
+
+    build/bundle/
+        manifest.json      what each file is, its SHA-256, parity and F1 figures, versions
+        labels.json        the tags, in the order of the logits
+        tokenizer.json     the tokenizer, Hugging Face form
+        model.onnx         FP32 graph; model_fp16.onnx and model_int8.onnx beside it
+
+The manifest holds the SHA-256 of every other file, and of itself without that one line. A file is
+hashed as it is read, so the bytes that were checked are the bytes that are used. This finds damage
+and careless edits; it is no signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from serve.encoding import Encoder
+from serve.errors import BundleError
+from serve.labels import Tags
+
+MANIFEST, LABELS, TOKENIZER = "manifest.json", "labels.json", "tokenizer.json"
+FORMAT = 1
+REMEDY = "export again with python -m export"
+
+
+class Precision(StrEnum):
+    """Number format of a graph's weights and matrix products."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+class Provider(StrEnum):
+    """Execution provider of ONNX Runtime, by its own name."""
+
+    CPU = "CPUExecutionProvider"
+    CUDA = "CUDAExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphInfo:
+    """One graph of a bundle and the evidence for it.
+
+    Attributes:
+        file: File name in the bundle.
+        precision: Number format.
+        provider: Provider the graph is meant for.
+        sha256: Of the file, in hex.
+        size_bytes: Of the file.
+        opset: Version of the standard operators.
+        fused: Number of nodes of each fused operator.
+        max_abs_diff: Largest difference of a logit from PyTorch's, over the parity lines.
+        tag_agreement: Share of words whose tag equals PyTorch's, in [0, 1].
+        f1_before: PyTorch's micro entity F1 on the dev lines, in [0, 1].
+        f1_after: The graph's.
+        allowed_f1_loss_points: Largest loss the gate allowed, in points (1 point = 0.01).
+    """
+
+    file: str
+    precision: Precision
+    provider: Provider
+    sha256: str
+    size_bytes: int
+    opset: int
+    fused: dict[str, int]
+    max_abs_diff: float
+    tag_agreement: float
+    f1_before: float
+    f1_after: float
+    allowed_f1_loss_points: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything needed to load a bundle and to know where it comes from.
+
+    Attributes:
+        max_tokens: Longest sequence the model takes, special tokens included.
+        pad_id: Token id of padding.
+        graphs: The graphs, FP32 first.
+        files: SHA-256 of the files that are not graphs, by name.
+        source: What the bundle was made from: checkpoint, hashes, number of dev lines.
+        versions: Version of each package that had a hand in it.
+    """
+
+    max_tokens: int
+    pad_id: int
+    graphs: tuple[GraphInfo, ...]
+    files: dict[str, str]
+    source: dict[str, str | int]
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the manifest as sealed JSON text."""
+        body: dict[str, Any] = {"format": FORMAT, **asdict(self)}
+        return json.dumps({**body, "sha256": seal(body)}, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Parse sealed JSON text.
+
+        Raises:
+            ValueError: If the text is no manifest of this format or its seal does not hold.
+        """
+        body = json.loads(text)
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise ValueError(f"expected a manifest of format {FORMAT}")
+        claimed = body.pop("sha256", None)
+        if claimed != (actual := seal(body)):
+            raise ValueError(f"expected SHA-256 {claimed} over its content, got {actual}")
+        body.pop("format")
+        try:
+            graphs = tuple(_graph_info(row) for row in body.pop("graphs"))
+            return cls(graphs=graphs, **body)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"expected a manifest of format {FORMAT}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose manifest, tags and tokenizer were checked.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: Its manifest.
+        tags: The tags of its logits.
+    """
+
+    folder: Path
+    manifest: Manifest
+    tags: Tags
+
+    @classmethod
+    def load(cls, folder: Path) -> Bundle:
+        """Open a bundle and check everything but the graphs, which are checked as they are read.
+
+        Raises:
+            BundleError: Naming the file, what was expected and what was found.
+        """
+        path = folder / MANIFEST
+        try:
+            manifest = Manifest.from_json(_read(path).decode())
+        except ValueError as error:
+            raise BundleError(f"{path}: {error}; {REMEDY}") from error
+        path = folder / LABELS
+        try:
+            tags = Tags(tuple(json.loads(_checked(path, manifest.files))["tags"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BundleError(f"{path}: {error}; {REMEDY}") from error
+        return cls(folder, manifest, tags)
+
+    def encoder(self) -> Encoder:
+        """Return the bundle's encoder.
+
+        Raises:
+            BundleError: If the tokenizer is missing, damaged or not one this code can use.
+        """
+        path = self.folder / TOKENIZER
+        try:
+            tokenizer = Tokenizer.from_str(_checked(path, self.manifest.files).decode())
+            manifest = self.manifest
+            return Encoder(tokenizer, max_tokens=manifest.max_tokens, pad_id=manifest.pad_id)
+        except BundleError:
+            raise
+        except Exception as error:  # tokenizers raises plain Exception
+            raise BundleError(f"{path}: expected a tokenizer, got {error}; {REMEDY}") from error
+
+    def graph(self, precision: Precision) -> GraphInfo:
+        """Return the graph of a precision.
+
+        Raises:
+            BundleError: If the bundle has none.
+        """
+        for graph in self.manifest.graphs:
+            if graph.precision == precision:
+                return graph
+        have = ", ".join(graph.precision for graph in self.manifest.graphs)
+        raise BundleError(
+            f"{self.folder}: expected a graph in {precision}, got {have}; export with --{precision}"
+        )
+
+    def read_graph(self, graph: GraphInfo) -> bytes:
+        """Return a graph's bytes after checking them.
+
+        Raises:
+            BundleError: If the file is missing or its SHA-256 is not the manifest's.
+        """
+        return _checked(self.folder / graph.file, {graph.file: graph.sha256})
+
+
+def seal(body: dict[str, Any]) -> str:
+    """Return the SHA-256 of a JSON object in its canonical form."""
+    return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of bytes, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _graph_info(row: dict[str, Any]) -> GraphInfo:
+    precision, provider = Precision(row.pop("precision")), Provider(row.pop("provider"))
+    graph = GraphInfo(precision=precision, provider=provider, **row)
+    if Path(graph.file).name != graph.file:
+        raise ValueError(f"expected a file name, got {graph.file!r}")
+    return graph
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{path}: expected a readable file, got {error.strerror}; {REMEDY}"
+        raise BundleError(message) from error
+
+
+def _checked(path: Path, digests: dict[str, str]) -> bytes:
+    content = _read(path)
+    expected, actual = digests.get(path.name), sha256(content)
+    if actual != expected:
+        raise BundleError(f"{path}: expected SHA-256 {expected}, got {actual}; {REMEDY}")
+    return content

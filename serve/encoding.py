@@ -1,0 +1,204 @@
+"""Owns the way from text to token ids, for training and serving alike.
+
+Policy:
+* A *word* is what the tokenizer's own pre-tokenizer makes of the text (BERT: runs of letters and
+  digits, and single punctuation marks). A word's tag is read from, and trained on, its first token.
+* Nothing is truncated: a text of more tokens than the model takes is read through overlapping
+  windows, and each word is read from the window that shows most of what surrounds it.
+* A text of more than `MAX_CHARS` characters is refused before it reaches the tokenizer, whose time
+  and memory no truncation bounds (seconds and gigabytes for 10 MB).
+* Sequences are padded on the right to a multiple of `BUCKET`, by the length of the longest only, so
+  callers who batch equal buckets get answers that do not depend on a text's neighbours.
+
+Knows nothing of tags or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from serve.errors import DataError
+
+MAX_CHARS = 20_000
+BUCKET = 8
+NO_WORD = -1
+"""Word id of special tokens and padding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """One sequence for the model: a whole text, or a part of a long one.
+
+    Attributes:
+        input_ids: Token ids with the special tokens around them. Shape: (T,)
+        word_ids: Word of each token, or `NO_WORD`. Shape: (T,)
+        first_word: First word that is read from this window.
+        first_tokens: Position in `input_ids` of the first token of each word read from this
+            window, from `first_word` on.
+    """
+
+    input_ids: list[int]
+    word_ids: list[int]
+    first_word: int
+    first_tokens: list[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedText:
+    """A text as windows for the model.
+
+    Attributes:
+        windows: One for most texts, several for long ones, none for a text without words; together
+            they read each word once, in order.
+        offsets: Character offsets of each word, end excluded. Shape: (W, 2)
+    """
+
+    windows: tuple[Window, ...]
+    offsets: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedBatch:
+    """Windows padded to one length.
+
+    Attributes:
+        input_ids: Shape: (B, T), int64.
+        attention_mask: 1 for tokens, 0 for padding. Shape: (B, T), int64.
+    """
+
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+
+
+class Encoder:
+    """Turns texts into windows, with the tokenizer of one model.
+
+    Attributes:
+        max_tokens: Longest sequence the model takes, special tokens included.
+        pad_id: Token id of padding.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, pad_id: int) -> None:
+        """Take a tokenizer whose post-processor puts one special token on either side.
+
+        Raises:
+            ValueError: If it puts another number of special tokens, or `max_tokens` is below 8.
+        """
+        if max_tokens < 8:
+            raise ValueError(f"expected max_tokens of at least 8, got {max_tokens}")
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        num_special = len(tokenizer.encode("").ids)
+        if num_special != 2:
+            raise ValueError(f"expected a tokenizer adding 2 special tokens, got {num_special}")
+        self._tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.pad_id = pad_id
+
+    def encode(self, texts: Sequence[str]) -> list[EncodedText]:
+        """Encode texts, each on its own.
+
+        Raises:
+            DataError: If a text is over `MAX_CHARS` or is not valid Unicode; naming its index.
+        """
+        for index, text in enumerate(texts):
+            check_text(text, index)
+        if len(texts) == 1:  # encode_batch wakes a thread pool; one text does not need it
+            return [self._encoded(self._tokenizer.encode(texts[0]))]
+        return [self._encoded(encoding) for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def collate(self, windows: Sequence[Window]) -> EncodedBatch:
+        """Pad windows on the right to the longest's bucket, at most `max_tokens`."""
+        num_tokens = bucket_of(max(len(window.input_ids) for window in windows), self.max_tokens)
+        input_ids = np.full((len(windows), num_tokens), self.pad_id, dtype=np.int64)
+        attention_mask = np.zeros((len(windows), num_tokens), dtype=np.int64)
+        for row, window in enumerate(windows):
+            input_ids[row, : len(window.input_ids)] = window.input_ids
+            attention_mask[row, : len(window.input_ids)] = 1
+        return EncodedBatch(input_ids, attention_mask)
+
+    def _encoded(self, encoding: Encoding) -> EncodedText:
+        word_ids = [NO_WORD if word is None else word for word in encoding.word_ids]
+        first_tokens, offsets = _words(word_ids, encoding.offsets)
+        if not offsets:
+            return EncodedText((), [])
+        if len(word_ids) <= self.max_tokens:
+            return EncodedText((Window(encoding.ids, word_ids, 0, first_tokens),), offsets)
+        return EncodedText(tuple(self._windows(encoding.ids, word_ids, first_tokens)), offsets)
+
+    def _windows(
+        self, input_ids: list[int], word_ids: list[int], first_tokens: list[int]
+    ) -> list[Window]:
+        """Cut a long sequence into windows that overlap by a quarter."""
+        content = self.max_tokens - 2
+        overlap = content // 4
+        last = len(input_ids) - 1  # the closing special token
+        windows: list[Window] = []
+        word = 0
+        for start in range(1, last, content - overlap):
+            end = min(start + content, last)
+            # The middle of the overlap: a word beyond it has more context in the next window.
+            limit = last if end == last else end - overlap // 2
+            first_word = word
+            while word < len(first_tokens) and first_tokens[word] < limit:
+                word += 1
+            windows.append(
+                Window(
+                    [input_ids[0], *input_ids[start:end], input_ids[last]],
+                    [NO_WORD, *word_ids[start:end], NO_WORD],
+                    first_word,
+                    [token - start + 1 for token in first_tokens[first_word:word]],
+                )
+            )
+            if end == last:
+                break
+        return windows
+
+
+def check_text(text: str, index: int) -> None:
+    """Refuse what must not reach the tokenizer.
+
+    Raises:
+        DataError: If the text is over `MAX_CHARS` or holds a lone surrogate.
+    """
+    if len(text) > MAX_CHARS:
+        raise DataError(
+            f"text {index}: expected at most {MAX_CHARS} characters, got {len(text)}; split it"
+        )
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"text {index}: expected valid Unicode, got a lone surrogate at {error.start}"
+            ) from error
+
+
+def bucket_of(num_tokens: int, max_tokens: int) -> int:
+    """Return a sequence's padded length: a multiple of `BUCKET`, at most `max_tokens`."""
+    return min(-(-num_tokens // BUCKET) * BUCKET, max_tokens)
+
+
+def _words(
+    word_ids: list[int], token_offsets: list[tuple[int, int]]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Return the first token and the character offsets of each word."""
+    first_tokens: list[int] = []
+    offsets: list[tuple[int, int]] = []
+    previous = NO_WORD
+    for token, word in enumerate(word_ids):
+        if word == NO_WORD:
+            continue
+        start, end = token_offsets[token]
+        if word == previous:
+            offsets[-1] = (offsets[-1][0], end)
+        else:
+            first_tokens.append(token)
+            offsets.append((start, end))
+        previous = word
+    return first_tokens, offsets

@@ -1,0 +1,38 @@
+"""Errors a user can act on; misuse by a caller is ValueError or TypeError instead.
+
+TaggingError
+├── DataError        a data file or an input text is not as expected
+├── CheckpointError  a checkpoint or base model is missing, unsafe or not a BERT tagger
+├── GraphError       a graph is not what was asked for: fusion, tensors, opset, provider
+├── ParityError      a graph's answers differ from PyTorch's by more than allowed
+├── BundleError      a bundle is missing, damaged or tampered with
+└── ServerError      Triton cannot be started, reached, or did not answer as agreed
+"""
+
+
+class TaggingError(Exception):
+    """Root of what a user can act on; the message says what was expected, got, and the remedy."""
+
+
+class DataError(TaggingError):
+    """A data file or an input text is not as expected."""
+
+
+class CheckpointError(TaggingError):
+    """A checkpoint or base model is missing, unsafe or not a BERT-family tagger."""
+
+
+class GraphError(TaggingError):
+    """A graph is not what was asked for: fusion, tensors, opset or provider."""
+
+
+class ParityError(TaggingError):
+    """A graph's answers differ from PyTorch's by more than allowed."""
+
+
+class BundleError(TaggingError):
+    """A bundle is missing, damaged or tampered with."""
+
+
+class ServerError(TaggingError):
+    """Triton cannot be started, reached, or did not answer as agreed."""

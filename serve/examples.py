@@ -1,0 +1,125 @@
+"""Owns the labelled line: a text with spans, its JSON-lines form, and its checks.
+
+This is the form every corpus takes once it is read, the form in which a checkpoint carries its dev
+lines to export's gate, and the form in which gold and predicted entities are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from serve.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A labelled range of characters.
+
+    Attributes:
+        start: Offset of the first character.
+        end: Offset after the last character.
+        label: Entity type.
+    """
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text and its gold spans, sorted and disjoint.
+
+    Attributes:
+        text: The line as it was written.
+        spans: Gold spans in the order of the text.
+    """
+
+    text: str
+    spans: tuple[Span, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse spans that are empty, out of the text, unsorted or overlapping.
+
+        Raises:
+            ValueError: Naming the span and what was expected.
+        """
+        previous_end = 0
+        for span in self.spans:
+            if not 0 <= span.start < span.end <= len(self.text):
+                raise ValueError(
+                    f"expected 0 <= start < end <= {len(self.text)}, the text's length, "
+                    f"got start {span.start} and end {span.end} for {span.label!r}"
+                )
+            if span.start < previous_end:
+                raise ValueError(
+                    f"expected spans that do not overlap, got {span.label!r} starting at "
+                    f"{span.start} before the last one's end at {previous_end}"
+                )
+            previous_end = span.end
+
+
+def read_jsonl(path: Path) -> list[Example]:
+    """Read a JSON-lines file of texts with character spans.
+
+    A line is `{"text": "fix hose", "spans": [{"start": 0, "end": 3, "label": "Activity"}]}`, or
+    doccano's `{"text": "fix hose", "label": [[0, 3, "Activity"]]}`. Empty lines are skipped.
+
+    Raises:
+        DataError: Naming file and line, if a line is not such an object or a span does not fit.
+    """
+    return [example for _, example in numbered_jsonl(path)]
+
+
+def numbered_jsonl(path: Path) -> Iterator[tuple[int, Example]]:
+    """Yield line number, from 1, and example; see `read_jsonl`."""
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            try:
+                yield number, _parse(json.loads(line))
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: {error}") from error
+
+
+def write_jsonl(path: Path, examples: Iterable[Example]) -> None:
+    """Write examples as JSON lines, whole or not at all."""
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    with staging.open("w", encoding="utf-8") as file:
+        for example in examples:
+            spans = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
+            file.write(
+                json.dumps({"text": example.text, "spans": spans}, ensure_ascii=False) + "\n"
+            )
+    staging.replace(path)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from file
+    except OSError as error:
+        raise DataError(f"{path}: expected a readable file, got {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8, got byte {error.start} that is not") from error
+
+
+def _parse(row: object) -> Example:
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise ValueError('expected an object with a "text", got ' + json.dumps(row)[:80])
+    raw = row.get("spans", row.get("label"))
+    if not isinstance(raw, list):
+        raise ValueError('expected a list under "spans" (or doccano\'s "label"), got ' + repr(raw))
+    return Example(row["text"], tuple(sorted(_span(item) for item in raw)))
+
+
+def _span(item: object) -> Span:
+    match item:
+        case {"start": int(start), "end": int(end), "label": str(label)} if label:
+            return Span(start, end, label)
+        case [int(start), int(end), str(label)] if label:
+            return Span(start, end, label)
+    raise ValueError(f"expected a span with start, end and label, got {json.dumps(item)[:80]}")

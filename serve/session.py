@@ -1,0 +1,90 @@
+"""Owns the ONNX Runtime session: provider, threads, and the checks that they are what was asked.
+
+ONNX Runtime falls back to the CPU without a word when a provider cannot be loaded; this module
+reads the provider back and refuses instead.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from serve.bundle import Provider
+from serve.encoding import EncodedBatch
+from serve.errors import GraphError
+from serve.tensors import ATTENTION_MASK, INPUT_IDS, INPUTS, LOGITS, OUTPUTS, TensorSpec
+
+_ORT_TYPES = {"int64": "tensor(int64)", "float32": "tensor(float)"}
+
+
+class OrtBackend:
+    """A graph in ONNX Runtime.
+
+    Attributes:
+        provider: The provider that runs the graph, as the session reports it.
+        num_tags: L, the number of tags the graph scores.
+    """
+
+    def __init__(
+        self, graph: bytes, *, provider: Provider = Provider.CPU, num_threads: int | None = None
+    ) -> None:
+        """Load a graph.
+
+        Args:
+            graph: The ONNX file's content.
+            provider: The provider that must run it.
+            num_threads: Threads inside an operator; None for one per available core, at most 4.
+
+        Raises:
+            GraphError: If the graph cannot be loaded, has other tensors than `serve.tensors` says,
+                or the provider is not the one asked for.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = num_threads or default_num_threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors; the checks below say the rest
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=[str(provider)])
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            reason = str(error).splitlines()[0]
+            raise GraphError(f"expected a graph ONNX Runtime can load, got {reason}") from error
+        _check_provider(provider, self._session.get_providers())
+        _check_tensors("input", INPUTS, self._session.get_inputs())
+        _check_tensors("output", OUTPUTS, self._session.get_outputs())
+        self.provider = provider
+        self.num_tags: int = self._session.get_outputs()[0].shape[2]
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        """Return a score for each token and tag. Shape: (B, T, L), float32."""
+        feeds = {INPUT_IDS.name: batch.input_ids, ATTENTION_MASK.name: batch.attention_mask}
+        logits: NDArray[np.float32] = self._session.run([LOGITS.name], feeds)[0]
+        return logits
+
+
+def default_num_threads() -> int:
+    """Return one thread per available core, at most 4: short lines do not feed more."""
+    return min(len(os.sched_getaffinity(0)), 4)
+
+
+def available_providers() -> list[Provider]:
+    """Return the providers this build of ONNX Runtime offers, of those the project knows."""
+    offered = ort.get_available_providers()
+    return [provider for provider in Provider if provider in offered]
+
+
+def _check_provider(expected: Provider, actual: list[str]) -> None:
+    if actual[:1] != [expected]:
+        raise GraphError(
+            f"expected the graph to run on {expected}, got {actual}; "
+            "install the build of onnxruntime for this hardware and its libraries"
+        )
+
+
+def _check_tensors(kind: str, specs: tuple[TensorSpec, ...], actual: list[ort.NodeArg]) -> None:
+    expected = [(spec.name, _ORT_TYPES[spec.dtype], len(spec.axes)) for spec in specs]
+    got = [(arg.name, arg.type, len(arg.shape)) for arg in actual]
+    if sorted(got) != sorted(expected):
+        raise GraphError(f"expected the {kind}s {expected} (name, type, rank), got {got}")

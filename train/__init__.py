@@ -1,0 +1,1 @@
+"""Fine-tune a BERT-family model for token tagging."""
