@@ -140,8 +140,9 @@ class Encoder:
         last = len(input_ids) - 1  # the closing special token
         windows: list[Window] = []
         word = 0
-        for start in range(1, last, content - overlap):
-            end = min(start + content, last)
+        for step in range(1, last, content - overlap):
+            start = min(step, last - content)  # the last window is a full one too
+            end = start + content
             # The middle of the overlap: a word beyond it has more context in the next window.
             limit = last if end == last else end - overlap // 2
             first_word = word
