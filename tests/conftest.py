@@ -1,0 +1,220 @@
+"""Builds what the tests of every package share: a tiny BERT, a checkpoint of it, and its lines.
+
+Everything is made here from a seed in a few seconds: no network, no downloaded weights. The tiny
+model has two layers of width 32 (four heads of 8), 64 positions and a vocabulary of about 100.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+from transformers import BertConfig, BertForTokenClassification, BertModel, PreTrainedModel
+
+from serve.encoding import EncodedBatch, Encoder
+from serve.examples import Example, Span, write_jsonl
+from serve.labels import Tags
+from serve.scoring import score_entities
+from serve.tagger import Tagger
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY_MAX_TOKENS = 64
+TINY_LABELS = ("Activity", "Item", "Observation")
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+ACTIVITIES = ("replace", "repair", "inspect", "change out", "clean", "rewelding")
+ITEMS = ("pump", "oil pump", "hydraulic hose", "engine", "belt", "left hand mirror", "air-con unit")
+OBSERVATIONS = ("leaking", "broken", "not working", "worn", "making noise")
+FILLERS = ("on", "the", "is", "and", "please", "at", "for", "near", ".", ",", "#", "12", "pm")
+PIECES = ("##s", "##ing", "##ed", "##er", "weld", "re", "##weld", "leak", "hydra", "##ulic")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of the public data sets; see README for where they come from."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        reason = f"the public data sets are not at {folder}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with an untrained BERT encoder and its tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny") / "base"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = BertModel(tiny_config(), add_pooling_layer=False)
+    write_tiny_model(folder, model)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a trained checkpoint in the form train writes; F1 on its dev.jsonl is above 0.9."""
+    folder = tmp_path_factory.mktemp("tiny") / "checkpoint"
+    tags = Tags.from_labels(TINY_LABELS)
+    model = trained_tiny_model(tags, tiny_lines(seed=1, num_lines=200))
+    write_tiny_model(folder, model)
+    dev = tiny_lines(seed=2, num_lines=30)
+    write_jsonl(folder / "dev.jsonl", dev)
+    f1 = f1_of(Tagger(tiny_encoder(), tags, TorchBackend(model)), dev)
+    assert f1 > 0.9, f"the tiny model learned too little: F1 {f1}"
+    write_json(folder / "evaluation.json", {"dev": {"micro": {"f1": f1}}})
+    write_json(folder / "train.json", {"base": "tiny"})
+    return folder
+
+
+class TorchBackend:
+    """The smallest backend: PyTorch on the CPU."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model.eval()
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            output = self._model(
+                input_ids=torch.from_numpy(batch.input_ids),
+                attention_mask=torch.from_numpy(batch.attention_mask),
+            )
+        logits: NDArray[np.float32] = output.logits.numpy()
+        return logits
+
+
+def tiny_vocabulary() -> dict[str, int]:
+    """Return about 100 tokens: special ones, letters, pieces and the words of `tiny_lines`."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    phrases = " ".join((*ACTIVITIES, *ITEMS, *OBSERVATIONS, *FILLERS)).replace("-", " - ").split()
+    words = [word for word in phrases if word != "rewelding" and word != "leaking"]
+    tokens = [*SPECIAL_TOKENS, *letters, *PIECES, *words, *(f"##{c}" for c in "abcdexyz0123")]
+    return {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+
+
+def tiny_tokenizer() -> Tokenizer:
+    """Return an uncased BERT tokenizer with the tiny vocabulary."""
+    vocabulary = tiny_vocabulary()
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    sep, cls = (("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    tokenizer.post_processor = processors.BertProcessing(sep, cls)
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return tokenizer
+
+
+def tiny_encoder() -> Encoder:
+    """Return an encoder with the tiny tokenizer."""
+    return Encoder(tiny_tokenizer(), max_tokens=TINY_MAX_TOKENS, pad_id=0)
+
+
+def tiny_config(tags: Tags | None = None) -> BertConfig:
+    """Return the tiny model's configuration, with a head for `tags` if given."""
+    config = BertConfig(
+        vocab_size=len(tiny_vocabulary()),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=TINY_MAX_TOKENS,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=0,
+    )
+    if tags:
+        config.id2label = dict(enumerate(tags.names))
+        config.label2id = {name: i for i, name in enumerate(tags.names)}
+    return config
+
+
+def write_tiny_model(folder: Path, model: PreTrainedModel) -> None:
+    """Write a model and the tiny tokenizer in Hugging Face form."""
+    model.save_pretrained(folder)
+    tiny_tokenizer().save(str(folder / "tokenizer.json"))
+    write_json(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64},
+    )
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as JSON."""
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def tiny_lines(*, seed: int, num_lines: int) -> list[Example]:
+    """Return short work orders from a small grammar, in upper, lower and title case."""
+    choose = random.Random(seed)
+    return [_tiny_line(choose) for _ in range(num_lines)]
+
+
+def _tiny_line(choose: random.Random) -> Example:
+    item, other = choose.sample(ITEMS, 2)
+    parts: list[tuple[str, str]] = choose.choice(
+        [
+            [(choose.choice(ACTIVITIES), "Activity"), (item, "Item")],
+            [(item, "Item"), (choose.choice(OBSERVATIONS), "Observation")],
+            [(item, "Item"), ("is", ""), (choose.choice(OBSERVATIONS), "Observation"), (".", "")],
+            [(choose.choice(ACTIVITIES), "Activity"), (item, "Item"), ("on", ""), (other, "Item")],
+            [("please", ""), (choose.choice(ACTIVITIES), "Activity"), ("the", ""), (item, "Item")],
+            [(item, "Item"), ("#", ""), ("12", ""), (choose.choice(OBSERVATIONS), "Observation")],
+        ]
+    )
+    case = choose.choice([str.lower, str.upper, str.title])
+    text, spans = "", []
+    for phrase, label in parts:
+        start = len(text) + bool(text)
+        text = f"{text} {case(phrase)}".strip()
+        if label:
+            spans.append(Span(start, len(text), label))
+    return Example(text, tuple(spans))
+
+
+def trained_tiny_model(tags: Tags, lines: list[Example]) -> BertForTokenClassification:
+    """Return a tiny tagger fitted to `lines` in a few seconds, the same one each time."""
+    input_ids, attention_mask, tag_ids = _training_tensors(tags, lines)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = BertForTokenClassification(tiny_config(tags))
+        optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+        for _ in range(12):
+            for rows in torch.randperm(len(lines)).split(20):
+                output = model(input_ids[rows], attention_mask=attention_mask[rows])
+                loss = torch.nn.functional.cross_entropy(output.logits.mT, tag_ids[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    return model.eval()
+
+
+def _training_tensors(
+    tags: Tags, lines: list[Example]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    encoder = tiny_encoder()
+    encoded = encoder.encode([line.text for line in lines])
+    batch = encoder.collate([text.windows[0] for text in encoded])
+    tag_ids = torch.full(batch.input_ids.shape, -100)
+    for row, (line, text) in enumerate(zip(lines, encoded, strict=True)):
+        first_tokens = text.windows[0].first_tokens
+        for token, (start, _) in zip(first_tokens, text.offsets, strict=True):
+            span = next((s for s in line.spans if s.start <= start < s.end), None)
+            prefix = "B-" if span and span.start == start else "I-"
+            tag_ids[row, token] = tags.id_of(f"{prefix}{span.label}" if span else "O")
+    return torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask), tag_ids
+
+
+def f1_of(tagger: Tagger, lines: list[Example]) -> float:
+    """Return a tagger's micro entity F1 on lines."""
+    predicted = tagger.tag([line.text for line in lines])
+    found = [[Span(e.start, e.end, e.label) for e in entities] for entities in predicted]
+    return score_entities([line.spans for line in lines], found).micro.f1
