@@ -7,8 +7,8 @@ Policy:
   windows, and each word is read from the window that shows most of what surrounds it.
 * A text of more than `MAX_CHARS` characters is refused before it reaches the tokenizer, whose time
   and memory no truncation bounds (seconds and gigabytes for 10 MB).
-* Sequences are padded on the right to a multiple of `BUCKET`, by the length of the longest only, so
-  callers who batch equal buckets get answers that do not depend on a text's neighbours.
+* Padding stands on the right. Serving pads to a multiple of `BUCKET`, by a text's own length, so
+  that batches of equal buckets give answers that do not depend on a text's neighbours.
 
 Knows nothing of tags or models.
 """
@@ -112,9 +112,8 @@ class Encoder:
             return [self._encoded(self._tokenizer.encode(texts[0]))]
         return [self._encoded(encoding) for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def collate(self, windows: Sequence[Window]) -> EncodedBatch:
-        """Pad windows on the right to the longest's bucket, at most `max_tokens`."""
-        num_tokens = bucket_of(max(len(window.input_ids) for window in windows), self.max_tokens)
+    def collate(self, windows: Sequence[Window], num_tokens: int) -> EncodedBatch:
+        """Pad windows on the right to a length that none exceeds. Shape: (B, `num_tokens`)."""
         input_ids = np.full((len(windows), num_tokens), self.pad_id, dtype=np.int64)
         attention_mask = np.zeros((len(windows), num_tokens), dtype=np.int64)
         for row, window in enumerate(windows):

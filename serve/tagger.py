@@ -1,29 +1,24 @@
-"""Owns the whole way of a text: encode, run a backend, decode. The embedded runtime.
-
-Windows of equal padded length run together, up to `BATCH_TOKENS` tokens at once, so an answer
-depends on its own text only and padding never wastes more than `BUCKET - 1` tokens a text.
-"""
+"""Owns the whole way of a text: encode, run a backend, decode. The embedded runtime."""
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
-from serve.encoding import EncodedText, Encoder, Window, bucket_of
+from serve.encoding import EncodedText, Encoder
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
-from serve.session import OrtBackend, available_providers
+from serve.lanes import Lanes
+from serve.schedule import plan
+from serve.session import OrtBackend, available_providers, default_num_threads
 
-BATCH_TOKENS = 1024
 _PREFERENCE = {
     Provider.CUDA: (Precision.FP16, Precision.FP32),
     Provider.CPU: (Precision.INT8, Precision.FP32),
@@ -32,15 +27,8 @@ _PREFERENCE = {
 logger = logging.getLogger(__name__)
 
 
-class _Job(NamedTuple):
-    """A window and where the logits of its words go."""
-
-    window: Window
-    first_row: int
-
-
 class Tagger:
-    """Tags texts with one model.
+    """Tags texts with one model. Several threads may call it at once.
 
     Attributes:
         tags: The model's tags.
@@ -48,11 +36,26 @@ class Tagger:
     """
 
     def __init__(
-        self, encoder: Encoder, tags: Tags, backend: Backend, *, graph: GraphInfo | None = None
+        self,
+        encoder: Encoder,
+        tags: Tags,
+        backend: Backend,
+        *,
+        lanes: Lanes | None = None,
+        graph: GraphInfo | None = None,
     ) -> None:
-        """Join the three parts of a tagger; `Tagger.load` does it for a bundle."""
+        """Join the parts of a tagger; `Tagger.load` does it for a bundle.
+
+        Args:
+            encoder: Turns texts into windows.
+            tags: Tags of the backend's logits.
+            backend: Scores the tags.
+            lanes: Given for a graph that must see each text alone; runs several texts at once.
+            graph: What `backend` runs.
+        """
         self._encoder = encoder
         self._backend = backend
+        self._lanes = lanes
         self.tags = tags
         self.graph = graph
 
@@ -76,22 +79,22 @@ class Tagger:
         Raises:
             BundleError: If the bundle is missing, damaged, or has no such graph.
             GraphError: If the graph or the provider is not what was asked for.
+            ValueError: If there is no such precision or provider.
         """
         bundle = Bundle.load(Path(folder))
         where = Provider(provider) if provider else available_providers()[-1]
         graph = bundle.graph(Precision(precision)) if precision else choose_graph(bundle, where)
-        path = bundle.folder / graph.file
-        try:
-            backend = OrtBackend(bundle.read_graph(graph), provider=where, num_threads=num_threads)
-        except GraphError as error:
-            raise GraphError(f"{path}: {error}") from error
-        if backend.num_tags != len(bundle.tags):
-            raise BundleError(
-                f"{bundle.folder / 'labels.json'}: expected {backend.num_tags} tags, as many as "
-                f"{graph.file}'s logits, got {len(bundle.tags)}; export again"
-            )
-        logger.info("%s runs %s on %s", path, graph.precision, backend.provider)
-        return cls(bundle.encoder(), bundle.tags, backend, graph=graph)
+        threads = num_threads or default_num_threads()
+        backend = load_backend(bundle, graph, where, threads)
+        logger.info("%s runs %s on %s", folder, graph.precision, backend.provider)
+        lanes = Lanes(lambda: load_backend(bundle, graph, where, 1), threads)
+        return cls(
+            bundle.encoder(),
+            bundle.tags,
+            backend,
+            lanes=lanes if graph.precision is Precision.INT8 else None,
+            graph=graph,
+        )
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
         """Return the entities of each text, in the order of the text.
@@ -105,8 +108,7 @@ class Tagger:
         if not texts:
             return []
         encoded = self._encoder.encode(texts)
-        logits = self._word_logits(encoded)
-        return list(self._decode(encoded, logits))
+        return list(self._decode(encoded, self._word_logits(encoded)))
 
     def word_tags(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the tag of each word of each text, for token-level reports."""
@@ -117,27 +119,21 @@ class Tagger:
 
     def _word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
         """Return the logits of all texts' words, one after the other. Shape: (W, L)."""
+        max_tokens, alone = self._encoder.max_tokens, self._lanes is not None
+        planned = list(plan(encoded, max_tokens=max_tokens, alone=alone))
+        batches = [self._encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
+        if self._lanes is not None and len(batches) > 1:
+            results = self._lanes.logits(batches)
+        else:
+            results = [self._backend.logits(batch) for batch in batches]
         num_words = sum(len(text.offsets) for text in encoded)
         out = np.empty((num_words, len(self.tags)), dtype=np.float32)
-        for batch in self._batches(encoded):
-            logits = self._backend.logits(self._encoder.collate([job.window for job in batch]))
-            for row, (window, first_row) in enumerate(batch):
-                tokens = window.first_tokens
-                out[first_row : first_row + len(tokens)] = logits[row, tokens]
+        for batch, logits in zip(planned, results, strict=True):
+            for row, (window, first) in enumerate(
+                zip(batch.windows, batch.first_rows, strict=True)
+            ):
+                out[first : first + len(window.first_tokens)] = logits[row, window.first_tokens]
         return out
-
-    def _batches(self, encoded: Sequence[EncodedText]) -> Iterator[list[_Job]]:
-        by_bucket: dict[int, list[_Job]] = defaultdict(list)
-        first_row = 0
-        for text in encoded:
-            for window in text.windows:
-                bucket = bucket_of(len(window.input_ids), self._encoder.max_tokens)
-                by_bucket[bucket].append(_Job(window, first_row + window.first_word))
-            first_row += len(text.offsets)
-        for bucket, jobs in by_bucket.items():
-            size = max(1, BATCH_TOKENS // bucket)
-            for start in range(0, len(jobs), size):
-                yield jobs[start : start + size]
 
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]
@@ -160,11 +156,29 @@ def best_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def choose_graph(bundle: Bundle, provider: Provider) -> GraphInfo:
-    """Return the bundle's fastest graph meant for a provider: FP16 on CUDA, INT8 on the CPU.
-
-    Raises:
-        BundleError: If there is none, not even FP32.
-    """
+    """Return the bundle's fastest graph meant for a provider: FP16 on CUDA, INT8 on the CPU."""
     have = {graph.precision for graph in bundle.manifest.graphs}
     best = next((precision for precision in _PREFERENCE[provider] if precision in have), None)
     return bundle.graph(best or Precision.FP32)
+
+
+def load_backend(
+    bundle: Bundle, graph: GraphInfo, provider: Provider, num_threads: int
+) -> OrtBackend:
+    """Return one of the bundle's graphs in ONNX Runtime, checked.
+
+    Raises:
+        BundleError: If the graph is damaged or scores another number of tags than the bundle has.
+        GraphError: If it cannot be loaded, or not on that provider.
+    """
+    path = bundle.folder / graph.file
+    try:
+        backend = OrtBackend(bundle.read_graph(graph), provider=provider, num_threads=num_threads)
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from error
+    if backend.num_tags != len(bundle.tags):
+        raise BundleError(
+            f"{bundle.folder / 'labels.json'}: expected {backend.num_tags} tags, as many as "
+            f"{graph.file}'s logits, got {len(bundle.tags)}; export again with python -m export"
+        )
+    return backend

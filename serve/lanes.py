@@ -1,0 +1,46 @@
+"""Owns running many small batches side by side on a CPU.
+
+One text uses all threads inside an operator, for latency. Many texts do better with one thread
+each: nothing waits for anything, and short lines gain nothing from a batch. So lanes hold a
+single-threaded backend, made when first needed, and a pool that calls it from every core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.backend import Backend
+from serve.encoding import EncodedBatch
+
+_TASKS_PER_LANE = 4  # large enough to share the work evenly, small enough to cost nothing
+
+
+class Lanes:
+    """A single-threaded backend called from several threads at once."""
+
+    def __init__(self, make_backend: Callable[[], Backend], num_lanes: int) -> None:
+        """Take the way to make the backend, which must allow calls from several threads."""
+        self._make_backend = make_backend
+        self._num_lanes = num_lanes
+
+    def logits(self, batches: Sequence[EncodedBatch]) -> list[NDArray[np.float32]]:
+        """Return the logits of each batch, in order. Shape of each: (B, T, L)."""
+        size = -(-len(batches) // (self._num_lanes * _TASKS_PER_LANE))
+        parts = [batches[i : i + size] for i in range(0, len(batches), size)]
+        return [logits for part in self._pool.map(self._run, parts) for logits in part]
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._num_lanes, thread_name_prefix="lane")
+
+    @cached_property
+    def _backend(self) -> Backend:
+        return self._make_backend()
+
+    def _run(self, batches: Sequence[EncodedBatch]) -> list[NDArray[np.float32]]:
+        return [self._backend.logits(batch) for batch in batches]

@@ -1,0 +1,54 @@
+"""Owns which windows run together, so that an answer depends on its own text only.
+
+Two ways:
+* *bucketed*: windows of equal padded length run together, up to `BATCH_TOKENS` tokens at once.
+  Padding never exceeds `BUCKET - 1` tokens a text, and a text's padded length is its own.
+* *alone*: every window by itself, unpadded. For graphs that quantize a whole tensor with one scale
+  (dynamic INT8), where a neighbour or padding would change the answer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from serve.encoding import EncodedText, Window, bucket_of
+
+BATCH_TOKENS = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedBatch:
+    """Windows to run together.
+
+    Attributes:
+        windows: The windows. Shape: (B,)
+        first_rows: For each window, the row of its first word among all texts' words. Shape: (B,)
+        num_tokens: T, the length to pad to.
+    """
+
+    windows: list[Window]
+    first_rows: list[int]
+    num_tokens: int
+
+
+def plan(encoded: Sequence[EncodedText], *, max_tokens: int, alone: bool) -> Iterator[PlannedBatch]:
+    """Yield batches that together hold every window of the texts once."""
+    by_length: dict[int, PlannedBatch] = defaultdict(lambda: PlannedBatch([], [], 0))
+    first_row = 0
+    for text in encoded:
+        for window in text.windows:
+            row, length = first_row + window.first_word, len(window.input_ids)
+            if alone:
+                yield PlannedBatch([window], [row], length)
+            else:
+                batch = by_length[bucket_of(length, max_tokens)]
+                batch.windows.append(window)
+                batch.first_rows.append(row)
+        first_row += len(text.offsets)
+    for num_tokens, batch in by_length.items():
+        size = max(1, BATCH_TOKENS // num_tokens)
+        for i in range(0, len(batch.windows), size):
+            part = slice(i, i + size)
+            yield PlannedBatch(batch.windows[part], batch.first_rows[part], num_tokens)
