@@ -33,6 +33,7 @@ class Tagger:
     Attributes:
         tags: The model's tags.
         graph: The bundle's graph that runs, or None for a backend of the caller's own.
+        provider: Where it runs, as the session reports it, or None likewise.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Tagger:
         *,
         lanes: Lanes | None = None,
         graph: GraphInfo | None = None,
+        provider: Provider | None = None,
     ) -> None:
         """Join the parts of a tagger; `Tagger.load` does it for a bundle.
 
@@ -52,12 +54,14 @@ class Tagger:
             backend: Scores the tags.
             lanes: Given for a graph that must see each text alone; runs several texts at once.
             graph: What `backend` runs.
+            provider: Where it runs.
         """
         self._encoder = encoder
         self._backend = backend
         self._lanes = lanes
         self.tags = tags
         self.graph = graph
+        self.provider = provider
 
     @classmethod
     def load(
@@ -94,6 +98,7 @@ class Tagger:
             backend,
             lanes=lanes if graph.precision is Precision.INT8 else None,
             graph=graph,
+            provider=backend.provider,
         )
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
