@@ -202,7 +202,8 @@ def _training_tensors(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     encoder = tiny_encoder()
     encoded = encoder.encode([line.text for line in lines])
-    batch = encoder.collate([text.windows[0] for text in encoded])
+    windows = [text.windows[0] for text in encoded]
+    batch = encoder.collate(windows, max(len(window.input_ids) for window in windows))
     tag_ids = torch.full(batch.input_ids.shape, -100)
     for row, (line, text) in enumerate(zip(lines, encoded, strict=True)):
         first_tokens = text.windows[0].first_tokens
