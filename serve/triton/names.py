@@ -1,0 +1,24 @@
+"""Owns the contract between Triton's model and its clients: the names, and nothing to install.
+
+One request carries one or more texts. `TEXT` holds them, `ENTITIES` answers each with a JSON list
+of `serve.entities.EntityJson`. `GRAPH` tells, for those who ask, which graph answered.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+MODEL = "tagger"
+TEXT, ENTITIES, GRAPH = "TEXT", "ENTITIES", "GRAPH"
+MAX_BATCH_SIZE = 256
+"""Most texts in one execution of the model, whether one request's or many merged."""
+NUM_THREADS = "num_threads"
+
+
+class GraphJson(TypedDict):
+    """Which graph answers, as the model read it back from its session."""
+
+    file: str
+    precision: str
+    provider: str
+    version: str

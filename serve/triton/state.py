@@ -1,0 +1,70 @@
+"""Owns the note a started server leaves for those who come after: `build/triton/state.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from serve.errors import ServerError
+from serve.files import write_durably
+from serve.triton.processes import is_alive
+
+STATE = "state.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """Which server runs, and how to tell it from any other.
+
+    Attributes:
+        pid: Its process, which leads a process group of its own.
+        start_ticks: When that process started, in clock ticks since boot.
+        prefix: On the command line of all its processes and in the name of its shared memory; also
+            the server's `--id`.
+        url: Address of gRPC, `host:port`.
+        http_url: Address of HTTP, or None where it is off.
+        repository: The model repository it serves.
+        log: Its log file.
+        started: Time of its start, ISO 8601 in UTC.
+    """
+
+    pid: int
+    start_ticks: int
+    prefix: str
+    url: str
+    http_url: str | None
+    repository: str
+    log: str
+    started: str
+
+    def is_running(self) -> bool:
+        """Return whether the very process still runs."""
+        return is_alive(self.pid, self.start_ticks)
+
+
+def read_state(folder: Path) -> ServerState | None:
+    """Return the note in a folder, or None if there is none.
+
+    Raises:
+        ServerError: If it cannot be read as one.
+    """
+    path = folder / STATE
+    try:
+        return ServerState(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise ServerError(
+            f"{path}: expected the state of a server, got {error}; remove the file"
+        ) from error
+
+
+def write_state(folder: Path, state: ServerState) -> None:
+    """Write the note, whole or not at all."""
+    write_durably(folder / STATE, (json.dumps(asdict(state), indent=2) + "\n").encode())
+
+
+def remove_state(folder: Path) -> None:
+    """Remove the note."""
+    (folder / STATE).unlink(missing_ok=True)
