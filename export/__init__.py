@@ -1,1 +1,1 @@
-"""Turn a checkpoint into a bundle of graphs that are compared, scored and gated before they are published."""
+"""Turn a checkpoint into a bundle of graphs, each compared with PyTorch and gated on entity F1."""

@@ -112,8 +112,15 @@ class Encoder:
             return [self._encoded(self._tokenizer.encode(texts[0]))]
         return [self._encoded(encoding) for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def collate(self, windows: Sequence[Window], num_tokens: int) -> EncodedBatch:
-        """Pad windows on the right to a length that none exceeds. Shape: (B, `num_tokens`)."""
+    def collate(self, windows: Sequence[Window], num_tokens: int | None = None) -> EncodedBatch:
+        """Pad windows on the right.
+
+        Args:
+            windows: Shape: (B,)
+            num_tokens: T, which no window exceeds; None for the length of the longest.
+        """
+        if num_tokens is None:
+            num_tokens = max(len(window.input_ids) for window in windows)
         input_ids = np.full((len(windows), num_tokens), self.pad_id, dtype=np.int64)
         attention_mask = np.zeros((len(windows), num_tokens), dtype=np.int64)
         for row, window in enumerate(windows):

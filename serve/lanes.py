@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +28,17 @@ class Lanes:
         """Take the way to make the backend, which must allow calls from several threads."""
         self._make_backend = make_backend
         self._num_lanes = num_lanes
+        self._starting = Lock()
 
     def logits(self, batches: Sequence[EncodedBatch]) -> list[NDArray[np.float32]]:
         """Return the logits of each batch, in order. Shape of each: (B, T, L)."""
         size = -(-len(batches) // (self._num_lanes * _TASKS_PER_LANE))
         parts = [batches[i : i + size] for i in range(0, len(batches), size)]
-        return [logits for part in self._pool.map(self._run, parts) for logits in part]
+        with self._starting:  # callers on several threads make one pool and one backend
+            run = self._backend.logits
+            pool = self._pool
+        results = pool.map(lambda part: [run(batch) for batch in part], parts)
+        return [logits for part in results for logits in part]
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -41,6 +47,3 @@ class Lanes:
     @cached_property
     def _backend(self) -> Backend:
         return self._make_backend()
-
-    def _run(self, batches: Sequence[EncodedBatch]) -> list[NDArray[np.float32]]:
-        return [self._backend.logits(batch) for batch in batches]

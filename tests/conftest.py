@@ -28,6 +28,7 @@ from serve.tagger import Tagger
 ROOT = Path(__file__).resolve().parent.parent
 TINY_MAX_TOKENS = 64
 TINY_LABELS = ("Activity", "Item", "Observation")
+torch.set_num_threads(1)  # tiny tensors: a second thread only waits, for long on a busy machine
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ACTIVITIES = ("replace", "repair", "inspect", "change out", "clean", "rewelding")
 ITEMS = ("pump", "oil pump", "hydraulic hose", "engine", "belt", "left hand mirror", "air-con unit")

@@ -1,0 +1,109 @@
+"""Turn a checkpoint into a bundle of fused graphs for ONNX Runtime, gated on entity F1.
+
+Every graph is compared with PyTorch on real lines and scored on all dev lines. A graph that loses
+more entity F1 than allowed (0.1 point for FP16, 0.5 for INT8) stops the export: nothing is written.
+
+Examples:
+  python -m export                               FP32 only, build/checkpoint to build/bundle
+  python -m export --fp16 --int8                 for GPUs and CPUs
+  python -m export --int8 --allow-f1-loss 0.8    accept a loss; the manifest records it
+  python -m export --model DIR --data dev.jsonl  a checkpoint from elsewhere
+
+exit status: 0 written, 1 refused (one line says why), 2 wrong usage
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from export.config import ExportConfig
+from export.pipeline import export
+from serve.bundle import Bundle, GraphInfo
+from serve.errors import TaggingError
+
+
+def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
+    """Return the settings a command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = ExportConfig()
+    parser.add_argument("--model", type=Path, default=default.model, help="checkpoint folder")
+    parser.add_argument("--output", type=Path, default=default.output, help="bundle folder")
+    parser.add_argument("--data", type=Path, help="labelled JSON lines for the gate")
+    parser.add_argument("--fp16", action="store_true", help="add a FP16 graph, for GPUs")
+    parser.add_argument("--int8", action="store_true", help="add a dynamic INT8 graph, for CPUs")
+    parser.add_argument(
+        "--allow-f1-loss",
+        type=_points,
+        metavar="POINTS",
+        help="entity F1 points that --fp16 and --int8 may cost",
+    )
+    parser.add_argument("--json", action="store_true", help="print the manifest's graphs as JSON")
+    config = ExportConfig(**vars(parser.parse_args(argv)))
+    if config.allow_f1_loss is not None and not (config.fp16 or config.int8):
+        parser.error("--allow-f1-loss needs --fp16 or --int8")
+    return config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export and print what was written; return the exit status."""
+    config = parse_args(argv)
+    try:
+        bundle = export(config)
+    except TaggingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(as_json(bundle) if config.json else as_table(bundle))
+    return 0
+
+
+def as_json(bundle: Bundle) -> str:
+    """Return what the manifest says of the graphs."""
+    return json.dumps([asdict(graph) for graph in bundle.manifest.graphs], indent=2)
+
+
+def as_table(bundle: Bundle) -> str:
+    """Return one row a graph."""
+    head = f"{'graph':<16}{'for':<23}{'MB':>7}{'max diff':>10}{'same tags':>11}{'F1':>8}{'loss':>7}"
+    rows = [_row(graph) for graph in bundle.manifest.graphs]
+    graph = bundle.manifest.graphs[0]
+    fused = ", ".join(f"{count} {name}" for name, count in graph.fused.items())
+    lines = bundle.manifest.source["num_dev_lines"]
+    return "\n".join(
+        [
+            head,
+            *rows,
+            f"F1 on {lines} dev lines; PyTorch has {100 * graph.f1_before:.2f}; loss in points",
+            f"fused: {fused}",
+            f"wrote {bundle.folder}",
+        ]
+    )
+
+
+def _row(graph: GraphInfo) -> str:
+    loss = 100 * (graph.f1_before - graph.f1_after)
+    return (
+        f"{graph.file:<16}{graph.provider:<23}{graph.size_bytes / 1e6:>7.1f}"
+        f"{graph.max_abs_diff:>10.2g}{graph.tag_agreement:>11.2%}"
+        f"{100 * graph.f1_after:>8.2f}{loss:>7.2f}"
+    )
+
+
+def _points(text: str) -> float:
+    points = float(text)
+    if not (math.isfinite(points) and points >= 0):
+        raise argparse.ArgumentTypeError(f"expected points of at least 0, got {text}")
+    return points
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

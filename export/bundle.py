@@ -1,0 +1,130 @@
+"""Owns writing a bundle: whole or not at all.
+
+Everything is written into a folder beside the target, which then takes the target's place. A folder
+that is not a bundle is never replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from export.checkpoint import Checkpoint
+from serve.bundle import (
+    LABELS,
+    MANIFEST,
+    TOKENIZER,
+    Bundle,
+    GraphInfo,
+    Manifest,
+    Precision,
+    sha256,
+)
+from serve.errors import BundleError
+
+GRAPH_FILES = {
+    Precision.FP32: "model.onnx",
+    Precision.FP16: "model_fp16.onnx",
+    Precision.INT8: "model_int8.onnx",
+}
+_PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GraphFile:
+    """A graph that passed the gate.
+
+    Attributes:
+        info: What the manifest says of it.
+        content: The ONNX file, weights included.
+    """
+
+    info: GraphInfo
+    content: bytes
+
+
+@contextmanager
+def staging_folder(target: Path) -> Iterator[Path]:
+    """Give a folder beside the target that takes its place when the block ends well.
+
+    Raises:
+        BundleError: If the target exists and is not a bundle.
+    """
+    check_replaceable(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.with_name(f".{target.name}.{os.getpid()}.new")
+    retired = target.with_name(f".{target.name}.{os.getpid()}.old")
+    staging.mkdir()
+    try:
+        yield staging
+        if target.exists():
+            target.rename(retired)
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def check_replaceable(target: Path) -> None:
+    """Refuse a target that exists and is not a bundle.
+
+    Raises:
+        BundleError: Naming the target.
+    """
+    if target.exists() and not (target / MANIFEST).is_file():
+        raise BundleError(
+            f"{target}: expected a bundle to replace or nothing, got something else; "
+            "name another folder with --output"
+        )
+
+
+def write_bundle(
+    target: Path,
+    checkpoint: Checkpoint,
+    graphs: Sequence[GraphFile],
+    source: dict[str, str | int],
+) -> Bundle:
+    """Write a bundle and load it back, checked.
+
+    Args:
+        target: Where it goes; a bundle there is replaced.
+        checkpoint: What the graphs were made from.
+        graphs: The graphs that passed the gate, FP32 first.
+        source: What the manifest says of the origin.
+
+    Raises:
+        BundleError: If the target is something else, or the bundle does not load.
+    """
+    labels = json.dumps({"tags": checkpoint.tags.names}, ensure_ascii=False).encode()
+    files = {LABELS: labels, TOKENIZER: (checkpoint.folder / TOKENIZER).read_bytes()}
+    manifest = Manifest(
+        max_tokens=checkpoint.encoder.max_tokens,
+        pad_id=checkpoint.encoder.pad_id,
+        graphs=tuple(graph.info for graph in graphs),
+        files={name: sha256(content) for name, content in files.items()},
+        source=source,
+        versions=package_versions(),
+    )
+    with staging_folder(target) as staging:
+        for name, content in files.items():
+            (staging / name).write_bytes(content)
+        for graph in graphs:
+            (staging / graph.info.file).write_bytes(graph.content)
+        (staging / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        bundle = Bundle.load(staging)
+        for graph in graphs:
+            bundle.read_graph(graph.info)
+    return Bundle.load(target)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the version of each package that had a hand in a bundle."""
+    import onnxruntime as ort  # onnxruntime-gpu has another name in the metadata
+
+    return {**{name: version(name) for name in _PACKAGES}, "onnxruntime": ort.__version__}

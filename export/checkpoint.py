@@ -1,0 +1,169 @@
+"""Owns the way into a checkpoint: what is refused before loading, and the PyTorch reference.
+
+Only safetensors are read, and no code that comes with a checkpoint is run. Knows nothing of ONNX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from optimum.utils import NormalizedConfigManager
+from tokenizers import Tokenizer
+from transformers import AutoModelForTokenClassification, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from serve.encoding import EncodedBatch, Encoder
+from serve.errors import CheckpointError
+from serve.labels import Tags
+
+FAMILIES = ("bert", "distilbert", "electra")
+_UNSAFE_KEYS = ("auto_map", "_attn_implementation_internal", "trust_remote_code")
+_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes the fusion contract is stated in.
+
+    Attributes:
+        num_layers: Transformer layers.
+        num_heads: Attention heads.
+        hidden_size: Width of the encoder.
+    """
+
+    num_layers: int
+    num_heads: int
+    hidden_size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A checkpoint that was checked and loaded.
+
+    Attributes:
+        folder: Where it lies.
+        model: The PyTorch tagger, in evaluation mode, with eager attention.
+        tags: Tags of its logits.
+        encoder: Its encoder.
+        shape: Its sizes.
+        sha256: Of its weights.
+    """
+
+    folder: Path
+    model: PreTrainedModel
+    tags: Tags
+    encoder: Encoder
+    shape: Shape
+    sha256: str
+
+
+class TorchBackend:
+    """The reference every graph is held against: the checkpoint in PyTorch, FP32."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        """Take a model in evaluation mode."""
+        self._model = model
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        """Return a score for each token and tag. Shape: (B, T, L), float32."""
+        with torch.inference_mode():
+            output = self._model(
+                input_ids=torch.from_numpy(batch.input_ids),
+                attention_mask=torch.from_numpy(batch.attention_mask),
+            )
+        logits: NDArray[np.float32] = output.logits.float().numpy()
+        return logits
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Load a token-classification checkpoint in Hugging Face form.
+
+    Raises:
+        CheckpointError: If a file is missing, the configuration asks for code, the family is not
+            known, or the tags are not BIO.
+    """
+    config = _read_config(folder)
+    tags = _tags(folder, config)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = AutoModelForTokenClassification.from_pretrained(
+            folder,
+            attn_implementation="eager",  # the form whose attention can be fused
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        ).eval()
+    except Exception as error:  # transformers raises many kinds for a damaged folder
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
+    return Checkpoint(
+        folder=folder,
+        model=model,
+        tags=tags,
+        encoder=_encoder(folder, model.config),
+        shape=_shape(model.config),
+        sha256=_digest(folder / "model.safetensors"),
+    )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    for name in _FILES:
+        if not (folder / name).is_file():
+            raise CheckpointError(
+                f"{folder / name}: expected a file of the checkpoint, got none; "
+                "train one with python -m train"
+            )
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
+    for key in _UNSAFE_KEYS:
+        if key in config:
+            raise CheckpointError(f"{path}: expected no {key!r}, which runs code from outside")
+    if config.get("model_type") not in FAMILIES:
+        raise CheckpointError(
+            f"{path}: expected a model_type of {', '.join(FAMILIES)}, "
+            f"got {config.get('model_type')!r}"
+        )
+    return config
+
+
+def _tags(folder: Path, config: dict[str, Any]) -> Tags:
+    id2label = config.get("id2label")
+    try:
+        if not isinstance(id2label, dict):
+            raise ValueError(f"expected id2label, got {id2label!r}")
+        return Tags(tuple(id2label[str(i)] for i in range(len(id2label))))
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: {error}; train it with python -m train"
+        ) from error
+
+
+def _encoder(folder: Path, config: PretrainedConfig) -> Encoder:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    pad_id = config.pad_token_id if config.pad_token_id is not None else 0
+    return Encoder(tokenizer, max_tokens=config.max_position_embeddings, pad_id=pad_id)
+
+
+def _shape(config: PretrainedConfig) -> Shape:
+    normalized = NormalizedConfigManager.get_normalized_config_class(config.model_type)(config)
+    return Shape(
+        num_layers=normalized.num_layers,
+        num_heads=normalized.num_attention_heads,
+        hidden_size=normalized.hidden_size,
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

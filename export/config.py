@@ -1,0 +1,52 @@
+"""Owns the settings of an export: every default, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from serve.bundle import Precision
+
+OPSET = 17  # ONNX Runtime inside current Triton containers is older than onnx's default opset
+IR_VERSION = 8
+
+DEFAULT_ALLOWED_LOSS_POINTS = {
+    Precision.FP32: 0.1,
+    Precision.FP16: 0.1,
+    Precision.INT8: 0.5,
+}
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Settings of `python -m export`.
+
+    Attributes:
+        model: Checkpoint to export.
+        output: Where the bundle goes.
+        data: JSON lines to score every graph on; None for the checkpoint's own dev lines.
+        fp16: Also write a FP16 graph.
+        int8: Also write a dynamic INT8 graph.
+        allow_f1_loss: Entity F1 points a reduced graph may lose instead of the defaults; recorded.
+        json: Print the report as JSON.
+    """
+
+    model: Path = Path("build/checkpoint")
+    output: Path = Path("build/bundle")
+    data: Path | None = None
+    fp16: bool = False
+    int8: bool = False
+    allow_f1_loss: float | None = None
+    json: bool = False
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Precisions to export, FP32 first."""
+        reduced = ((Precision.FP16, self.fp16), (Precision.INT8, self.int8))
+        return (Precision.FP32, *(precision for precision, wanted in reduced if wanted))
+
+    def allowed_loss_points(self, precision: Precision) -> float:
+        """Return the entity F1 points a graph of a precision may lose."""
+        if self.allow_f1_loss is None or precision == Precision.FP32:
+            return DEFAULT_ALLOWED_LOSS_POINTS[precision]
+        return self.allow_f1_loss

@@ -1,0 +1,236 @@
+"""The whole of `python -m export`: what it writes, what it refuses, and that nothing is left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import onnxruntime.quantization
+import pytest
+from onnx import numpy_helper
+from onnxruntime.transformers import optimizer
+
+import export.precision
+from export.__main__ import main, parse_args
+from export.checkpoint import TorchBackend, load_checkpoint
+from serve.bundle import Bundle, Precision
+from serve.examples import read_jsonl
+from serve.tagger import Tagger
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("export") / "bundle"
+    arguments = ["--model", str(tiny_checkpoint), "--output", str(folder), "--fp16", "--int8"]
+    assert main(arguments) == 0
+    return Bundle.load(folder)
+
+
+def test_the_bundle_holds_each_precision_asked_for_and_nothing_else(bundle: Bundle) -> None:
+    assert [graph.precision for graph in bundle.manifest.graphs] == list(Precision)
+    assert sorted(path.name for path in bundle.folder.iterdir()) == [
+        "labels.json",
+        "manifest.json",
+        "model.onnx",
+        "model_fp16.onnx",
+        "model_int8.onnx",
+        "tokenizer.json",
+    ]
+
+
+def test_each_layer_is_fused_and_the_manifest_says_so(bundle: Bundle) -> None:
+    for graph in bundle.manifest.graphs:
+        assert graph.fused == {
+            "Attention": 2,
+            "SkipLayerNormalization": 4,
+            "BiasGelu": 2,
+            "EmbedLayerNormalization": 1,
+        }
+
+
+def test_graphs_are_single_files_of_the_stated_opset(bundle: Bundle) -> None:
+    for graph in bundle.manifest.graphs:
+        model = onnx.load_from_string(bundle.read_graph(graph))
+        assert {o.domain: o.version for o in model.opset_import}[""] == graph.opset == 17
+        assert model.ir_version == 8
+        assert not any(tensor.external_data for tensor in model.graph.initializer)
+
+
+def test_reduced_graphs_are_what_their_names_say(bundle: Bundle) -> None:
+    def graph_of(precision: Precision) -> onnx.GraphProto:
+        return onnx.load_from_string(bundle.read_graph(bundle.graph(precision))).graph
+
+    floats = [t for t in graph_of(Precision.FP16).initializer if t.data_type == t.FLOAT]
+    assert floats == []
+    operators = [node.op_type for node in graph_of(Precision.INT8).node]
+    assert operators.count("QAttention") == 2
+    assert operators.count("MatMulInteger") == 6
+    assert operators.count("MatMul") == 1  # the tag head
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_every_graph_tags_the_dev_lines_as_pytorch_does(
+    bundle: Bundle, tiny_checkpoint: Path, precision: Precision
+) -> None:
+    checkpoint = load_checkpoint(tiny_checkpoint)
+    texts = [example.text for example in read_jsonl(tiny_checkpoint / "dev.jsonl")]
+    reference = Tagger(checkpoint.encoder, checkpoint.tags, TorchBackend(checkpoint.model))
+    expected, got = reference.tag(texts), Tagger.load(bundle.folder, precision=precision).tag(texts)
+    atol = {Precision.FP32: 1e-5, Precision.FP16: 5e-3, Precision.INT8: 5e-2}[precision]
+    for line, other in zip(got, expected, strict=True):
+        assert [(e.label, e.start, e.end) for e in line] == [
+            (e.label, e.start, e.end) for e in other
+        ]
+        assert [e.score for e in line] == pytest.approx([e.score for e in other], abs=atol)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_an_answer_does_not_depend_on_its_neighbours(bundle: Bundle, precision: Precision) -> None:
+    tagger = Tagger.load(bundle.folder, precision=precision)
+    texts = ["replace oil pump", "engine leaking", "pump " * 40, "", "x"]
+    assert tagger.tag(texts) == [tagger.tag([text])[0] for text in texts]
+
+
+@pytest.fixture
+def _sabotage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the quantizer damage what it writes: the tag O wins everywhere."""
+    real = onnxruntime.quantization.quantize_dynamic
+
+    def quantize(source: Path, target: Path, **options: object) -> None:
+        real(source, target, **options)
+        model = onnx.load(target)
+        (bias,) = [t for t in model.graph.initializer if t.name.endswith("classifier.bias")]
+        damaged = numpy_helper.to_array(bias).copy()
+        damaged[0] += 100
+        bias.CopyFrom(numpy_helper.from_array(damaged, bias.name))
+        onnx.save(model, target)
+
+    monkeypatch.setattr(export.precision, "quantize_dynamic", quantize)
+
+
+@pytest.mark.usefixtures("_sabotage")
+def test_a_sabotaged_graph_is_refused_and_the_old_bundle_stays(
+    bundle: Bundle, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (bundle.folder / "manifest.json").read_bytes()
+    arguments = ["--model", str(tiny_checkpoint), "--output", str(bundle.folder), "--int8"]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: int8 graph: expected to lose at most 0.5 points of entity F1")
+    assert error.count("\n") == 1
+    assert (bundle.folder / "manifest.json").read_bytes() == before
+    assert [path.name for path in bundle.folder.parent.iterdir()] == ["bundle"]
+
+
+@pytest.mark.usefixtures("_sabotage")
+def test_an_explicit_allowance_lets_it_pass_and_is_recorded(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "bundle"
+    arguments = ["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]
+    assert main(arguments) == 1
+    assert not output.exists()
+    assert main([*arguments, "--allow-f1-loss", "100"]) == 0
+    graph = Bundle.load(output).graph(Precision.INT8)
+    assert graph.allowed_f1_loss_points == 100
+    assert graph.f1_after == 0 < graph.f1_before
+
+
+def test_export_refuses_when_fusion_silently_does_nothing(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real = optimizer.optimize_model
+
+    def no_fusion(graph: onnx.ModelProto, **options: object) -> object:
+        off = optimizer.FusionOptions("bert")
+        off.enable_attention = False
+        return real(graph, **{**options, "optimization_options": off})
+
+    monkeypatch.setattr(optimizer, "optimize_model", no_fusion)
+    output = tmp_path / "bundle"
+    assert main(["--model", str(tiny_checkpoint), "--output", str(output)]) == 1
+    assert "expected 2 layers to be fused whole, got Attention 0 of 2" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_bundle_is_not_replaced(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").write_text("three years of work")
+    assert main(["--model", str(tiny_checkpoint), "--output", str(tmp_path)]) == 1
+    assert f"{tmp_path}: expected a bundle to replace or nothing" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", "{", "config.json: expected JSON"),
+        ("config.json", '{"model_type": "bert", "auto_map": {}}', "expected no 'auto_map'"),
+        ("config.json", '{"model_type": "gpt2"}', "model_type of bert, distilbert, electra, got"),
+        ("config.json", '{"model_type": "bert"}', "expected id2label, got None"),
+        (
+            "config.json",
+            '{"model_type": "bert", "id2label": {"0": "O", "1": "I-X"}}',
+            "expected B-X beside I-X",
+        ),
+        ("model.safetensors", "not safetensors", "expected a model that loads"),
+        ("model.safetensors", None, "model.safetensors: expected a file of the checkpoint"),
+        ("dev.jsonl", None, "dev.jsonl: expected labelled lines for the gate"),
+        ("dev.jsonl", "\n", "dev.jsonl: expected lines labelled with"),
+        (
+            "dev.jsonl",
+            '{"text": "a", "spans": [{"start": 0, "end": 1, "label": "Colour"}]}',
+            r"got ['Colour']",
+        ),
+        (
+            "dev.jsonl",
+            '{"text": "a", "spans": [{"start": 0, "end": 2, "label": "Item"}]}',
+            "dev.jsonl:1: expected 0 <= start < end <= 1",
+        ),
+        ("dev.jsonl", '{"text": "zzz", "spans": []}', "expected dev lines with entities"),
+    ],
+)
+def test_a_bad_checkpoint_is_refused_in_one_line(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: str | None,
+    message: str,
+) -> None:
+    folder, output = tmp_path / "checkpoint", tmp_path / "bundle"
+    shutil.copytree(tiny_checkpoint, folder)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    assert main(["--model", str(folder), "--output", str(output)]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert not output.exists()
+
+
+def test_json_is_the_manifest_of_the_graphs(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "bundle"
+    assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--json"]) == 0
+    (graph,) = json.loads(capsys.readouterr().out)
+    assert graph["file"] == "model.onnx"
+    assert graph["max_abs_diff"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--fp17"], ["--allow-f1-loss", "1"], ["--int8", "--allow-f1-loss", "-1"], ["--int8=x"]],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse_args(arguments)
