@@ -105,9 +105,7 @@ def _requests(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     first = num_chars = 0
     for index, text in enumerate(texts):
         num_chars += len(text)
-        if index > first and (
-            index - first >= MAX_REQUEST_TEXTS or num_chars > MAX_REQUEST_CHARS
-        ):
+        if index > first and (index - first >= MAX_REQUEST_TEXTS or num_chars > MAX_REQUEST_CHARS):
             yield texts[first:index]
             first, num_chars = index, len(text)
     if first < len(texts):

@@ -34,6 +34,7 @@ from serve.triton.processes import sweep, wait_until
 from serve.triton.state import ServerState, read_state, remove_state, write_state
 
 ENVIRONMENT = Path(".venv-triton")
+FOLDER = Path("build/triton")
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 LOG = "triton.log"
@@ -59,11 +60,12 @@ class TritonServer:
         """Address of gRPC, `host:port`."""
         return self.state.url
 
-    def stop(self) -> None:
-        """Stop the server, gracefully if it lets us; stopping it again does nothing."""
-        stop_triton(self.folder)
+    def stop(self) -> bool:
+        """Stop the server, gracefully if it lets us; return whether it was not stopped before."""
+        was_noted = stop_triton(self.folder, only=self.state)
         if self._is_temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
+        return was_noted
 
     def __enter__(self) -> Self:
         """Return the server; leaving stops it."""
@@ -126,8 +128,12 @@ def start_triton(
     return TritonServer(state, where, is_temporary=folder is None)
 
 
-def stop_triton(folder: Path) -> bool:
+def stop_triton(folder: Path = FOLDER, *, only: ServerState | None = None) -> bool:
     """Stop the server noted in a folder and remove whatever is left of it.
+
+    Args:
+        folder: Where its state was written.
+        only: Stop no other server than this, should another one run in the folder by now.
 
     Returns:
         Whether there was one, alive or dead.
@@ -138,6 +144,8 @@ def stop_triton(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     with locked(folder):
+        if only and read_state(folder) != only:
+            return False
         return _stop(folder)
 
 

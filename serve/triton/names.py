@@ -6,6 +6,7 @@ of `serve.entities.EntityJson`. `GRAPH` tells, for those who ask, which graph an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypedDict
 
 MODEL = "tagger"
@@ -22,3 +23,20 @@ class GraphJson(TypedDict):
     precision: str
     provider: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version of a model as Triton lists it.
+
+    Attributes:
+        model: The model's name.
+        version: Its number.
+        state: READY, UNAVAILABLE, LOADING or UNLOADING.
+        reason: Why it is not ready; empty when it is.
+    """
+
+    model: str
+    version: str
+    state: str
+    reason: str

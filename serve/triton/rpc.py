@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.entities import EntityJson
 from serve.errors import DataError, ServerError, TaggingError
-from serve.triton.names import ENTITIES, GRAPH, MODEL, TEXT, GraphJson
+from serve.triton.names import ENTITIES, GRAPH, MODEL, TEXT, GraphJson, ModelVersion
 
 _SERVICE = "/inference.GRPCInferenceService"
 _OPTIONS = [
@@ -29,15 +29,6 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 _LENGTH = struct.Struct("<I")
-
-
-class ModelVersion(NamedTuple):
-    """A model version as Triton lists it: state is READY, UNAVAILABLE, LOADING or UNLOADING."""
-
-    name: str
-    version: str
-    state: str
-    reason: str
 
 
 class Connection:

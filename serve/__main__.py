@@ -1,0 +1,53 @@
+"""Tag text with a bundle, and serve it with Triton.
+
+    python -m serve tag work_orders.txt     tag lines, embedded or through Triton
+    python -m serve publish                 put the bundle into Triton's model repository
+    python -m serve start --detach          start Triton, print its address
+    python -m serve status                  tell how it is doing
+    python -m serve stop                    stop it
+
+Each verb has its own --help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from serve.errors import TaggingError
+
+VERBS = ("tag", "publish", "start", "status", "stop")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; return the exit status: 0, or 1 for a failure told in one line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serve",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("verb", choices=VERBS, metavar="VERB")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
+    args = parser.parse_args(argv)
+    command = import_module(f"serve.commands.{args.verb}")
+    config = command.parse_args(args.arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the locale
+    try:
+        return int(command.run(config))
+    except TaggingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

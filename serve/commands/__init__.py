@@ -1,0 +1,27 @@
+"""The verbs of `python -m serve`, one module each: a config, its parser, and what it does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def command_parser(verb: str, documentation: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help is the documentation of the verb's module."""
+    return argparse.ArgumentParser(
+        prog=f"python -m serve {verb}",
+        description=documentation,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def say(message: str) -> None:
+    """Tell the user something that is no part of the product: on standard error."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def deliver(line: str) -> None:
+    """Write a line of the product: on standard output, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,113 @@
+"""Tag lines of text, from files or standard input, with a bundle or with a Triton.
+
+Writes one JSON object a line, or coloured text when standard output is a terminal.
+
+    python -m serve tag work_orders.txt
+    echo "replace leaking hose on pump 3" | python -m serve tag --color
+    python -m serve tag --url 127.0.0.1:8001 work_orders.txt > tagged.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from serve.bundle import Precision
+from serve.client import TritonTagger
+from serve.commands import command_parser, deliver, say
+from serve.entities import Entity
+from serve.lines import STDIN, read_chunks
+from serve.render import Painter
+from serve.tagger import Tagger
+
+_TIMEOUT_S = 30.0
+"""Deadline of a request: nobody waits for a single line here, and a long one may take seconds."""
+
+
+class AnyTagger(Protocol):
+    """A tagger, here or behind a network."""
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Return the entities of each text."""
+        ...
+
+
+@dataclass(frozen=True)
+class TagConfig:
+    """What to tag, with what, and how to show it.
+
+    Attributes:
+        files: Paths, `-` for standard input.
+        bundle: The bundle to tag with, unless there is a `url`.
+        url: A Triton to tag with, `host:port`.
+        precision: Graph of the bundle; None for the fastest on this hardware.
+        json: Write JSON lines, whatever standard output is.
+        color: Write coloured text, whatever standard output is.
+    """
+
+    files: tuple[str, ...] = (STDIN,)
+    bundle: Path = Path("build/bundle")
+    url: str | None = None
+    precision: Precision | None = None
+    json: bool = False
+    color: bool = False
+
+
+def parse_args(argv: Sequence[str]) -> TagConfig:
+    """Return the command line as a config."""
+    parser = command_parser("tag", __doc__)
+    parser.add_argument("files", nargs="*", default=TagConfig.files, metavar="FILE")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--bundle", type=Path, default=TagConfig.bundle, metavar="FOLDER")
+    source.add_argument("--url", default=TagConfig.url, metavar="HOST:PORT")
+    parser.add_argument("--precision", choices=list(Precision), type=Precision)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="JSON lines, even on a terminal")
+    form.add_argument("--color", action="store_true", help="coloured text, even into a file")
+    args = parser.parse_args(argv)
+    if args.url and args.precision:
+        parser.error("--precision: not with --url, where the server has chosen its graph")
+    return TagConfig(**{**vars(args), "files": tuple(args.files)})
+
+
+def run(config: TagConfig) -> int:
+    """Tag every line and write it.
+
+    Raises:
+        TaggingError: If there is no tagger, or a line cannot be tagged; the lines before it are
+            written.
+    """
+    if config.url is None:
+        tagger = Tagger.load(config.bundle, precision=config.precision)
+        if tagger.graph:
+            runs = f"{tagger.graph.precision} on {tagger.provider}"
+            say(f"{config.bundle / tagger.graph.file}: {runs}")
+        _write(tagger, config)
+        return 0
+    with closing(TritonTagger(config.url, timeout_s=_TIMEOUT_S)) as client:
+        graph = client.graph()
+        say(f"{config.url}: {graph['file']}, {graph['precision']} on {graph['provider']}")
+        _write(client, config)
+    return 0
+
+
+def _write(tagger: AnyTagger, config: TagConfig) -> None:
+    as_json = config.json or not (config.color or sys.stdout.isatty())
+    painter = Painter(in_colour=config.color or not os.environ.get("NO_COLOR"))
+    form = to_json if as_json else painter.line
+    for chunk in read_chunks(config.files):
+        deliver("\n".join(map(form, chunk, tagger.tag(chunk))))
+    if not as_json and (legend := painter.legend()):
+        deliver(f"\n{legend}")
+
+
+def to_json(text: str, entities: Sequence[Entity]) -> str:
+    """Return a tagged line as JSON."""
+    rows = [{**e.to_json(), "text": text[e.start : e.end]} for e in entities]
+    return json.dumps({"text": text, "entities": rows}, ensure_ascii=False)
