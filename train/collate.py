@@ -1,0 +1,130 @@
+"""Owns the way from labelled lines to training batches: what each token is trained on.
+
+Policy: a word (as `serve.encoding` cuts them) gets `B-X` or `I-X` when its first character lies in
+a span of X, `B-` when no word before it does, else `O`. Its first token is trained on that tag and
+its other tokens on nothing, since serving reads the first one only; `label_all_tokens` trains the
+others on the tag's `I-` form instead. Of overlapping windows only the one a word is read from
+trains it. Batches hold sequences of similar length, so that little of them is padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from serve.encoding import Encoder, Window
+from serve.examples import Example
+from serve.labels import OUTSIDE, Tags
+
+IGNORE_INDEX = -100
+"""Tag id of tokens that train nothing."""
+POOL_BATCHES = 50
+"""Batches drawn at random together before they are sorted by length."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledWindow:
+    """A window and what its tokens are trained on.
+
+    Attributes:
+        window: The sequence.
+        tag_ids: Tag id of each token, or `IGNORE_INDEX`. Shape: (T,)
+    """
+
+    window: Window
+    tag_ids: list[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingBatch:
+    """Windows padded to one length, with their tags.
+
+    Attributes:
+        input_ids: Shape: (B, T), int64.
+        attention_mask: 1 for tokens, 0 for padding. Shape: (B, T), int64.
+        tag_ids: Tag ids, `IGNORE_INDEX` where nothing is trained. Shape: (B, T), int64.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    tag_ids: Tensor
+
+
+def align_tags(example: Example, offsets: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the gold tag of each word of a text.
+
+    Args:
+        example: The text's gold spans.
+        offsets: Character offsets of its words, in order. Shape: (W, 2)
+
+    Returns:
+        BIO tags. Shape: (W,)
+    """
+    tags: list[str] = []
+    spans = iter(example.spans)
+    span, is_first = next(spans, None), True
+    for start, _ in offsets:
+        while span and span.end <= start:
+            span, is_first = next(spans, None), True
+        if span and span.start <= start:
+            tags.append(f"{'B' if is_first else 'I'}-{span.label}")
+            is_first = False
+        else:
+            tags.append(OUTSIDE)
+    return tags
+
+
+def label_windows(
+    examples: Sequence[Example], encoder: Encoder, tags: Tags, *, label_all_tokens: bool
+) -> list[LabelledWindow]:
+    """Encode examples as serving does and put the tags beside the tokens."""
+    labelled: list[LabelledWindow] = []
+    encoded = encoder.encode([example.text for example in examples])
+    for example, text in zip(examples, encoded, strict=True):
+        word_tags = align_tags(example, text.offsets)
+        for window in text.windows:
+            tag_ids = _token_tags(window, word_tags, tags, label_all_tokens)
+            labelled.append(LabelledWindow(window, tag_ids))
+    return labelled
+
+
+def _token_tags(
+    window: Window, word_tags: list[str], tags: Tags, label_all_tokens: bool
+) -> list[int]:
+    tag_ids = [IGNORE_INDEX] * len(window.input_ids)
+    for word, token in enumerate(window.first_tokens, start=window.first_word):
+        name = word_tags[word]
+        tag_ids[token] = tags.id_of(name)
+        if label_all_tokens:
+            rest = tags.id_of(name if name == OUTSIDE else f"I-{name[2:]}")
+            word_id = window.word_ids[token]
+            while window.word_ids[token := token + 1] == word_id:
+                tag_ids[token] = rest
+    return tag_ids
+
+
+def group_by_length(
+    lengths: Sequence[int], batch_size: int, generator: torch.Generator
+) -> list[list[int]]:
+    """Return one epoch's batches of indices: random, yet each of similar lengths."""
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    pool_size = batch_size * POOL_BATCHES
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool_size):
+        pool = sorted(order[start : start + pool_size], key=lambda index: lengths[index])
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def collate(batch: Sequence[LabelledWindow], encoder: Encoder) -> TrainingBatch:
+    """Pad windows and their tags to the longest's length."""
+    windows = [labelled.window for labelled in batch]
+    arrays = encoder.collate(windows, max(len(window.input_ids) for window in windows))
+    tag_ids = torch.full(arrays.input_ids.shape, IGNORE_INDEX)
+    for row, labelled in enumerate(batch):
+        tag_ids[row, : len(labelled.tag_ids)] = torch.tensor(labelled.tag_ids)
+    input_ids = torch.from_numpy(arrays.input_ids)
+    return TrainingBatch(input_ids, torch.from_numpy(arrays.attention_mask), tag_ids)

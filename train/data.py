@@ -1,0 +1,170 @@
+"""Owns the corpus of a run: its splits read, their labels mapped and checked against each other.
+
+Where there is no dev file, a seeded tenth of the train lines serves; lines of one text stay on one
+side. Knows nothing of tokens or models.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from serve.encoding import check_text
+from serve.errors import DataError
+from serve.examples import Example, numbered_jsonl
+from serve.labels import Tags
+from train.config import TrainConfig
+from train.conll import numbered_conll
+from train.label_map import map_labels
+from train.splits import JSONL, find_splits
+
+DEV_SHARE = 0.1
+RARE = 20
+"""Spans of a label in train below which it is called rare."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A part of the corpus and where each of its lines stands.
+
+    Attributes:
+        path: The file.
+        numbers: Line number of each example, from 1.
+        examples: The lines, in the order of the file.
+    """
+
+    path: Path
+    numbers: tuple[int, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def labels(self) -> Counter[str]:
+        """Number of spans of each label."""
+        return Counter(span.label for example in self.examples for span in example.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What a run trains on, chooses by and reports on.
+
+    Attributes:
+        train: Lines to train on.
+        dev: Lines to choose the best epoch by.
+        test: Lines to report on, if any.
+        tags: The tags of the labels in the train file.
+    """
+
+    train: Split
+    dev: Split
+    test: Split | None
+    tags: Tags
+
+
+def read_corpus(config: TrainConfig) -> Corpus:
+    """Read the splits, map their labels and check them.
+
+    Raises:
+        DataError: Naming file and line, if a line is not as expected or has a label that train has
+            not; or if a label to map does not occur.
+    """
+    files = find_splits(config)
+    found = {name: read_split(path) for name, path in files._asdict().items() if path}
+    _check_map(config.label_map, found.values())
+    label_map = dict(config.label_map)
+    mapped = {name: _mapped(split, label_map) for name, split in found.items()}
+    train, dev, test = mapped["train"], mapped.get("dev"), mapped.get("test")
+    known = train.labels
+    if not known:
+        raise DataError(f"{train.path}: expected labelled spans to train on, got none")
+    for split in filter(None, (dev, test)):
+        _check_labels(split, known, train.path)
+    _warn_of_rare(known)
+    if dev is None:
+        train, dev = hold_out(train, config.seed)
+    return Corpus(train, dev, test, Tags.from_labels(known))
+
+
+def read_split(path: Path) -> Split:
+    """Read one file: JSON lines by its suffix, else columns.
+
+    Raises:
+        DataError: Naming file and line, if it is not as expected or holds nothing.
+    """
+    numbered = numbered_jsonl(path) if path.suffix.lower() in JSONL else numbered_conll(path)
+    pairs = list(numbered)
+    if not pairs:
+        raise DataError(f"{path}: expected labelled lines, got an empty file; name another one")
+    for number, example in pairs:
+        try:
+            check_text(example.text, number)
+        except DataError as error:
+            raise DataError(f"{path}:{number}: {str(error).partition(': ')[2]}") from error
+    numbers, examples = zip(*pairs, strict=True)
+    return Split(path, numbers, examples)
+
+
+def hold_out(train: Split, seed: int) -> tuple[Split, Split]:
+    """Return what remains of train and the share of it that serves as dev, said in the log.
+
+    Raises:
+        DataError: If train has fewer than two different texts.
+    """
+    texts = sorted({example.text for example in train.examples})
+    if len(texts) < 2:
+        raise DataError(f"{train.path}: expected two different lines or more; name a --dev file")
+    held = set(random.Random(seed).sample(texts, max(1, round(DEV_SHARE * len(texts)))))
+    rest = _pick(train, (example.text not in held for example in train.examples))
+    dev = _pick(train, (example.text in held for example in train.examples))
+    logger.warning(
+        "warning: no dev file: %d of %d lines of %s serve as dev (seed %d)",
+        len(dev.examples),
+        len(train.examples),
+        train.path,
+        seed,
+    )
+    return rest, dev
+
+
+def _pick(split: Split, keep: Iterable[bool]) -> Split:
+    rows = [row for row, kept in enumerate(keep) if kept]
+    numbers = tuple(split.numbers[row] for row in rows)
+    return replace(split, numbers=numbers, examples=tuple(split.examples[row] for row in rows))
+
+
+def _mapped(split: Split, label_map: dict[str, str]) -> Split:
+    return replace(split, examples=tuple(map_labels(e, label_map) for e in split.examples))
+
+
+def _check_map(label_map: Iterable[tuple[str, str]], splits: Iterable[Split]) -> None:
+    labels = {label for split in splits for label in split.labels}
+    for old, _ in label_map:
+        if old not in labels:
+            have = ", ".join(sorted(labels))
+            raise DataError(f"--label-map: expected a label of the data ({have}), got {old!r}")
+
+
+def _check_labels(split: Split, known: Container[str], train: Path) -> None:
+    for number, example in zip(split.numbers, split.examples, strict=True):
+        for label in (span.label for span in example.spans):
+            if label not in known:
+                raise DataError(
+                    f"{split.path}:{number}: expected a label that {train} has, got {label!r}; "
+                    f"map or drop it with --label-map {label}=New or {label}="
+                )
+
+
+def _warn_of_rare(labels: Counter[str]) -> None:
+    rare = [f"{label} ({num})" for label, num in sorted(labels.items()) if num < RARE]
+    if rare:
+        logger.warning(
+            "warning: labels with fewer than %d spans in train are hardly learnt: %s; "
+            "merge or drop them with --label-map Old=New,Drop=",
+            RARE,
+            ", ".join(rare),
+        )
