@@ -175,7 +175,8 @@ def _await_ready(state: ServerState) -> None:
         raise ServerError(f"{state.repository}: expected Triton to start, got {reason_of(log)}")
     if not in_time:
         raise ServerError(
-            f"{state.url}: expected Triton to be ready within {READY_TIMEOUT_S:g} s; see {log}"
+            f"{state.repository}: expected Triton to be ready within {READY_TIMEOUT_S:g} s, "
+            f"got {reason_of(log)}"
         )
 
 

@@ -15,7 +15,7 @@ from serve.triton.processes import start_ticks
 from serve.triton.state import ServerState
 
 HOST = "127.0.0.1"
-_EXIT_TIMEOUT_S = 10
+_EXIT_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True, slots=True)

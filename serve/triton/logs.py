@@ -5,20 +5,27 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_FAILED_MODEL = re.compile(r"failed to load '\S+' version (\d+): (?:Internal: )?(.*)")
-_SOCKET = re.compile(r"Socket '(\S+)' already in use|failed to start \S+ .*", re.IGNORECASE)
-_ERROR = re.compile(r"^error: (.*)", re.MULTILINE)
+# The most telling first; each as Triton 2.51 writes it.
+_REASONS = (
+    re.compile(r"failed to load '\S+' (version \d+: .*)\""),
+    # Every machine without a GPU's driver logs the error about CudaDriverHelper.
+    re.compile(r"^E\d{4} \S+ \d+ \S+\] \"(?!CudaDriverHelper)(.*)\"", re.MULTILINE),
+    re.compile(r"^error: (.*)", re.MULTILINE),
+    re.compile(r"(\S.*)\s*\Z"),
+)
+_LOST_PORT = re.compile(r"Socket '\S+' already in use")
+_NOISE = re.compile(r"Internal: |\\n\\nAt:.*")
 
 
 def reason_of(log: Path) -> str:
-    """Return the line that says why a server ended, in its own words."""
+    """Return what a server said last before it ended."""
     text = log.read_text(errors="replace")
-    if found := _FAILED_MODEL.search(text):
-        return f"version {found[1]}: {found[2]}"
-    errors = _ERROR.findall(text)
-    return errors[-1] if errors else "no reason in its log"
+    for pattern in _REASONS:
+        if found := pattern.findall(text):
+            return _NOISE.sub("", found[-1]).strip()
+    return "an empty log"
 
 
 def is_lost_port(log: Path) -> bool:
     """Return whether a server ended because somebody else has its port."""
-    return bool(_SOCKET.search(log.read_text(errors="replace")))
+    return bool(_LOST_PORT.search(log.read_text(errors="replace")))

@@ -107,14 +107,15 @@ def describe(tagger: Tagger, version: str) -> GraphJson:
 
 
 def warm_up(tagger: Tagger) -> None:
-    """Run the session once for each padded length of a short text, alone and in a batch.
+    """Run each padded length of a short text, alone and in a batch.
 
     ONNX Runtime plans its memory on the first run of a shape; the first caller shall not wait.
     """
-    for num_tokens in range(BUCKET, WARM_TOKENS + 1, BUCKET):
-        text = " ".join(["a"] * (num_tokens - 2))  # a token each, and two special tokens
+    lengths = range(BUCKET, WARM_TOKENS + 1, BUCKET)
+    texts = [" ".join(["a"] * (num_tokens - 2)) for num_tokens in lengths]  # a token each, and 2
+    for text in texts:
         tagger.tag([text])
-        tagger.tag([text] * 8)
+    tagger.tag(texts * 2)
 
 
 def _tensor(name: str, rows: list[bytes]) -> Any:  # noqa: ANN401

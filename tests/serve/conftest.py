@@ -1,0 +1,63 @@
+"""Starts what the tests of the runtime share: a tiny bundle, and one Triton for the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serve.bundle import Precision
+from serve.encoding import Encoder
+from serve.repository import publish
+from serve.server import TritonServer, start_triton
+from serve.tagger import Tagger
+from tests.serve.tiny import MAX_TOKENS, tiny_tokenizer, write_bundle
+
+ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-triton"
+
+
+@pytest.fixture(scope="session")
+def environment() -> Path:
+    """Return the virtual environment with Triton, which make builds."""
+    return ENVIRONMENT
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    """Return the tiny bundle's encoder."""
+    return Encoder(tiny_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Return a fresh bundle, for tests that damage it."""
+    return write_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture(scope="session")
+def served_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle the session's Triton serves, with an INT8 graph it prefers."""
+    folder = tmp_path_factory.mktemp("served") / "bundle"
+    return write_bundle(folder, precisions=(Precision.FP32, Precision.INT8))
+
+
+@pytest.fixture(scope="session")
+def repository(served_bundle: Path) -> Path:
+    """Return a model repository with one version."""
+    folder = served_bundle.parent / "repository"
+    publish(served_bundle, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(repository: Path, environment: Path) -> Iterator[TritonServer]:
+    """Return a real Triton."""
+    with start_triton(repository, environment=environment, http=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def embedded(served_bundle: Path) -> Tagger:
+    """Return the embedded tagger of the bundle that Triton serves."""
+    return Tagger.load(served_bundle)

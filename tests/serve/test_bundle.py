@@ -1,0 +1,144 @@
+"""Tests that a bundle that is not what its manifest says is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from serve.bundle import Bundle, Manifest, Precision, Provider, seal
+from serve.errors import BundleError
+from tests.serve.tiny import TAGS, replace_file, write_bundle
+
+
+def tamper(bundle: Path, key: str, value: object, *, sealed: bool) -> None:
+    """Change the manifest, with or without renewing its seal."""
+    path = bundle / "manifest.json"
+    body = json.loads(path.read_text())
+    digest = body.pop("sha256")
+    body[key] = value
+    path.write_text(json.dumps({**body, "sha256": seal(body) if sealed else digest}))
+
+
+def test_a_sound_bundle_opens(bundle: Path) -> None:
+    loaded = Bundle.load(bundle)
+    graph = loaded.graph(Precision.FP32)
+    assert loaded.tags == TAGS
+    assert graph.provider is Provider.CPU
+    assert loaded.read_graph(graph) == (bundle / graph.file).read_bytes()
+    assert loaded.encoder().max_tokens == loaded.manifest.max_tokens
+
+
+def test_a_manifest_survives_its_json(bundle: Path) -> None:
+    manifest = Bundle.load(bundle).manifest
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "labels.json", "tokenizer.json"])
+def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
+    (bundle / name).unlink()
+    with pytest.raises(BundleError, match=rf"{name}: expected a readable file, got No such file"):
+        Bundle.load(bundle).encoder()
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"none/manifest\.json: .* export again"):
+        Bundle.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["labels.json", "tokenizer.json", "model_fp32.onnx"])
+def test_a_file_of_which_one_byte_changed_is_refused(bundle: Path, name: str) -> None:
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(content)
+    with pytest.raises(BundleError, match=rf"{name}: expected SHA-256 [0-9a-f]{{64}}, got"):
+        _open_all(bundle)
+
+
+def test_an_edited_manifest_breaks_its_seal(bundle: Path) -> None:
+    tamper(bundle, "max_tokens", 4096, sealed=False)
+    message = r"manifest\.json: expected SHA-256 \w+ over its content, got \w+; export again"
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(bundle)
+
+
+def test_a_manifest_without_a_seal_is_refused(bundle: Path) -> None:
+    path = bundle / "manifest.json"
+    body = json.loads(path.read_text())
+    del body["sha256"]
+    path.write_text(json.dumps(body))
+    with pytest.raises(BundleError, match="expected SHA-256 None over its content"):
+        Bundle.load(bundle)
+
+
+def test_a_digest_edited_under_a_new_seal_still_shows(bundle: Path) -> None:
+    tamper(bundle, "files", {"labels.json": "0" * 64, "tokenizer.json": "0" * 64}, sealed=True)
+    with pytest.raises(BundleError, match=r"labels\.json: expected SHA-256 0{64}, got"):
+        Bundle.load(bundle)
+
+
+def test_a_file_the_manifest_does_not_know_is_refused(bundle: Path) -> None:
+    tamper(bundle, "files", {}, sealed=True)
+    with pytest.raises(BundleError, match=r"labels\.json: expected SHA-256 None, got"):
+        Bundle.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format", 2, "expected a manifest of format 1"),
+        ("unknown", 1, "expected a manifest of format 1: .*unknown"),
+        ("graphs", [{"file": "x"}], "expected a manifest of format 1: 'precision'"),
+        ("graphs", 3, "expected a manifest of format 1"),
+    ],
+)
+def test_a_manifest_of_another_form_is_refused(
+    bundle: Path, key: str, value: object, message: str
+) -> None:
+    tamper(bundle, key, value, sealed=True)
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(bundle)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", '"text"'])
+def test_what_is_no_manifest_is_refused(bundle: Path, content: str) -> None:
+    (bundle / "manifest.json").write_text(content)
+    with pytest.raises(BundleError, match=r"manifest\.json: .*export again"):
+        Bundle.load(bundle)
+
+
+def test_a_graph_outside_the_bundle_is_refused(bundle: Path) -> None:
+    graph = json.loads((bundle / "manifest.json").read_text())["graphs"][0]
+    tamper(bundle, "graphs", [{**graph, "file": "../model.onnx"}], sealed=True)
+    with pytest.raises(BundleError, match=r"expected a file name, got '\.\./model\.onnx'"):
+        Bundle.load(bundle)
+
+
+def test_labels_that_are_no_tags_are_refused(bundle: Path) -> None:
+    replace_file(bundle, "labels.json", b'{"tags": ["O", "I-x"]}')
+    with pytest.raises(BundleError, match=r"labels\.json: expected B-x beside I-x"):
+        Bundle.load(bundle)
+    replace_file(bundle, "labels.json", b"[]")
+    with pytest.raises(BundleError, match=r"labels\.json: "):
+        Bundle.load(bundle)
+
+
+def test_what_is_no_tokenizer_is_refused(bundle: Path) -> None:
+    replace_file(bundle, "tokenizer.json", b"{}")
+    with pytest.raises(BundleError, match=r"tokenizer\.json: expected a tokenizer, got"):
+        Bundle.load(bundle).encoder()
+
+
+def test_a_precision_that_was_not_exported_is_named(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "b", precisions=(Precision.FP32, Precision.INT8))
+    message = "expected a graph in fp16, got fp32, int8; export with --fp16"
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(folder).graph(Precision.FP16)
+
+
+def _open_all(folder: Path) -> None:
+    bundle = Bundle.load(folder)
+    bundle.encoder()
+    for graph in bundle.manifest.graphs:
+        bundle.read_graph(graph)

@@ -1,0 +1,103 @@
+"""Tests the way from text to token ids."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+
+from serve.encoding import BUCKET, MAX_CHARS, NO_WORD, Encoder, bucket_of
+from serve.errors import DataError
+from tests.serve.tiny import MAX_TOKENS, tiny_tokenizer
+
+ENCODER = Encoder(tiny_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
+
+
+def words_of(text: str) -> list[str]:
+    (encoded,) = ENCODER.encode([text])
+    return [text[start:end] for start, end in encoded.offsets]
+
+
+def test_words_are_runs_of_letters_and_single_punctuation_marks() -> None:
+    assert words_of("Fix pump#3, o-ring") == ["Fix", "pump", "#", "3", ",", "o", "-", "ring"]
+
+
+def test_offsets_count_characters_of_the_text_as_it_came() -> None:
+    assert words_of("🔧 fix E\u0301tat  Été") == ["🔧", "fix", "E\u0301tat", "Été"]
+
+
+def test_a_word_of_several_tokens_is_read_at_its_first() -> None:
+    (encoded,) = ENCODER.encode(["fix hosing"])
+    (window,) = encoded.windows
+    assert window.word_ids == [NO_WORD, 0, 1, 1, 1, 1, 1, 1, NO_WORD][: len(window.word_ids)]
+    assert window.first_tokens == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\t\u00a0"])
+def test_a_text_without_words_has_no_window(text: str) -> None:
+    (encoded,) = ENCODER.encode([text])
+    assert (encoded.windows, encoded.offsets) == ((), [])
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.integers(0, 30))
+def test_windows_read_every_word_once_with_context(num_words: int, long_word: int) -> None:
+    text = " ".join(["a"] * num_words + ["b" * long_word] + ["c"] * num_words)
+    (encoded,) = ENCODER.encode([text])
+    (whole,) = Encoder(tiny_tokenizer(), max_tokens=10_000, pad_id=0).encode([text])
+    expected = [whole.windows[0].input_ids[token] for token in whole.windows[0].first_tokens]
+    read: list[int] = []
+    for window in encoded.windows:
+        assert len(window.input_ids) <= MAX_TOKENS
+        assert window.first_word == len(read)
+        read += [window.input_ids[token] for token in window.first_tokens]
+        assert [window.input_ids[0], window.input_ids[-1]] == [2, 3]
+    assert read == expected
+    assert encoded.offsets == whole.offsets
+
+
+def test_a_word_of_a_long_text_has_context_on_both_sides() -> None:
+    (encoded,) = ENCODER.encode([" ".join(["a"] * 300)])
+    margin = (MAX_TOKENS - 2) // 4 // 2
+    assert len(encoded.windows) > 10
+    for window in encoded.windows[1:]:
+        assert window.first_tokens[0] > margin
+    for window in encoded.windows[:-1]:
+        assert window.first_tokens[-1] < MAX_TOKENS - margin
+    assert {len(window.input_ids) for window in encoded.windows} == {MAX_TOKENS}
+
+
+def test_a_text_over_the_cap_is_refused_by_its_index() -> None:
+    ENCODER.encode(["a" * MAX_CHARS])
+    message = f"text 1: expected at most {MAX_CHARS} characters, got {MAX_CHARS + 1}; split it"
+    with pytest.raises(DataError, match=message):
+        ENCODER.encode(["fine", "a" * (MAX_CHARS + 1)])
+
+
+def test_a_lone_surrogate_is_refused() -> None:
+    message = "text 0: expected valid Unicode, got a lone surrogate at 2"
+    with pytest.raises(DataError, match=message):
+        ENCODER.encode(["é \ud800"])
+
+
+def test_sequences_are_padded_on_the_right_to_the_length_asked_for() -> None:
+    (short,), (longer,) = (text.windows for text in ENCODER.encode(["fix", "fix pump now"]))
+    batch = ENCODER.collate([short, longer], 8)
+    assert batch.input_ids.tolist()[0] == [2, 5, 3, 0, 0, 0, 0, 0]
+    assert batch.attention_mask.sum(axis=1).tolist() == [3, len(longer.input_ids)]
+    assert (batch.input_ids.dtype, batch.attention_mask.dtype) == ("int64", "int64")
+
+
+@pytest.mark.parametrize(("num_tokens", "expected"), [(1, BUCKET), (8, 8), (9, 16), (31, 30)])
+def test_a_bucket_is_a_multiple_but_never_over_the_longest(num_tokens: int, expected: int) -> None:
+    assert bucket_of(num_tokens, 30) == expected
+
+
+def test_a_tokenizer_without_the_two_special_tokens_is_refused() -> None:
+    bare = Tokenizer(WordPiece(vocab={"[UNK]": 0}, unk_token="[UNK]"))
+    with pytest.raises(ValueError, match="expected a tokenizer adding 2 special tokens, got 0"):
+        Encoder(bare, max_tokens=32, pad_id=0)
+    with pytest.raises(ValueError, match="expected max_tokens of at least 8, got 7"):
+        Encoder(tiny_tokenizer(), max_tokens=7, pad_id=0)

@@ -1,0 +1,137 @@
+"""Tests the embedded tagger, from text to entities."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+
+from serve.bundle import Precision, Provider
+from serve.encoding import MAX_CHARS, EncodedBatch, Encoder
+from serve.errors import BundleError, DataError, GraphError
+from serve.labels import Tags
+from serve.tagger import Tagger, best_probabilities
+from tests.serve.tiny import TAGS, noisy_lines, replace_file, tiny_graph, write_bundle
+
+
+class ScriptedBackend:
+    """Scores tag i highest for token i of its list, whatever the weights of a model would say."""
+
+    def __init__(self, tag_of_token: dict[int, int]) -> None:
+        self._tag_of_token = tag_of_token
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        tags = np.vectorize(lambda token: self._tag_of_token.get(token, 0))(batch.input_ids)
+        return np.asarray(4 * np.eye(len(TAGS))[tags], dtype=np.float32)
+
+
+def test_entities_slice_their_words_out_of_the_text(encoder: Encoder) -> None:
+    fix, hose = (encoder.encode([word])[0].windows[0].input_ids[1] for word in ("fix", "hose"))
+    backend = ScriptedBackend({fix: TAGS.id_of("B-Activity"), hose: TAGS.id_of("I-Item")})
+    tagger = Tagger(encoder, TAGS, backend)
+    text = "👩‍🔧 Fix, the e\u0301 HOSE hose"
+    (entities,) = tagger.tag([text])
+    found = [(entity.label, text[entity.start : entity.end]) for entity in entities]
+    assert found == [("Activity", "Fix"), ("Item", "HOSE hose")]
+    assert entities[0].score == pytest.approx(np.exp(4) / (np.exp(4) + len(TAGS) - 1))
+    assert (tagger.graph, tagger.provider) == (None, None)
+
+
+def test_an_answer_does_not_depend_on_the_neighbours(embedded: Tagger) -> None:
+    texts = noisy_lines(200)
+    together = embedded.tag(texts)
+    assert together == [embedded.tag([text])[0] for text in texts]
+    assert together == embedded.tag(texts[::-1])[::-1]
+    assert sum(map(len, together)) > 200
+
+
+def test_fp32_answers_do_not_depend_on_the_neighbours_either(served_bundle: Path) -> None:
+    tagger = Tagger.load(served_bundle, precision="fp32")
+    texts = noisy_lines(200, seed=1)
+    for ours, alone in zip(tagger.tag(texts), map(tagger.tag, [[t] for t in texts]), strict=True):
+        spans = [(entity.label, entity.start, entity.end) for entity in ours]
+        assert spans == [(entity.label, entity.start, entity.end) for entity in alone[0]]
+        assert [e.score for e in ours] == pytest.approx([e.score for e in alone[0]], abs=1e-5)
+
+
+def test_several_threads_may_tag_at_once(embedded: Tagger) -> None:
+    parts = [noisy_lines(40, seed=seed) for seed in range(8)]
+    expected = [embedded.tag(part) for part in parts]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(embedded.tag, parts)) == expected
+
+
+def test_texts_without_words_have_no_entities(embedded: Tagger) -> None:
+    assert embedded.tag([]) == []
+    assert embedded.tag(["", "  "]) == [[], []]
+    assert embedded.word_tags(["", "fix it"])[0] == []
+
+
+def test_every_word_has_a_tag(embedded: Tagger) -> None:
+    (tags,) = embedded.word_tags(["fix pump#3"])
+    assert len(tags) == 4
+    assert set(tags) <= set(TAGS.names)
+
+
+def test_a_long_text_is_tagged_to_its_end(encoder: Encoder) -> None:
+    hose = encoder.encode(["hose"])[0].windows[0].input_ids[1]
+    tagger = Tagger(encoder, TAGS, ScriptedBackend({hose: TAGS.id_of("B-Item")}))
+    text = "a " * 5_000 + "hose"
+    (entities,) = tagger.tag([text])
+    assert [(entity.start, entity.end) for entity in entities] == [(10_000, 10_004)]
+
+
+def test_a_bad_text_is_named_and_a_bare_string_is_refused(embedded: Tagger) -> None:
+    with pytest.raises(DataError, match=f"text 1: expected at most {MAX_CHARS} characters"):
+        embedded.tag(["fine", "x" * (MAX_CHARS + 1)])
+    for wrong in ("text", ["fine", None], [b"bytes"]):
+        with pytest.raises(TypeError, match="expected a list of strings"):
+            embedded.tag(wrong)  # type: ignore[arg-type]
+
+
+def test_the_best_graph_for_the_hardware_runs(tmp_path: Path) -> None:
+    every = (Precision.FP32, Precision.FP16, Precision.INT8)
+    tagger = Tagger.load(
+        write_bundle(tmp_path / "all", precisions=every), provider="CPUExecutionProvider"
+    )
+    assert tagger.graph is not None
+    assert (tagger.graph.precision, tagger.provider) == (Precision.INT8, Provider.CPU)
+    half = write_bundle(tmp_path / "half", precisions=(Precision.FP32, Precision.FP16))
+    tagger = Tagger.load(half, provider="CPUExecutionProvider")
+    assert tagger.graph is not None
+    assert tagger.graph.precision is Precision.FP32
+
+
+def test_labels_that_do_not_match_the_logits_are_refused(bundle: Path) -> None:
+    replace_file(bundle, "model_fp32.onnx", tiny_graph(num_tags=5))
+    message = r"labels\.json: expected 5 tags, as many as model_fp32\.onnx's logits, got 7"
+    with pytest.raises(BundleError, match=message):
+        Tagger.load(bundle)
+
+
+def test_a_graph_that_does_not_load_is_named(bundle: Path) -> None:
+    replace_file(bundle, "model_fp32.onnx", b"no graph")
+    with pytest.raises(GraphError, match=r"bundle/model_fp32\.onnx: expected a graph ONNX Runtime"):
+        Tagger.load(bundle)
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="this build has CUDA"
+)
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider'")
+def test_a_gpu_asked_for_on_a_cpu_build_is_refused(bundle: Path) -> None:
+    with pytest.raises(GraphError, match=r"model_fp32\.onnx: expected .* CUDAExecutionProvider"):
+        Tagger.load(bundle, provider="CUDAExecutionProvider")
+
+
+def test_the_probability_of_the_best_tag_is_the_softmax() -> None:
+    logits = np.array([[0.0, np.log(3.0)], [1000.0, 0.0]], dtype=np.float32)
+    assert best_probabilities(logits).tolist() == pytest.approx([0.75, 1.0])
+
+
+def test_tags_of_one_label_only_are_enough() -> None:
+    assert len(Tags.from_labels(["x"])) == 3
