@@ -1,0 +1,106 @@
+"""Tests publishing: a version appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from serve.errors import BundleError, ServerError
+from serve.repository import MODEL_TEXT, publish, versions
+from serve.tagger import Tagger
+from serve.triton.config import config_text
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_version_is_the_bundle_and_the_model(bundle: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    (bundle / "notes.txt").write_text("no part of the bundle")
+    assert publish(bundle, repository) == 1
+    (bundle / "notes.txt").unlink()
+    version = tree(repository / "tagger" / "1")
+    assert version.pop("model.py") == MODEL_TEXT.encode()
+    assert version == tree(bundle)
+    assert (repository / "tagger" / "config.pbtxt").read_text() == config_text()
+    assert (repository / "tagger" / "1").stat().st_mode & 0o777 == 0o755
+    assert Tagger.load(repository / "tagger" / "1").tag([""]) == [[]]
+
+
+def test_versions_count_up_and_never_reuse_a_number(bundle: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    (repository / "tagger" / "9").mkdir(parents=True)
+    (repository / "tagger" / "not-a-version").mkdir()
+    assert [publish(bundle, repository) for _ in range(2)] == [10, 11]
+    assert versions(repository) == [9, 10, 11]
+    assert versions(tmp_path / "none") == []
+
+
+def test_a_configuration_that_is_there_is_kept(bundle: Path, tmp_path: Path) -> None:
+    config = tmp_path / "repository" / "tagger" / "config.pbtxt"
+    config.parent.mkdir(parents=True)
+    config.write_text("# tuned by hand\n")
+    publish(bundle, tmp_path / "repository")
+    assert config.read_text() == "# tuned by hand\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "labels.json", "tokenizer.json", "model_fp32.onnx"]
+)
+def test_a_damaged_bundle_leaves_the_repository_as_it_was(
+    bundle: Path, tmp_path: Path, name: str
+) -> None:
+    repository = tmp_path / "repository"
+    publish(bundle, repository)
+    before = tree(repository)
+    (bundle / name).write_bytes((bundle / name).read_bytes()[:-3] + b"xyz")
+    with pytest.raises(BundleError, match=rf"bundle/{name}: "):
+        publish(bundle, repository)
+    assert tree(repository) == before
+    with pytest.raises(BundleError, match="bundle"):
+        publish(bundle, tmp_path / "fresh")
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_publishers_at_once_get_a_version_each(bundle: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    with ThreadPoolExecutor(8) as pool:
+        published = list(pool.map(lambda _: publish(bundle, repository), range(16)))
+    assert sorted(published) == list(range(1, 17)) == versions(repository)
+    assert len({tuple(sorted(tree(repository / "tagger" / str(v)))) for v in published}) == 1
+
+
+def test_a_publisher_killed_half_way_leaves_nothing_triton_would_load(
+    bundle: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    script = (
+        "import os, signal, sys, pathlib, serve.repository as r;"
+        "r.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL) if 'staging' in str(path)"
+        " and path.name == 'model.py' else None;"
+        "r.publish(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, "-c", script, bundle, repository]
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    left = [path.name for path in (repository / "tagger").iterdir() if path.is_dir()]
+    assert len(left) == 1
+    assert left[0].startswith(".staging-")
+    assert versions(repository) == []
+    assert publish(bundle, repository) == 1
+    assert {path.name for path in (repository / "tagger").iterdir()} == {"1", "config.pbtxt"}
+
+
+def test_a_repository_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServerError, match="file/tagger: expected a writable folder, got"):
+        publish(bundle, tmp_path / "file")

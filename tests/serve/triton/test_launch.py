@@ -1,0 +1,126 @@
+"""Tests ports, the installation and the note of a server's state."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from serve.errors import ServerError
+from serve.triton.installation import STUB, Installation
+from serve.triton.launch import Ports, choose_ports, launch
+from serve.triton.logs import is_lost_port, reason_of
+from serve.triton.processes import processes_of, start_ticks, sweep, wait_until
+from serve.triton.state import ServerState, read_state, remove_state, write_state
+
+STATE = ServerState(
+    pid=1,
+    start_ticks=2,
+    prefix="linetag-x-",
+    url="127.0.0.1:1",
+    http_url=None,
+    repository="r",
+    log="l",
+    started="2026-01-01T00:00:00+00:00",
+)
+
+
+def test_free_ports_differ() -> None:
+    ports = choose_ports(0, http=True)
+    assert ports.grpc != ports.http
+    assert choose_ports(0, http=False).http is None
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ServerError, match=f"expected port {port} to be free, got Address"):
+            choose_ports(port, http=False)
+    assert choose_ports(port, http=False).grpc == port
+
+
+@pytest.mark.triton
+def test_triton_losing_its_port_is_told_from_other_failures(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "triton.log"
+    installation = Installation.find(environment)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ports = Ports(listener.getsockname()[1], None)
+        state = launch(installation, repository, ports, log)
+        assert wait_until(lambda: not state.is_running(), timeout_s=20.0)
+    sweep(state.prefix)
+    assert processes_of(state.prefix) == []
+    assert is_lost_port(log)
+    assert f"127.0.0.1:{ports.grpc}' already in use" in reason_of(log)
+
+
+def test_the_reason_is_the_most_telling_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("")
+    assert reason_of(log) == "an empty log"
+    log.write_text("tritonserver: error while loading shared libraries: libx.so.1\n\n")
+    assert reason_of(log) == "tritonserver: error while loading shared libraries: libx.so.1"
+    log.write_text(
+        'E1123 16:00:00.1 7 server.cc:241] "CudaDriverHelper has not been initialized."\n'
+        'E1123 16:00:00.1 7 x.cc:1] "Poll failed: no config"\nerror: creating server: Internal\n'
+    )
+    assert reason_of(log) == "Poll failed: no config"
+    assert not is_lost_port(log)
+
+
+def test_the_installation_is_complete_and_its_stub_is_placed(environment: Path) -> None:
+    installation = Installation.find(environment)
+    assert installation.server.is_file()
+    placed = installation.backends / "python" / STUB
+    placed.unlink(missing_ok=True)
+    installation.place_stub()
+    first = placed.stat()
+    installation.place_stub()
+    assert placed.stat().st_ino == first.st_ino, "a stub in its place is left alone"
+    assert first.st_mode & 0o111
+    variables = installation.variables()
+    assert variables["PATH"].startswith(f"{environment / 'bin'}:")
+    assert installation.library_folder in variables["LD_LIBRARY_PATH"]
+
+
+def test_a_python_without_a_stub_is_refused(environment: Path) -> None:
+    installation = replace(Installation.find(environment), python_version="3.99")
+    with pytest.raises(ServerError, match=r"expected a Python of .*3\.11.*, got 3\.99"):
+        installation.place_stub()
+
+
+def test_an_environment_without_triton_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match=r"none/bin/python: expected a Python that runs, got"):
+        Installation.find(tmp_path / "none")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    with pytest.raises(ServerError, match="expected Triton from nvidia-pytriton, got none"):
+        Installation.find(tmp_path)
+
+
+def test_a_state_survives_its_file(tmp_path: Path) -> None:
+    assert read_state(tmp_path) is None
+    write_state(tmp_path, STATE)
+    assert read_state(tmp_path) == STATE
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    remove_state(tmp_path)
+    remove_state(tmp_path)
+    assert read_state(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": 1}', '{"unknown": 1}', "3"])
+def test_what_is_no_state_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "state.json").write_text(content)
+    with pytest.raises(ServerError, match=r"state\.json: expected the state of a server, got"):
+        read_state(tmp_path)
+
+
+def test_a_state_whose_process_id_was_used_again_is_not_running() -> None:
+    ticks = start_ticks(1)
+    assert ticks is not None
+    assert replace(STATE, start_ticks=ticks).is_running()
+    assert not replace(STATE, start_ticks=ticks + 1).is_running()
