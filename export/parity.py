@@ -17,8 +17,8 @@ from serve.backend import Backend
 from serve.bundle import Precision
 from serve.encoding import EncodedBatch
 from serve.errors import DataError, ParityError
-from serve.examples import Example, Span
-from serve.scoring import score_entities
+from serve.examples import Example
+from serve.scoring import score_tagger
 from serve.tagger import Tagger
 
 FP32_ATOL = 1e-3
@@ -88,11 +88,11 @@ class Reference:
             DataError: If PyTorch finds no right entity in them: the gate could not close.
         """
         self._checkpoint = checkpoint
+        self._examples = examples
         self._texts = [example.text for example in examples]
-        self._gold = [example.spans for example in examples]
         backend = TorchBackend(checkpoint.model)
         tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend)
-        self.f1 = self._f1(tagger)
+        self.f1 = score_tagger(tagger, examples).micro.f1
         if not self.f1:
             raise DataError(
                 f"expected dev lines with entities that the checkpoint finds, got F1 0 on "
@@ -122,15 +122,8 @@ class Reference:
             num_tokens=int(sum(batch.attention_mask.sum() for batch, _ in self._batches)),
             tag_agreement=sum(tag == expected for tag, expected in pairs) / len(pairs),
             f1_before=self.f1,
-            f1_after=self._f1(tagger),
+            f1_after=score_tagger(tagger, self._examples).micro.f1,
         )
-
-    def _f1(self, tagger: Tagger) -> float:
-        predicted = [
-            [Span(entity.start, entity.end, entity.label) for entity in entities]
-            for entities in tagger.tag(self._texts)
-        ]
-        return score_entities(self._gold, predicted).micro.f1
 
 
 def parity_batches(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[EncodedBatch]:

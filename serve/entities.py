@@ -1,4 +1,4 @@
-"""Owns the value `Entity` and the policy that turns word tags into entities.
+"""Owns the value `Entity`, what a tagger is, and the policy that turns word tags into entities.
 
 Policy: an entity is a maximal run of words whose first tag is `B-X` or `I-X` and whose further tags
 are `I-X`. An `I-X` that continues nothing starts an entity: dropping it would lose what the model
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from serve.labels import OUTSIDE
 
@@ -42,6 +42,14 @@ class Entity:
     def to_json(self) -> EntityJson:
         """Return the entity as a JSON object."""
         return EntityJson(label=self.label, start=self.start, end=self.end, score=self.score)
+
+
+class AnyTagger(Protocol):
+    """Whatever tags texts: embedded, behind a network, or somebody else's."""
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Return the entities of each text, in the order of the text."""
+        ...
 
 
 def decode_entities(

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from serve.examples import Span
+from serve.entities import AnyTagger
+from serve.examples import Example, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,13 @@ class EntityScores:
         """Unweighted mean of the F1 of the labels that gold has, in [0, 1]."""
         scores = [score.f1 for score in self.by_label.values() if score.num_gold]
         return sum(scores) / len(scores) if scores else 0.0
+
+
+def score_tagger(tagger: AnyTagger, examples: Sequence[Example]) -> EntityScores:
+    """Tag labelled lines and score the answers."""
+    answers = tagger.tag([example.text for example in examples])
+    predicted = [[Span(e.start, e.end, e.label) for e in entities] for entities in answers]
+    return score_entities([example.spans for example in examples], predicted)
 
 
 def score_entities(

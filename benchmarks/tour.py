@@ -1,0 +1,167 @@
+"""Show what was built: tag lines on a real Triton, score every graph, compare the latency.
+
+    python -m benchmarks.tour
+
+The end of make run. Wants a checkpoint, its bundle, and the bundle published; the lines are the
+checkpoint's test lines, or its dev lines where it has none.
+
+exit status: 0 shown, 1 failed (one line says why), 2 wrong usage
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.latency import LatencyConfig
+from benchmarks.latency import run as measure_latency
+from benchmarks.result import Result
+from serve.bundle import Bundle
+from serve.client import TritonTagger
+from serve.errors import BundleError, TaggingError
+from serve.examples import Example, read_jsonl
+from serve.render import Painter, entity_table
+from serve.scoring import score_tagger
+from serve.server import start_triton
+from serve.tagger import Tagger
+
+NUM_SHOWN = 8
+LATENCY_SECONDS = 20.0
+LATENCY_FILE = Path("build/latency.json")
+NEXT_STEPS = """\
+How to go on
+  make run DATA=FOLDER LABEL_MAP=Old=New,Drop=   the same on lines of your own
+  .venv/bin/python -m serve start --detach       Triton again; prints its address
+  .venv/bin/python -m serve tag --url ADDRESS    tag what you type, through Triton
+  .venv/bin/python -m serve tag FILE             tag a file without a server
+  .venv/bin/python -m serve stop"""
+
+
+@dataclass(frozen=True)
+class TourConfig:
+    """What to show.
+
+    Attributes:
+        checkpoint: What was trained.
+        bundle: What was exported from it.
+        repository: Where the bundle was published.
+    """
+
+    checkpoint: Path = Path("build/checkpoint")
+    bundle: Path = Path("build/bundle")
+    repository: Path = Path("model_repository")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> TourConfig:
+    """Return the settings a command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.tour",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = TourConfig()
+    parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
+    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
+    parser.add_argument("--repository", type=Path, default=default.repository, metavar="DIR")
+    return TourConfig(**vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Show it; return the exit status."""
+    config = parse_args(argv)
+    try:
+        lines = lines_of(config.checkpoint)
+        examples = read_jsonl(lines)
+        print(tagged(config.repository, choose_lines(examples)), end="\n\n", flush=True)
+        print(f1_table(config, lines.stem, examples), end="\n\n", flush=True)
+        latency = LatencyConfig(
+            checkpoint=config.checkpoint,
+            bundle=config.bundle,
+            data=lines,
+            output=LATENCY_FILE,
+            seconds=LATENCY_SECONDS,
+        )
+        print(latency_table(measure_latency(latency)), end="\n\n")
+    except TaggingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(NEXT_STEPS)
+    return 0
+
+
+def lines_of(checkpoint: Path) -> Path:
+    """Return the file of a checkpoint's test lines, or of its dev lines where it has none."""
+    test = checkpoint / "test.jsonl"
+    return test if test.is_file() else checkpoint / "dev.jsonl"
+
+
+def choose_lines(examples: Sequence[Example]) -> list[str]:
+    """Return a few lines, those with the most different labels first."""
+    by_labels = sorted(examples, key=lambda e: -len({span.label for span in e.spans}))
+    return [example.text for example in by_labels[:NUM_SHOWN]]
+
+
+def tagged(repository: Path, texts: Sequence[str]) -> str:
+    """Return lines as a real Triton tags them, painted, and the table of their entities.
+
+    Raises:
+        ServerError: If Triton does not start or answer.
+    """
+    with start_triton(repository) as server, TritonTagger(server.url) as tagger:
+        graph = tagger.graph()
+        entities = tagger.tag(texts)
+    painter = Painter(in_colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    painted = "\n".join(map(painter.line, texts, entities))
+    head = f"Triton: tagger version {graph['version']}, {graph['precision']}, {graph['provider']}"
+    return "\n".join([head, "", painted, painter.legend(), "", entity_table(texts, entities)])
+
+
+def f1_table(config: TourConfig, split: str, examples: Sequence[Example]) -> str:
+    """Return the entity F1 of PyTorch and of each graph, on dev as the gate saw it and on lines.
+
+    Raises:
+        BundleError: If the bundle or the checkpoint's figures cannot be read.
+    """
+    graphs = Bundle.load(config.bundle).manifest.graphs
+    rows = [("PyTorch", graphs[0].f1_before, pytorch_f1(config.checkpoint, split))]
+    for graph in graphs:
+        tagger = Tagger.load(config.bundle, precision=graph.precision)
+        rows.append((graph.file, graph.f1_after, score_tagger(tagger, examples).micro.f1))
+    lines = [f"{name:<18}{100 * dev:>8.2f}{100 * here:>8.2f}" for name, dev, here in rows]
+    return "\n".join([f"{'entity F1':<18}{'dev':>8}{split:>8}", *lines])
+
+
+def pytorch_f1(checkpoint: Path, split: str) -> float:
+    """Return PyTorch's micro entity F1 on a split, in [0, 1], as training reported it.
+
+    Raises:
+        BundleError: If the checkpoint has no such figure.
+    """
+    path = checkpoint / "evaluation.json"
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+        return float(figures[split]["entities"]["micro"]["f1"])
+    except (OSError, ValueError, KeyError) as error:
+        message = f"{path}: expected the figures of {split}, got {error!r}; train again"
+        raise BundleError(message) from error
+
+
+def latency_table(result: Result) -> str:
+    """Return what one caller waits for a line, and lines per second, each against the first."""
+    lines = [f"{'text in, entities out':<24}{'p50 ms':>8}{'':>8}{'lines/s':>10}"]
+    for system in result.systems:
+        figures = result.figures(system)
+        lines.append(
+            f"{system.facts.name:<24}{figures['p50_ms']:>8.2f}{figures['p50_ratio']:>7.1f}x"
+            f"{figures['lines_per_s']:>10,.0f}{figures['lines_per_s_ratio']:>7.1f}x"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
