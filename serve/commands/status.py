@@ -1,7 +1,9 @@
-"""Tell how the Triton that python -m serve start started is doing; exit 1 unless it answers.
+"""Tell how the Triton that python -m serve start started is doing.
 
-python -m serve status
-python -m serve status --json
+    python -m serve status
+    python -m serve status --json
+
+The model is asked for an answer: exit 0 when it gives one, else 1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Stop the Triton that python -m serve start started, and remove whatever is left of it.
 
-python -m serve stop
+    python -m serve stop
+
+A server that was killed is cleared away too; without one there is nothing to do.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ def choose_ports(grpc_port: int, *, http: bool) -> Ports:
     Raises:
         ServerError: If the port asked for is taken.
     """
-    return Ports(_free_port(grpc_port), _free_port(0) if http else None)
+    grpc = _free_port(grpc_port)
+    while (other := _free_port(0)) == grpc:
+        pass  # the kernel may offer a port again that nobody listens on yet
+    return Ports(grpc, other if http else None)
 
 
 def launch(installation: Installation, repository: Path, ports: Ports, log: Path) -> ServerState:

@@ -25,7 +25,6 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     # A server that was restarted is found again within a second, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 _LENGTH = struct.Struct("<I")

@@ -44,9 +44,12 @@ def served_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def repository(served_bundle: Path) -> Path:
-    """Return a model repository with one version."""
+    """Return a model repository with one version, and what a publisher that died left there."""
     folder = served_bundle.parent / "repository"
     publish(served_bundle, folder)
+    leftover = folder / "tagger" / ".staging-died"
+    leftover.mkdir()
+    (leftover / "model.py").write_text("raise SystemExit('Triton must not look here')")
     return folder
 
 

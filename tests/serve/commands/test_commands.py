@@ -1,0 +1,252 @@
+"""Tests the command line: what goes to standard output, what to standard error, and the exits."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serve.__main__ import VERBS, main
+from serve.commands.publish import PublishConfig
+from serve.commands.publish import parse_args as parse_publish
+from serve.commands.start import StartConfig
+from serve.commands.start import parse_args as parse_start
+from serve.commands.tag import TagConfig
+from serve.commands.tag import parse_args as parse_tag
+from serve.encoding import MAX_CHARS
+from serve.server import TritonServer
+from serve.tagger import Tagger
+from serve.triton.processes import processes_of, shared_memory_of, wait_until
+from serve.triton.state import read_state
+from tests.serve.tiny import noisy_lines, write_bundle
+
+ROOT = Path(__file__).resolve().parents[3]
+LINES = ["fix pump 🔧", "", "e\u0301tat hose"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project folder with a bundle and lines, in which the commands run."""
+    write_bundle(tmp_path / "build" / "bundle")
+    (tmp_path / "lines.txt").write_text("\n".join(LINES))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def serve(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    """Run a command in a process of its own."""
+    command = [sys.executable, "-m", "serve", *arguments]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=cwd, env=variables, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def test_lines_become_json_in_their_order(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tag", "lines.txt"]) == 0
+    out, err = capsys.readouterr()
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["text"] for row in rows] == LINES
+    for row, expected in zip(rows, Tagger.load("build/bundle").tag(LINES), strict=True):
+        assert row["entities"] == [
+            {**entity.to_json(), "text": row["text"][entity.start : entity.end]}
+            for entity in expected
+        ]
+    assert rows[0]["entities"]
+    assert err == "build/bundle/model_fp32.onnx: fp32 on CPUExecutionProvider\n"
+
+
+def test_standard_input_is_read_without_files(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"fix\n")))
+    assert main(["tag"]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == "fix"
+
+
+def test_colour_is_for_those_who_ask(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tag", "--color", "lines.txt"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b[38;5;16;48;5;" in out
+    assert out.splitlines()[-2] == ""
+    assert not out.startswith("{")
+
+
+def test_no_color_is_respected_on_a_terminal(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert main(["tag", "lines.txt"]) == 0
+    assert "\x1b[" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main(["tag", "lines.txt"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b[" not in out
+    assert "[fix" in out
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (b"x" * (MAX_CHARS + 1), f"bad.txt:2: expected at most {MAX_CHARS} characters"),
+        (b"\xff", "bad.txt:2: expected UTF-8, got byte 0"),
+    ],
+)
+def test_a_bad_line_ends_it_after_the_lines_before(
+    project: Path, capsys: pytest.CaptureFixture[str], bad: bytes, message: str
+) -> None:
+    (project / "bad.txt").write_bytes(b"fix\n" + bad + b"\nhose\n")
+    assert main(["tag", "bad.txt"]) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["fix"]
+    assert err.splitlines()[-1].startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tag", "none.txt"], "none.txt: expected a readable file, got No such file"),
+        (["tag", "--bundle", "none"], "none/manifest.json: expected a readable file"),
+        (["tag", "--precision", "int8"], "expected a graph in int8, got fp32; export with --int8"),
+        (["tag", "--url", "127.0.0.1:1"], "127.0.0.1:1: expected a Triton that answers"),
+        (["publish", "--bundle", "none"], "none/manifest.json: expected a readable file"),
+        (["start", "--triton", "none"], "none/bin/python: expected a Python that runs"),
+    ],
+)
+def test_a_failure_is_one_line_and_exit_1(
+    project: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["unknown"],
+        ["tag", "--unknown"],
+        ["tag", "--precision", "fp8"],
+        ["tag", "--json", "--color"],
+        ["tag", "--url", "a:1", "--bundle", "b"],
+        ["tag", "--url", "a:1", "--precision", "int8"],
+        ["start", "--grpc-port", "65536"],
+        ["stop", "now"],
+    ],
+)
+def test_misuse_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_shows_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0
+    assert f"    python -m serve {verb}" in capsys.readouterr().out
+
+
+def test_the_configs_hold_every_default() -> None:
+    assert parse_tag([]) == TagConfig()
+    assert parse_publish([]) == PublishConfig()
+    assert parse_start([]) == StartConfig()
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(project: Path) -> None:
+    (project / "long.txt").write_text("\n".join(noisy_lines(20_000)))
+    with serve("tag", "long.txt", cwd=project) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert process.wait(timeout=30) == 0
+    assert "Traceback" not in errors
+    assert "error" not in errors
+
+
+@pytest.mark.triton
+def test_triton_tags_lines_as_the_bundle_does(
+    server: TritonServer,
+    served_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(noisy_lines(600, seed=7)))
+    assert main(["tag", "--bundle", str(served_bundle), str(path)]) == 0
+    embedded = capsys.readouterr()
+    assert main(["tag", "--url", server.url, str(path)]) == 0
+    behind = capsys.readouterr()
+    assert behind.out == embedded.out
+    assert behind.err == f"{server.url}: model_int8.onnx, int8 on CPUExecutionProvider\n"
+
+
+@pytest.mark.triton
+def test_publish_start_status_stop(
+    project: Path, environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status"]) == 1
+    assert "no: not started; start it with python -m serve start" in capsys.readouterr().out
+    assert main(["publish"]) == 0
+    assert capsys.readouterr().out == "1\n"
+    assert main(["start", "--detach", "--http", "--triton", str(environment)]) == 0
+    url, state = capsys.readouterr().out.strip(), read_state(project / "build" / "triton")
+    assert state is not None
+    try:
+        assert state.url == url
+        assert main(["start", "--detach", "--triton", str(environment)]) == 1
+        assert f"got one at {url}" in capsys.readouterr().err
+        assert main(["status"]) == 0
+        shown = capsys.readouterr().out
+        assert "model_fp32.onnx, fp32 on CPUExecutionProvider" in shown
+        assert f"HTTP        {state.http_url}" in shown
+        assert main(["status", "--json"]) == 0
+        status = json.loads(capsys.readouterr().out)
+        assert status["is_ready"] is True
+        assert status["versions"][0]["state"] == "READY"
+        os.kill(state.pid, signal.SIGKILL)
+        assert wait_until(lambda: not state.is_running(), timeout_s=5.0)
+        assert main(["status", "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["is_running"] is False
+    finally:
+        assert main(["stop"]) == 0
+    assert not processes_of(state.prefix)
+    assert not shared_memory_of(state.prefix)
+    capsys.readouterr()
+    assert main(["stop"]) == 0
+    assert capsys.readouterr().err == "no server to stop\n"
+
+
+@pytest.mark.triton
+def test_a_server_in_the_foreground_ends_with_its_terminal(
+    project: Path, environment: Path
+) -> None:
+    main(["publish"])
+    with serve("start", "--triton", str(environment), cwd=project) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        state = read_state(project / "build" / "triton")
+        assert state is not None
+        assert state.url == url
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert errors.splitlines()[-1] == "stopped"
+    assert not processes_of(state.prefix)
+    assert not shared_memory_of(state.prefix)

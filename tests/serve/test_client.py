@@ -1,0 +1,177 @@
+"""Tests the tagger behind Triton: the embedded tagger's answers, and clear failures."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from tritonclient.grpc import InferenceServerClient, service_pb2
+
+from serve.client import MAX_REQUEST_CHARS, MAX_REQUEST_TEXTS, TritonTagger
+from serve.encoding import MAX_CHARS
+from serve.errors import DataError, ServerError
+from serve.server import TritonServer
+from serve.tagger import Tagger
+from serve.triton.names import MAX_BATCH_SIZE
+from tests.serve.tiny import noisy_lines
+
+pytestmark = pytest.mark.triton
+TIMEOUT_S = 10.0  # a busy machine must not fail a test that is not about time
+
+
+@pytest.fixture(scope="module")
+def client(server: TritonServer) -> Iterator[TritonTagger]:
+    with TritonTagger(server.url, timeout_s=TIMEOUT_S) as tagger:
+        yield tagger
+
+
+def infer(url: str, *elements: bytes) -> service_pb2.ModelInferResponse:
+    """Send raw bytes as texts, past the client's own checks."""
+    content = b"".join(len(element).to_bytes(4, "little") + element for element in elements)
+    tensor = service_pb2.ModelInferRequest.InferInputTensor(
+        name="TEXT", datatype="BYTES", shape=[len(elements), 1]
+    )
+    request = service_pb2.ModelInferRequest(
+        model_name="tagger", inputs=[tensor], raw_input_contents=[content]
+    )
+    with grpc.insecure_channel(url) as channel:
+        call = channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer",
+            request_serializer=service_pb2.ModelInferRequest.SerializeToString,
+            response_deserializer=service_pb2.ModelInferResponse.FromString,
+        )
+        return call(request, timeout=TIMEOUT_S)
+
+
+def test_eight_callers_at_once_get_exactly_the_embedded_answers(
+    client: TritonTagger, embedded: Tagger
+) -> None:
+    parts = [noisy_lines(100, seed=seed) for seed in range(8)]
+    expected = [[embedded.tag([text]) for text in part] for part in parts]
+
+    def one_by_one(part: list[str]) -> list[object]:
+        return [client.tag([text]) for text in part]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one_by_one, parts)) == expected
+        assert list(pool.map(client.tag, parts)) == [
+            [row for (row,) in answers] for answers in expected
+        ]
+    assert sum(len(row) for answers in expected for (row,) in answers) > 500
+
+
+def test_offsets_slice_emoji_and_combining_characters_right(
+    client: TritonTagger, embedded: Tagger
+) -> None:
+    texts = ["👩‍🔧 fix 🔧pump", "e\u0301tat: Été 🇫🇷 hose", "x\x00y \u202e oil", "", "  "]
+    answers = client.tag(texts)
+    assert answers == embedded.tag(texts)
+    words = [text[e.start : e.end] for text, row in zip(texts, answers, strict=True) for e in row]
+    assert words == [word.strip() for word in words]
+    assert answers[3:] == [[], []]
+    assert client.tag([]) == []
+
+
+def test_many_texts_go_in_requests_of_bounded_size(
+    client: TritonTagger, embedded: Tagger, server: TritonServer
+) -> None:
+    assert MAX_REQUEST_TEXTS <= MAX_BATCH_SIZE
+    texts = noisy_lines(3 * MAX_REQUEST_TEXTS + 1, seed=9)
+    longest = ["pump hose " * (MAX_CHARS // 10), "fix " * (MAX_REQUEST_CHARS // 4)]
+    texts[5:5] = longest
+    assert client.tag(texts) == embedded.tag(texts)
+
+
+def test_a_text_over_the_cap_is_refused_before_it_is_sent() -> None:
+    with (
+        TritonTagger("127.0.0.1:1") as nowhere,
+        pytest.raises(DataError, match=f"text 1: expected at most {MAX_CHARS} characters, got"),
+    ):
+        nowhere.tag(["fine", "x" * (MAX_CHARS + 1)])
+    with (
+        TritonTagger("127.0.0.1:1") as nowhere,
+        pytest.raises(TypeError, match="expected a list of strings"),
+    ):
+        nowhere.tag("text")
+
+
+def test_the_server_itself_refuses_a_bad_text(server: TritonServer) -> None:
+    for bad, message in [
+        (b"x" * (MAX_CHARS + 1), f"text 1: expected at most {MAX_CHARS} characters"),
+        (b"\xff", "text 1: expected UTF-8, got byte 0 that is not"),
+        (b"\xed\xa0\x80", "text 1: expected UTF-8"),
+    ]:
+        with pytest.raises(grpc.RpcError) as caught:
+            infer(server.url, b"fine", bad)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert message in caught.value.details()
+
+
+def test_a_bad_text_fails_its_own_request_and_no_other(
+    server: TritonServer, client: TritonTagger, embedded: Tagger
+) -> None:
+    parts = [noisy_lines(30, seed=seed) for seed in range(20, 27)]
+
+    def bad_requests() -> int:
+        num_refused = 0
+        for number in range(60):
+            with pytest.raises(grpc.RpcError) as caught:
+                infer(server.url, b"\xff" if number % 2 else b"x" * (MAX_CHARS + 1))
+            num_refused += caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        return num_refused
+
+    with ThreadPoolExecutor(8) as pool:
+        refused = pool.submit(bad_requests)
+        good = [pool.submit(lambda p: [client.tag([t])[0] for t in p], part) for part in parts]
+        assert [future.result() for future in good] == [embedded.tag(part) for part in parts]
+        assert refused.result() == 60
+
+
+def test_requests_merge_in_the_batcher(server: TritonServer, client: TritonTagger) -> None:
+    http_free = InferenceServerClient(server.url)
+    before = http_free.get_inference_statistics("tagger").model_stats[0]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda text: client.tag([text]), noisy_lines(400, seed=3)))
+    after = http_free.get_inference_statistics("tagger").model_stats[0]
+    http_free.close()
+    assert after.inference_count - before.inference_count == 400
+    assert after.execution_count - before.execution_count < 400
+
+
+def test_an_ordinary_triton_client_gets_both_outputs(server: TritonServer) -> None:
+    answer = infer(server.url, b"fix pump", b"")
+    assert {output.name: list(output.shape) for output in answer.outputs} == {
+        "ENTITIES": [2, 1],
+        "GRAPH": [2, 1],
+    }
+
+
+def test_the_server_tells_which_graph_answers(client: TritonTagger) -> None:
+    assert client.graph() == {
+        "file": "model_int8.onnx",
+        "precision": "int8",
+        "provider": "CPUExecutionProvider",
+        "version": "1",
+    }
+
+
+def test_a_server_that_is_down_is_named_at_once() -> None:
+    before = time.monotonic()
+    with TritonTagger("127.0.0.1:1", timeout_s=30.0) as nowhere:
+        message = r"127\.0\.0\.1:1: expected a Triton that answers, .*python -m serve start"
+        with pytest.raises(ServerError, match=message):
+            nowhere.tag(["fix pump"])
+    assert time.monotonic() - before < 20.0
+
+
+def test_a_server_that_does_not_answer_is_given_up_at_the_deadline() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        TritonTagger(f"127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.2) as client,
+        pytest.raises(ServerError, match=r"expected an answer within 0\.2 s, got none"),
+    ):
+        client.tag(["fix pump"])

@@ -1,0 +1,183 @@
+"""Tests a real Triton's life: its start, its end, and what is left after a violent one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from serve.client import TritonTagger
+from serve.errors import ServerError
+from serve.repository import publish
+from serve.server import TritonServer, start_triton, stop_triton
+from serve.triton.processes import processes_of, shared_memory_of, wait_until
+from serve.triton.state import read_state
+from serve.triton.status import read_status
+from tests.serve.tiny import replace_file, tiny_graph
+
+pytestmark = pytest.mark.triton
+TIMEOUT_S = 10.0
+
+
+def no_trace_of(prefix: str) -> bool:
+    return not processes_of(prefix) and not shared_memory_of(prefix)
+
+
+def listeners(pid: int) -> set[str]:
+    """Return the local addresses, in hex, on which a process listens."""
+    sockets = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    rows += [line.split() for line in Path("/proc/net/tcp6").read_text().splitlines()[1:]]
+    return {
+        row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
+    }
+
+
+def test_the_server_listens_on_loopback_only(server: TritonServer) -> None:
+    loopback, the_same_mapped_to_ipv6 = "0100007F", "0000000000000000FFFF00000100007F"
+    assert loopback in listeners(server.state.pid) <= {loopback, the_same_mapped_to_ipv6}
+
+
+def test_the_server_leads_its_own_group_and_all_carry_its_prefix(server: TritonServer) -> None:
+    pids = processes_of(server.state.prefix)
+    assert server.state.pid in pids
+    assert len(pids) == 2, "the server and the stub of its one model instance"
+    assert {os.getpgid(pid) for pid in pids} == {server.state.pid} != {os.getpgid(0)}
+    assert shared_memory_of(server.state.prefix)
+
+
+def test_a_ready_server_says_which_versions_it_has(server: TritonServer) -> None:
+    status = read_status(server.folder)
+    assert (status.is_running, status.is_ready, status.problem) == (True, True, None)
+    assert [(v.model, v.version, v.state) for v in status.versions] == [("tagger", "1", "READY")]
+    assert status.graph is not None
+    assert status.graph["precision"] == "int8"
+    assert status.server == server.state
+
+
+def test_nothing_published_is_told(tmp_path: Path, environment: Path) -> None:
+    with pytest.raises(ServerError, match=r"tagger: expected a published version, got none; pub"):
+        start_triton(tmp_path, environment=environment)
+
+
+def test_a_port_in_use_is_told_and_nothing_is_started(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ServerError, match=f"expected port {port} to be free, got Address"):
+            start_triton(repository, environment=environment, grpc_port=port, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_start_is_refused_and_a_second_stop_does_nothing(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "triton"
+    assert stop_triton(folder) is False
+    with start_triton(repository, environment=environment, folder=folder) as server:
+        with pytest.raises(ServerError, match=rf"expected no server, got one at {server.url}"):
+            start_triton(repository, environment=environment, folder=folder)
+        with TritonTagger(server.url, timeout_s=TIMEOUT_S) as client:
+            assert client.tag([""]) == [[]], "the refusal left the first server alone"
+        assert stop_triton(folder) is True
+        assert no_trace_of(server.state.prefix)
+        assert stop_triton(folder) is False
+    assert read_state(folder) is None
+    assert [path.name for path in folder.iterdir()] == ["triton.log"]
+
+
+def test_a_killed_server_is_noticed_and_its_remains_are_swept_by_the_next_start(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    first = start_triton(repository, environment=environment, folder=tmp_path)
+    prefix, port = first.state.prefix, int(first.url.partition(":")[2])
+    with TritonTagger(first.url, timeout_s=TIMEOUT_S) as client:
+        assert client.tag([""]) == [[]]
+        os.kill(first.state.pid, signal.SIGKILL)
+        assert wait_until(lambda: not first.state.is_running(), timeout_s=5.0)
+        with pytest.raises(ServerError, match=f"{first.url}: expected a Triton that answers"):
+            client.tag(["fix pump"])
+        assert not no_trace_of(prefix), "otherwise this test shows nothing"
+        status = read_status(tmp_path)
+        assert (status.is_running, status.is_ready) == (False, False)
+        assert "died, see" in str(status.problem)
+        with start_triton(
+            repository, environment=environment, folder=tmp_path, grpc_port=port
+        ) as second:
+            assert no_trace_of(prefix)
+            first.stop()
+            assert read_status(tmp_path).is_ready, "an old handle does not stop another server"
+            time.sleep(1.0)  # the longest pause between two attempts to connect
+            assert client.tag([""]) == [[]], "an open client finds the server that came back"
+    assert no_trace_of(second.state.prefix)
+
+
+def test_a_killed_stub_is_noticed_although_triton_says_ready(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    with start_triton(repository, environment=environment, folder=tmp_path) as server:
+        (stub,) = set(processes_of(server.state.prefix)) - {server.state.pid}
+        os.kill(stub, signal.SIGKILL)
+        with (
+            TritonTagger(server.url, timeout_s=TIMEOUT_S) as client,
+            pytest.raises(ServerError, match=r"from the model tagger, got INTERNAL: Stub process"),
+        ):
+            client.tag(["fix pump"])
+        status = read_status(tmp_path)
+        assert [version.state for version in status.versions] == ["READY"]
+        assert (status.is_running, status.is_ready) == (True, False)
+        assert status.problem is not None
+    assert no_trace_of(server.state.prefix)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "model_fp32.onnx",
+            b"damaged",
+            r"version 1: BundleError: .*model_fp32\.onnx: expected SHA",
+        ),
+        ("manifest.json", b"{}", r"version 1: BundleError: .*manifest\.json: expected a manifest"),
+    ],
+)
+def test_a_damaged_version_is_told_in_one_line(
+    bundle: Path, environment: Path, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    publish(bundle, tmp_path / "repository")
+    (tmp_path / "repository" / "tagger" / "1" / name).write_bytes(content)
+    with pytest.raises(ServerError, match=message) as caught:
+        start_triton(tmp_path / "repository", environment=environment)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_version_whose_labels_do_not_match_its_logits_is_told(
+    bundle: Path, environment: Path, tmp_path: Path
+) -> None:
+    replace_file(bundle, "model_fp32.onnx", tiny_graph(num_tags=5))
+    publish(bundle, tmp_path / "repository")
+    folder = tmp_path / "triton"
+    message = r"labels\.json: expected 5 tags, as many as model_fp32\.onnx's logits, got 7"
+    with pytest.raises(ServerError, match=message):
+        start_triton(tmp_path / "repository", environment=environment, folder=folder)
+    assert [path.name for path in folder.iterdir()] == ["triton.log"]
+    assert not processes_of(str(tmp_path)), "no process of the failed start is left"
+
+
+def test_the_runtime_works_on_tritons_numpy(served_bundle: Path, environment: Path) -> None:
+    script = (
+        "import sys, numpy; from serve.tagger import Tagger;"
+        "entities = Tagger.load(sys.argv[1]).tag(['fix pump', ''] * 9 + ['hose ' * 99]);"
+        "print(numpy.__version__, len(entities))"
+    )
+    command = [environment / "bin" / "python", "-c", script, served_bundle]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1."), "Triton's Python must hold numpy 1"
+    assert done.stdout.split()[1] == "19"
