@@ -76,6 +76,15 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with train.jsonl, dev.jsonl and test.jsonl of tiny lines."""
+    folder = tmp_path_factory.mktemp("data")
+    for seed, (split, num_lines) in enumerate({"train": 200, "dev": 30, "test": 30}.items(), 1):
+        write_jsonl(folder / f"{split}.jsonl", tiny_lines(seed=seed, num_lines=num_lines))
+    return folder
+
+
 class TorchBackend:
     """The smallest backend: PyTorch on the CPU."""
 

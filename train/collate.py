@@ -87,7 +87,8 @@ def label_windows(
         word_tags = align_tags(example, text.offsets)
         for window in text.windows:
             tag_ids = _token_tags(window, word_tags, tags, label_all_tokens)
-            labelled.append(LabelledWindow(window, tag_ids))
+            if window.first_tokens:  # a batch that trains nothing would have no mean loss
+                labelled.append(LabelledWindow(window, tag_ids))
     return labelled
 
 

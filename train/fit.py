@@ -8,6 +8,7 @@ F1 is, the caller says.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from serve.encoding import Encoder
+from serve.errors import TaggingError
 from train.collate import IGNORE_INDEX, LabelledWindow, collate, group_by_length
 from train.config import TrainConfig
 from train.device import autocast
@@ -92,6 +94,7 @@ class Fit:
 
         Raises:
             CheckpointError: If there is a state to go on with that is not this run's.
+            TaggingError: If the loss is no longer finite.
         """
         if self._config.resume:
             self._restore(load_state(resume.path, resume.run))
@@ -135,6 +138,10 @@ class Fit:
             total, num_trained, step = total + loss * count, num_trained + count, step + 1
             bar.update()
             bar.set_postfix(epoch=number, loss=f"{total / num_trained:.4f}", refresh=False)
+        if not math.isfinite(total):
+            raise TaggingError(
+                f"epoch {number}: expected a finite loss, got {total}; lower --learning-rate"
+            )
         epoch = Epoch(number, total / num_trained, self._score_dev())
         self._history = (*self._history, epoch)
         if best_epoch(self._history) is epoch:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import nn
 from torch.optim import AdamW
 
+from serve.errors import CheckpointError
+
 WARMUP = 0.1
 """Share of the steps over which the learning rate rises."""
 WEIGHT_DECAY = 0.01
@@ -34,11 +36,13 @@ def freeze(model: nn.Module, num_layers: int) -> None:
     """Stop training a BERT's embeddings and first layers.
 
     Raises:
-        ValueError: If the model has fewer layers.
+        CheckpointError: If the model has fewer layers.
     """
     encoder = model.get_submodule("bert")
     layers = list(encoder.get_submodule("encoder.layer").children())
     if num_layers > len(layers):
-        raise ValueError(f"expected at most {len(layers)} layers to freeze, got {num_layers}")
+        raise CheckpointError(
+            f"--freeze-layers: expected at most {len(layers)}, the model's layers, got {num_layers}"
+        )
     for module in (encoder.get_submodule("embeddings"), *layers[:num_layers]):
         module.requires_grad_(False)

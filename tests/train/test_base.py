@@ -1,0 +1,155 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from serve.errors import CheckpointError
+from serve.labels import Tags
+from train.base import check_digests, find_base
+from train.config import DEFAULT_MODEL
+
+TAGS = Tags.from_labels(["A"])
+
+
+@pytest.fixture
+def base(tiny_base: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_base, tmp_path / "base"))
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_the_default_model_is_found_checked_and_loaded() -> None:
+    base = find_base(DEFAULT_MODEL)
+    assert (base.max_tokens, base.pad_id) == (512, 0)
+    assert base.tokenizer.truncation is None
+    (text,) = base.encoder().encode(["change hydraulic hose"])
+    assert text.offsets == [(0, 6), (7, 16), (17, 21)]
+
+
+def test_a_folder_is_loaded_with_a_new_head_in_float32(base: Path) -> None:
+    model = find_base(str(base)).load_model(TAGS)
+    assert model.config.id2label == {0: "O", 1: "B-A", 2: "I-A"}
+    assert model.classifier.out_features == 3
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    saved = load_file(base / "model.safetensors")
+    loaded = model.bert.embeddings.word_embeddings.weight
+    assert torch.equal(loaded, saved["embeddings.word_embeddings.weight"])
+
+
+def test_a_tagger_of_other_labels_is_taken_without_its_head(tiny_checkpoint: Path) -> None:
+    model = find_base(str(tiny_checkpoint)).load_model(TAGS)
+    assert model.classifier.out_features == 3
+
+
+def test_a_tokenizer_is_made_from_a_vocabulary_file(base: Path) -> None:
+    expected = find_base(str(base)).tokenizer
+    words = sorted(expected.get_vocab().items(), key=lambda item: item[1])
+    (base / "tokenizer.json").unlink()
+    (base / "vocab.txt").write_text("\n".join(word for word, _ in words) + "\n")
+    text = "Please REWELDING the air-con unit #12"
+    assert find_base(str(base)).tokenizer.encode(text).ids == expected.encode(text).ids
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "roberta"}, "expected model_type 'bert', got 'roberta'; choose a BERT"),
+        (
+            {"auto_map": {"AutoModel": "x.Y"}},
+            "expected no code of its own, got 'auto_map'; refused",
+        ),
+        ({"_attn_implementation_internal": "x/y"}, "got '_attn_implementation_internal'; refused"),
+        ({"trust_remote_code": True}, "got 'trust_remote_code'; refused"),
+        ({"vocab_size": None}, "expected a number 'vocab_size', got None"),
+        ({"vocab_size": 50}, "expected at most 50 tokens, as many as the model's, got 101"),
+    ],
+)
+def test_a_configuration_that_does_not_do_is_refused(
+    base: Path, changes: dict[str, object], message: str
+) -> None:
+    edit_config(base, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(base))
+
+
+@pytest.mark.parametrize("content", ["[]", "no json", "{}"])
+def test_a_configuration_that_is_none_is_refused(base: Path, content: str) -> None:
+    (base / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"config\.json: expected"):
+        find_base(str(base))
+
+
+def test_pickled_weights_are_refused_unopened(base: Path) -> None:
+    (base / "model.safetensors").rename(base / "pytorch_model.bin")
+    message = r"expected model\.safetensors, got pytorch_model\.bin; pickled weights are not opened"
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(base))
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("config.json", r"config\.json: expected a readable file, got No such file"),
+        ("model.safetensors", r"expected model\.safetensors, got none"),
+        ("tokenizer.json", r"expected tokenizer\.json or vocab\.txt, got neither"),
+    ],
+)
+def test_a_missing_file_is_named(base: Path, file: str, message: str) -> None:
+    (base / file).unlink()
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(base))
+
+
+def test_a_damaged_tokenizer_is_refused(base: Path) -> None:
+    (base / "tokenizer.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: expected a tokenizer, got"):
+        find_base(str(base))
+
+
+def test_a_tokenizer_without_special_tokens_is_refused(base: Path) -> None:
+    path = base / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"post_processor": None}))
+    with pytest.raises(CheckpointError, match=r"expected a tokenizer adding 2 .* choose a BERT"):
+        find_base(str(base)).encoder()
+
+
+def test_damaged_weights_are_refused(base: Path) -> None:
+    path = base / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="expected BERT's weights, got"):
+        find_base(str(base)).load_model(TAGS)
+
+
+def test_an_encoder_with_a_hole_is_refused_not_filled_at_random(base: Path) -> None:
+    path = base / "model.safetensors"
+    weights = load_file(path)
+    del weights["encoder.layer.1.output.dense.weight"]
+    save_file(weights, path, metadata={"format": "pt"})
+    message = r"expected weights for bert\.encoder\.layer\.1\.output\.dense\.weight"
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(base)).load_model(TAGS)
+
+
+def test_weights_of_another_width_are_refused(base: Path) -> None:
+    edit_config(base, intermediate_size=128)
+    with pytest.raises(CheckpointError, match=r"expected weights for bert\.encoder\.layer\.0\."):
+        find_base(str(base)).load_model(TAGS)
+
+
+def test_a_name_that_is_neither_folder_nor_model_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="--model no/such/name: expected a folder or a model"):
+        find_base("no/such/name")
+
+
+def test_a_packaged_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"a: expected SHA-256 00, got 2d711642b.*again"):
+        check_digests(tmp_path, {"a": "00"})
+    with pytest.raises(CheckpointError, match=r"b: expected SHA-256 00, got no file"):
+        check_digests(tmp_path, {"b": "00"})

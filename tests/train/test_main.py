@@ -1,0 +1,158 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serve.examples import read_jsonl
+from train.__main__ import main, parse_args
+from train.config import TrainConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def arguments(tiny_base: Path, tiny_data: Path, tmp_path: Path) -> list[str]:
+    output = str(tmp_path / "out" / "checkpoint")
+    return ["--data", str(tiny_data), "--model", str(tiny_base), "--output", output]
+
+
+def test_the_parser_has_the_defaults_of_the_settings() -> None:
+    assert parse_args([]) == TrainConfig()
+
+
+def test_every_setting_can_be_given() -> None:
+    text = (
+        "--data d --train a --dev b --test c --label-map X=Y,Z= --model m --output o --epochs 2 "
+        "--patience 3 --batch-size 4 --learning-rate 5e-5 --freeze-layers 0 --label-all-tokens "
+        "--seed 6 --resume --json"
+    )
+    assert parse_args(text.split()) == TrainConfig(
+        data=Path("d"), train=Path("a"), dev=Path("b"), test=Path("c"),
+        label_map=(("X", "Y"), ("Z", "")), model="m", output=Path("o"), epochs=2, patience=3,
+        batch_size=4, learning_rate=5e-5, freeze_layers=0, label_all_tokens=True, seed=6,
+        resume=True, json=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "argument --epochs: expected a number of at least 1, got 0"),
+        (["--batch-size", "x"], "argument --batch-size: expected a number of at least 1, got x"),
+        (["--learning-rate", "0"], "argument --learning-rate: expected a number above 0, got 0"),
+        (
+            ["--learning-rate", "nan"],
+            "argument --learning-rate: expected a number above 0, got nan",
+        ),
+        (["--label-map", "X"], "argument --label-map: expected Old=New or Old=, apart by commas"),
+        (["--epoch-count", "3"], "unrecognized arguments: --epoch-count"),
+    ],
+)
+def test_a_usage_error_leaves_with_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(arguments)
+    assert leaving.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_is_the_modules_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["--help"])
+    assert leaving.value.code == 0
+    assert "Fine-tune a BERT into a tagger" in capsys.readouterr().out
+
+
+def test_training_leaves_a_checkpoint_and_prints_its_figures(
+    arguments: list[str], tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--epochs", "6", "--learning-rate", "3e-3", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    output = tmp_path / "out" / "checkpoint"
+    assert printed == json.loads((output / "evaluation.json").read_text())
+    assert printed["dev"]["num_lines"] == printed["test"]["num_lines"] == 30
+    assert printed["dev"]["entities"]["micro"]["f1"] > 0.8
+    record = json.loads((output / "train.json").read_text())
+    assert record["settings"]["learning_rate"] == 3e-3
+    assert record["data"]["train"] == {"file": "train.jsonl", "num_lines": 200}
+    assert len(record["epochs"]) <= 6
+    assert read_jsonl(output / "dev.jsonl") == read_jsonl(tiny_data / "dev.jsonl")
+    assert [path.name for path in output.parent.iterdir()] == ["checkpoint"], "the state is gone"
+
+
+def test_the_tables_are_printed_for_dev_and_test(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--epochs", "1", "--freeze-layers", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "dev: 30 lines\n\nentities (strict: label, start and end all equal gold's)\n" in out
+    assert "test: 30 lines\n" in out
+    for row in ("Observation", "micro avg", "macro avg", "I-Item", "O ", "weighted avg"):
+        assert row in out
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--data", "no/such"], "error: no/such: expected a folder with train, dev and test"),
+        (["--model", "no/such/name"], "error: --model no/such/name: expected a folder or a model"),
+        (["--label-map", "Typo=X"], "error: --label-map: expected a label of the data (Activity,"),
+        (["--freeze-layers", "3"], "error: --freeze-layers: expected at most 2, the model's"),
+        (["--output", str(ROOT)], "expected a checkpoint or nothing there, got"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    extra: list[str],
+    message: str,
+) -> None:
+    assert main([*arguments, *extra]) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_command_goes_on_to_the_same_checkpoint(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments += ["--epochs", "20", "--patience", "20", "--learning-rate", "1e-3"]
+    output = tmp_path / "out" / "checkpoint"
+    with subprocess.Popen(
+        [sys.executable, "-m", "train", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        next(line for line in process.stderr if line.startswith("epoch 2:"))
+        process.send_signal(signal.SIGINT)
+        *_, last = process.stderr
+    assert process.returncode == 1
+    assert last == "error: interrupted; go on with --resume\n"
+    assert [path.name for path in output.parent.iterdir()] == ["checkpoint.resume.safetensors"]
+
+    assert main([*arguments, "--resume", "--seed", "2"]) == 1
+    assert "expected the state of a run with the same settings" in capsys.readouterr().err
+    assert main([*arguments, "--resume"]) == 0
+    resumed = (output / "model.safetensors").read_bytes()
+    assert main(arguments) == 0
+    assert (output / "model.safetensors").read_bytes() == resumed
+
+
+@pytest.mark.slow
+def test_the_command_runs_by_itself_and_fails_without_a_traceback(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "train.txt").write_text("change B-Act\nfilter Item\n")
+    command = [sys.executable, "-m", "train", "--data", str(tmp_path), "--model", str(tiny_base)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path}/train.txt:2: expected a tag O, B-X")
