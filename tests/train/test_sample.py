@@ -192,7 +192,15 @@ def test_every_slot_of_every_template_can_be_filled():
     for topic in LEXICON.topics:
         assert slots <= set(topic) | set(FIGURES)
     assert set(LABEL_OF_SLOT) <= slots
-    assert slots - set(LABEL_OF_SLOT) == {"id", "code", "value", "suspect", "tail"}
+    assert slots - set(LABEL_OF_SLOT) == {
+        "id",
+        "code",
+        "value",
+        "suspect",
+        "tail",
+        "opener",
+        "closer",
+    }
 
 
 def test_withheld_words_and_templates_are_left_out_of_train_only():
