@@ -1,0 +1,180 @@
+"""Measure text in, entities out, side by side: transformers' pipeline, ONNX Runtime, and linetag.
+
+Five systems tag the same real lines in one run, in interleaved rounds: transformers'
+token-classification pipeline in FP32, ONNX Runtime on PyTorch's unfused export, the bundle's FP32
+graph, its INT8 graph (FP16 on a GPU), and a Triton of our own over gRPC, started for the run.
+
+What the figures mean: what one caller waits for a line in single-stream (p50, p90, p99), and lines
+per second when all lines are given at once (offline), tokenising and decoding included, on this
+machine, with lines of this length. All systems live in one process, but for Triton's server; while
+one is measured the others are idle. "Same answers" is the share of lines on which a system's spans
+and labels equal the pipeline's: a fast wrong answer is no answer.
+What they do not mean: nothing about several callers at once, other line lengths, networks, or
+start-up. The pipeline takes the lines as they come, at the best of four batch sizes; sorting them
+by length would be its user's work. Ratios travel between machines better than milliseconds.
+
+Examples:
+  python -m benchmarks.latency
+  python -m benchmarks.latency --seconds 10 --output build/latency.json
+  python -m benchmarks.latency --data lines.jsonl --json
+
+Writes the raw samples to the output and a plot beside it (.png). The last line of standard output
+is one JSON document with everything but the samples.
+
+exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import operator
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from benchmarks.machine import describe_machine
+from benchmarks.report import table
+from benchmarks.result import Measured, Result
+from benchmarks.systems import System, open_systems
+from benchmarks.timing import measure
+from benchmarks.workload import describe_lines, read_lines
+from serve.bundle import Bundle
+from serve.entities import Entity
+from serve.errors import DataError, TaggingError
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """Settings of a run.
+
+    Attributes:
+        checkpoint: What the pipeline and the unfused graph run.
+        bundle: What the others run; exported from the checkpoint.
+        data: JSON lines; None for the checkpoint's dev lines.
+        output: Where the raw samples go; the plot goes beside it.
+        seconds: Least time to measure for, after set-up.
+        json: Print nothing but the JSON document.
+    """
+
+    checkpoint: Path = Path("build/checkpoint")
+    bundle: Path = Path("build/bundle")
+    data: Path | None = None
+    output: Path = Path("benchmarks/results/latency.json")
+    seconds: float = 60.0
+    json: bool = False
+
+
+def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
+    """Return the settings a command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.latency",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = LatencyConfig()
+    parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
+    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
+    parser.add_argument(
+        "--data", type=Path, help="JSON lines instead of the checkpoint's dev.jsonl"
+    )
+    parser.add_argument("--output", type=Path, default=default.output, metavar="FILE.json")
+    parser.add_argument("--seconds", type=_seconds, default=default.seconds, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print the JSON document only")
+    config = LatencyConfig(**vars(parser.parse_args(argv)))
+    if config.output.suffix != ".json":
+        parser.error(f"--output: expected a name that ends in .json, got {config.output}")
+    return config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, write and print; return the exit status."""
+    config = parse_args(argv)
+    try:
+        result = run(config)
+    except TaggingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if not config.json:
+        print(table(result))
+        print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
+    print(json.dumps(result.summary(), separators=(",", ":")))
+    return 0
+
+
+def run(config: LatencyConfig) -> Result:
+    """Measure the five systems, write samples and plot.
+
+    Raises:
+        TaggingError: If the lines, the checkpoint, the bundle or Triton are not as expected.
+    """
+    plot = load_plot()  # before the measuring, not after: it may be missing
+    machine = describe_machine()
+    data = config.data or config.checkpoint / "dev.jsonl"
+    lines = read_lines(data)
+    workload = describe_lines(data, lines, Bundle.load(config.bundle).encoder())
+    with open_systems(config.checkpoint, config.bundle, lines) as systems:
+        measured = measure_systems(systems, lines, seconds=config.seconds)
+    result = Result(machine=machine, workload=workload, systems=measured)
+    result.write(config.output)
+    plot(result, config.output.with_suffix(".png"))
+    return result
+
+
+def measure_systems(
+    systems: Sequence[System], lines: Sequence[str], *, seconds: float
+) -> tuple[Measured, ...]:
+    """Compare the systems' answers on all lines, which warms them up, then measure them."""
+    answers = [[_spans(line) for line in system.tag(lines)] for system in systems]
+    # Set-up leaves a million objects behind; nobody shall pay for walking through them.
+    gc.collect()
+    gc.freeze()
+    with tqdm(
+        total=seconds, desc="measuring", bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}",
+        disable=not sys.stderr.isatty(),
+    ) as bar:  # fmt: skip
+        samples = measure(systems, lines, seconds=seconds, on_round=bar.update)
+    gc.unfreeze()
+    return tuple(
+        Measured(
+            facts=system.facts,
+            num_equal_lines=sum(map(operator.eq, answer, answers[0])),
+            samples=sample,
+        )
+        for system, sample, answer in zip(systems, samples, answers, strict=True)
+    )
+
+
+def load_plot() -> Callable[[Result, Path], None]:
+    """Return the function that draws.
+
+    Raises:
+        DataError: If the package matplotlib is not installed.
+    """
+    try:
+        from benchmarks.plot import plot
+    except ImportError as error:
+        raise DataError(
+            f"expected the package matplotlib, got {error}; pip install linetag[bench]"
+        ) from error
+    return plot
+
+
+def _spans(entities: Sequence[Entity]) -> list[tuple[int, int, str]]:
+    return [(entity.start, entity.end, entity.label) for entity in entities]
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise argparse.ArgumentTypeError(f"expected seconds of at least 0, got {text}")
+    return seconds
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,91 @@
+"""Print a result of python -m benchmarks.latency as a Markdown table.
+
+    python -m benchmarks.report benchmarks/results/latency.json
+
+p50 and lines/s are medians over the rounds; p90 and p99 are over all lines of all rounds. Ratios
+compare with the first row; above 1 is better.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.result import Measured, Result
+from serve.errors import TaggingError
+
+_HEAD = "| | runs on | p50 ms | p90 ms | p99 ms | p50 | lines/s | lines/s | same answers |"
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What to report.
+
+    Attributes:
+        result: The result's file.
+    """
+
+    result: Path
+
+
+def parse_args(argv: Sequence[str] | None = None) -> ReportConfig:
+    """Return what a command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("result", type=Path, metavar="RESULT.json")
+    return ReportConfig(**vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; return the exit status."""
+    try:
+        print(table(Result.read(parse_args(argv).result)))
+    except TaggingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def table(result: Result) -> str:
+    """Return a result as Markdown: one row a system, and where it was measured."""
+    rows = [_row(result, system) for system in result.systems]
+    return "\n".join([_HEAD, "|---|---|" + "--:|" * 7, *rows, "", caption(result)])
+
+
+def caption(result: Result) -> str:
+    """Return one sentence that says where and on what a result was measured."""
+    machine, workload = result.machine, result.workload
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    gpu = f" and {machine.gpu}" if machine.gpu else ""
+    batch = result.systems[0].facts.offline_batch_size
+    return (
+        f"{workload.num_lines} lines of {workload.name} (median {workload.median_tokens:g} tokens),"
+        f" {result.num_rounds} rounds, {machine.num_cores} cores of {machine.cpu}{gpu}, load "
+        f"{machine.load_average:.1f} before the run; the pipeline's offline batch size, its best "
+        f"here, is {batch}. {machine.time[:10]}, commit {machine.commit}, "
+        f"Python {machine.python}, {versions}."
+    )
+
+
+def _row(result: Result, system: Measured) -> str:
+    facts, figures = system.facts, result.figures(system)
+    cells = [
+        facts.name,
+        f"{facts.precision}, {facts.provider}",
+        *(f"{figures[f'p{percent}_ms']:.2f}" for percent in (50, 90, 99)),
+        f"{figures['p50_ratio']:.1f}x",
+        f"{figures['lines_per_s']:,.0f}",
+        f"{figures['lines_per_s_ratio']:.1f}x",
+        f"{system.num_equal_lines / result.workload.num_lines:.1%}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,190 @@
+"""Owns the five systems that are compared: text in, entities out, each as its users would run it.
+
+Each says which precision and which device it runs, read back from what was loaded: parameters,
+graph nodes and sessions, never the flag that asked for it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import onnx
+import transformers
+from onnx import TensorProto
+from transformers.utils import logging as transformers_logging
+
+from benchmarks.timing import AnyTagger
+from export.checkpoint import load_checkpoint
+from export.graph import export_graph
+from serve.bundle import Bundle, Precision, Provider
+from serve.client import TritonTagger
+from serve.entities import Entity
+from serve.repository import publish
+from serve.server import start_triton
+from serve.session import OrtBackend, available_providers
+from serve.tagger import Tagger
+
+BATCH_SIZES = (1, 8, 32, 64)
+PROBE_LINES = 128
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a system is.
+
+    Attributes:
+        name: Short and unique.
+        what: One phrase for those who would rebuild it.
+        precision: Number format of its weights, read back.
+        provider: What runs it, read back.
+        offline_batch_size: Texts it runs together offline; None where it decides by itself.
+    """
+
+    name: str
+    what: str
+    precision: str
+    provider: str
+    offline_batch_size: int | None = None
+
+
+class System(AnyTagger, Protocol):
+    """A way from text to entities."""
+
+    @property
+    def facts(self) -> Facts:
+        """What it is."""
+        ...
+
+
+class Pipeline:
+    """Transformers' token-classification pipeline, at its best batch size on these lines."""
+
+    def __init__(self, checkpoint: Path, lines: Sequence[str]) -> None:
+        """Load a checkpoint and probe the batch sizes on some of the lines."""
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        self._pipeline = transformers.pipeline(
+            "token-classification",
+            model=str(checkpoint),
+            dtype="float32",
+            aggregation_strategy="first",
+        )
+        self._batch_size = 1
+        self._batch_size = self._best_batch_size(lines[:PROBE_LINES])
+
+    @property
+    def facts(self) -> Facts:
+        """What it is."""
+        model = self._pipeline.model
+        return Facts(
+            "transformers pipeline",
+            'token-classification, aggregation_strategy="first"',
+            str(model.dtype).removeprefix("torch.").replace("float", "fp"),
+            f"torch {model.device}",
+            self._batch_size,
+        )
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Return the entities of each text; turning its answers into ours takes a microsecond."""
+        if len(texts) == 1:  # a plain string is its fast way for one text
+            return [_entities(self._pipeline(texts[0]))]
+        answers = self._pipeline(list(texts), batch_size=self._batch_size)
+        return [_entities(answer) for answer in answers]
+
+    def _best_batch_size(self, lines: Sequence[str]) -> int:
+        seconds: dict[int, float] = {}
+        for _ in range(2):  # the first pass warms up; the better of both counts
+            for size in BATCH_SIZES:
+                self._batch_size = size
+                start = time.perf_counter()
+                self.tag(lines)
+                seconds[size] = min(time.perf_counter() - start, seconds.get(size, float("inf")))
+        return min(seconds, key=seconds.__getitem__)
+
+
+class Embedded:
+    """A tagger in this process."""
+
+    def __init__(self, name: str, what: str, tagger: Tagger, *, graph: bytes) -> None:
+        """Take a tagger and the graph it runs."""
+        self._tagger = tagger
+        self.facts = Facts(name, what, precision_of(graph), str(tagger.provider))
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Return the entities of each text."""
+        return self._tagger.tag(texts)
+
+
+class Served:
+    """Our Triton on this machine, asked over gRPC by one caller."""
+
+    def __init__(self, client: TritonTagger) -> None:
+        """Take a client of a server that answers."""
+        self._client = client
+        graph = client.graph()
+        what = "one caller on loopback; the server's model runs " + graph["file"]
+        self.facts = Facts("linetag Triton", what, graph["precision"], graph["provider"])
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Return the entities of each text."""
+        return self._client.tag(texts)
+
+
+def unfused(checkpoint: Path) -> Embedded:
+    """Return ONNX Runtime on the checkpoint's graph as PyTorch exports it, FP32.
+
+    It has our encoder, batches and decoder around it: the graph alone makes the difference.
+    """
+    loaded = load_checkpoint(checkpoint)
+    graph = export_graph(loaded).SerializeToString()
+    backend = OrtBackend(graph, provider=available_providers()[-1])
+    tagger = Tagger(loaded.encoder, loaded.tags, backend, provider=backend.provider)
+    return Embedded("ONNX Runtime", "PyTorch's export, unfused", tagger, graph=graph)
+
+
+def embedded(bundle: Path, precision: Precision) -> Embedded:
+    """Return the bundle's graph of a precision in the embedded tagger."""
+    tagger = Tagger.load(bundle, precision=precision)
+    loaded = Bundle.load(bundle)
+    info = loaded.graph(precision)
+    what = f"embedded, fused, {info.file}"
+    return Embedded(f"linetag {precision.upper()}", what, tagger, graph=loaded.read_graph(info))
+
+
+@contextmanager
+def open_systems(checkpoint: Path, bundle: Path, lines: Sequence[str]) -> Iterator[list[System]]:
+    """Load the five systems, the pipeline first; leaving stops Triton.
+
+    Raises:
+        TaggingError: If a checkpoint, bundle, graph or Triton is not as expected.
+    """
+    fast = Precision.FP16 if Provider.CUDA in available_providers() else Precision.INT8
+    with ExitStack() as stack:
+        ours = [embedded(bundle, Precision.FP32), embedded(bundle, fast)]
+        repository = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linetag-")))
+        publish(bundle, repository)
+        server = stack.enter_context(start_triton(repository))
+        client = stack.enter_context(TritonTagger(server.url, timeout_s=TIMEOUT_S))
+        served = Served(client)
+        yield [Pipeline(checkpoint, lines), unfused(checkpoint), *ours, served]
+
+
+def precision_of(graph: bytes) -> str:
+    """Return the precision in which a graph's matrix products run, from its nodes and weights."""
+    model = onnx.load_from_string(graph).graph
+    if any(node.op_type in ("MatMulInteger", "QAttention") for node in model.node):
+        return str(Precision.INT8)
+    largest = max(
+        model.initializer, key=lambda tensor: int(onnx.numpy_helper.to_array(tensor).size)
+    )
+    return str(Precision.FP16 if largest.data_type == TensorProto.FLOAT16 else Precision.FP32)
+
+
+def _entities(answer: Sequence[Mapping[str, Any]]) -> list[Entity]:
+    return [Entity(e["entity_group"], e["start"], e["end"], float(e["score"])) for e in answer]

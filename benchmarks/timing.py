@@ -1,0 +1,155 @@
+"""Owns how systems are measured against each other: rounds, clock and statistics.
+
+* Two scenarios, in MLPerf's words: *single-stream*, one caller sends one line at a time and waits
+  for the answer; *offline*, all lines are given at once.
+* A round measures every system in turn, on the same lines in the same order, so that whatever else
+  the machine is doing falls on all of them. The order rotates from round to round.
+* Each single-stream round takes the next lines of the set: lines vary and none is timed twice
+  before all were. A few other lines, not timed, come before them, for the caches hold another
+  system's weights by then.
+* Rounds end at a minimum of rounds *and* of seconds.
+
+Knows nothing of models: a system is anything that tags texts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+import numpy as np
+
+from serve.entities import Entity
+
+ROUND_LINES = 100
+"""Lines a single-stream round takes."""
+WARM_LINES = 8
+MIN_ROUNDS = 3
+
+
+class AnyTagger(Protocol):
+    """What is measured."""
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Return the entities of each text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyStats:
+    """Latencies of single lines.
+
+    Attributes:
+        samples_s: Latency of each line, round by round.
+    """
+
+    samples_s: tuple[tuple[float, ...], ...]
+
+    @property
+    def p50_s(self) -> float:
+        """Median over the rounds of each round's median."""
+        return median(median(samples) for samples in self.samples_s)
+
+    @property
+    def p90_s(self) -> float:
+        """Latency that 90 % of all lines stay within."""
+        return self._percentile(90)
+
+    @property
+    def p99_s(self) -> float:
+        """Latency that 99 % of all lines stay within."""
+        return self._percentile(99)
+
+    def _percentile(self, percent: float) -> float:
+        """Return a percentile over all rounds: a single round has too few lines for a tail."""
+        return float(np.percentile(np.concatenate(self.samples_s), percent))
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """All that was measured of one system.
+
+    Attributes:
+        latency_s: Latency of each line in each single-stream round.
+        offline_s: Seconds for all lines in each offline round.
+    """
+
+    latency_s: tuple[tuple[float, ...], ...]
+    offline_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOf:
+    """What one round measured of one system; see `Samples`."""
+
+    latency_s: tuple[float, ...]
+    offline_s: float
+
+
+def measure(
+    systems: Sequence[AnyTagger],
+    lines: Sequence[str],
+    *,
+    seconds: float,
+    on_round: Callable[[float], object],
+) -> list[Samples]:
+    """Measure systems side by side; each has tagged all lines before.
+
+    Args:
+        systems: What to measure.
+        lines: The lines, in the order to take them.
+        seconds: Least time to measure for.
+        on_round: Called after each round with the seconds it took.
+
+    Returns:
+        The samples of each system, in the order of the systems.
+    """
+    rounds: list[list[RoundOf]] = [[] for _ in systems]
+    start = time.perf_counter()
+    number = 0
+    while number < MIN_ROUNDS or time.perf_counter() - start < seconds:
+        began = time.perf_counter()
+        for index in rotated(len(systems), number):
+            rounds[index].append(_one_round(systems[index], lines, number))
+        number += 1
+        on_round(time.perf_counter() - began)
+    return [
+        Samples(tuple(r.latency_s for r in system), tuple(r.offline_s for r in system))
+        for system in rounds
+    ]
+
+
+def rotated(count: int, number: int) -> list[int]:
+    """Return 0 to `count` - 1, beginning `number` places further on."""
+    return [(number + place) % count for place in range(count)]
+
+
+def take(lines: Sequence[str], first: int, count: int) -> list[str]:
+    """Return lines from `first` on, beginning again after the last."""
+    return [lines[(first + place) % len(lines)] for place in range(count)]
+
+
+def time_lines(system: AnyTagger, lines: Sequence[str]) -> tuple[float, ...]:
+    """Return the seconds each line takes by itself."""
+    samples = []
+    for line in lines:
+        start = time.perf_counter()
+        system.tag([line])
+        samples.append(time.perf_counter() - start)
+    return tuple(samples)
+
+
+def time_all(system: AnyTagger, lines: Sequence[str]) -> float:
+    """Return the seconds all lines take together."""
+    start = time.perf_counter()
+    system.tag(lines)
+    return time.perf_counter() - start
+
+
+def _one_round(system: AnyTagger, lines: Sequence[str], number: int) -> RoundOf:
+    first, size = number * ROUND_LINES, min(ROUND_LINES, len(lines))
+    time_lines(system, take(lines, first - WARM_LINES, WARM_LINES))
+    return RoundOf(time_lines(system, take(lines, first, size)), time_all(system, lines))
