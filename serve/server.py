@@ -12,32 +12,23 @@ Policy:
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
-import socket
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from serve.client import connect
 from serve.errors import ServerError
 from serve.files import locked
 from serve.repository import versions
 from serve.triton.installation import Installation
-from serve.triton.launch import choose_ports, launch
-from serve.triton.logs import is_lost_port, reason_of
+from serve.triton.launch import choose_ports
+from serve.triton.lifecycle import bring_up, refuse_running, take_down
 from serve.triton.names import MODEL
-from serve.triton.processes import sweep, wait_until
-from serve.triton.state import ServerState, read_state, remove_state, write_state
+from serve.triton.state import ServerState, read_state
 
 ENVIRONMENT = Path(".venv-triton")
 FOLDER = Path("build/triton")
-READY_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 15.0
-LOG = "triton.log"
 _PORT_TRIALS = 5
 
 
@@ -81,10 +72,6 @@ class TritonServer:
         self.stop()
 
 
-class _LostPortError(ServerError):
-    """Somebody took the port between our choice and Triton's bind."""
-
-
 def start_triton(
     repository: str | Path,
     *,
@@ -114,13 +101,15 @@ def start_triton(
             f"{repository / MODEL}: expected a published version, got none; "
             "publish a bundle with python -m serve publish"
         )
+    num_trials = 1 if grpc_port else _PORT_TRIALS
+    trials = (choose_ports(grpc_port, http=http) for _ in range(num_trials))
     where = Path(folder or tempfile.mkdtemp(prefix="linetag-triton-")).absolute()
-    where.mkdir(parents=True, exist_ok=True)
     try:
+        where.mkdir(parents=True, exist_ok=True)
         with locked(where):
-            _refuse_running(where)
-            _stop(where)  # what a server that died left behind
-            state = _start(installation, repository, where, grpc_port, http=http)
+            refuse_running(where)
+            take_down(where)  # what a server that died left behind
+            state = bring_up(installation, repository, where, trials)
     except BaseException:
         if folder is None:
             shutil.rmtree(where, ignore_errors=True)
@@ -146,70 +135,4 @@ def stop_triton(folder: Path = FOLDER, *, only: ServerState | None = None) -> bo
     with locked(folder):
         if only and read_state(folder) != only:
             return False
-        return _stop(folder)
-
-
-def _start(
-    installation: Installation, repository: Path, folder: Path, grpc_port: int, *, http: bool
-) -> ServerState:
-    for trials_left in reversed(range(_PORT_TRIALS)):
-        state = launch(installation, repository, choose_ports(grpc_port, http=http), folder / LOG)
-        write_state(folder, state)
-        try:
-            _await_ready(state)
-            return state
-        except BaseException as error:
-            _stop(folder)
-            if grpc_port or not trials_left or not isinstance(error, _LostPortError):
-                raise
-    raise AssertionError("the last trial returns or raises")
-
-
-def _await_ready(state: ServerState) -> None:
-    ended_or_ready = lambda: not state.is_running() or _answers(state)  # noqa: E731
-    in_time = wait_until(ended_or_ready, timeout_s=READY_TIMEOUT_S)
-    log = Path(state.log)
-    if not state.is_running():
-        if is_lost_port(log):
-            raise _LostPortError(f"expected the port of {state.url} to be free, got it taken")
-        raise ServerError(f"{state.repository}: expected Triton to start, got {reason_of(log)}")
-    if not in_time:
-        raise ServerError(
-            f"{state.repository}: expected Triton to be ready within {READY_TIMEOUT_S:g} s, "
-            f"got {reason_of(log)}"
-        )
-
-
-def _answers(state: ServerState) -> bool:
-    """Return whether this very server answers, and its model too."""
-    host, _, port = state.url.partition(":")
-    with contextlib.suppress(OSError, ServerError):
-        # A bare connection first: gRPC waits long between its own attempts.
-        socket.create_connection((host, int(port)), timeout=1.0).close()
-        with contextlib.closing(connect(state.url, timeout_s=5.0)) as connection:
-            return connection.server_id() == state.prefix and bool(connection.graph())
-    return False
-
-
-def _refuse_running(folder: Path) -> None:
-    state = read_state(folder)
-    if state and state.is_running():
-        raise ServerError(
-            f"{folder}: expected no server, got one at {state.url} (process {state.pid}); "
-            "stop it first with python -m serve stop"
-        )
-
-
-def _stop(folder: Path) -> bool:
-    state = read_state(folder)
-    if state is None:
-        return False
-    if state.is_running():
-        os.kill(state.pid, signal.SIGTERM)
-        if not wait_until(lambda: not state.is_running(), timeout_s=STOP_TIMEOUT_S):
-            os.killpg(state.pid, signal.SIGKILL)
-    sweep(state.prefix)
-    with contextlib.suppress(ChildProcessError):  # not ours, when another process started it
-        os.waitpid(state.pid, 0)
-    remove_state(folder)
-    return True
+        return take_down(folder)

@@ -20,6 +20,8 @@ from serve.commands import command_parser, deliver, say
 from serve.errors import ServerError
 from serve.server import ENVIRONMENT, FOLDER, TritonServer, start_triton
 
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+"""What ends a foreground server besides Ctrl-C: a service manager, a closed terminal."""
 _POLL_S = 0.2
 
 
@@ -63,8 +65,7 @@ def run(config: StartConfig) -> int:
     Raises:
         ServerError: If it does not come up, or ends by itself.
     """
-    for stop in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(stop, _interrupt)
+    before = {number: signal.signal(number, _interrupt) for number in _ENDINGS}
     try:
         server = start_triton(
             config.repository,
@@ -78,6 +79,9 @@ def run(config: StartConfig) -> int:
             _stay(server)
     except KeyboardInterrupt:
         say("stopped")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 

@@ -6,7 +6,8 @@ Policy:
 * There is no queue policy, no queue limit, no timeout and no priority. With any of them the
   batcher of current releases misses wake-ups and stalls for half a second; admission control
   belongs to the client.
-* One instance: it is a process with the whole model in it, and its threads fill the cores.
+* One instance: it is a process with the whole model in it, and its threads fill the cores. The
+  parameter `num_threads` says how many; `auto` is one per available core, at most 4.
 * The warm-up here sends one empty text through the whole server; the model itself warms up its
   session, length by length, before Triton calls it ready.
 """

@@ -100,7 +100,10 @@ class Connection:
             outputs=[pb.ModelInferRequest.InferRequestedOutputTensor(name=output)],
             raw_input_contents=[content],
         )
-        return list(_split(self._call(self._infer, request).raw_output_contents[0]))
+        outputs = self._call(self._infer, request).raw_output_contents
+        if len(outputs) != 1:
+            raise ServerError(f"{self.url}: expected the output {output}, got {len(outputs)}")
+        return list(_split(outputs[0]))
 
     def _method(self, name: str, response: Any) -> Any:  # noqa: ANN401  grpc has no types
         return self._channel.unary_unary(

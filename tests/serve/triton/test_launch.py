@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from serve.errors import ServerError
+from serve.server import TritonServer
 from serve.triton.installation import STUB, Installation
-from serve.triton.launch import Ports, choose_ports, launch
+from serve.triton.launch import Ports, choose_ports
+from serve.triton.lifecycle import LostPortError, bring_up, take_down
 from serve.triton.logs import is_lost_port, reason_of
-from serve.triton.processes import processes_of, start_ticks, sweep, wait_until
+from serve.triton.processes import processes_of, start_ticks
 from serve.triton.state import ServerState, read_state, remove_state, write_state
 
 STATE = ServerState(
@@ -43,19 +45,29 @@ def test_a_port_that_is_taken_is_refused() -> None:
 
 
 @pytest.mark.triton
-def test_triton_losing_its_port_is_told_from_other_failures(
+def test_another_server_on_the_port_is_not_taken_for_our_own(
+    server: TritonServer, repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    ports = Ports(int(server.url.partition(":")[2]), None)
+    with pytest.raises(LostPortError, match=f"expected the port of {server.url} to be free"):
+        bring_up(Installation.find(environment), repository, tmp_path, [ports])
+    log = tmp_path / "triton.log"
+    assert list(tmp_path.iterdir()) == [log]
+    assert is_lost_port(log)
+    assert f"'{server.url}' already in use" in reason_of(log)
+
+
+@pytest.mark.triton
+def test_when_a_port_is_lost_the_next_is_tried(
     repository: Path, environment: Path, tmp_path: Path
 ) -> None:
-    log = tmp_path / "triton.log"
-    installation = Installation.find(environment)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        ports = Ports(listener.getsockname()[1], None)
-        state = launch(installation, repository, ports, log)
-        assert wait_until(lambda: not state.is_running(), timeout_s=20.0)
-    sweep(state.prefix)
+        taken = Ports(listener.getsockname()[1], None)
+        trials = [taken, choose_ports(0, http=False)]
+        state = bring_up(Installation.find(environment), repository, tmp_path, trials)
+    assert state.url == f"127.0.0.1:{trials[1].grpc}"
+    assert take_down(tmp_path)
     assert processes_of(state.prefix) == []
-    assert is_lost_port(log)
-    assert f"127.0.0.1:{ports.grpc}' already in use" in reason_of(log)
 
 
 def test_the_reason_is_the_most_telling_line(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""Owns bringing a Triton up and taking it down, given a folder for its log and its state.
+
+Nothing here locks the folder; that is for the caller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from serve.client import connect
+from serve.errors import ServerError
+from serve.triton.installation import Installation
+from serve.triton.launch import Ports, launch
+from serve.triton.logs import is_lost_port, reason_of
+from serve.triton.processes import sweep, wait_until
+from serve.triton.state import ServerState, read_state, remove_state, write_state
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+LOG = "triton.log"
+
+
+class LostPortError(ServerError):
+    """Somebody took the port between our choice and Triton's bind."""
+
+
+def bring_up(
+    installation: Installation, repository: Path, folder: Path, trials: Iterable[Ports]
+) -> ServerState:
+    """Start a server and return when it answers.
+
+    Args:
+        installation: Which Triton.
+        repository: The model repository.
+        folder: For log and state; nothing but the log stays there if the server does not come up.
+        trials: Ports to try, in order, until nobody takes them first.
+
+    Raises:
+        LostPortError: If somebody took every one of the ports.
+        ServerError: If the server does not come up: with the reason from its log.
+    """
+    lost = LostPortError(f"{repository}: expected ports to try, got none")
+    for ports in trials:
+        state = launch(installation, repository, ports, folder / LOG)
+        write_state(folder, state)
+        try:
+            await_ready(state)
+            return state
+        except LostPortError as error:
+            take_down(folder)
+            lost = error
+        except BaseException:
+            take_down(folder)
+            raise
+    raise lost
+
+
+def take_down(folder: Path) -> bool:
+    """Stop the server noted in a folder and remove whatever is left of it.
+
+    Returns:
+        Whether one was noted, alive or dead.
+
+    Raises:
+        ServerError: If the note cannot be read, or a process does not die.
+    """
+    state = read_state(folder)
+    if state is None:
+        return False
+    if state.is_running():
+        os.kill(state.pid, signal.SIGTERM)
+        if not wait_until(lambda: not state.is_running(), timeout_s=STOP_TIMEOUT_S):
+            os.killpg(state.pid, signal.SIGKILL)
+    sweep(state.prefix)
+    with contextlib.suppress(ChildProcessError):  # not ours, when another process started it
+        os.waitpid(state.pid, 0)
+    remove_state(folder)
+    return True
+
+
+def refuse_running(folder: Path) -> None:
+    """Refuse to go on while a server runs.
+
+    Raises:
+        ServerError: If the server noted in a folder runs.
+    """
+    state = read_state(folder)
+    if state and state.is_running():
+        raise ServerError(
+            f"{folder}: expected no server, got one at {state.url} (process {state.pid}); "
+            "stop it first with python -m serve stop"
+        )
+
+
+def await_ready(state: ServerState) -> None:
+    """Wait until the very server that was started answers, and its model too.
+
+    Raises:
+        LostPortError: If it ended because somebody else has its port.
+        ServerError: If it ended otherwise, or takes too long.
+    """
+    in_time = wait_until(
+        lambda: not state.is_running() or _answers(state), timeout_s=READY_TIMEOUT_S
+    )
+    log = Path(state.log)
+    if not state.is_running():
+        if is_lost_port(log):
+            raise LostPortError(f"expected the port of {state.url} to be free, got it taken")
+        raise ServerError(f"{state.repository}: expected Triton to start, got {reason_of(log)}")
+    if not in_time:
+        raise ServerError(
+            f"{state.repository}: expected Triton to be ready within {READY_TIMEOUT_S:g} s, "
+            f"got {reason_of(log)}"
+        )
+
+
+def _answers(state: ServerState) -> bool:
+    host, _, port = state.url.partition(":")
+    with contextlib.suppress(OSError, ServerError):
+        # A bare connection first: gRPC pauses longer between its own attempts.
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+        with contextlib.closing(connect(state.url, timeout_s=1.0)) as connection:
+            return connection.server_id() == state.prefix and bool(connection.graph())
+    return False
