@@ -11,7 +11,9 @@ one is measured the others are idle. "Same answers" is the share of lines on whi
 and labels equal the pipeline's: a fast wrong answer is no answer.
 What they do not mean: nothing about several callers at once, other line lengths, networks, or
 start-up. The pipeline takes the lines as they come, at the best of four batch sizes; sorting them
-by length would be its user's work. Ratios travel between machines better than milliseconds.
+by length would be its user's work. A busy machine flatters us, because PyTorch's threads wait for
+one another: look at the load in the table's caption. Ratios travel between machines better than
+milliseconds.
 
 Examples:
   python -m benchmarks.latency

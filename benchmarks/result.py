@@ -101,9 +101,7 @@ class Result:
         """Write the result with its raw samples, whole or not at all."""
         body = self.summary()
         for row, system in zip(body["systems"], self.systems, strict=True):
-            # A tenth of a microsecond is below what the clock tells apart.
-            row["latency_s"] = [[round(s, 7) for s in r] for r in system.samples.latency_s]
-            row["offline_s"] = [round(s, 7) for s in system.samples.offline_s]
+            row.update(asdict(system.samples))
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = path.with_name(f".{path.name}.{os.getpid()}")
         staging.write_text(json.dumps(body) + "\n", encoding="utf-8")

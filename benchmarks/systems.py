@@ -31,7 +31,7 @@ from serve.session import OrtBackend, available_providers
 from serve.tagger import Tagger
 
 BATCH_SIZES = (1, 8, 32, 64)
-PROBE_LINES = 128
+PROBE_LINES = 64
 TIMEOUT_S = 30.0
 
 

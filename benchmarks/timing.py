@@ -138,7 +138,7 @@ def time_lines(system: AnyTagger, lines: Sequence[str]) -> tuple[float, ...]:
     for line in lines:
         start = time.perf_counter()
         system.tag([line])
-        samples.append(time.perf_counter() - start)
+        samples.append(_since(start))
     return tuple(samples)
 
 
@@ -146,10 +146,15 @@ def time_all(system: AnyTagger, lines: Sequence[str]) -> float:
     """Return the seconds all lines take together."""
     start = time.perf_counter()
     system.tag(lines)
-    return time.perf_counter() - start
+    return _since(start)
 
 
 def _one_round(system: AnyTagger, lines: Sequence[str], number: int) -> RoundOf:
     first, size = number * ROUND_LINES, min(ROUND_LINES, len(lines))
     time_lines(system, take(lines, first - WARM_LINES, WARM_LINES))
     return RoundOf(time_lines(system, take(lines, first, size)), time_all(system, lines))
+
+
+def _since(start: float) -> float:
+    """Return the seconds since a reading of the monotonic clock, whose unit is a nanosecond."""
+    return round(time.perf_counter() - start, 9)
