@@ -22,7 +22,7 @@ from typing import Any
 from serve.errors import ServerError
 
 STUB = "triton_python_backend_stub"
-_REMEDY = "make it with make .venv-triton"
+_REMEDY = "make it with make setup"
 _PROBE = """
 import ctypes, json, os, sys, sysconfig
 version = sysconfig.get_config_var("py_version_short")
