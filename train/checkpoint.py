@@ -25,7 +25,8 @@ from transformers import BertForTokenClassification
 
 from serve.errors import CheckpointError
 from serve.examples import Example, write_jsonl
-from train.base import CONFIG, TOKENIZER, WEIGHTS, Base
+from train.base import Base
+from train.source import CONFIG, TOKENIZER, WEIGHTS
 
 TOKENIZER_CONFIG, DEV = "tokenizer_config.json", "dev.jsonl"
 EVALUATION, TRAIN = "evaluation.json", "train.json"

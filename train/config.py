@@ -22,7 +22,8 @@ class TrainConfig:
         label_map: New label of each old one, "" to drop it.
         model: The base model: `DEFAULT_MODEL`, a folder, or a name on the Hugging Face hub.
         output: Folder of the checkpoint.
-        epochs: Largest number of passes over the training lines; the schedule's length.
+        epochs: Largest number of passes over the training lines; the schedule's length. None for
+            as many as the size of the corpus asks for, see `train.fit`.
         patience: Epochs without a better dev F1 after which training stops.
         batch_size: Sequences a step.
         learning_rate: Peak of the schedule.
@@ -40,7 +41,7 @@ class TrainConfig:
     label_map: tuple[tuple[str, str], ...] = ()
     model: str = DEFAULT_MODEL
     output: Path = Path("build/checkpoint")
-    epochs: int = 12
+    epochs: int | None = None
     patience: int = 4
     batch_size: int = 32
     learning_rate: float = 2e-4

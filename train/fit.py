@@ -39,6 +39,10 @@ from train.state import (
 MAX_NORM = 1.0
 """Gradients are scaled down to this L2 norm."""
 
+DEFAULT_STEPS = 450
+"""Steps a run takes unless told its epochs: a small corpus is read more often than a large one."""
+MIN_EPOCHS, MAX_EPOCHS = 4, 40
+
 logger = logging.getLogger(__name__)
 
 
@@ -81,6 +85,7 @@ class Fit:
         self._score_dev = score_dev
         self._config = config
         self._optimizer = make_optimizer(model)
+        self._num_epochs = config.epochs or default_epochs(self._steps_per_epoch)
         self._device = next(model.parameters()).device
         self._trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._history: tuple[Epoch, ...] = ()
@@ -117,13 +122,13 @@ class Fit:
 
     @property
     def _num_steps(self) -> int:
-        return self._steps_per_epoch * self._config.epochs
+        return self._steps_per_epoch * self._num_epochs
 
     def _is_done(self) -> bool:
         if not self._history:
             return False
         since_best = len(self._history) - best_epoch(self._history).number
-        return len(self._history) >= self._config.epochs or since_best >= self._config.patience
+        return len(self._history) >= self._num_epochs or since_best >= self._config.patience
 
     def _one_epoch(self, bar: tqdm[Never]) -> None:
         number = len(self._history) + 1
@@ -185,6 +190,11 @@ class Fit:
         with torch.no_grad():
             for name, parameter in self._trained.items():
                 parameter.copy_(weights[name])
+
+
+def default_epochs(steps_per_epoch: int) -> int:
+    """Return how often a corpus is read: about `DEFAULT_STEPS` in all, within bounds."""
+    return min(max(math.ceil(DEFAULT_STEPS / steps_per_epoch), MIN_EPOCHS), MAX_EPOCHS)
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:

@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from serve.errors import CheckpointError
 from serve.labels import Tags
-from train.base import check_digests, find_base
+from train.base import find_base
 from train.config import DEFAULT_MODEL
+from train.source import check_digests
 
 TAGS = Tags.from_labels(["A"])
 

@@ -14,7 +14,7 @@ from train.base import find_base
 from train.collate import label_windows
 from train.config import TrainConfig
 from train.data import read_corpus
-from train.fit import Fit, Resume, best_epoch
+from train.fit import Fit, Resume, best_epoch, default_epochs
 from train.optimizer import freeze
 from train.state import Epoch
 
@@ -202,6 +202,13 @@ def test_one_line_an_epoch_is_said(
     assert len(lines) == 2
     assert lines[1].startswith("epoch 2: loss ")
     assert lines[1].endswith(", dev F1 0.2500")
+
+
+@pytest.mark.parametrize(
+    ("steps_per_epoch", "num_epochs"), [(1, 40), (12, 38), (57, 8), (92, 5), (113, 4), (9999, 4)]
+)
+def test_a_small_corpus_is_read_more_often(steps_per_epoch: int, num_epochs: int) -> None:
+    assert default_epochs(steps_per_epoch) == num_epochs
 
 
 def test_the_first_of_equal_epochs_is_the_best() -> None:
