@@ -3,6 +3,10 @@
 Policy:
 * A *word* is what the tokenizer's own pre-tokenizer makes of the text (BERT: runs of letters and
   digits, and single punctuation marks). A word's tag is read from, and trained on, its first token.
+* A character that normalization removes (a combining accent, a zero-width blank) belongs to the
+  word it stands inside, and to none at a word's edge. Here transformers' token-classification
+  pipeline differs: it guesses words from the lengths of tokens, and joins a word with such a
+  character inside to the word before it. On all others its words are these.
 * Nothing is truncated: a text of more tokens than the model takes is read through overlapping
   windows, and each word is read from the window that shows most of what surrounds it.
 * A text of more than `MAX_CHARS` characters is refused before it reaches the tokenizer, whose time
@@ -121,6 +125,9 @@ class Encoder:
         """
         if num_tokens is None:
             num_tokens = max(len(window.input_ids) for window in windows)
+        if len(windows) == 1 and len(windows[0].input_ids) == num_tokens:  # nothing to pad
+            ids = np.array([windows[0].input_ids], dtype=np.int64)
+            return EncodedBatch(ids, np.ones(ids.shape, dtype=np.int64))
         input_ids = np.full((len(windows), num_tokens), self.pad_id, dtype=np.int64)
         attention_mask = np.zeros((len(windows), num_tokens), dtype=np.int64)
         for row, window in enumerate(windows):

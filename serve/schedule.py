@@ -33,17 +33,24 @@ class PlannedBatch:
     num_tokens: int
 
 
+def padded_length(window: Window, *, max_tokens: int, alone: bool) -> int:
+    """Return the length a window is padded to, whichever windows it runs with."""
+    length = len(window.input_ids)
+    return length if alone else bucket_of(length, max_tokens)
+
+
 def plan(encoded: Sequence[EncodedText], *, max_tokens: int, alone: bool) -> Iterator[PlannedBatch]:
     """Yield batches that together hold every window of the texts once."""
     by_length: dict[int, PlannedBatch] = defaultdict(lambda: PlannedBatch([], [], 0))
     first_row = 0
     for text in encoded:
         for window in text.windows:
-            row, length = first_row + window.first_word, len(window.input_ids)
+            row = first_row + window.first_word
+            num_tokens = padded_length(window, max_tokens=max_tokens, alone=alone)
             if alone:
-                yield PlannedBatch([window], [row], length)
+                yield PlannedBatch([window], [row], num_tokens)
             else:
-                batch = by_length[bucket_of(length, max_tokens)]
+                batch = by_length[num_tokens]
                 batch.windows.append(window)
                 batch.first_rows.append(row)
         first_row += len(text.offsets)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
-from serve.encoding import EncodedText, Encoder
+from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
 from serve.lanes import Lanes
-from serve.schedule import plan
+from serve.schedule import padded_length, plan
 from serve.session import OrtBackend, available_providers, default_num_threads
 
 _PREFERENCE = {
@@ -125,6 +125,8 @@ class Tagger:
     def _word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
         """Return the logits of all texts' words, one after the other. Shape: (W, L)."""
         max_tokens, alone = self._encoder.max_tokens, self._lanes is not None
+        if len(encoded) == 1 and len(encoded[0].windows) == 1:
+            return self._only_window(encoded[0].windows[0])
         planned = list(plan(encoded, max_tokens=max_tokens, alone=alone))
         batches = [self._encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
         if self._lanes is not None and len(batches) > 1:
@@ -139,6 +141,13 @@ class Tagger:
             ):
                 out[first : first + len(window.first_tokens)] = logits[row, window.first_tokens]
         return out
+
+    def _only_window(self, window: Window) -> NDArray[np.float32]:
+        """Return what planning would come to for a single line, which shall not wait for it."""
+        alone = self._lanes is not None
+        num_tokens = padded_length(window, max_tokens=self._encoder.max_tokens, alone=alone)
+        logits = self._backend.logits(self._encoder.collate([window], num_tokens))
+        return logits[0, window.first_tokens]
 
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]
