@@ -33,12 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", choices=VERBS, metavar="VERB")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
     args = parser.parse_args(argv)
-    command = import_module(f"serve.commands.{args.verb}")
-    config = command.parse_args(args.arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the locale
     try:
-        return int(command.run(config))
+        command = import_module(f"serve.commands.{args.verb}")
+        return int(command.run(command.parse_args(args.arguments)))
     except TaggingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -18,10 +18,11 @@ from types import FrameType
 
 from serve.commands import command_parser, deliver, say
 from serve.errors import ServerError
-from serve.server import ENVIRONMENT, FOLDER, TritonServer, start_triton
+from serve.server import ENVIRONMENT, FOLDER, TritonServer, start_triton, stop_triton
+from serve.triton.lifecycle import ENDINGS
+from serve.triton.processes import is_our_child
+from serve.triton.state import read_state
 
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
-"""What ends a foreground server besides Ctrl-C: a service manager, a closed terminal."""
 _POLL_S = 0.2
 
 
@@ -65,7 +66,18 @@ def run(config: StartConfig) -> int:
     Raises:
         ServerError: If it does not come up, or ends by itself.
     """
-    before = {number: signal.signal(number, _interrupt) for number in _ENDINGS}
+    before = {number: signal.signal(number, _interrupt) for number in ENDINGS}
+    try:
+        _start_and_stay(config)
+    except KeyboardInterrupt:
+        say("stopped")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _start_and_stay(config: StartConfig) -> None:
     try:
         server = start_triton(
             config.repository,
@@ -77,12 +89,13 @@ def run(config: StartConfig) -> int:
         _announce(server)
         if not config.detach:
             _stay(server)
-    except KeyboardInterrupt:
-        say("stopped")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 0
+    except BaseException:  # wherever we were interrupted, our server does not outlive us
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
+        state = read_state(FOLDER)
+        if state and is_our_child(state.pid):
+            stop_triton(FOLDER, only=state)
+        raise
 
 
 def _announce(server: TritonServer) -> None:
@@ -94,13 +107,12 @@ def _announce(server: TritonServer) -> None:
 
 
 def _stay(server: TritonServer) -> None:
-    """Wait until the server ends, or we are told to end it."""
-    with server:
-        while server.state.is_running():
-            time.sleep(_POLL_S)
-        if server.stop():
-            raise ServerError(f"{server.url}: Triton died; see {server.state.log}")
-        say("stopped by python -m serve stop")
+    """Wait until the server ends."""
+    while server.state.is_running():
+        time.sleep(_POLL_S)
+    if server.stop():
+        raise ServerError(f"{server.url}: expected Triton to run, it died; see {server.state.log}")
+    say("stopped by python -m serve stop")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

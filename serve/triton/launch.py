@@ -48,6 +48,7 @@ def launch(installation: Installation, repository: Path, ports: Ports, log: Path
         command,
         installation.variables(),
         setsid=True,
+        setsigmask=[],  # whatever signals this process holds back just now
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),

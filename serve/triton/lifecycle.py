@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serve.client import connect
@@ -23,6 +23,8 @@ from serve.triton.state import ServerState, read_state, remove_state, write_stat
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 LOG = "triton.log"
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a program: Ctrl-C, a service manager, a closed terminal."""
 
 
 class LostPortError(ServerError):
@@ -46,8 +48,9 @@ def bring_up(
     """
     lost = LostPortError(f"{repository}: expected ports to try, got none")
     for ports in trials:
-        state = launch(installation, repository, ports, folder / LOG)
-        write_state(folder, state)
+        with _signals_held():  # an interrupt between the two would leave a server nobody knows of
+            state = launch(installation, repository, ports, folder / LOG)
+            write_state(folder, state)
         try:
             await_ready(state)
             return state
@@ -117,6 +120,15 @@ def await_ready(state: ServerState) -> None:
             f"{state.repository}: expected Triton to be ready within {READY_TIMEOUT_S:g} s, "
             f"got {reason_of(log)}"
         )
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answers(state: ServerState) -> bool:

@@ -25,13 +25,14 @@ def start_ticks(pid: int) -> int | None:
 
     A process id is used again after a while; together with its start it names one process only.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()  # the name in parentheses may hold anything
-    is_dead = fields[0] in "ZX"
-    return None if is_dead else int(fields[19])
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def is_our_child(pid: int) -> bool:
+    """Return whether this very process started a process."""
+    fields = _stat(pid)
+    return fields is not None and int(fields[1]) == os.getpid()
 
 
 def is_alive(pid: int, ticks: int) -> bool:
@@ -78,3 +79,12 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of /proc/PID/stat from the state on, or None if there is no process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return stat.rpartition(")")[2].split()  # the name in parentheses may hold anything

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,17 @@ def test_a_server_in_the_foreground_ends_with_its_terminal(
     assert errors.splitlines()[-1] == "stopped"
     assert not processes_of(state.prefix)
     assert not shared_memory_of(state.prefix)
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("delay_s", [0.4, 0.7])
+def test_a_start_that_is_interrupted_leaves_nothing(
+    project: Path, environment: Path, delay_s: float
+) -> None:
+    main(["publish"])
+    with serve("start", "--triton", str(environment), cwd=project) as process:
+        time.sleep(delay_s)  # before, during or after the launch: nothing may be left either way
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert processes_of(str(project)) == []
+    assert read_state(project / "build" / "triton") is None
