@@ -94,7 +94,7 @@ def _add_training(parser: argparse.ArgumentParser, default: TrainConfig) -> None
     add("--batch-size", type=_at_least(1), default=default.batch_size, metavar="N", help=text)
     text = f"peak of the schedule ({default.learning_rate})"
     add("--learning-rate", type=_positive, default=default.learning_rate, metavar="R", help=text)
-    text = "freeze the embeddings and the first N layers (train everything)"
+    text = "freeze all embeddings and the first N layers (the word embeddings only)"
     add("--freeze-layers", type=_at_least(0), metavar="N", help=text)
     text = "train all tokens of a word, not only the one serving reads"
     add("--label-all-tokens", action="store_true", help=text)

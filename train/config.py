@@ -27,7 +27,8 @@ class TrainConfig:
         patience: Epochs without a better dev F1 after which training stops.
         batch_size: Sequences a step.
         learning_rate: Peak of the schedule.
-        freeze_layers: Freeze the embeddings and this many layers; None to train everything.
+        freeze_layers: Freeze all embeddings and this many layers; None for the word embeddings
+            only.
         label_all_tokens: Train every token of a word, not only the first.
         seed: Of the split, the new weights, the shuffling and the dropout.
         resume: Go on with an interrupted run of the same settings.
@@ -44,7 +45,7 @@ class TrainConfig:
     epochs: int | None = None
     patience: int = 4
     batch_size: int = 32
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-4
     freeze_layers: int | None = None
     label_all_tokens: bool = False
     seed: int = 1

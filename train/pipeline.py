@@ -51,8 +51,7 @@ def run(config: TrainConfig) -> dict[str, Evaluation]:
     tags = corpus.tags
     torch.manual_seed(config.seed)  # the new head's weights
     model = base.load_model(tags)
-    if config.freeze_layers is not None:
-        freeze(model, config.freeze_layers)
+    freeze(model, config.freeze_layers)
     resume = Resume(state_path(config.output), _fingerprint(config, corpus, model))
     device = choose_device()
     model.to(device)  # type: ignore[arg-type]

@@ -68,6 +68,12 @@ def test_frozen_layers_are_not_trained(model: BertForTokenClassification) -> Non
     )
 
 
+def test_word_embeddings_are_always_frozen(model: BertForTokenClassification) -> None:
+    freeze(model, None)
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {"bert.embeddings.word_embeddings.weight"}
+
+
 def test_more_layers_than_there_are_cannot_be_frozen(model: BertForTokenClassification) -> None:
     with pytest.raises(CheckpointError, match=r"--freeze-layers: expected at most 2, .* got 3"):
         freeze(model, 3)
