@@ -78,6 +78,7 @@ def run(config: StartConfig) -> int:
 
 
 def _start_and_stay(config: StartConfig) -> None:
+    noted_before = read_state(FOLDER)
     try:
         server = start_triton(
             config.repository,
@@ -93,7 +94,7 @@ def _start_and_stay(config: StartConfig) -> None:
         for number in ENDINGS:
             signal.signal(number, signal.SIG_IGN)
         state = read_state(FOLDER)
-        if state and is_our_child(state.pid):
+        if state and state != noted_before and is_our_child(state.pid):
             stop_triton(FOLDER, only=state)
         raise
 
