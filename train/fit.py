@@ -137,12 +137,14 @@ class Fit:
         lengths = [len(window.tag_ids) for window in self._windows]
         step = (number - 1) * self._steps_per_epoch
         total, num_trained = 0.0, 0
+        last_f1 = f"{self._history[-1].dev_f1:.4f}" if self._history else "none yet"
         self._model.train()
         for rows in group_by_length(lengths, self._config.batch_size, generator):
             loss, count = self._step([self._windows[row] for row in rows], step)
             total, num_trained, step = total + loss * count, num_trained + count, step + 1
             bar.update()
-            bar.set_postfix(epoch=number, loss=f"{total / num_trained:.4f}", refresh=False)
+            loss_so_far = f"{total / num_trained:.4f}"
+            bar.set_postfix(epoch=number, loss=loss_so_far, dev_f1=last_f1, refresh=False)
         if not math.isfinite(total):
             raise TaggingError(
                 f"epoch {number}: expected a finite loss, got {total}; lower --learning-rate"

@@ -70,7 +70,7 @@ def test_help_is_the_modules_text(capsys: pytest.CaptureFixture[str]) -> None:
 def test_training_leaves_a_checkpoint_and_prints_its_figures(
     arguments: list[str], tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*arguments, "--epochs", "6", "--learning-rate", "3e-3", "--json"]) == 0
+    assert main([*arguments, "--epochs", "20", "--learning-rate", "3e-3", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     output = tmp_path / "out" / "checkpoint"
     assert printed == json.loads((output / "evaluation.json").read_text())
@@ -79,7 +79,7 @@ def test_training_leaves_a_checkpoint_and_prints_its_figures(
     record = json.loads((output / "train.json").read_text())
     assert record["settings"]["learning_rate"] == 3e-3
     assert record["data"]["train"] == {"file": "train.jsonl", "num_lines": 200}
-    assert len(record["epochs"]) <= 6
+    assert len(record["epochs"]) <= 20
     assert read_jsonl(output / "dev.jsonl") == read_jsonl(tiny_data / "dev.jsonl")
     assert [path.name for path in output.parent.iterdir()] == ["checkpoint"], "the state is gone"
 
