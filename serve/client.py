@@ -33,7 +33,7 @@ class TritonTagger:
         url: Address of the server's gRPC, `host:port`.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 1.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
         """Take a server's address; nothing is sent yet.
 
         Args:

@@ -5,6 +5,7 @@
         model.safetensors      the weights
         tokenizer.json         the tokenizer; tokenizer_config.json names its special tokens
         dev.jsonl              the dev lines with mapped labels, on which export scores its graphs
+        test.jsonl             the test lines, where there are any
         evaluation.json        figures on dev and test
         train.json             settings, epochs and versions
 
@@ -28,9 +29,9 @@ from serve.examples import Example, write_jsonl
 from train.base import Base
 from train.source import CONFIG, TOKENIZER, WEIGHTS
 
-TOKENIZER_CONFIG, DEV = "tokenizer_config.json", "dev.jsonl"
+TOKENIZER_CONFIG, DEV, TEST = "tokenizer_config.json", "dev.jsonl", "test.jsonl"
 EVALUATION, TRAIN = "evaluation.json", "train.json"
-FILES = frozenset({CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DEV, EVALUATION, TRAIN})
+FILES = frozenset({CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DEV, TEST, EVALUATION, TRAIN})
 _SPECIAL = {
     "unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]",
     "sep_token": "[SEP]", "mask_token": "[MASK]",
@@ -47,6 +48,7 @@ class Checkpoint:
         dev: The dev lines.
         evaluation: Figures, as JSON.
         train: Settings, epochs and versions, as JSON.
+        test: The test lines, if any.
     """
 
     model: BertForTokenClassification
@@ -54,6 +56,7 @@ class Checkpoint:
     dev: Sequence[Example]
     evaluation: dict[str, Any]
     train: dict[str, Any]
+    test: Sequence[Example] = ()
 
 
 def check_output(output: Path) -> None:
@@ -100,6 +103,8 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": base.max_tokens}
     write_json(folder / TOKENIZER_CONFIG, settings | _SPECIAL)
     write_jsonl(folder / DEV, checkpoint.dev)
+    if checkpoint.test:
+        write_jsonl(folder / TEST, checkpoint.test)
     write_json(folder / EVALUATION, checkpoint.evaluation)
     write_json(folder / TRAIN, checkpoint.train)
 

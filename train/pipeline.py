@@ -68,7 +68,8 @@ def run(config: TrainConfig) -> dict[str, Evaluation]:
     figures = {k: evaluate(tagger, encoder, s.examples) for k, s in splits.items() if s}
     evaluation: dict[str, Any] = {k: evaluation_json(e) for k, e in figures.items()}
     record = _record(config, corpus, history, device)
-    checkpoint = Checkpoint(model.cpu(), base, corpus.dev.examples, evaluation, record)
+    test = corpus.test.examples if corpus.test else ()
+    checkpoint = Checkpoint(model.cpu(), base, corpus.dev.examples, evaluation, record, test)
     write_checkpoint(config.output, checkpoint)
     resume.path.unlink(missing_ok=True)
     return figures
