@@ -120,6 +120,7 @@ def run(config: LatencyConfig) -> Result:
     data = config.data or config.checkpoint / "dev.jsonl"
     lines = read_lines(data)
     workload = describe_lines(data, lines, Bundle.load(config.bundle).encoder())
+    _say("loading five systems, finding the pipeline's best batch size")
     with open_systems(config.checkpoint, config.bundle, lines) as systems:
         measured = measure_systems(systems, lines, seconds=config.seconds)
     result = Result(machine=machine, workload=workload, systems=measured)
@@ -132,6 +133,7 @@ def measure_systems(
     systems: Sequence[System], lines: Sequence[str], *, seconds: float
 ) -> tuple[Measured, ...]:
     """Compare the systems' answers on all lines, which warms them up, then measure them."""
+    _say("comparing their answers")
     answers = [[_spans(line) for line in system.tag(lines)] for system in systems]
     # Set-up leaves a million objects behind; nobody shall pay for walking through them.
     gc.collect()
@@ -165,6 +167,12 @@ def load_plot() -> Callable[[Result, Path], None]:
             f"expected the package matplotlib, got {error}; pip install linetag[bench]"
         ) from error
     return plot
+
+
+def _say(message: str) -> None:
+    """Tell who watches what is going on."""
+    if sys.stderr.isatty():
+        print(message, file=sys.stderr)
 
 
 def _spans(entities: Sequence[Entity]) -> list[tuple[int, int, str]]:
