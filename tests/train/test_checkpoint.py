@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,20 @@ def test_a_checkpoint_loads_into_transformers_as_it_was(
 ) -> None:
     output = tmp_path / "new" / "checkpoint"
     write_checkpoint(output, checkpoint)
-    assert {path.name for path in output.iterdir()} == FILES
+    assert {path.name for path in output.iterdir()} == FILES - {"test.jsonl"}
     assert read_jsonl(output / "dev.jsonl") == checkpoint.dev
     assert json.loads((output / "evaluation.json").read_text()) == {"dev": {}}
     model = AutoModelForTokenClassification.from_pretrained(output)
     assert tuple(model.config.id2label[i] for i in range(5)) == TAGS.names
     assert model.classifier.weight.equal(checkpoint.model.classifier.weight)
     assert [path.name for path in output.parent.iterdir()] == ["checkpoint"]
+
+
+def test_test_lines_are_kept_where_there_are_any(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "c", replace(checkpoint, test=checkpoint.dev[:3]))
+    assert read_jsonl(tmp_path / "c" / "test.jsonl") == checkpoint.dev[:3]
+    write_checkpoint(tmp_path / "c", checkpoint)
+    assert not (tmp_path / "c" / "test.jsonl").exists()
 
 
 @pytest.mark.parametrize("lowercase", [True, False])
