@@ -19,12 +19,11 @@ import transformers
 from onnx import TensorProto
 from transformers.utils import logging as transformers_logging
 
-from benchmarks.timing import AnyTagger
 from export.checkpoint import load_checkpoint
 from export.graph import export_graph
 from serve.bundle import Bundle, Precision, Provider
 from serve.client import TritonTagger
-from serve.entities import Entity
+from serve.entities import AnyTagger, Entity
 from serve.repository import publish
 from serve.server import start_triton
 from serve.session import OrtBackend, available_providers

@@ -18,24 +18,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Protocol
 
 import numpy as np
 
-from serve.entities import Entity
+from serve.entities import AnyTagger
 
 ROUND_LINES = 100
 """Lines a single-stream round takes."""
 WARM_LINES = 8
 MIN_ROUNDS = 3
-
-
-class AnyTagger(Protocol):
-    """What is measured."""
-
-    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
-        """Return the entities of each text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

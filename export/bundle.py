@@ -7,10 +7,7 @@ that is not a bundle is never replaced.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +24,7 @@ from serve.bundle import (
     sha256,
 )
 from serve.errors import BundleError
+from serve.files import replacing
 
 GRAPH_FILES = {
     Precision.FP32: "model.onnx",
@@ -47,28 +45,6 @@ class GraphFile:
 
     info: GraphInfo
     content: bytes
-
-
-@contextmanager
-def staging_folder(target: Path) -> Iterator[Path]:
-    """Give a folder beside the target that takes its place when the block ends well.
-
-    Raises:
-        BundleError: If the target exists and is not a bundle.
-    """
-    check_replaceable(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = target.with_name(f".{target.name}.{os.getpid()}.new")
-    retired = target.with_name(f".{target.name}.{os.getpid()}.old")
-    staging.mkdir()
-    try:
-        yield staging
-        if target.exists():
-            target.rename(retired)
-        staging.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
 
 
 def check_replaceable(target: Path) -> None:
@@ -111,7 +87,8 @@ def write_bundle(
         source=source,
         versions=package_versions(),
     )
-    with staging_folder(target) as staging:
+    check_replaceable(target)
+    with replacing(target) as staging:
         for name, content in files.items():
             (staging / name).write_bytes(content)
         for graph in graphs:

@@ -15,8 +15,6 @@ It is written beside its place and renamed into it, so that a failure leaves the
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from transformers import BertForTokenClassification
 
 from serve.errors import CheckpointError
 from serve.examples import Example, write_jsonl
+from serve.files import replacing
 from train.base import Base
 from train.source import CONFIG, TOKENIZER, WEIGHTS
 
@@ -83,13 +82,8 @@ def write_checkpoint(output: Path, checkpoint: Checkpoint) -> None:
         CheckpointError: If something else lies there.
     """
     check_output(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
+    with replacing(output) as staging:
         _write(staging, checkpoint)
-        _replace(staging, output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
@@ -112,17 +106,3 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write an object as readable JSON."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _replace(staging: Path, output: Path) -> None:
-    """Rename a folder into the place of another, which is put back if that fails."""
-    old = output.with_name(f".{output.name}.{os.getpid()}.old")
-    if output.exists():
-        output.rename(old)
-    try:
-        staging.rename(output)
-    except OSError:
-        if old.exists():
-            old.rename(output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from serve.encoding import EncodedBatch, Encoder
-from serve.examples import Example, Span
-from serve.scoring import EntityScores, Score, score_entities
+from serve.examples import Example
+from serve.scoring import EntityScores, Score, score_tagger
 from serve.tagger import Tagger
 from train.collate import align_tags
 
@@ -80,12 +80,12 @@ def evaluate(tagger: Tagger, encoder: Encoder, examples: Sequence[Example]) -> E
     encoded = encoder.encode(texts)
     gold = [align_tags(e, text.offsets) for e, text in zip(examples, encoded, strict=True)]
     words = score_tags(gold, tagger.word_tags(texts))
-    return Evaluation(len(examples), _entity_scores(tagger, examples), words)
+    return Evaluation(len(examples), score_tagger(tagger, examples), words)
 
 
 def entity_f1(tagger: Tagger, examples: Sequence[Example]) -> float:
     """Return a tagger's micro entity F1 on labelled lines, in [0, 1]."""
-    return _entity_scores(tagger, examples).micro.f1
+    return score_tagger(tagger, examples).micro.f1
 
 
 def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> TagScores:
@@ -103,9 +103,3 @@ def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
         support[gold_tag] += num
         found[predicted_tag] += num
     return TagScores({t: Score(pairs[t, t], found[t], support[t]) for t in sorted(support | found)})
-
-
-def _entity_scores(tagger: Tagger, examples: Sequence[Example]) -> EntityScores:
-    predicted = tagger.tag([example.text for example in examples])
-    spans = [[Span(e.start, e.end, e.label) for e in entities] for entities in predicted]
-    return score_entities([example.spans for example in examples], spans)

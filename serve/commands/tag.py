@@ -16,26 +16,17 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from serve.bundle import Precision
 from serve.client import TritonTagger
 from serve.commands import command_parser, deliver, say
-from serve.entities import Entity
+from serve.entities import AnyTagger, Entity
 from serve.lines import STDIN, read_chunks
 from serve.render import Painter
 from serve.tagger import Tagger
 
 _TIMEOUT_S = 30.0
 """Deadline of a request: nobody waits for a single line here, and a long one may take seconds."""
-
-
-class AnyTagger(Protocol):
-    """A tagger, here or behind a network."""
-
-    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
-        """Return the entities of each text."""
-        ...
 
 
 @dataclass(frozen=True)
