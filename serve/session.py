@@ -46,6 +46,8 @@ class OrtBackend:
         options.intra_op_num_threads = num_threads or default_num_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; the checks below say the rest
+        if provider is Provider.CUDA and provider in ort.get_available_providers():
+            ort.preload_dlls()  # CUDA's libraries from their wheels, where the system has none
         try:
             self._session = ort.InferenceSession(graph, options, providers=[str(provider)])
         except Exception as error:  # ONNX Runtime's errors share no public base class
