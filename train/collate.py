@@ -4,8 +4,10 @@ Policy: a word (as `serve.encoding` cuts them) gets `B-X` or `I-X` when its firs
 a span of X, `B-` when no word before it does, else `O`. Its first token is trained on that tag and
 its other tokens on nothing, since serving reads the first one only; `label_all_tokens` trains the
 others on the tag's `I-` form instead. On mwo2kg neither is clearly better: mean F1 of three seeds
-0.839 and 0.834 on dev, 0.824 and 0.829 on test (benchmarks/results/word_policy.json). Of overlapping windows only the one a word is read from
-trains it. Batches hold sequences of similar length, so that little of them is padding.
+0.839 and 0.834 on dev, 0.824 and 0.829 on test (benchmarks/results/word_policy.json).
+
+Of overlapping windows only the one a word is read from trains it. Batches hold sequences of similar
+length, so that little of them is padding.
 """
 
 from __future__ import annotations
