@@ -16,14 +16,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serve.bundle import Precision
 from serve.client import TritonTagger
 from serve.commands import command_parser, deliver, say
 from serve.entities import AnyTagger, Entity
+from serve.errors import TaggingError
 from serve.lines import STDIN, read_chunks
 from serve.render import Painter
-from serve.tagger import Tagger
+
+if TYPE_CHECKING:
+    from serve.tagger import Tagger
 
 _TIMEOUT_S = 30.0
 """Deadline of a request: nobody waits for a single line here, and a long one may take seconds."""
@@ -75,7 +79,7 @@ def run(config: TagConfig) -> int:
             written.
     """
     if config.url is None:
-        tagger = Tagger.load(config.bundle, precision=config.precision)
+        tagger = _load(config)
         if tagger.graph:
             runs = f"{tagger.graph.precision} on {tagger.provider}"
             say(f"{config.bundle / tagger.graph.file}: {runs}")
@@ -86,6 +90,17 @@ def run(config: TagConfig) -> int:
         say(f"{config.url}: {graph['file']}, {graph['precision']} on {graph['provider']}")
         _write(client, config)
     return 0
+
+
+def _load(config: TagConfig) -> Tagger:
+    try:
+        from serve.tagger import Tagger  # a client of Triton has no ONNX Runtime
+    except ImportError as error:
+        raise TaggingError(
+            f"expected the package onnxruntime, got {error}; pip install linetag[cpu], "
+            "or tag with --url"
+        ) from error
+    return Tagger.load(config.bundle, precision=config.precision)
 
 
 def _write(tagger: AnyTagger, config: TagConfig) -> None:

@@ -168,6 +168,25 @@ def test_the_configs_hold_every_default() -> None:
     assert parse_start([]) == StartConfig()
 
 
+def test_tagging_with_triton_needs_no_onnx_runtime(project: Path) -> None:
+    script = (
+        "import sys; sys.modules['onnxruntime'] = None; from serve.__main__ import main;"
+        "raise SystemExit(main(sys.argv[1:]))"
+    )
+
+    def tag(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, "tag", *arguments, "lines.txt"]
+        variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+    remote, embedded = tag("--url", "127.0.0.1:1"), tag()
+    assert (remote.returncode, embedded.returncode) == (1, 1)
+    assert remote.stderr.startswith("error: 127.0.0.1:1: expected a Triton that answers")
+    (message,) = embedded.stderr.splitlines()
+    assert message.startswith("error: expected the package onnxruntime, got ")
+    assert message.endswith("; pip install linetag[cpu], or tag with --url")
+
+
 def test_a_reader_who_has_seen_enough_is_no_error(project: Path) -> None:
     (project / "long.txt").write_text("\n".join(noisy_lines(20_000)))
     with serve("tag", "long.txt", cwd=project) as process:
