@@ -26,6 +26,8 @@ _OPTIONS = [
     # A server that was restarted is found again within a second, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # gRPC would send even loopback through http_proxy; the server is on the plant's own network.
+    ("grpc.enable_http_proxy", 0),
 ]
 _LENGTH = struct.Struct("<I")
 

@@ -159,6 +159,17 @@ def test_the_server_tells_which_graph_answers(client: TritonTagger) -> None:
     }
 
 
+def test_a_proxy_for_the_web_is_not_asked_for_the_server(
+    server: TritonServer, embedded: Tagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with TritonTagger(server.url, timeout_s=TIMEOUT_S) as client:
+        assert client.tag(["fix pump"]) == embedded.tag(["fix pump"])
+
+
 def test_a_server_that_is_down_is_named_at_once() -> None:
     before = time.monotonic()
     with TritonTagger("127.0.0.1:1", timeout_s=30.0) as nowhere:
