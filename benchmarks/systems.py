@@ -26,7 +26,7 @@ from serve.client import TritonTagger
 from serve.entities import AnyTagger, Entity
 from serve.repository import publish
 from serve.server import start_triton
-from serve.session import OrtBackend, available_providers
+from serve.session import OrtBackend, default_provider
 from serve.tagger import Tagger
 
 BATCH_SIZES = (1, 8, 32, 64)
@@ -142,7 +142,7 @@ def unfused(checkpoint: Path) -> Embedded:
     """
     loaded = load_checkpoint(checkpoint)
     graph = export_graph(loaded).SerializeToString()
-    backend = OrtBackend(graph, provider=available_providers()[-1])
+    backend = OrtBackend(graph, provider=default_provider())
     tagger = Tagger(loaded.encoder, loaded.tags, backend, provider=backend.provider)
     return Embedded("ONNX Runtime", "PyTorch's export, unfused", tagger, graph=graph)
 
@@ -163,7 +163,7 @@ def open_systems(checkpoint: Path, bundle: Path, lines: Sequence[str]) -> Iterat
     Raises:
         TaggingError: If a checkpoint, bundle, graph or Triton is not as expected.
     """
-    fast = Precision.FP16 if Provider.CUDA in available_providers() else Precision.INT8
+    fast = Precision.FP16 if default_provider() is Provider.CUDA else Precision.INT8
     with ExitStack() as stack:
         ours = [embedded(bundle, Precision.FP32), embedded(bundle, fast)]
         repository = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linetag-")))

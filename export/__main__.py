@@ -59,8 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse_args(argv)
     try:
         bundle = export(config)
-    except TaggingError as error:
+    except (TaggingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing was written", file=sys.stderr)
         return 1
     print(as_json(bundle) if config.json else as_table(bundle))
     return 0

@@ -48,15 +48,21 @@ class GraphFile:
 
 
 def check_replaceable(target: Path) -> None:
-    """Refuse a target that exists and is not a bundle.
+    """Refuse a target that exists and is not a bundle of ours, and of nothing else.
 
     Raises:
         BundleError: Naming the target.
     """
-    if target.exists() and not (target / MANIFEST).is_file():
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise BundleError(f"{target}: expected a folder or nothing, got a file or a link")
+    if not target.exists():
+        return
+    names = {path.name for path in target.iterdir()}
+    foreign = names - {MANIFEST, LABELS, TOKENIZER, *GRAPH_FILES.values()}
+    if names and (foreign or MANIFEST not in names):
         raise BundleError(
-            f"{target}: expected a bundle to replace or nothing, got something else; "
-            "name another folder with --output"
+            f"{target}: expected a bundle to replace or nothing, got {min(foreign or names)!r}; "
+            "it is left alone, name another folder with --output"
         )
 
 

@@ -92,26 +92,39 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     config = _read_config(folder)
     tags = _tags(folder, config)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we say it below
     try:
-        model = AutoModelForTokenClassification.from_pretrained(
+        model, loading = AutoModelForTokenClassification.from_pretrained(
             folder,
+            output_loading_info=True,
             attn_implementation="eager",  # the form whose attention can be fused
             dtype=torch.float32,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
-        ).eval()
+        )
     except Exception as error:  # transformers raises many kinds for a damaged folder
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
+    _check_loaded(folder, loading)
     return Checkpoint(
         folder=folder,
-        model=model,
+        model=model.eval(),
         tags=tags,
         encoder=_encoder(folder, model.config),
         shape=_shape(model.config),
         sha256=_digest(folder / "model.safetensors"),
     )
+
+
+def _check_loaded(folder: Path, loading: dict[str, Any]) -> None:
+    """Refuse weights that do not fill the model: the rest would be random, and pass for trained."""
+    lacking = [*loading["missing_keys"], *loading["mismatched_keys"]]
+    if lacking:
+        raise CheckpointError(
+            f"{folder / 'model.safetensors'}: expected every weight of the model, "
+            f"got {len(lacking)} missing or of another shape, first {sorted(map(str, lacking))[0]}"
+        )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -123,9 +136,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
             )
     path = folder / "config.json"
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError(f"a {type(config).__name__}, no object")
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: expected a JSON object, got {error}") from error
     for key in _UNSAFE_KEYS:
         if key in config:
             raise CheckpointError(f"{path}: expected no {key!r}, which runs code from outside")
@@ -142,7 +157,7 @@ def _tags(folder: Path, config: dict[str, Any]) -> Tags:
     try:
         if not isinstance(id2label, dict):
             raise ValueError(f"expected id2label, got {id2label!r}")
-        return Tags(tuple(id2label[str(i)] for i in range(len(id2label))))
+        return Tags(tuple(str(id2label[str(i)]) for i in range(len(id2label))))
     except (ValueError, KeyError) as error:
         raise CheckpointError(
             f"{folder / 'config.json'}: {error}; train it with python -m train"
@@ -150,9 +165,18 @@ def _tags(folder: Path, config: dict[str, Any]) -> Tags:
 
 
 def _encoder(folder: Path, config: PretrainedConfig) -> Encoder:
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    path = folder / "tokenizer.json"
     pad_id = config.pad_token_id if config.pad_token_id is not None else 0
-    return Encoder(tokenizer, max_tokens=config.max_position_embeddings, pad_id=pad_id)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+        largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+        if largest >= config.vocab_size:
+            raise ValueError(f"token id {largest} for {config.vocab_size} embeddings")
+        return Encoder(tokenizer, max_tokens=config.max_position_embeddings, pad_id=pad_id)
+    except Exception as error:  # tokenizers raises plain Exception
+        raise CheckpointError(
+            f"{path}: expected the model's tokenizer, got {error}; take both from one training run"
+        ) from error
 
 
 def _shape(config: PretrainedConfig) -> Shape:

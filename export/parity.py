@@ -7,6 +7,7 @@ over all dev lines, tagged by `serve`'s own tagger with either model.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -124,6 +125,12 @@ class Reference:
             f1_before=self.f1,
             f1_after=score_tagger(tagger, self._examples).micro.f1,
         )
+
+    def compare_torch_fp16(self) -> ParityReport:
+        """Compare PyTorch in FP16 with PyTorch in FP32."""
+        backend = TorchBackend(copy.deepcopy(self._checkpoint.model).half())  # type: ignore[no-untyped-call]
+        tagger = Tagger(self._checkpoint.encoder, self._checkpoint.tags, backend)
+        return self.compare(tagger, backend)
 
 
 def parity_batches(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[EncodedBatch]:

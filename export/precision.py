@@ -50,21 +50,27 @@ def to_int8(graph: onnx.ModelProto) -> onnx.ModelProto:
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(graph, source)
         logging.disable(logging.WARNING)  # it asks for a pre-pass that fused graphs cannot take
-        quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=list(_QUANTIZED),
-            nodes_to_exclude=_head_nodes(graph),
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            # On a fused graph shapes cannot be inferred: say that tensors are FP32, and leave
-            # products of two activations alone.
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
-        )
-        logging.disable(logging.NOTSET)
+        try:
+            _quantize(source, target, _head_nodes(graph))
+        finally:
+            logging.disable(logging.NOTSET)
         quantized = onnx.load(target)
     _check_quantized(graph, quantized)
     return quantized
+
+
+def _quantize(source: Path, target: Path, excluded: list[str]) -> None:
+    quantize_dynamic(
+        source,
+        target,
+        op_types_to_quantize=list(_QUANTIZED),
+        nodes_to_exclude=excluded,
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        # On a fused graph shapes cannot be inferred: say that tensors are FP32, and leave
+        # products of two activations alone.
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
+    )
 
 
 def _head_nodes(graph: onnx.ModelProto) -> list[str]:

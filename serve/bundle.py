@@ -54,6 +54,7 @@ class GraphInfo:
         file: File name in the bundle.
         precision: Number format.
         provider: Provider the graph is meant for.
+        measured_on: What ran the graph, or stood in for it, when it was compared and gated.
         sha256: Of the file, in hex.
         size_bytes: Of the file.
         opset: Version of the standard operators.
@@ -68,6 +69,7 @@ class GraphInfo:
     file: str
     precision: Precision
     provider: Provider
+    measured_on: str
     sha256: str
     size_bytes: int
     opset: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,25 +34,25 @@ def write_durably(path: Path, content: bytes) -> None:
 def replacing(target: Path) -> Iterator[Path]:
     """Give an empty folder beside `target` that takes its place when the block ends well.
 
-    A failure leaves what was there before, or nothing.
+    Whatever interrupts it, what was there before is there after, or what is new.
     """
+    target = target.absolute()  # "." has no name
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = target.with_name(f".{target.name}.{os.getpid()}")
-    old = target.with_name(f"{staging.name}.old")
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    staging, old = work / "new", work / "old"
     staging.mkdir()
     try:
         yield staging
-        if target.exists():
-            target.rename(old)
         try:
+            if target.exists():
+                target.rename(old)
             staging.rename(target)
-        except OSError:
-            if old.exists():
+        except BaseException:
+            if old.exists() and not target.exists():
                 old.rename(target)
             raise
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

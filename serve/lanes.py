@@ -46,4 +46,6 @@ class Lanes:
 
     @cached_property
     def _backend(self) -> Backend:
-        return self._make_backend()
+        backend = self._make_backend()
+        del self._make_backend  # and the graph's bytes that it holds
+        return backend

@@ -17,6 +17,7 @@ from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.tensors import ATTENTION_MASK, INPUT_IDS, INPUTS, LOGITS, OUTPUTS, TensorSpec
 
+_GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg")  # the driver's first device; WSL's
 _ORT_TYPES = {"int64": "tensor(int64)", "float32": "tensor(float)"}
 
 
@@ -46,13 +47,18 @@ class OrtBackend:
         options.intra_op_num_threads = num_threads or default_num_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; the checks below say the rest
+        # Weights outside the graph's own bytes would not have been hashed: nothing lies here.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", os.devnull
+        )
         if provider is Provider.CUDA and provider in ort.get_available_providers():
             ort.preload_dlls()  # CUDA's libraries from their wheels, where the system has none
         try:
             self._session = ort.InferenceSession(graph, options, providers=[str(provider)])
         except Exception as error:  # ONNX Runtime's errors share no public base class
-            reason = str(error).splitlines()[0]
-            raise GraphError(f"expected a graph ONNX Runtime can load, got {reason}") from error
+            raise GraphError(
+                f"expected a graph ONNX Runtime can load, got {_first_line(error)}"
+            ) from error
         _check_provider(provider, self._session.get_providers())
         _check_tensors("input", INPUTS, self._session.get_inputs())
         _check_tensors("output", OUTPUTS, self._session.get_outputs())
@@ -60,9 +66,22 @@ class OrtBackend:
         self.num_tags: int = self._session.get_outputs()[0].shape[2]
 
     def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
-        """Return a score for each token and tag. Shape: (B, T, L), float32."""
+        """Return a score for each token and tag.
+
+        Returns:
+            Shape: (B, T, L), float32.
+
+        Raises:
+            GraphError: If the graph cannot take the batch: ids or lengths beyond its embeddings.
+        """
         feeds = {INPUT_IDS.name: batch.input_ids, ATTENTION_MASK.name: batch.attention_mask}
-        logits: NDArray[np.float32] = self._session.run([LOGITS.name], feeds)[0]
+        try:
+            logits: NDArray[np.float32] = self._session.run([LOGITS.name], feeds)[0]
+        except Exception as error:  # as above
+            raise GraphError(
+                f"expected input_ids of shape {batch.input_ids.shape} to run, "
+                f"got {_first_line(error)}"
+            ) from error
         return logits
 
 
@@ -71,10 +90,13 @@ def default_num_threads() -> int:
     return min(len(os.sched_getaffinity(0)), 4)
 
 
-def available_providers() -> list[Provider]:
-    """Return the providers this build of ONNX Runtime offers, of those the project knows."""
-    offered = ort.get_available_providers()
-    return [provider for provider in Provider if provider in offered]
+def default_provider() -> Provider:
+    """Return CUDA where this build of ONNX Runtime offers it and the machine has a GPU, else CPU.
+
+    A GPU build offers CUDA on any machine, so the device itself is looked for too.
+    """
+    offered = Provider.CUDA in ort.get_available_providers()
+    return Provider.CUDA if offered and any(map(os.path.exists, _GPU_DEVICES)) else Provider.CPU
 
 
 def _check_provider(expected: Provider, actual: list[str]) -> None:
@@ -90,3 +112,7 @@ def _check_tensors(kind: str, specs: tuple[TensorSpec, ...], actual: list[ort.No
     got = [(arg.name, arg.type, len(arg.shape)) for arg in actual]
     if sorted(got) != sorted(expected):
         raise GraphError(f"expected the {kind}s {expected} (name, type, rank), got {got}")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

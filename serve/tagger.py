@@ -17,7 +17,7 @@ from serve.errors import BundleError, GraphError
 from serve.labels import Tags
 from serve.lanes import Lanes
 from serve.schedule import padded_length, plan
-from serve.session import OrtBackend, available_providers, default_num_threads
+from serve.session import OrtBackend, default_num_threads, default_provider
 
 _PREFERENCE = {
     Provider.CUDA: (Precision.FP16, Precision.FP32),
@@ -86,12 +86,13 @@ class Tagger:
             ValueError: If there is no such precision or provider.
         """
         bundle = Bundle.load(Path(folder))
-        where = Provider(provider) if provider else available_providers()[-1]
+        where = Provider(provider) if provider else default_provider()
         graph = bundle.graph(Precision(precision)) if precision else choose_graph(bundle, where)
         threads = num_threads or default_num_threads()
-        backend = load_backend(bundle, graph, where, threads)
+        content = bundle.read_graph(graph)  # once: the bundle may be replaced while this lives
+        backend = load_backend(bundle, graph, content, where, threads)
         logger.info("%s runs %s on %s", folder, graph.precision, backend.provider)
-        lanes = Lanes(lambda: load_backend(bundle, graph, where, 1), threads)
+        lanes = Lanes(lambda: load_backend(bundle, graph, content, where, 1), threads)
         return cls(
             bundle.encoder(),
             bundle.tags,
@@ -106,6 +107,7 @@ class Tagger:
 
         Raises:
             DataError: If a text is too long or not valid Unicode; naming its index.
+            GraphError: If the graph cannot take what the tokenizer gives.
             TypeError: If `texts` is a string or holds something else than strings.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
@@ -177,17 +179,17 @@ def choose_graph(bundle: Bundle, provider: Provider) -> GraphInfo:
 
 
 def load_backend(
-    bundle: Bundle, graph: GraphInfo, provider: Provider, num_threads: int
+    bundle: Bundle, graph: GraphInfo, content: bytes, provider: Provider, num_threads: int
 ) -> OrtBackend:
-    """Return one of the bundle's graphs in ONNX Runtime, checked.
+    """Return one of the bundle's graphs, given its checked bytes, in ONNX Runtime.
 
     Raises:
-        BundleError: If the graph is damaged or scores another number of tags than the bundle has.
+        BundleError: If it scores another number of tags than the bundle has.
         GraphError: If it cannot be loaded, or not on that provider.
     """
     path = bundle.folder / graph.file
     try:
-        backend = OrtBackend(bundle.read_graph(graph), provider=provider, num_threads=num_threads)
+        backend = OrtBackend(content, provider=provider, num_threads=num_threads)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
     if backend.num_tags != len(bundle.tags):

@@ -9,8 +9,17 @@ from pathlib import Path
 import onnx
 import onnxruntime.quantization
 import pytest
+import torch
 from onnx import numpy_helper
 from onnxruntime.transformers import optimizer
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import (
+    AutoModelForTokenClassification,
+    DistilBertConfig,
+    ElectraConfig,
+    PretrainedConfig,
+)
 
 import export.precision
 from export.__main__ import main, parse_args
@@ -138,23 +147,34 @@ def test_an_explicit_allowance_lets_it_pass_and_is_recorded(
     assert graph.f1_after == 0 < graph.f1_before
 
 
+@pytest.mark.parametrize(
+    ("switch", "message"),
+    [
+        ("enable_attention", "got Attention 0 of 2"),
+        ("enable_skip_layer_norm", "got SkipLayerNormalization 0 of 4"),
+        ("enable_bias_gelu", "got BiasGelu 0 of 2"),
+        ("enable_embed_layer_norm", "got EmbedLayerNormalization 0 of 1"),
+    ],
+)
 def test_export_refuses_when_fusion_silently_does_nothing(
     tiny_checkpoint: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    switch: str,
+    message: str,
 ) -> None:
     real = optimizer.optimize_model
 
     def no_fusion(graph: onnx.ModelProto, **options: object) -> object:
         off = optimizer.FusionOptions("bert")
-        off.enable_attention = False
+        setattr(off, switch, False)
         return real(graph, **{**options, "optimization_options": off})
 
     monkeypatch.setattr(optimizer, "optimize_model", no_fusion)
     output = tmp_path / "bundle"
     assert main(["--model", str(tiny_checkpoint), "--output", str(output)]) == 1
-    assert "expected 2 layers to be fused whole, got Attention 0 of 2" in capsys.readouterr().err
+    assert f"expected 2 layers to be fused whole, {message}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,6 +182,7 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(
     tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "thesis.txt").write_text("three years of work")
+    (tmp_path / "manifest.json").write_text('{"name": "of something else"}')
     assert main(["--model", str(tiny_checkpoint), "--output", str(tmp_path)]) == 1
     assert f"{tmp_path}: expected a bundle to replace or nothing" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").read_text() == "three years of work"
@@ -170,7 +191,11 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("config.json", "{", "config.json: expected JSON"),
+        ("config.json", "{", "config.json: expected a JSON object"),
+        ("config.json", "[]", "config.json: expected a JSON object, got a list"),
+        ("config.json", "[" * 200_000, "config.json: expected a JSON object"),
+        ("tokenizer.json", "", "tokenizer.json: expected the model's tokenizer"),
+        ("tokenizer.json", '{"model": 1}', "tokenizer.json: expected the model's tokenizer"),
         ("config.json", '{"model_type": "bert", "auto_map": {}}', "expected no 'auto_map'"),
         ("config.json", '{"model_type": "gpt2"}', "model_type of bert, distilbert, electra, got"),
         ("config.json", '{"model_type": "bert"}', "expected id2label, got None"),
@@ -215,6 +240,82 @@ def test_a_bad_checkpoint_is_refused_in_one_line(
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert not output.exists()
+
+
+def test_weights_that_do_not_fill_the_model_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    weights = load_file(folder / "model.safetensors")
+    renamed = {name.replace("layer.1", "layer.9"): tensor for name, tensor in weights.items()}
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+    assert main(["--model", str(folder), "--output", str(tmp_path / "bundle")]) == 1
+    error = capsys.readouterr().err
+    assert "model.safetensors: expected every weight of the model, got 16 missing" in error
+    assert error.count("\n") == 1
+
+
+def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_tokens(["zzzq"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert main(["--model", str(folder), "--output", str(tmp_path / "bundle")]) == 1
+    assert "tokenizer.json: expected the model's tokenizer, got token id" in capsys.readouterr().err
+
+
+def test_a_model_that_overflows_in_fp16_is_refused_without_a_gpu_too(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, output = tmp_path / "checkpoint", tmp_path / "bundle"
+    shutil.copytree(tiny_checkpoint, folder)
+    weights = load_file(folder / "model.safetensors")
+    layer = "bert.encoder.layer.0"
+    weights[f"{layer}.attention.output.LayerNorm.weight"] *= 1e5  # beyond 65504
+    weights[f"{layer}.attention.output.LayerNorm.bias"] *= 1e5
+    weights[f"{layer}.intermediate.dense.weight"] *= 1e-5
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    arguments = ["--model", str(folder), "--output", str(output)]
+    assert main(arguments) in (0, 1)
+    capsys.readouterr()
+    assert main([*arguments, "--fp16", "--allow-f1-loss", "100"]) == 1
+    assert "fp16 graph: expected finite logits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("family", ["distilbert", "electra"])
+def test_other_families_are_fused_whole(tiny_checkpoint: Path, tmp_path: Path, family: str) -> None:
+    folder, output = tmp_path / "checkpoint", tmp_path / "bundle"
+    shutil.copytree(tiny_checkpoint, folder)
+    names = load_checkpoint(tiny_checkpoint).tags.names
+    model = AutoModelForTokenClassification.from_config(family_config(family, names))
+    with torch.no_grad():  # untrained: let the head find something, that the gate can close
+        model.classifier.bias.copy_(torch.tensor([0.0] * 5 + [9.0] + [0.0] * (len(names) - 6)))
+    model.save_pretrained(folder)
+    spans = [{"start": 0, "end": 4, "label": names[5][2:]}]
+    (folder / "dev.jsonl").write_text(json.dumps({"text": "pump", "spans": spans}) + "\n")
+    assert main(["--model", str(folder), "--output", str(output), "--fp16", "--int8"]) == 0
+    for graph in Bundle.load(output).manifest.graphs:
+        assert graph.fused["Attention"] == 2
+
+
+def family_config(family: str, names: tuple[str, ...]) -> PretrainedConfig:
+    """Return the configuration of a tiny model of another family."""
+    tags = {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+    sizes = {"vocab_size": 200, "max_position_embeddings": 64, **tags}
+    if family == "distilbert":
+        return DistilBertConfig(dim=32, n_layers=2, n_heads=4, hidden_dim=64, **sizes)
+    return ElectraConfig(
+        embedding_size=16,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        **sizes,
+    )
 
 
 def test_json_is_the_manifest_of_the_graphs(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
+from serve import session
 from serve.bundle import Provider
-from serve.encoding import Encoder
+from serve.encoding import EncodedBatch, Encoder
 from serve.errors import GraphError
-from serve.session import OrtBackend, available_providers, default_num_threads
+from serve.session import OrtBackend, default_num_threads, default_provider
 from tests.serve.tiny import TAGS, tiny_graph
 
 
@@ -54,7 +58,37 @@ def test_a_provider_this_build_lacks_is_refused_not_replaced() -> None:
     message = r"expected the graph to run on CUDAExecutionProvider, got \['CPUExecutionProvider'\]"
     with pytest.raises(GraphError, match=message):
         OrtBackend(tiny_graph(), provider=Provider.CUDA)
-    assert available_providers() == [Provider.CPU]
+
+
+def test_a_gpu_build_on_a_machine_without_gpu_means_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [*Provider])
+    device = tmp_path / "nvidia0"
+    monkeypatch.setattr(session, "_GPU_DEVICES", (str(device),))
+    assert default_provider() is Provider.CPU
+    device.touch()
+    assert default_provider() is Provider.CUDA
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [Provider.CPU])
+    assert default_provider() is Provider.CPU
+
+
+def test_weights_outside_the_graph_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    graph = tmp_path / "graph.onnx"
+    model = onnx.load_from_string(tiny_graph())
+    onnx.save(model, graph, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (tmp_path / "weights.bin").stat().st_size > 0
+    monkeypatch.chdir(tmp_path)  # where ONNX Runtime would look for a graph given as bytes
+    with pytest.raises(GraphError, match="expected a graph ONNX Runtime can load"):
+        OrtBackend(graph.read_bytes())
+
+
+def test_ids_beyond_the_embeddings_are_an_error_of_the_graph() -> None:
+    ids = np.full((1, 4), 10**6, dtype=np.int64)
+    with pytest.raises(GraphError, match=r"expected input_ids of shape \(1, 4\) to run, got"):
+        OrtBackend(tiny_graph()).logits(EncodedBatch(ids, np.ones_like(ids)))
 
 
 def test_there_is_a_thread_and_at_most_four() -> None:

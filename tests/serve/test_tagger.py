@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -117,6 +118,14 @@ def test_a_graph_that_does_not_load_is_named(bundle: Path) -> None:
     replace_file(bundle, "model_fp32.onnx", b"no graph")
     with pytest.raises(GraphError, match=r"bundle/model_fp32\.onnx: expected a graph ONNX Runtime"):
         Tagger.load(bundle)
+
+
+def test_a_tagger_outlives_its_bundle(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "b", precisions=(Precision.FP32, Precision.INT8))
+    tagger = Tagger.load(bundle, precision=Precision.INT8)
+    texts = ["fix pump", "pump leaking"]
+    shutil.rmtree(bundle)
+    assert tagger.tag(texts) == [tagger.tag([text])[0] for text in texts]
 
 
 @pytest.mark.skipif(

@@ -113,6 +113,7 @@ def graph_info(content: bytes, precision: Precision = Precision.FP32) -> GraphIn
         file=f"model_{precision}.onnx",
         precision=precision,
         provider=Provider.CPU,
+        measured_on=str(Provider.CPU),
         sha256=sha256(content),
         size_bytes=len(content),
         opset=17,

@@ -1,0 +1,58 @@
+"""Tests the replacement of a folder: whole, or as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serve.files import replacing
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    folder = tmp_path / "target"
+    folder.mkdir()
+    (folder / "old").touch()
+    return folder
+
+
+def names_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_folder_takes_the_place_of_another(target: Path) -> None:
+    with replacing(target) as staging:
+        (staging / "new").touch()
+        assert (target / "old").exists()
+    assert names_below(target.parent) == ["target", "target/new"]
+
+
+def test_a_folder_is_made_where_there_was_none(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a" / "b") as staging:
+        (staging / "new").touch()
+    assert names_below(tmp_path) == ["a", "a/b", "a/b/new"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_what_was_there(target: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), replacing(target) as staging:  # noqa: PT012
+        (staging / "half").touch()
+        raise error
+    assert names_below(target.parent) == ["target", "target/old"]
+
+
+def test_an_interruption_between_the_two_renames_leaves_what_was_there(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.rename
+
+    def rename(path: Path, other: Path) -> Path:
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return real(path, other)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(KeyboardInterrupt), replacing(target) as staging:
+        (staging / "file").touch()
+    assert names_below(target.parent) == ["target", "target/old"]
