@@ -36,11 +36,13 @@ class Shape:
         num_layers: Transformer layers.
         num_heads: Attention heads.
         hidden_size: Width of the encoder.
+        activation: Between the two products of a feed-forward layer, by Hugging Face's name.
     """
 
     num_layers: int
     num_heads: int
     hidden_size: int
+    activation: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,6 +187,7 @@ def _shape(config: PretrainedConfig) -> Shape:
         num_layers=normalized.num_layers,
         num_heads=normalized.num_attention_heads,
         hidden_size=normalized.hidden_size,
+        activation=str(getattr(config, "hidden_act", None) or config.activation),
     )
 
 

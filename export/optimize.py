@@ -19,6 +19,7 @@ from serve.errors import GraphError
 
 _CONTRIB = "com.microsoft"  # domain of ONNX Runtime's own operators
 _EMBED = "EmbedLayerNormalization"
+_GELUS = {"gelu": "BiasGelu", "gelu_new": "FastGelu"}
 
 
 def fuse(graph: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
@@ -44,11 +45,15 @@ def fuse(graph: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
 
 
 def expected_fusion(shape: Shape) -> dict[str, int]:
-    """Return how many nodes of each fused operator a BERT of a shape must have."""
+    """Return how many nodes of each fused operator a BERT of a shape must have.
+
+    An activation that is no GELU has no fused form, and none is expected of it.
+    """
+    gelu = {_GELUS[shape.activation]: shape.num_layers} if shape.activation in _GELUS else {}
     return {
         "Attention": shape.num_layers,
         "SkipLayerNormalization": 2 * shape.num_layers,
-        "BiasGelu": shape.num_layers,
+        **gelu,
         _EMBED: 1,
     }
 

@@ -302,6 +302,19 @@ def test_other_families_are_fused_whole(tiny_checkpoint: Path, tmp_path: Path, f
         assert graph.fused["Attention"] == 2
 
 
+@pytest.mark.parametrize(("activation", "fused"), [("gelu_new", {"FastGelu": 2}), ("relu", {})])
+def test_other_activations_are_exported_too(
+    tiny_checkpoint: Path, tmp_path: Path, activation: str, fused: dict[str, int]
+) -> None:
+    folder, output = tmp_path / "checkpoint", tmp_path / "bundle"
+    shutil.copytree(tiny_checkpoint, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_act": activation}))
+    assert main(["--model", str(folder), "--output", str(output), "--int8", "--fp16"]) == 0
+    others = {"Attention": 2, "SkipLayerNormalization": 4, "EmbedLayerNormalization": 1}
+    assert Bundle.load(output).graph(Precision.FP32).fused == others | fused
+
+
 def family_config(family: str, names: tuple[str, ...]) -> PretrainedConfig:
     """Return the configuration of a tiny model of another family."""
     tags = {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
