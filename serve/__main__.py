@@ -12,6 +12,7 @@ Each verb has its own --help.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import sys
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", choices=VERBS, metavar="VERB")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
     args = parser.parse_args(argv)
+    if sys.stderr is None:  # closed by the caller; print would fall back to standard output
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the locale
     try:
@@ -42,10 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:  # a full disk, a closed stream, a folder of somebody else's
+        print(f"error: {error}", file=sys.stderr)
+        _discard_output()
+        return 1
     except KeyboardInterrupt:
         return 1
+
+
+def _discard_output() -> None:
+    """Drop what could not be written, lest Python fail once more over it at its exit."""
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError):  # a stream without a descriptor
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

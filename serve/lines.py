@@ -7,9 +7,11 @@ than the cap on characters allows, so a file without line ends cannot fill the m
 from __future__ import annotations
 
 import codecs
+import errno
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,10 +54,18 @@ def _lines(files: Iterable[str]) -> Iterator[str]:
     for name in files:
         shown = "standard input" if name == STDIN else name
         try:
-            with nullcontext(sys.stdin.buffer) if name == STDIN else Path(name).open("rb") as file:
+            with _open(name) as file:
                 yield from _lines_of(file, shown)
         except OSError as error:
             raise DataError(f"{shown}: expected a readable file, got {error.strerror}") from error
+
+
+def _open(name: str) -> AbstractContextManager[BinaryIO]:
+    if name != STDIN:
+        return Path(name).open("rb")
+    if sys.stdin is None:  # closed by the caller
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return nullcontext(sys.stdin.buffer)
 
 
 def _lines_of(file: BinaryIO, shown: str) -> Iterator[str]:

@@ -91,7 +91,8 @@ def start_triton(
 
     Raises:
         ServerError: If there is nothing to serve, no Triton, one running already in `folder`, the
-            port is taken, or Triton does not come up: with the reason from its log.
+            port is taken, the folder cannot be written, or Triton does not come up: with the
+            reason from its log.
     """
     installation = Installation.find(Path(environment))
     installation.place_stub()
@@ -110,9 +111,13 @@ def start_triton(
             refuse_running(where)
             take_down(where)  # what a server that died left behind
             state = bring_up(installation, repository, where, trials)
-    except BaseException:
+    except BaseException as error:
         if folder is None:
             shutil.rmtree(where, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ServerError(
+                f"{where}: expected a writable folder and a Triton that runs, got {error}"
+            ) from error
         raise
     return TritonServer(state, where, is_temporary=folder is None)
 

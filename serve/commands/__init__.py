@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 
 
@@ -22,6 +24,16 @@ def say(message: str) -> None:
 
 
 def deliver(line: str) -> None:
-    """Write a line of the product: on standard output, at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """Write a line of the product: on standard output, at once.
+
+    Raises:
+        OSError: Naming standard output, if it is closed or takes no more.
+    """
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        raise

@@ -104,7 +104,8 @@ def _load(config: TagConfig) -> Tagger:
 
 
 def _write(tagger: AnyTagger, config: TagConfig) -> None:
-    as_json = config.json or not (config.color or sys.stdout.isatty())
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    as_json = config.json or not (config.color or on_terminal)
     painter = Painter(in_colour=config.color or not os.environ.get("NO_COLOR"))
     form = to_json if as_json else painter.line
     for chunk in read_chunks(config.files):

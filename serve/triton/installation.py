@@ -103,7 +103,7 @@ class Installation:
         """Put the stub for this Python beside the backend's library, unless it is there.
 
         Raises:
-            ServerError: If the wheel has no stub for this Python.
+            ServerError: If the wheel has no stub for this Python, or its folder cannot be written.
         """
         stub = self.root / "python_backend_stubs" / self.python_version / STUB
         target = self.backends / "python" / STUB
@@ -116,8 +116,13 @@ class Installation:
         if target.exists() and filecmp.cmp(stub, target):
             return
         staging = target.with_name(f".{STUB}.{os.getpid()}")
-        shutil.copy2(stub, staging)
-        staging.replace(target)
+        try:
+            shutil.copy2(stub, staging)
+            staging.replace(target)
+        except OSError as error:
+            raise ServerError(
+                f"{target}: expected a writable folder, got {error}; {_REMEDY} as its owner"
+            ) from error
 
 
 def _probe(python: Path) -> dict[str, Any]:

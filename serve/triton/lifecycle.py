@@ -76,9 +76,10 @@ def take_down(folder: Path) -> bool:
     if state is None:
         return False
     if state.is_running():
-        os.kill(state.pid, signal.SIGTERM)
-        if not wait_until(lambda: not state.is_running(), timeout_s=STOP_TIMEOUT_S):
-            os.killpg(state.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+            os.kill(state.pid, signal.SIGTERM)
+            if not wait_until(lambda: not state.is_running(), timeout_s=STOP_TIMEOUT_S):
+                os.killpg(state.pid, signal.SIGKILL)
     sweep(state.prefix)
     with contextlib.suppress(ChildProcessError):  # not ours, when another process started it
         os.waitpid(state.pid, 0)

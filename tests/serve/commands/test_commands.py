@@ -50,6 +50,20 @@ def serve(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
+def shell(line: str, *, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell does, which can close streams."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHON": sys.executable}
+    return subprocess.run(
+        f'"$PYTHON" -m serve {line}',
+        cwd=cwd,
+        env=variables,
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_lines_become_json_in_their_order(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,6 +212,41 @@ def test_a_reader_who_has_seen_enough_is_no_error(project: Path) -> None:
         assert process.wait(timeout=30) == 0
     assert "Traceback" not in errors
     assert "error" not in errors
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        ("lines.txt > /dev/full", "[Errno 28] No space left on device: 'standard output'"),
+        ("lines.txt >&-", "[Errno 9] Bad file descriptor: 'standard output'"),
+        ("<&-", "standard input: expected a readable file, got Bad file descriptor"),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_told(
+    project: Path, redirection: str, message: str
+) -> None:
+    done = shell(f"tag {redirection}", cwd=project)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == [f"error: {message}"]
+
+
+def test_closed_streams_that_are_not_used_are_no_error(project: Path) -> None:
+    done = shell("tag lines.txt <&- 2>&-", cwd=project)
+    assert done.returncode == 0
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == LINES
+    done = shell("tag none.txt 2>&-", cwd=project)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert shell("stop >&-", cwd=project).returncode == 0
+
+
+def test_a_folder_that_start_cannot_make_is_told(
+    project: Path, environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["publish"])
+    (project / "build" / "triton").symlink_to("gone/too")
+    assert main(["start", "--detach", "--triton", str(environment)]) == 1
+    (message,) = capsys.readouterr().err.splitlines()[1:]
+    assert "build/triton: expected a writable folder and a Triton that runs, got " in message
 
 
 @pytest.mark.triton

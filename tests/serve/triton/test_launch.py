@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from serve.errors import ServerError
 from serve.server import TritonServer
+from serve.triton import lifecycle
 from serve.triton.installation import STUB, Installation
 from serve.triton.launch import Ports, choose_ports
 from serve.triton.lifecycle import LostPortError, bring_up, take_down
@@ -42,6 +46,32 @@ def test_a_port_that_is_taken_is_refused() -> None:
         with pytest.raises(ServerError, match=f"expected port {port} to be free, got Address"):
             choose_ports(port, http=False)
     assert choose_ports(port, http=False).grpc == port
+
+
+@pytest.mark.parametrize("sender", ["kill", "killpg"])
+def test_a_server_that_ends_just_before_it_is_killed_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sender: str
+) -> None:
+    prefix = f"linetag-test-{os.getpid()}-{sender}-"
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(); time.sleep(60)"
+    command = [sys.executable, "-c", deaf, prefix]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        kill, send = os.kill, getattr(os, sender)
+
+        def die_first(pid: int, number: int) -> None:
+            kill(pid, signal.SIGKILL)
+            process.wait()
+            send(pid, number)
+
+        monkeypatch.setattr(os, sender, die_first)
+        monkeypatch.setattr(lifecycle, "STOP_TIMEOUT_S", 0.1)
+        ticks = start_ticks(process.pid)
+        assert ticks is not None
+        write_state(tmp_path, replace(STATE, pid=process.pid, start_ticks=ticks, prefix=prefix))
+        assert take_down(tmp_path)
+    assert read_state(tmp_path) is None
 
 
 @pytest.mark.triton
@@ -103,6 +133,15 @@ def test_a_python_without_a_stub_is_refused(environment: Path) -> None:
     installation = replace(Installation.find(environment), python_version="3.99")
     with pytest.raises(ServerError, match=r"expected a Python of .*3\.11.*, got 3\.99"):
         installation.place_stub()
+
+
+def test_a_stub_that_cannot_be_placed_is_told(tmp_path: Path) -> None:
+    stub = tmp_path / "python_backend_stubs" / "3.11" / STUB
+    stub.parent.mkdir(parents=True)
+    stub.touch()
+    message = f"backends/python/{STUB}: expected a writable folder, got .*; make it with"
+    with pytest.raises(ServerError, match=message):
+        Installation(tmp_path, tmp_path, "3.11", "").place_stub()
 
 
 def test_an_environment_without_triton_is_refused(tmp_path: Path) -> None:
