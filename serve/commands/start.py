@@ -66,7 +66,11 @@ def run(config: StartConfig) -> int:
     Raises:
         ServerError: If it does not come up, or ends by itself.
     """
-    before = {number: signal.signal(number, _interrupt) for number in ENDINGS}
+    before = {
+        number: signal.signal(number, _interrupt)
+        for number in ENDINGS
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup, and what stays in background
+    }
     try:
         _start_and_stay(config)
     except KeyboardInterrupt:

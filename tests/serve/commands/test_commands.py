@@ -64,6 +64,12 @@ def shell(line: str, *, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def ignored_signals(pid: int) -> int:
+    """Return the mask of the signals that a process ignores, bit 0 for signal 1."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("SigIgn:")[2].split()[0], 16)
+
+
 def test_lines_become_json_in_their_order(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,6 +325,29 @@ def test_a_server_in_the_foreground_ends_with_its_terminal(
     assert errors.splitlines()[-1] == "stopped"
     assert not processes_of(state.prefix)
     assert not shared_memory_of(state.prefix)
+
+
+@pytest.mark.triton
+def test_a_signal_that_was_ignored_before_is_ignored_by_start(
+    project: Path, environment: Path
+) -> None:
+    main(["publish"])
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    try:
+        process = serve("start", "--triton", str(environment), cwd=project)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        state = read_state(project / "build" / "triton")
+        assert state is not None
+        assert ignored_signals(process.pid) & 1 << signal.SIGHUP - 1
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert not processes_of(state.prefix)
 
 
 @pytest.mark.triton
