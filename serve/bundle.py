@@ -22,9 +22,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from serve.encoding import Encoder
+from serve.encoding import MAX_CHARS, MIN_TOKENS, Encoder
 from serve.errors import BundleError
 from serve.labels import Tags
+from serve.records import read_record
 
 MANIFEST, LABELS, TOKENIZER = "manifest.json", "labels.json", "tokenizer.json"
 FORMAT = 1
@@ -80,6 +81,15 @@ class GraphInfo:
     f1_after: float
     allowed_f1_loss_points: float
 
+    def __post_init__(self) -> None:
+        """Refuse a file outside the bundle.
+
+        Raises:
+            ValueError: If `file` is no file name.
+        """
+        if Path(self.file).name != self.file or "\0" in self.file:
+            raise ValueError(f"expected a file name, got {self.file!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -101,6 +111,21 @@ class Manifest:
     source: dict[str, str | int]
     versions: dict[str, str]
 
+    def __post_init__(self) -> None:
+        """Refuse numbers no model has.
+
+        Raises:
+            ValueError: If there is no graph, `max_tokens` fits no text, or `pad_id` is negative.
+        """
+        if not self.graphs:
+            raise ValueError("expected graphs, got none")
+        if not MIN_TOKENS <= self.max_tokens <= MAX_CHARS:
+            raise ValueError(
+                f"expected max_tokens from {MIN_TOKENS} to {MAX_CHARS}, got {self.max_tokens}"
+            )
+        if self.pad_id < 0:
+            raise ValueError(f"expected a pad_id of 0 or more, got {self.pad_id}")
+
     def to_json(self) -> str:
         """Return the manifest as sealed JSON text."""
         body: dict[str, Any] = {"format": FORMAT, **asdict(self)}
@@ -121,9 +146,8 @@ class Manifest:
             raise ValueError(f"expected SHA-256 {claimed} over its content, got {actual}")
         body.pop("format")
         try:
-            graphs = tuple(_graph_info(row) for row in body.pop("graphs"))
-            return cls(graphs=graphs, **body)
-        except (KeyError, TypeError) as error:
+            return read_record(cls, body)
+        except ValueError as error:
             raise ValueError(f"expected a manifest of format {FORMAT}: {error}") from error
 
 
@@ -151,12 +175,12 @@ class Bundle:
         path = folder / MANIFEST
         try:
             manifest = Manifest.from_json(_read(path).decode())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"{path}: {error}; {REMEDY}") from error
         path = folder / LABELS
         try:
             tags = Tags(tuple(json.loads(_checked(path, manifest.files))["tags"]))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BundleError(f"{path}: {error}; {REMEDY}") from error
         return cls(folder, manifest, tags)
 
@@ -207,14 +231,6 @@ def seal(body: dict[str, Any]) -> str:
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
-
-
-def _graph_info(row: dict[str, Any]) -> GraphInfo:
-    precision, provider = Precision(row.pop("precision")), Provider(row.pop("provider"))
-    graph = GraphInfo(precision=precision, provider=provider, **row)
-    if Path(graph.file).name != graph.file:
-        raise ValueError(f"expected a file name, got {graph.file!r}")
-    return graph
 
 
 def _read(path: Path) -> bytes:

@@ -29,6 +29,8 @@ from tokenizers import Encoding, Tokenizer
 from serve.errors import DataError
 
 MAX_CHARS = 20_000
+MIN_TOKENS = 8
+"""Shortest sequence of a model whose windows overlap at all, special tokens included."""
 BUCKET = 8
 NO_WORD = -1
 """Word id of special tokens and padding."""
@@ -91,10 +93,11 @@ class Encoder:
         """Take a tokenizer whose post-processor puts one special token on either side.
 
         Raises:
-            ValueError: If it puts another number of special tokens, or `max_tokens` is below 8.
+            ValueError: If it puts another number of special tokens, or `max_tokens` is below
+                `MIN_TOKENS`.
         """
-        if max_tokens < 8:
-            raise ValueError(f"expected max_tokens of at least 8, got {max_tokens}")
+        if max_tokens < MIN_TOKENS:
+            raise ValueError(f"expected max_tokens of at least {MIN_TOKENS}, got {max_tokens}")
         tokenizer.no_truncation()
         tokenizer.no_padding()
         num_special = len(tokenizer.encode("").ids)

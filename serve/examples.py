@@ -81,7 +81,7 @@ def numbered_jsonl(path: Path) -> Iterator[tuple[int, Example]]:
         if line.strip():
             try:
                 yield number, _parse(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # too deep
                 raise DataError(f"{path}:{number}: {error}") from error
 
 

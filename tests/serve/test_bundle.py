@@ -89,8 +89,23 @@ def test_a_file_the_manifest_does_not_know_is_refused(bundle: Path) -> None:
     [
         ("format", 2, "expected a manifest of format 1"),
         ("unknown", 1, "expected a manifest of format 1: .*unknown"),
-        ("graphs", [{"file": "x"}], "expected a manifest of format 1: 'precision'"),
-        ("graphs", 3, "expected a manifest of format 1"),
+        ("graphs", [{"file": "x"}], "expected a manifest of format 1: .*'precision'.* are missing"),
+        ("graphs", 3, "expected graphs to be .*, got 3"),
+        ("graphs", [], "expected graphs, got none"),
+        ("graphs", {}, "expected graphs to be .*, got {}"),
+        ("graphs", ["x"], "expected an object, got 'x'"),
+        ("graphs", [None], "expected an object, got None"),
+        ("files", [], r"expected files to be .*, got \[\]"),
+        ("files", None, "expected files to be .*, got None"),
+        ("files", {"labels.json": 1}, "expected files to be str, got 1"),
+        ("source", {"lines": 1.5}, "expected source to be .*, got 1.5"),
+        ("versions", "x", "expected versions to be .*, got 'x'"),
+        ("pad_id", "x", "expected pad_id to be int, got 'x'"),
+        ("pad_id", True, "expected pad_id to be int, got True"),
+        ("pad_id", -1, "expected a pad_id of 0 or more, got -1"),
+        ("max_tokens", 10**6, "expected max_tokens from 8 to 20000, got 1000000"),
+        ("max_tokens", -5, "expected max_tokens from 8 to 20000, got -5"),
+        ("max_tokens", None, "expected max_tokens to be int, got None"),
     ],
 )
 def test_a_manifest_of_another_form_is_refused(
@@ -101,7 +116,37 @@ def test_a_manifest_of_another_form_is_refused(
         Bundle.load(bundle)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", "{", '"text"'])
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("file", 3, "expected file to be str, got 3"),
+        ("file", "a\0b", r"expected a file name, got 'a\\x00b'"),
+        ("precision", "fp8", "'fp8' is not a valid Precision"),
+        ("provider", [], r"\[\] is not a valid Provider"),
+        ("f1_after", "1", "expected f1_after to be float, got '1'"),
+        ("fused", {"Attention": None}, "expected fused to be int, got None"),
+    ],
+)
+def test_a_graph_of_another_form_is_refused(
+    bundle: Path, key: str, value: object, message: str
+) -> None:
+    graph = json.loads((bundle / "manifest.json").read_text())["graphs"][0]
+    tamper(bundle, "graphs", [{**graph, key: value}], sealed=True)
+    with pytest.raises(BundleError, match=message) as caught:
+        Bundle.load(bundle)
+    assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_do_for_shares(bundle: Path) -> None:
+    graph = json.loads((bundle / "manifest.json").read_text())["graphs"][0]
+    tamper(bundle, "graphs", [{**graph, "f1_after": 1}], sealed=True)
+    assert Bundle.load(bundle).manifest.graphs[0].f1_after == 1
+
+
+DEEP = "[" * 200_000
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", '"text"', DEEP])
 def test_what_is_no_manifest_is_refused(bundle: Path, content: str) -> None:
     (bundle / "manifest.json").write_text(content)
     with pytest.raises(BundleError, match=r"manifest\.json: .*export again"):
@@ -119,9 +164,10 @@ def test_labels_that_are_no_tags_are_refused(bundle: Path) -> None:
     replace_file(bundle, "labels.json", b'{"tags": ["O", "I-x"]}')
     with pytest.raises(BundleError, match=r"labels\.json: expected B-x beside I-x"):
         Bundle.load(bundle)
-    replace_file(bundle, "labels.json", b"[]")
-    with pytest.raises(BundleError, match=r"labels\.json: "):
-        Bundle.load(bundle)
+    for content in ("[]", DEEP):
+        replace_file(bundle, "labels.json", content.encode())
+        with pytest.raises(BundleError, match=r"labels\.json: "):
+            Bundle.load(bundle)
 
 
 def test_what_is_no_tokenizer_is_refused(bundle: Path) -> None:

@@ -38,6 +38,7 @@ def test_a_byte_order_mark_and_empty_lines_do_not_count(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", r"a\.jsonl:2: "),
+        ("[" * 200_000, r"a\.jsonl:2: maximum recursion depth exceeded"),
         ("[1]", r'a\.jsonl:2: expected an object with a "text", got \[1\]'),
         ('{"text": 1, "spans": []}', 'expected an object with a "text"'),
         ('{"text": "a"}', 'expected a list under "spans"'),
