@@ -119,7 +119,12 @@ def _parse(row: object) -> Example:
 def _span(item: object) -> Span:
     match item:
         case {"start": int(start), "end": int(end), "label": str(label)} if label:
-            return Span(start, end, label)
+            span = Span(start, end, label)
         case [int(start), int(end), str(label)] if label:
-            return Span(start, end, label)
-    raise ValueError(f"expected a span with start, end and label, got {json.dumps(item)[:80]}")
+            span = Span(start, end, label)
+        case _:
+            got = json.dumps(item)[:80]
+            raise ValueError(f"expected a span with start, end and label, got {got}")
+    if not span.label.isprintable():  # no tag can hold it
+        raise ValueError(f"expected a label of printable characters, got {span.label!r}")
+    return span

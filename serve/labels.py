@@ -23,12 +23,14 @@ class Tags:
         """Refuse a tag set that cannot be decoded.
 
         Raises:
-            ValueError: If a name is empty, doubled, neither `O`, `B-X` nor `I-X`, `O` is missing,
-                or an `I-X` has no `B-X`.
+            ValueError: If a name is empty, doubled, neither `O`, `B-X` nor `I-X`, or not printable,
+                `O` is missing, or an `I-X` has no `B-X`.
         """
         for name in self.names:
             if name != OUTSIDE and (name[:2] not in ("B-", "I-") or len(name) < 3):
                 raise ValueError(f"expected tags O, B-X or I-X, got {name!r}")
+            if not name.isprintable():  # it could steer the terminal it is shown on
+                raise ValueError(f"expected tags of printable characters, got {name!r}")
             if name.startswith("I-") and f"B-{name[2:]}" not in self.names:
                 raise ValueError(f"expected B-{name[2:]} beside {name}, got {list(self.names)}")
         if OUTSIDE not in self.names:

@@ -43,11 +43,12 @@ class Painter:
         """Return the labels seen so far in their colours; empty without colour or labels."""
         if not self._in_colour:
             return ""
-        return " ".join(self._mark(f" {label} ", label) for label in self._backgrounds)
+        labels = self._backgrounds
+        return " ".join(self._mark(f" {printable(label)} ", label) for label in labels)
 
     def _mark(self, text: str, label: str) -> str:
         if not self._in_colour:
-            return f"[{text}|{label}]"
+            return f"[{text}|{printable(label)}]"
         number = len(self._backgrounds) % len(_BACKGROUNDS)
         background = self._backgrounds.setdefault(label, _BACKGROUNDS[number])
         return f"\x1b[38;5;16;48;5;{background}m{text}{_RESET}"
@@ -64,7 +65,8 @@ def entity_table(texts: Sequence[str], entities: Sequence[Sequence[Entity]]) -> 
         for entity in found:
             content = printable(text[entity.start : entity.end])
             span = f"{entity.start}-{entity.end}"
-            rows.append((str(number), entity.label, content, span, f"{entity.score:.3f}"))
+            label = printable(entity.label)
+            rows.append((str(number), label, content, span, f"{entity.score:.3f}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     return "\n".join(lines)

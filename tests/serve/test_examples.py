@@ -44,6 +44,10 @@ def test_a_byte_order_mark_and_empty_lines_do_not_count(tmp_path: Path) -> None:
         ('{"text": "a"}', 'expected a list under "spans"'),
         ('{"text": "a", "spans": [[0, 1]]}', r"expected a span with start, end and label, got \["),
         ('{"text": "a", "spans": [[0, 1, ""]]}', "expected a span with start, end and label"),
+        (
+            r'{"text": "a", "spans": [[0, 1, "x\u001b[2J"]]}',
+            r"a\.jsonl:2: expected a label of printable characters, got 'x\\x1b\[2J'",
+        ),
         ('{"text": "a", "spans": [[0, 2, "x"]]}', "expected 0 <= start < end <= 1"),
         ('{"text": "a", "spans": [[1, 1, "x"]]}', "got start 1 and end 1 for 'x'"),
         ('{"text": "a", "spans": [[-1, 1, "x"]]}', "got start -1"),

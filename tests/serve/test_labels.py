@@ -21,8 +21,9 @@ def test_every_tag_has_the_id_of_its_place() -> None:
         tags.id_of("B-y")
 
 
-def test_a_label_may_hold_a_hyphen() -> None:
-    assert Tags.from_labels(["B-1"]).labels == ("B-1",)
+def test_a_label_may_hold_a_hyphen_a_blank_and_any_script() -> None:
+    for label in ("B-1", "Not working", "Tätigkeit", "設備"):
+        assert Tags.from_labels([label]).labels == (label,)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ def test_a_label_may_hold_a_hyphen() -> None:
     [
         (("O", "X-a"), "expected tags O, B-X or I-X, got 'X-a'"),
         (("O", "B-"), "expected tags O, B-X or I-X, got 'B-'"),
+        (("O", "B-a\x1b[2J"), r"expected tags of printable characters, got 'B-a\\x1b\[2J'"),
+        (("O", "B-\u202ea"), "expected tags of printable characters"),
         (("O", ""), "expected tags O, B-X or I-X, got ''"),
         (("O", "I-a"), r"expected B-a beside I-a, got \['O', 'I-a'\]"),
         (("B-a",), r"expected the tag O, got \['B-a'\]"),

@@ -54,6 +54,17 @@ def test_a_line_cannot_steer_the_terminal() -> None:
     assert len(printable(hostile)) == len(hostile)
 
 
+def test_a_label_cannot_steer_the_terminal() -> None:
+    hostile = [Entity("\x1b[2J\x07\u202e", 0, 7, 1.0)]
+    painter = Painter(in_colour=True)
+    shown = [
+        Painter(in_colour=False).line(TEXT, hostile),
+        without_colour(painter.line(TEXT, hostile) + painter.legend()),
+        *entity_table([TEXT], [hostile]).splitlines(),
+    ]
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202e]", "".join(shown))
+
+
 def test_the_table_has_a_row_for_each_entity() -> None:
     table = entity_table(["", TEXT], [[], ENTITIES]).splitlines()
     assert table[0].split() == ["line", "label", "text", "span", "score"]
