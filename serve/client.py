@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from serve.encoding import check_text
-from serve.entities import Entity
+from serve.entities import Entity, EntityJson
+from serve.errors import ServerError
 from serve.triton import missing_package
 from serve.triton.names import GraphJson
 
@@ -59,13 +60,22 @@ class TritonTagger:
         for index, text in enumerate(texts):
             check_text(text, index)
         rows = (row for request in _requests(texts) for row in self._connection.tag(request))
-        return [[Entity(**entity) for entity in row] for row in rows]
+        return [self._entities(row) for row in rows]
+
+    def _entities(self, row: list[EntityJson]) -> list[Entity]:
+        try:
+            return [Entity(**entity) for entity in row]
+        except TypeError as error:  # no list of objects, or not with these keys
+            raise ServerError(
+                f"{self.url}: expected entities with label, start, end and score, got "
+                f"{row!r:.80}; serve with the version that this client is of"
+            ) from error
 
     def graph(self) -> GraphJson:
         """Return which graph the server runs, and where, as its model says.
 
         Raises:
-            ServerError: If the server is down or does not answer in time.
+            ServerError: If the server is down, or does not answer in time or as agreed.
         """
         return self._connection.graph()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from tritonclient.grpc import service_pb2 as pb
@@ -57,19 +57,18 @@ class Connection:
             DataError: If the server refuses a text.
             ServerError: If there is no answer in time, or not as agreed.
         """
-        rows = [json.loads(row) for row in self._request(texts, ENTITIES)]
-        if len(rows) != len(texts):
-            raise ServerError(f"{self.url}: expected {len(texts)} answers, got {len(rows)}")
-        return rows
+        return self._request(texts, ENTITIES)
 
     def graph(self) -> GraphJson:
         """Return which graph answers; a whole inference, so it shows that the model lives.
 
         Raises:
-            ServerError: If there is no answer in time.
+            ServerError: If there is no answer in time, or not as agreed.
         """
-        graph: GraphJson = json.loads(self._request([""], GRAPH)[0])
-        return graph
+        (graph,) = self._request([""], GRAPH)
+        if not isinstance(graph, dict) or not graph.keys() >= GraphJson.__required_keys__:
+            raise ServerError(f"{self.url}: expected the graph that answers, got {graph!r:.80}")
+        return cast(GraphJson, graph)
 
     def server_id(self) -> str:
         """Return the server's `--id`.
@@ -90,7 +89,8 @@ class Connection:
         models = self._call(call, pb.RepositoryIndexRequest()).models
         return [ModelVersion(m.name, m.version, m.state, m.reason) for m in models]
 
-    def _request(self, texts: Sequence[str], output: str) -> list[bytes]:
+    def _request(self, texts: Sequence[str], output: str) -> list[Any]:
+        """Return an output's JSON value for each text."""
         encoded = [text.encode() for text in texts]
         content = b"".join(part for text in encoded for part in (_LENGTH.pack(len(text)), text))
         tensor = pb.ModelInferRequest.InferInputTensor(
@@ -105,7 +105,13 @@ class Connection:
         outputs = self._call(self._infer, request).raw_output_contents
         if len(outputs) != 1:
             raise ServerError(f"{self.url}: expected the output {output}, got {len(outputs)}")
-        return list(_split(outputs[0]))
+        try:
+            rows = [json.loads(row) for row in _split(outputs[0])]
+        except (ValueError, RecursionError, struct.error) as error:
+            raise ServerError(f"{self.url}: expected {output} in JSON, got {error}") from error
+        if len(rows) != len(texts):
+            raise ServerError(f"{self.url}: expected {len(texts)} answers, got {len(rows)}")
+        return rows
 
     def _method(self, name: str, response: Any) -> Any:  # noqa: ANN401  grpc has no types
         return self._channel.unary_unary(

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import grpc
 import pytest
@@ -13,6 +14,7 @@ from tritonclient.grpc import InferenceServerClient, service_pb2
 
 from serve.client import MAX_REQUEST_CHARS, MAX_REQUEST_TEXTS, TritonTagger
 from serve.encoding import MAX_CHARS
+from serve.entities import Entity
 from serve.errors import DataError, ServerError
 from serve.server import TritonServer
 from serve.tagger import Tagger
@@ -177,6 +179,76 @@ def test_a_server_that_is_down_is_named_at_once() -> None:
         with pytest.raises(ServerError, match=message):
             nowhere.tag(["fix pump"])
     assert time.monotonic() - before < 20.0
+
+
+@contextmanager
+def answering(raw: bytes) -> Iterator[str]:
+    """Answer whatever is asked with the same bytes, as a server of another kind may."""
+    answer = service_pb2.ModelInferResponse(raw_output_contents=[raw]).SerializeToString()
+    method = grpc.unary_unary_rpc_method_handler(lambda request, context: answer)
+    service = "inference.GRPCInferenceService"
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool)
+        handler = grpc.method_handlers_generic_handler(service, {"ModelInfer": method})
+        server.add_generic_rpc_handlers((handler,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        yield f"127.0.0.1:{port}"
+        server.stop(None).wait()
+
+
+def element(content: bytes) -> bytes:
+    return len(content).to_bytes(4, "little") + content
+
+
+ENTITY = b'[{"label": "a", "start": 0, "end": 3, "score": 1.0%s}]'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected ENTITIES in JSON, got Expecting value"),
+        (b"<html>", "expected ENTITIES in JSON, got Expecting value"),
+        (b"\xff", "expected ENTITIES in JSON, got 'utf-8' codec"),
+        (b"[" * 200_000, "expected ENTITIES in JSON, got maximum recursion depth"),
+        (b"null", "expected entities with label, start, end and score, got None"),
+        (b"[3]", r"expected entities with label, .* got \[3\]; serve with the version"),
+        (b'["label"]', "expected entities with label"),
+        (b'[{"label": "a"}]', "expected entities with label"),
+        (ENTITY % b', "unknown": 1', "expected entities with label"),
+    ],
+)
+def test_an_answer_in_another_form_is_told(content: bytes, message: str) -> None:
+    with (
+        answering(element(content)) as url,
+        TritonTagger(url, timeout_s=TIMEOUT_S) as client,
+        pytest.raises(ServerError, match=f"{url}: {message}"),
+    ):
+        client.tag(["fix"])
+
+
+def test_an_answer_that_was_cut_is_told() -> None:
+    with (
+        answering(b"\x01") as url,
+        TritonTagger(url, timeout_s=TIMEOUT_S) as client,
+        pytest.raises(ServerError, match="expected ENTITIES in JSON, got unpack_from requires"),
+    ):
+        client.tag(["fix"])
+
+
+def test_an_answer_as_agreed_is_taken_and_one_too_many_is_told() -> None:
+    with answering(element(ENTITY % b"")) as url, TritonTagger(url, timeout_s=TIMEOUT_S) as client:
+        assert client.tag(["fix"]) == [[Entity("a", 0, 3, 1.0)]]
+        with pytest.raises(ServerError, match=f"{url}: expected the graph that answers, got "):
+            client.graph()
+    for num_answers in (0, 2):
+        with (
+            answering(element(ENTITY % b"") * num_answers) as url,
+            TritonTagger(url, timeout_s=TIMEOUT_S) as client,
+        ):
+            for ask in (client.graph, lambda: client.tag(["fix"])):
+                with pytest.raises(ServerError, match=f"expected 1 answers, got {num_answers}"):
+                    ask()
 
 
 def test_a_server_that_does_not_answer_is_given_up_at_the_deadline() -> None:
