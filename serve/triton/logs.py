@@ -19,7 +19,7 @@ _NOISE = re.compile(r"Internal: |\\n\\nAt:.*")
 
 def reason_of(log: Path) -> str:
     """Return what a server said last before it ended."""
-    text = log.read_text(errors="replace")
+    text = _read(log)
     for pattern in _REASONS:
         if found := pattern.findall(text):
             return _NOISE.sub("", found[-1]).strip()
@@ -28,4 +28,11 @@ def reason_of(log: Path) -> str:
 
 def is_lost_port(log: Path) -> bool:
     """Return whether a server ended because somebody else has its port."""
-    return bool(_LOST_PORT.search(log.read_text(errors="replace")))
+    return bool(_LOST_PORT.search(_read(log)))
+
+
+def _read(log: Path) -> str:
+    try:
+        return log.read_text(errors="replace")
+    except OSError as error:  # somebody removed it
+        return f"{log}: {error.strerror}"

@@ -114,6 +114,12 @@ def test_the_reason_is_the_most_telling_line(tmp_path: Path) -> None:
     assert not is_lost_port(log)
 
 
+def test_a_log_that_is_gone_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "gone"
+    assert reason_of(log) == f"{log}: No such file or directory"
+    assert not is_lost_port(log)
+
+
 def test_the_installation_is_complete_and_its_stub_is_placed(environment: Path) -> None:
     installation = Installation.find(environment)
     assert installation.server.is_file()
