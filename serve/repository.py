@@ -60,10 +60,7 @@ def publish(bundle: Path, repository: Path) -> int:
 
 def versions(repository: Path) -> list[int]:
     """Return the published versions, oldest first."""
-    model = repository / MODEL
-    if not model.is_dir():
-        return []
-    return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal())
+    return sorted(int(path.name) for path in _numbered(repository / MODEL) if path.is_dir())
 
 
 def verify(folder: Path) -> list[str]:
@@ -88,12 +85,18 @@ def _publish(bundle: Path, names: list[str], model: Path) -> int:
     staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=model))
     try:
         _fill(staging, bundle, names)
-        version = max(versions(model.parent), default=0) + 1
+        version = max((int(path.name) for path in _numbered(model)), default=0) + 1
         staging.rename(model / str(version))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     sync(model)
     return version
+
+
+def _numbered(model: Path) -> list[Path]:
+    if not model.is_dir():
+        return []
+    return [path for path in model.iterdir() if path.name.isdecimal()]
 
 
 def _fill(staging: Path, bundle: Path, names: list[str]) -> None:

@@ -45,6 +45,16 @@ def test_versions_count_up_and_never_reuse_a_number(bundle: Path, tmp_path: Path
     assert versions(tmp_path / "none") == []
 
 
+def test_a_plain_file_with_a_number_is_no_version_but_keeps_its_name(
+    bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tagger").mkdir()
+    (tmp_path / "tagger" / "1").write_text("a file")
+    assert versions(tmp_path) == []
+    assert publish(bundle, tmp_path) == 2
+    assert versions(tmp_path) == [2]
+
+
 def test_a_configuration_that_is_there_is_kept(bundle: Path, tmp_path: Path) -> None:
     config = tmp_path / "repository" / "tagger" / "config.pbtxt"
     config.parent.mkdir(parents=True)
