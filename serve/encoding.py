@@ -104,6 +104,8 @@ class Encoder:
         if num_special != 2:
             raise ValueError(f"expected a tokenizer adding 2 special tokens, got {num_special}")
         self._tokenizer = tokenizer
+        added = tokenizer.get_added_tokens_decoder().values()
+        self._takes_blanks = any(token.lstrip or token.rstrip for token in added)
         self.max_tokens = max_tokens
         self.pad_id = pad_id
 
@@ -116,8 +118,8 @@ class Encoder:
         for index, text in enumerate(texts):
             check_text(text, index)
         if len(texts) == 1:  # encode_batch wakes a thread pool; one text does not need it
-            return [self._encoded(self._tokenizer.encode(texts[0]))]
-        return [self._encoded(encoding) for encoding in self._tokenizer.encode_batch(list(texts))]
+            return [self._encoded(texts[0], self._tokenizer.encode(texts[0]))]
+        return list(map(self._encoded, texts, self._tokenizer.encode_batch(list(texts))))
 
     def collate(self, windows: Sequence[Window], num_tokens: int | None = None) -> EncodedBatch:
         """Pad windows on the right.
@@ -138,11 +140,13 @@ class Encoder:
             attention_mask[row, : len(window.input_ids)] = 1
         return EncodedBatch(input_ids, attention_mask)
 
-    def _encoded(self, encoding: Encoding) -> EncodedText:
+    def _encoded(self, text: str, encoding: Encoding) -> EncodedText:
         word_ids = [NO_WORD if word is None else word for word in encoding.word_ids]
         first_tokens, offsets = _words(word_ids, encoding.offsets)
         if not offsets:
             return EncodedText((), [])
+        if self._takes_blanks:
+            offsets = [_trimmed(text, *word) for word in offsets]
         if len(word_ids) <= self.max_tokens:
             return EncodedText((Window(encoding.ids, word_ids, 0, first_tokens),), offsets)
         return EncodedText(tuple(self._windows(encoding.ids, word_ids, first_tokens)), offsets)
@@ -199,6 +203,14 @@ def check_text(text: str, index: int) -> None:
 def bucket_of(num_tokens: int, max_tokens: int) -> int:
     """Return a sequence's padded length: a multiple of `BUCKET`, at most `max_tokens`."""
     return min(-(-num_tokens // BUCKET) * BUCKET, max_tokens)
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return a word's offsets without the blanks that an added token took in beside it."""
+    word = text[start:end]
+    bare = word.strip()
+    start += word.find(bare) if bare else 0
+    return start, start + len(bare or word)
 
 
 def _words(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordPiece
 
 from serve.encoding import BUCKET, MAX_CHARS, NO_WORD, Encoder, bucket_of
@@ -26,6 +26,16 @@ def test_words_are_runs_of_letters_and_single_punctuation_marks() -> None:
 
 def test_offsets_count_characters_of_the_text_as_it_came() -> None:
     assert words_of("🔧 fix E\u0301tat  Été") == ["🔧", "fix", "E\u0301tat", "Été"]
+
+
+@pytest.mark.parametrize("text", ["fix <nl>  pump", " <nl> <nl>\t", "<nl>hose<nl> hose"])
+def test_blanks_that_an_added_token_takes_in_are_no_part_of_its_word(text: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens([AddedToken("<nl>", lstrip=True, rstrip=True)])
+    for texts in ([text], [text, "fix"]):
+        encoded = Encoder(tokenizer, max_tokens=MAX_TOKENS, pad_id=0).encode(texts)[0]
+        words = [text[start:end] for start, end in encoded.offsets]
+        assert words == text.replace("<nl>", " <nl> ").split()
 
 
 def test_a_word_of_several_tokens_is_read_at_its_first() -> None:
