@@ -77,10 +77,15 @@ def read_jsonl(path: Path) -> list[Example]:
 
 def numbered_jsonl(path: Path) -> Iterator[tuple[int, Example]]:
     """Yield line number, from 1, and example; see `read_jsonl`."""
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in numbered_lines(path):
         if line.strip():
             try:
                 yield number, _parse(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise DataError(
+                    f"{path}:{number}: expected a JSON object on each line, got: {error.msg} "
+                    f"at character {error.pos}"
+                ) from error
             except (ValueError, RecursionError) as error:  # too deep
                 raise DataError(f"{path}:{number}: {error}") from error
 
@@ -97,14 +102,33 @@ def write_jsonl(path: Path, examples: Iterable[Example]) -> None:
     staging.replace(path)
 
 
-def _lines(path: Path) -> Iterator[str]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line number, from 1, and line of a data file, a byte order mark left out.
+
+    Unlike `str.splitlines`, only line feeds and carriage returns end a line.
+
+    Raises:
+        DataError: If the file cannot be read, or a line is not UTF-8; naming file and line.
+    """
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from file
+        # Bytes that are not UTF-8 come as lone surrogates, so that their line is still known.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            for number, line in enumerate(file, start=1):
+                _check_utf8(line, path, number)
+                yield number, line
     except OSError as error:
         raise DataError(f"{path}: expected a readable file, got {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8, got byte {error.start} that is not") from error
+
+
+def _check_utf8(line: str, path: Path, number: int) -> None:
+    try:
+        line.encode()
+    except UnicodeEncodeError as error:
+        position = len(line[: error.start].encode())
+        raise DataError(
+            f"{path}:{number}: expected UTF-8, got byte {position} of the line that is not; "
+            "convert the file"
+        ) from error
 
 
 def _parse(row: object) -> Example:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Example, Span
+from serve.examples import Example, Span, numbered_lines
 from train.schemes import Scheme, SchemeDetector, word_spans
 
 _BLANKS = re.compile(r"[ \t]+")
@@ -37,7 +37,7 @@ def numbered_conll(path: Path) -> Iterator[tuple[int, Example]]:
     words: list[str] = []
     tags: list[str] = []
     first_number, num_columns = 0, 0
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in numbered_lines(path):
         columns = _columns(line)
         if not columns or columns[0] == _DOCSTART:
             if words:
@@ -56,19 +56,6 @@ def numbered_conll(path: Path) -> Iterator[tuple[int, Example]]:
     if words:
         yield first_number, _example(words, tags)
     _report(path, detector)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Yield lines; unlike `str.splitlines`, only line feeds and carriage returns end one."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from file
-    except OSError as error:
-        raise DataError(f"{path}: expected a readable file, got {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: expected UTF-8, got byte {error.start} that is not; convert the file"
-        ) from error
 
 
 def _columns(line: str) -> list[str]:

@@ -82,6 +82,11 @@ def read_corpus(config: TrainConfig) -> Corpus:
     known = train.labels
     if not known:
         raise DataError(f"{train.path}: expected labelled spans to train on, got none")
+    if dev and not dev.labels:
+        raise DataError(
+            f"{dev.path}: expected labelled spans to choose the best epoch by, got none; "
+            "label some of its lines, or name another file with --dev"
+        )
     for split in filter(None, (dev, test)):
         _check_labels(split, known, train.path)
     _warn_of_rare(known)
@@ -113,7 +118,7 @@ def hold_out(train: Split, seed: int) -> tuple[Split, Split]:
     """Return what remains of train and the share of it that serves as dev, said in the log.
 
     Raises:
-        DataError: If train has fewer than two different texts.
+        DataError: If train has fewer than two different texts, or one side would have no span.
     """
     texts = sorted({example.text for example in train.examples})
     if len(texts) < 2:
@@ -121,6 +126,12 @@ def hold_out(train: Split, seed: int) -> tuple[Split, Split]:
     held = set(random.Random(seed).sample(texts, max(1, round(DEV_SHARE * len(texts)))))
     rest = _pick(train, (example.text not in held for example in train.examples))
     dev = _pick(train, (example.text in held for example in train.examples))
+    if not rest.labels or not dev.labels:
+        raise DataError(
+            f"{train.path}: expected labelled spans among the {len(dev.examples)} lines held out "
+            f"as dev and among the {len(rest.examples)} others, got none on one side; "
+            "label more lines, name a --dev file, or choose another --seed"
+        )
     logger.warning(
         "warning: no dev file: %d of %d lines of %s serve as dev (seed %d)",
         len(dev.examples),

@@ -11,7 +11,8 @@ def parse_label_map(text: str) -> tuple[tuple[str, str], ...]:
     """Return pairs of old and new label; an empty new label drops the old one's spans.
 
     Raises:
-        ValueError: If a part is not `Old=New` or `Old=`, or an old label comes twice.
+        ValueError: If a part is not `Old=New` or `Old=`, an old label comes twice, or a new one is
+            not printable.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     pairs: dict[str, str] = {}
@@ -21,6 +22,8 @@ def parse_label_map(text: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"expected Old=New or Old=, apart by commas, got {part!r}")
         if old in pairs:
             raise ValueError(f"expected each label once before the =, got {old!r} twice")
+        if not new.isprintable():  # no tag can hold it
+            raise ValueError(f"expected a label of printable characters, got {new!r}")
         pairs[old] = new
     return tuple(pairs.items())
 

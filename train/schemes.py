@@ -42,10 +42,12 @@ class SchemeDetector:
         """Take in a tag and the one before it in the sentence, `O` at its start.
 
         Raises:
-            ValueError: If the tag is none, or is of another scheme than those before it.
+            ValueError: If the tag is none, not printable, or of another scheme than those before.
         """
         if not _TAG.fullmatch(tag):
             raise ValueError(f"expected a tag O, B-X, I-X, or E-, S-, L-, U-X, got {tag!r}")
+        if not tag.isprintable():
+            raise ValueError(f"expected a tag of printable characters, got {tag!r}")
         prefix = tag[0]
         self._prefixes.add(prefix)
         if self._prefixes & {"E", "S"} and self._prefixes & {"L", "U"}:

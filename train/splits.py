@@ -8,7 +8,7 @@ from typing import NamedTuple
 from serve.errors import DataError
 from train.config import SAMPLE, TrainConfig
 
-JSONL = frozenset({".jsonl"})
+JSONL = frozenset({".jsonl", ".json"})
 COLUMNS = frozenset({".txt", ".conll", ".bio", ".iob", ".iob2", ".bioes", ".tsv"})
 _STEMS = {
     "train": ("train",),

@@ -91,7 +91,7 @@ def test_only_line_ends_end_a_line(tmp_path: Path) -> None:
         (b"a O\nb FOO\n", r"train\.conll:2: expected a tag O, B-X, I-X, .* got 'FOO'"),
         (b"a O\nb I-\n", r"train\.conll:2: expected a tag .* got 'I-'"),
         (b"a S-A\nb U-A\n", r"train\.conll:2: expected tags of one scheme, .* got 'U-A'"),
-        (b"a O\n\xff O\n", r"train\.conll: expected UTF-8, got byte 4 that is not; convert"),
+        (b"a O\n\xff O\n", r"train\.conll:2: expected UTF-8, got byte 0 of the line that is not"),
     ],
 )
 def test_a_broken_column_file_is_refused_by_file_and_line(

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from serve.errors import DataError
+from serve.examples import Example, Span
 from train.config import TrainConfig
 from train.data import read_corpus, read_split
 
@@ -98,10 +99,45 @@ def test_train_without_a_span_is_refused(tmp_path: Path) -> None:
         read_corpus(TrainConfig(data=tmp_path))
 
 
+def test_dev_without_a_span_is_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, train=["A", "B"], dev=["B"])
+    message = r"dev\.jsonl: expected labelled spans to choose the best epoch by, got none; .*--dev"
+    with pytest.raises(DataError, match=message):
+        read_corpus(TrainConfig(data=folder, label_map=(("B", ""),)))
+    write_lines(tmp_path / "dev.jsonl", ("a b", []), ("c", []))
+    with pytest.raises(DataError, match=message):
+        read_corpus(TrainConfig(data=folder))
+
+
+def test_a_held_out_share_without_a_span_on_either_side_is_refused(tmp_path: Path) -> None:
+    lines: list[tuple[str, list[list[object]]]] = [(f"x {i}", []) for i in range(9)]
+    write_lines(tmp_path / "train.jsonl", *lines, ("y", [[0, 1, "A"]]))
+    message = (
+        r"train\.jsonl: expected labelled spans among the 1 lines held out as dev and among the 9 "
+        r"others, got none on one side; .* --dev .* --seed"
+    )
+    for seed in range(20):  # some hold out the one line with a span
+        with pytest.raises(DataError, match=message):
+            read_corpus(TrainConfig(data=tmp_path, seed=seed))
+
+
 def test_empty_lines_are_skipped_but_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('\n{"text": "a", "spans": []}\n\n  \n{"text": "b", "spans": []}\n')
     assert read_split(path).numbers == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.JSON"])
+def test_json_lines_are_read_under_either_name(tmp_path: Path, name: str) -> None:
+    split = read_split(write_lines(tmp_path / name, ("fix hose", [[4, 8, "Item"]])))
+    assert split.examples == (Example("fix hose", (Span(4, 8, "Item"),)),)
+
+
+def test_json_that_is_not_one_object_a_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[\n  {"text": "a", "spans": []}\n]\n')
+    with pytest.raises(DataError, match=r"a\.json:1: expected a JSON object on each line, got: "):
+        read_split(path)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])
@@ -146,5 +182,5 @@ def test_sentences_run_together_for_want_of_empty_lines_are_refused(tmp_path: Pa
 def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"text": "\xff", "spans": []}\n')
-    with pytest.raises(DataError, match=r"a\.jsonl: expected UTF-8, got byte 10"):
+    with pytest.raises(DataError, match=r"a\.jsonl:1: expected UTF-8, got byte 10 of the line"):
         read_split(path)

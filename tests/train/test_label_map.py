@@ -31,6 +31,7 @@ def test_a_map_is_parsed(text: str, pairs: tuple[tuple[str, str], ...]) -> None:
         ("=B", "got '=B'"),
         ("A=B=C", "got 'A=B=C'"),
         ("A=B,A=", "expected each label once before the =, got 'A' twice"),
+        ("A=\udcff", r"expected a label of printable characters, got '\\udcff'"),
     ],
 )
 def test_a_broken_map_is_refused(text: str, message: str) -> None:

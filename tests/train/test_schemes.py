@@ -42,6 +42,12 @@ def test_a_string_that_is_no_tag_is_refused(tag: str) -> None:
         SchemeDetector().see(tag, "O")
 
 
+def test_a_tag_that_could_steer_the_terminal_is_refused() -> None:
+    message = r"expected a tag of printable characters, got 'B-A\\x1b\[2J'"
+    with pytest.raises(ValueError, match=message):
+        SchemeDetector().see("B-A\x1b[2J", "O")
+
+
 @pytest.mark.parametrize("tags", ["S-A U-A", "B-A L-A E-A", "U-A O O E-A"])
 def test_tags_of_two_schemes_in_one_file_are_refused(tags: str) -> None:
     with pytest.raises(ValueError, match="expected tags of one scheme, BIOES or BILOU, got"):

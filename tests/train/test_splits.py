@@ -14,7 +14,8 @@ def folder_of(path: Path, *names: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "dev", ["dev.txt", "valid.conll", "val.bio", "validation.jsonl", "Dev.TXT"]
+    "dev",
+    ["dev.txt", "valid.conll", "val.bio", "validation.jsonl", "dev.json", "Dev.TXT"],
 )
 def test_splits_are_found_by_name(tmp_path: Path, dev: str) -> None:
     folder = folder_of(tmp_path, "train.jsonl", dev, "test.tsv", "train_3200.json", "README.md")
