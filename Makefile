@@ -2,7 +2,7 @@
 # make test   the tests, real Triton included          make check  ruff, mypy and the tests
 # make bench  the latency benchmark                    make format make lint make clean
 #
-# DATA=folder or files of labelled lines, MODEL=Hugging Face name or folder, LABEL_MAP=Old=New,Drop=
+# DATA=folder of labelled lines, MODEL=Hugging Face name or folder, LABEL_MAP=Old=New,Drop=
 
 PYTHON ?= python3
 DATA ?= train/sample

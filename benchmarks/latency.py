@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse_args(argv)
     try:
         result = run(config)
-    except TaggingError as error:
+    except (TaggingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if not config.json:

@@ -11,7 +11,6 @@ exit status: 0 shown, 1 failed (one line says why), 2 wrong usage
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -21,16 +20,18 @@ from pathlib import Path
 from benchmarks.latency import LatencyConfig
 from benchmarks.latency import run as measure_latency
 from benchmarks.result import Result
+from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
 from serve.client import TritonTagger
-from serve.errors import BundleError, TaggingError
+from serve.errors import TaggingError
 from serve.examples import Example, read_jsonl
 from serve.render import Painter, entity_table
 from serve.scoring import score_tagger
 from serve.server import start_triton
 from serve.tagger import Tagger
 
-NUM_SHOWN = 8
+NUM_SHOWN = 6
+MAX_SHOWN_CHARS = 76
 LATENCY_SECONDS = 20.0
 LATENCY_FILE = Path("build/latency.json")
 NEXT_STEPS = """\
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             seconds=LATENCY_SECONDS,
         )
         print(latency_table(measure_latency(latency)), end="\n\n")
-    except TaggingError as error:
+    except (TaggingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(NEXT_STEPS)
@@ -101,8 +102,9 @@ def lines_of(checkpoint: Path) -> Path:
 
 
 def choose_lines(examples: Sequence[Example]) -> list[str]:
-    """Return a few lines, those with the most different labels first."""
-    by_labels = sorted(examples, key=lambda e: -len({span.label for span in e.spans}))
+    """Return a few lines that fit a terminal, those with the most different labels first."""
+    short = [example for example in examples if len(example.text) <= MAX_SHOWN_CHARS] or examples
+    by_labels = sorted(short, key=lambda e: -len({span.label for span in e.spans}))
     return [example.text for example in by_labels[:NUM_SHOWN]]
 
 
@@ -112,43 +114,32 @@ def tagged(repository: Path, texts: Sequence[str]) -> str:
     Raises:
         ServerError: If Triton does not start or answer.
     """
-    with start_triton(repository) as server, TritonTagger(server.url) as tagger:
+    with start_triton(repository) as server, TritonTagger(server.url, timeout_s=30) as tagger:
         graph = tagger.graph()
         entities = tagger.tag(texts)
     painter = Painter(in_colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
     painted = "\n".join(map(painter.line, texts, entities))
     head = f"Triton: tagger version {graph['version']}, {graph['precision']}, {graph['provider']}"
-    return "\n".join([head, "", painted, painter.legend(), "", entity_table(texts, entities)])
+    legend = f"\n\n{painter.legend()}" if painter.legend() else ""
+    return f"{head}\n\n{painted}{legend}\n\n{entity_table(texts, entities)}"
 
 
 def f1_table(config: TourConfig, split: str, examples: Sequence[Example]) -> str:
     """Return the entity F1 of PyTorch and of each graph, on dev as the gate saw it and on lines.
 
     Raises:
-        BundleError: If the bundle or the checkpoint's figures cannot be read.
+        BundleError: If the bundle cannot be loaded.
+        CheckpointError: If the checkpoint cannot be loaded.
     """
     graphs = Bundle.load(config.bundle).manifest.graphs
-    rows = [("PyTorch", graphs[0].f1_before, pytorch_f1(config.checkpoint, split))]
+    checkpoint = load_checkpoint(config.checkpoint)
+    reference = Tagger(checkpoint.encoder, checkpoint.tags, TorchBackend(checkpoint.model))
+    rows = [("PyTorch", graphs[0].f1_before, score_tagger(reference, examples).micro.f1)]
     for graph in graphs:
         tagger = Tagger.load(config.bundle, precision=graph.precision)
         rows.append((graph.file, graph.f1_after, score_tagger(tagger, examples).micro.f1))
     lines = [f"{name:<18}{100 * dev:>8.2f}{100 * here:>8.2f}" for name, dev, here in rows]
     return "\n".join([f"{'entity F1':<18}{'dev':>8}{split:>8}", *lines])
-
-
-def pytorch_f1(checkpoint: Path, split: str) -> float:
-    """Return PyTorch's micro entity F1 on a split, in [0, 1], as training reported it.
-
-    Raises:
-        BundleError: If the checkpoint has no such figure.
-    """
-    path = checkpoint / "evaluation.json"
-    try:
-        figures = json.loads(path.read_text(encoding="utf-8"))
-        return float(figures[split]["entities"]["micro"]["f1"])
-    except (OSError, ValueError, KeyError) as error:
-        message = f"{path}: expected the figures of {split}, got {error!r}; train again"
-        raise BundleError(message) from error
 
 
 def latency_table(result: Result) -> str:
