@@ -133,10 +133,11 @@ def _signals_held() -> Iterator[None]:
 
 
 def _answers(state: ServerState) -> bool:
-    host, _, port = state.url.partition(":")
     with contextlib.suppress(OSError, ServerError):
-        # A bare connection first: gRPC pauses longer between its own attempts.
-        socket.create_connection((host, int(port)), timeout=1.0).close()
+        # Bare connections first: gRPC pauses longer between its own attempts, HTTP comes later.
+        for url in filter(None, (state.url, state.http_url)):
+            host, _, port = url.partition(":")
+            socket.create_connection((host, int(port)), timeout=1.0).close()
         with contextlib.closing(connect(state.url, timeout_s=1.0)) as connection:
             return connection.server_id() == state.prefix and bool(connection.graph())
     return False

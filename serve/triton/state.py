@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from serve.files import write_durably
 from serve.triton.processes import is_alive
 
 STATE = "state.json"
+PREFIX_PATTERN = r"linetag-[0-9a-z-]{8,}-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,12 @@ def read_state(folder: Path) -> ServerState | None:
     """
     path = folder / STATE
     try:
-        return ServerState(**json.loads(path.read_text()))
+        state = ServerState(**json.loads(path.read_text()))
+        if not re.fullmatch(
+            PREFIX_PATTERN, str(state.prefix)
+        ):  # stopping kills whatever carries it
+            raise ValueError(f"the prefix {state.prefix!r}")
+        return state
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:

@@ -25,7 +25,7 @@ from serve.triton.state import ServerState, read_state, remove_state, write_stat
 STATE = ServerState(
     pid=1,
     start_ticks=2,
-    prefix="linetag-x-",
+    prefix="linetag-0123456789ab-",
     url="127.0.0.1:1",
     http_url=None,
     repository="r",
@@ -46,6 +46,13 @@ def test_a_port_that_is_taken_is_refused() -> None:
         with pytest.raises(ServerError, match=f"expected port {port} to be free, got Address"):
             choose_ports(port, http=False)
     assert choose_ports(port, http=False).grpc == port
+
+
+@pytest.mark.parametrize("prefix", ["", "-", "linetag-", "python"])
+def test_a_note_whose_prefix_would_kill_others_is_refused(tmp_path: Path, prefix: str) -> None:
+    write_state(tmp_path, replace(STATE, prefix=prefix))
+    with pytest.raises(ServerError, match="expected the state of a server, got the prefix"):
+        take_down(tmp_path)
 
 
 @pytest.mark.parametrize("sender", ["kill", "killpg"])
