@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from torch import nn
 from transformers import AutoTokenizer, BertForTokenClassification
 from transformers.utils import logging as transformers_logging
 
@@ -20,6 +21,9 @@ from serve.errors import CheckpointError
 from serve.labels import Tags
 from train.source import CONFIG, TOKENIZER, WEIGHTS, find_folder
 
+_SUPPORTED = {"position_embedding_type": "absolute", "is_decoder": False}
+"""Settings that change what a BERT computes, and the values that make it a plain encoder."""
+_CASE = "do_lower_case"
 _UNSAFE = ("auto_map", "trust_remote_code", "_attn_implementation_internal")
 
 
@@ -84,6 +88,9 @@ class Base:
                 f"{self.folder}: expected weights for {lost[0]} (and {len(lost) - 1} more) as its "
                 f"{CONFIG} says, got none; choose a complete BERT"
             )
+        # Also where the base brought one: it knows other tags, even if as many of them.
+        nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
+        nn.init.zeros_(model.classifier.bias)
         return model
 
 
@@ -124,6 +131,11 @@ def _checked_config(folder: Path) -> dict[str, Any]:
             f"{folder}: expected {WEIGHTS}, got {have or 'none'}; pickled weights are not opened, "
             "save them as safetensors"
         )
+    for key, expected in _SUPPORTED.items():
+        if (got := config.get(key, expected)) != expected:
+            raise CheckpointError(
+                f"{path}: expected {key} {expected!r}, got {got!r}; choose a BERT without it"
+            )
     for key in ("vocab_size", "max_position_embeddings"):
         if not isinstance(config.get(key), int):
             raise CheckpointError(f"{path}: expected a number {key!r}, got {config.get(key)!r}")
@@ -137,7 +149,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
         if path.is_file():
             tokenizer = Tokenizer.from_file(str(path))
         elif (folder / "vocab.txt").is_file():
-            tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+            tokenizer = AutoTokenizer.from_pretrained(folder, **_case(folder)).backend_tokenizer
         else:
             raise CheckpointError(f"{folder}: expected {TOKENIZER} or vocab.txt, got neither")
     except CheckpointError:
@@ -147,3 +159,16 @@ def _tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _case(folder: Path) -> dict[str, bool]:
+    """Return whether to lower the case, told from `vocab.txt` where no setting says it.
+
+    An uncased BERT has no piece with a capital, special tokens aside.
+    """
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file() and _CASE in json.loads(settings.read_text(encoding="utf-8")):
+        return {}
+    pieces = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    words = (piece for piece in pieces if not (piece.startswith("[") and piece.endswith("]")))
+    return {_CASE: all(word == word.lower() for word in words)}

@@ -13,6 +13,7 @@ from train.config import DEFAULT_MODEL
 from train.source import check_digests
 
 TAGS = Tags.from_labels(["A"])
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @pytest.fixture
@@ -48,6 +49,47 @@ def test_a_tagger_of_other_labels_is_taken_without_its_head(tiny_checkpoint: Pat
     assert model.classifier.out_features == 3
 
 
+def test_a_taggers_head_is_new_even_for_as_many_tags(tiny_checkpoint: Path) -> None:
+    tags = Tags.from_labels(["X", "Y", "Z"])
+    base = find_base(str(tiny_checkpoint))
+    old = load_file(tiny_checkpoint / "model.safetensors")["classifier.weight"]
+    heads = []
+    for seed in (1, 1, 2):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = base.load_model(tags)
+        assert model.classifier.weight.shape == old.shape
+        assert model.classifier.weight.std().item() == pytest.approx(0.02, rel=0.3)
+        assert model.classifier.bias.count_nonzero() == 0
+        heads.append(model.classifier.weight)
+    assert heads[0].equal(heads[1])
+    assert not heads[0].equal(heads[2])
+    assert not heads[0].equal(old)
+
+
+@pytest.mark.parametrize(
+    ("capitals", "settings", "lowered"),
+    [
+        (False, None, True),
+        (True, None, False),
+        (True, {"do_lower_case": True}, True),
+        (False, {"do_lower_case": False}, False),
+        (True, {"model_max_length": 64}, False),
+    ],
+)
+def test_a_vocabulary_with_capitals_keeps_them_unless_told_otherwise(
+    base: Path, capitals: bool, settings: dict[str, object] | None, lowered: bool
+) -> None:
+    (base / "tokenizer.json").unlink()
+    path = base / "tokenizer_config.json"
+    path.unlink() if settings is None else path.write_text(json.dumps(settings))
+    words = [*SPECIAL_TOKENS, "[unused1]", "pump", "##s", *(["Pump"] if capitals else [])]
+    (base / "vocab.txt").write_text("\n".join(words) + "\n")
+    tokens = find_base(str(base)).tokenizer.encode("Pump pumps").tokens[1:-1]
+    first = "pump" if lowered else "Pump" if capitals else "[UNK]"
+    assert tokens == [first, "pump", "##s"]
+
+
 def test_a_tokenizer_is_made_from_a_vocabulary_file(base: Path) -> None:
     expected = find_base(str(base)).tokenizer
     words = sorted(expected.get_vocab().items(), key=lambda item: item[1])
@@ -67,6 +109,11 @@ def test_a_tokenizer_is_made_from_a_vocabulary_file(base: Path) -> None:
         ),
         ({"_attn_implementation_internal": "x/y"}, "got '_attn_implementation_internal'; refused"),
         ({"trust_remote_code": True}, "got 'trust_remote_code'; refused"),
+        (
+            {"position_embedding_type": "relative_key"},
+            "expected position_embedding_type 'absolute', got 'relative_key'; choose a BERT",
+        ),
+        ({"is_decoder": True}, "expected is_decoder False, got True; choose a BERT without it"),
         ({"vocab_size": None}, "expected a number 'vocab_size', got None"),
         ({"vocab_size": 50}, "expected at most 50 tokens, as many as the model's, got 101"),
     ],
