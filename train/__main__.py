@@ -7,8 +7,8 @@ To begin with:
   python -m train --train a.conll --test b.jsonl --label-map Event=,Obs=Observation
 
 Files are columns (a word and its tag a line, empty lines between sentences; IOB1, IOB2, BIOES and
-others, detected) or, named .jsonl, texts with character spans. Without a dev file a tenth of the
-train lines serves. Figures go to stdout, everything else to stderr.
+others, detected) or, named .jsonl or .json, texts with character spans, one object a line. Without
+a dev file a tenth of the train lines serves. Figures go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serve.errors import TaggingError
-from train.config import TrainConfig
+from train.config import MAX_SEED, TrainConfig
 from train.label_map import parse_label_map
 
 
@@ -34,12 +34,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     # OpenMP's threads spin while they wait; on a machine that does anything else besides, sleeping
     # made a step two to six times faster (2 cores). Read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # Late for that reason, and so that --help and usage errors need no PyTorch.
-    from train.pipeline import run
-    from train.report import evaluation_json, format_evaluation
-
     try:
+        # Late for that reason, and so that --help and usage errors need no PyTorch.
+        from train.pipeline import run
+        from train.report import evaluation_json, format_evaluation
+
         evaluations = run(config)
+    except ModuleNotFoundError as error:
+        print(
+            f"error: expected the package {error.name}, got none installed; "
+            "pip install 'linetag[train]'",
+            file=sys.stderr,
+        )
+        return 1
     except (TaggingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -99,7 +106,7 @@ def _add_training(parser: argparse.ArgumentParser, default: TrainConfig) -> None
     text = "train all tokens of a word, not only the one serving reads"
     add("--label-all-tokens", action="store_true", help=text)
     text = f"same seed, same checkpoint on a CPU ({default.seed})"
-    add("--seed", type=_at_least(0), default=default.seed, metavar="N", help=text)
+    add("--seed", type=_seed, default=default.seed, metavar="N", help=text)
     text = "go on after the last epoch of an interrupted run"
     add("--resume", action="store_true", help=text)
 
@@ -111,6 +118,13 @@ def _at_least(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _seed(text: str) -> int:
+    seed = _at_least(0)(text)
+    if seed > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"expected a number of at most {MAX_SEED}, got {text}")
+    return seed
 
 
 def _positive(text: str) -> float:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import BertForTokenClassification
 
 from serve.errors import CheckpointError
@@ -31,10 +32,6 @@ from train.source import CONFIG, TOKENIZER, WEIGHTS
 TOKENIZER_CONFIG, DEV, TEST = "tokenizer_config.json", "dev.jsonl", "test.jsonl"
 EVALUATION, TRAIN = "evaluation.json", "train.json"
 FILES = frozenset({CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DEV, TEST, EVALUATION, TRAIN})
-_SPECIAL = {
-    "unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]",
-    "sep_token": "[SEP]", "mask_token": "[MASK]",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +59,8 @@ def check_output(output: Path) -> None:
     """Refuse to replace what is not a checkpoint.
 
     Raises:
-        CheckpointError: If there is a file, or a folder with something else in it.
+        CheckpointError: If there is a file, a folder with something else in it, or the current
+            folder.
     """
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise CheckpointError(f"{output}: expected a folder or nothing, got a file or a link")
@@ -73,17 +71,27 @@ def check_output(output: Path) -> None:
             f"{output}: expected a checkpoint or nothing there, got {other[0]!r}; "
             "it is left alone, choose another --output"
         )
+    if output.resolve() == Path.cwd():  # replaced, it would be gone for the shell that stands in it
+        raise CheckpointError(
+            f"{output}: expected another folder than the current one; choose another --output"
+        )
 
 
 def write_checkpoint(output: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all, in place of an older one.
 
     Raises:
-        CheckpointError: If something else lies there.
+        CheckpointError: If something else lies there, or the weights cannot be written.
     """
     check_output(output)
-    with replacing(output) as staging:
-        _write(staging, checkpoint)
+    try:
+        with replacing(output) as staging:
+            _write(staging, checkpoint)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{output}: expected to write a checkpoint, got {error}; make room there and go on "
+            "with --resume, or choose another --output"
+        ) from error
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
@@ -91,11 +99,11 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     checkpoint.model.save_pretrained(folder)
     # safetensors leaves its file to the owner alone, whatever the umask.
     (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode)
-    base.tokenizer.save(str(folder / TOKENIZER))
+    (folder / TOKENIZER).write_text(base.tokenizer.to_str(pretty=True), encoding="utf-8")
     # Of this class, transformers reads tokenizer.json as it stands; of BertTokenizer it reads only
     # the vocabulary and makes the rest anew, in lower case unless told otherwise.
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": base.max_tokens}
-    write_json(folder / TOKENIZER_CONFIG, settings | _SPECIAL)
+    write_json(folder / TOKENIZER_CONFIG, settings | _special_tokens(base))
     write_jsonl(folder / DEV, checkpoint.dev)
     if checkpoint.test:
         write_jsonl(folder / TEST, checkpoint.test)
@@ -103,6 +111,27 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     write_json(folder / TRAIN, checkpoint.train)
 
 
+def _special_tokens(base: Base) -> dict[str, str]:
+    """Return the special tokens under transformers' names, as far as the tokenizer has them.
+
+    One that it does not itself call special is left out: transformers would cut it out of texts.
+    """
+    tokenizer = base.tokenizer
+    added = tokenizer.get_added_tokens_decoder().values()
+    special = {token.content for token in added if token.special}
+    first, *_, last = tokenizer.encode("").tokens
+    tokens = {
+        "unk_token": getattr(tokenizer.model, "unk_token", None),
+        "pad_token": tokenizer.id_to_token(base.pad_id),
+        "cls_token": first,
+        "sep_token": last,
+        "mask_token": "[MASK]",
+    }
+    return {name: token for name, token in tokens.items() if token in special}
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write an object as readable JSON."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    # A file's name may hold bytes that are no text; escaped with a backslash they are still JSON.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

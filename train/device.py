@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+
+from serve.errors import TaggingError
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
 _CPUINFO = Path("/proc/cpuinfo")
@@ -32,6 +35,22 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     if has_bf16(device):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+@contextmanager
+def out_of_memory_told() -> Iterator[None]:
+    """Turn an accelerator's lack of memory into an error a user can act on.
+
+    Raises:
+        TaggingError: With the remedy.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        reason = ". ".join(str(error).split(". ")[:2])  # the rest is advice for programmers
+        raise TaggingError(
+            f"expected room in the device's memory, got: {reason}; lower --batch-size"
+        ) from error
 
 
 def _cpu_flags(cpuinfo: Path) -> set[str]:

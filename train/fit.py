@@ -114,6 +114,12 @@ class Fit:
                 self._one_epoch(bar)
                 save_state(resume.path, self._state(resume.run))
         self._load(self._best)
+        if best_epoch(self._history).dev_f1 == 0:
+            logger.warning(
+                "warning: after %d epochs the model finds no entity of the dev lines (F1 0); "
+                "give more lines, or raise --epochs or --learning-rate",
+                len(self._history),
+            )
         return self._history
 
     @property
@@ -127,6 +133,7 @@ class Fit:
     def _is_done(self) -> bool:
         if not self._history:
             return False
+        # 0 until a dev F1 is above 0: patience is for those who have something to lose.
         since_best = len(self._history) - best_epoch(self._history).number
         return len(self._history) >= self._num_epochs or since_best >= self._config.patience
 
@@ -200,5 +207,9 @@ def default_epochs(steps_per_epoch: int) -> int:
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the epoch of the highest dev F1, the first of equals."""
-    return max(history, key=lambda epoch: epoch.dev_f1)
+    """Return the epoch of the highest dev F1, the first of equals; the last one while all are 0.
+
+    A model that finds nothing yet is still learning: its first epoch is no better than its last.
+    """
+    best = max(history, key=lambda epoch: epoch.dev_f1)
+    return best if best.dev_f1 > 0 else history[-1]

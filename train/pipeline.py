@@ -16,11 +16,12 @@ from torch import nn
 from serve.errors import DataError
 from serve.tagger import Tagger
 from train.base import find_base
+from train.borders import warn_of_lost_spans
 from train.checkpoint import Checkpoint, check_output, write_checkpoint
 from train.collate import label_windows
 from train.config import TrainConfig
 from train.data import Corpus, read_corpus
-from train.device import choose_device, has_bf16
+from train.device import choose_device, has_bf16, out_of_memory_told
 from train.evaluate import Evaluation, TorchBackend, entity_f1, evaluate
 from train.fit import Fit, Resume, best_epoch
 from train.optimizer import freeze
@@ -34,6 +35,7 @@ _NOT_THE_RUN = frozenset({"data", "train", "dev", "test", "output", "resume", "j
 logger = logging.getLogger(__name__)
 
 
+@out_of_memory_told()
 def run(config: TrainConfig) -> dict[str, Evaluation]:
     """Train, evaluate and write a checkpoint.
 
@@ -42,7 +44,8 @@ def run(config: TrainConfig) -> dict[str, Evaluation]:
 
     Raises:
         DataError: If a data file is not as expected.
-        CheckpointError: If the base model cannot be used or the output not be replaced.
+        CheckpointError: If the base model cannot be used or the output not be written.
+        TaggingError: If the device's memory is too small, or the loss no longer finite.
     """
     check_output(config.output)
     corpus = read_corpus(config)
@@ -61,6 +64,8 @@ def run(config: TrainConfig) -> dict[str, Evaluation]:
     if not windows:
         raise DataError(f"{corpus.train.path}: expected lines with words, got none")
     _say(config, corpus, device)
+    for split in filter(None, (corpus.train, corpus.dev, corpus.test)):
+        warn_of_lost_spans(split, encoder)
     tagger = Tagger(encoder, tags, TorchBackend(model))
     fit = Fit(model, windows, encoder, lambda: entity_f1(tagger, corpus.dev.examples), config)
     history = fit.run(resume)
@@ -81,6 +86,9 @@ def _say(config: TrainConfig, corpus: Corpus, device: torch.device) -> None:
         config.model, len(corpus.train.examples), len(corpus.tags.labels),
         len(corpus.dev.examples), device, "bfloat16" if has_bf16(device) else "float32",
     )  # fmt: skip
+    num_spans = corpus.train.labels
+    counts = ", ".join(f"{label} ({num_spans[label]})" for label in corpus.tags.labels)
+    logger.info("labels and their spans in train: %s", counts)
 
 
 def _fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module) -> str:

@@ -60,7 +60,11 @@ def state_path(output: Path) -> Path:
 
 
 def save_state(path: Path, state: TrainingState) -> None:
-    """Write a state, whole or not at all."""
+    """Write a state, whole or not at all.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
     tensors = {
         f"{part}/{name}": tensor.detach().cpu().contiguous()
         for part in ("weights", "best", "optimizer")
@@ -69,8 +73,15 @@ def save_state(path: Path, state: TrainingState) -> None:
     header = {"run": state.run, "history": json.dumps([asdict(epoch) for epoch in state.history])}
     staging = path.with_name(f".{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, staging, metadata=header)
-    staging.replace(path)
+    try:
+        save_file(tensors, staging, metadata=header)
+        staging.replace(path)
+    except (SafetensorError, OSError) as error:
+        staging.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path}: expected to write the state of the run, got {error}; make room there, or "
+            "choose another --output"
+        ) from error
 
 
 def load_state(path: Path, run: str) -> TrainingState | None:

@@ -4,13 +4,18 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import (
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForTokenClassification,
+)
 
 from serve.errors import CheckpointError
 from serve.examples import read_jsonl
 from serve.labels import Tags
 from train.base import find_base
-from train.checkpoint import FILES, Checkpoint, check_output, write_checkpoint
+from train.checkpoint import FILES, Checkpoint, check_output, write_checkpoint, write_json
 
 TAGS = Tags.from_labels(["B", "A"])
 
@@ -63,6 +68,31 @@ def test_transformers_reads_the_tokenizer_that_serving_reads(
     assert loaded.pad_token_id == 0
 
 
+def test_special_tokens_of_other_names_are_the_tokenizers_own(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    text = checkpoint.base.tokenizer.to_str()
+    for ours, theirs in [("CLS", "<s>"), ("SEP", "</s>"), ("PAD", "<pad>"), ("UNK", "<unk>")]:
+        text = text.replace(f"[{ours}]", theirs)
+    base = replace(checkpoint.base, tokenizer=Tokenizer.from_str(text))
+    write_checkpoint(tmp_path / "c", replace(checkpoint, base=base))
+    loaded = AutoTokenizer.from_pretrained(tmp_path / "c")
+    assert (loaded.cls_token, loaded.sep_token, loaded.mask_token) == ("<s>", "</s>", "[MASK]")
+    assert (loaded.pad_token, loaded.unk_token) == ("<pad>", "<unk>")
+    assert len(loaded) == base.tokenizer.get_vocab_size()
+    line = "<s> replace [CLS] pump"
+    assert loaded(line)["input_ids"] == base.tokenizer.encode(line).ids
+
+
+def test_a_word_is_never_named_a_special_token(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    pad_id = checkpoint.base.tokenizer.token_to_id("pump")
+    base = replace(checkpoint.base, pad_id=pad_id)
+    write_checkpoint(tmp_path / "c", replace(checkpoint, base=base))
+    settings = json.loads((tmp_path / "c" / "tokenizer_config.json").read_text())
+    assert "pad_token" not in settings
+    assert settings["unk_token"] == "[UNK]"
+
+
 def test_an_older_checkpoint_is_replaced_whole(checkpoint: Checkpoint, tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
     for epochs in ([1], [2]):
@@ -89,6 +119,34 @@ def test_a_failure_leaves_the_older_checkpoint_and_nothing_else(
         write_checkpoint(output, broken)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("weights_fit", [False, True])
+def test_a_full_disk_is_told_and_leaves_nothing(
+    checkpoint: Checkpoint, tmp_path: Path, request: pytest.FixtureRequest, weights_fit: bool
+) -> None:
+    if weights_fit:
+        checkpoint = replace(checkpoint, model=BertForTokenClassification(smallest_config()))
+    request.getfixturevalue("full_disk")
+    message = (
+        r"c: expected to write a checkpoint, got .*File too large.*; make room there and go on"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        write_checkpoint(tmp_path / "c", checkpoint)
+    assert list(tmp_path.iterdir()) == []
+
+
+def smallest_config() -> BertConfig:
+    sizes = dict.fromkeys(
+        ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size"), 1
+    )
+    return BertConfig(**sizes, num_hidden_layers=0, max_position_embeddings=8, type_vocab_size=1)
+
+
+def test_a_name_that_is_no_text_is_written_as_json(tmp_path: Path) -> None:
+    name = b"Auftr\xe4ge.txt".decode("utf-8", "surrogateescape")
+    write_json(tmp_path / "train.json", {"file": name})
+    assert json.loads((tmp_path / "train.json").read_text(encoding="utf-8")) == {"file": name}
 
 
 @pytest.mark.parametrize("names", [["notes.txt"], ["config.json"], [*FILES, "notes.txt"]])

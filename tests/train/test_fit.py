@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +9,16 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import Tensor
+from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from serve.errors import CheckpointError, TaggingError
 from train.base import find_base
 from train.collate import label_windows
 from train.config import TrainConfig
 from train.data import read_corpus
-from train.fit import Fit, Resume, best_epoch, default_epochs
-from train.optimizer import freeze
+from train.device import has_bf16
+from train.fit import MAX_NORM, Fit, Resume, best_epoch, default_epochs
+from train.optimizer import freeze, learning_rate_at
 from train.state import Epoch
 
 CONFIG = TrainConfig(epochs=4, batch_size=40, learning_rate=3e-3)
@@ -107,6 +110,25 @@ def test_training_stops_when_dev_f1_does_and_the_best_weights_stay(
     assert [epoch.dev_f1 for epoch in history] == [0.5, 0.9, 0.9, 0.6]
     assert equal(run.weights(), run.seen[1])
     assert not equal(run.weights(), run.seen[3])
+
+
+def test_patience_waits_for_the_first_dev_f1_above_zero(
+    base: Path, tiny_data: Path, resume: Resume, caplog: pytest.LogCaptureFixture
+) -> None:
+    scores = [0.0, 0.0, 0.0, 0.3, 0.2, 0.1]
+    run = Run(base, tiny_data, scores, replace(CONFIG, epochs=9, patience=2))
+    assert [epoch.dev_f1 for epoch in run.fit.run(resume)] == scores
+    assert equal(run.weights(), run.seen[3])
+    assert "F1 0" not in caplog.text
+
+
+def test_a_run_that_finds_nothing_keeps_its_last_epoch_and_says_so(
+    base: Path, tiny_data: Path, resume: Resume, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(base, tiny_data, [0.0] * 4, replace(CONFIG, patience=1))
+    assert len(run.fit.run(resume)) == 4
+    assert equal(run.weights(), run.seen[3])
+    assert "after 4 epochs the model finds no entity of the dev lines (F1 0); give" in caplog.text
 
 
 def test_a_resumed_run_ends_like_one_never_interrupted(
@@ -204,6 +226,66 @@ def test_one_line_an_epoch_is_said(
     assert lines[1].endswith(", dev F1 0.2500")
 
 
+@contextmanager
+def watched_steps() -> Iterator[list[tuple[float, float]]]:
+    """Give the learning rate and the norm of the gradients of each step of any optimizer."""
+    steps: list[tuple[float, float]] = []
+
+    def watch(optimizer: Optimizer, *_: object) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.get_total_norm(g for g in gradients if g is not None)
+        (rate,) = {group["lr"] for group in optimizer.param_groups}
+        steps.append((rate, norm.item()))
+
+    with register_optimizer_step_pre_hook(watch):
+        yield steps
+
+
+def test_each_step_has_its_learning_rate_of_the_schedule(
+    base: Path, tiny_data: Path, resume: Resume
+) -> None:
+    run = Run(base, tiny_data, [0.1, 0.2, 0.3, 0.4], CONFIG)
+    with watched_steps() as steps:
+        run.fit.run(resume)
+    expected = [learning_rate_at(step, 20, CONFIG.learning_rate) for step in range(20)]
+    assert [rate for rate, _ in steps] == expected
+
+
+def test_large_gradients_are_scaled_down_and_small_ones_left(
+    base: Path, tiny_data: Path, resume: Resume
+) -> None:
+    run = Run(base, tiny_data, [0.1] * 20, replace(CONFIG, epochs=20, patience=20))
+    with torch.no_grad():
+        run.model.classifier.weight.mul_(100.0)
+    with watched_steps() as steps:
+        run.fit.run(resume)
+    norms = [norm for _, norm in steps]
+    assert max(norms) == pytest.approx(MAX_NORM, rel=1e-3)
+    assert min(norms) < 0.9 * MAX_NORM
+
+
+def test_the_model_runs_in_the_hardwares_precision_and_the_loss_in_float32(
+    base: Path, tiny_data: Path, resume: Resume
+) -> None:
+    run = Run(base, tiny_data, [0.1], replace(CONFIG, epochs=1))
+    seen: set[torch.dtype] = set()
+    run.model.classifier.register_forward_hook(lambda *call: seen.add(call[-1].dtype))
+    run.fit.run(resume)
+    assert seen == {torch.bfloat16 if has_bf16(torch.device("cpu")) else torch.float32}
+    assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_state_that_cannot_be_written_is_refused_and_leaves_nothing(
+    base: Path, tiny_data: Path, resume: Resume
+) -> None:
+    run = Run(base, tiny_data, [0.5], replace(CONFIG, epochs=1))
+    message = r"x\.resume\.safetensors: expected to write the state .*, got .*; make room there"
+    with pytest.raises(CheckpointError, match=message):
+        run.fit.run(resume)
+    assert list(resume.path.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("steps_per_epoch", "num_epochs"), [(1, 40), (12, 34), (57, 8), (92, 5), (101, 4), (9999, 4)]
 )
@@ -214,3 +296,7 @@ def test_a_small_corpus_is_read_more_often(steps_per_epoch: int, num_epochs: int
 def test_the_first_of_equal_epochs_is_the_best() -> None:
     history = [Epoch(1, 1.0, 0.2), Epoch(2, 0.9, 0.7), Epoch(3, 0.8, 0.7)]
     assert best_epoch(history).number == 2
+
+
+def test_the_last_of_epochs_that_found_nothing_is_the_best() -> None:
+    assert best_epoch([Epoch(1, 1.0, 0.0), Epoch(2, 0.9, 0.0)]).number == 2

@@ -3,13 +3,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from serve.examples import read_jsonl
 from train.__main__ import main, parse_args
-from train.config import TrainConfig
+from train.config import MAX_SEED, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,6 +50,11 @@ def test_every_setting_can_be_given() -> None:
         (
             ["--learning-rate", "nan"],
             "argument --learning-rate: expected a number above 0, got nan",
+        ),
+        (["--seed", "-1"], "argument --seed: expected a number of at least 0, got -1"),
+        (
+            ["--seed", "4294967296"],
+            "argument --seed: expected a number of at most 4294967295, got 4294967296",
         ),
         (["--label-map", "X"], "argument --label-map: expected Old=New or Old=, apart by commas"),
         (["--epoch-count", "3"], "unrecognized arguments: --epoch-count"),
@@ -119,6 +127,78 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("output", [".", "../here"])
+def test_the_current_folder_is_not_replaced(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    output: str,
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main([*arguments, "--epochs", "1", "--output", output]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {output}: expected another folder than the current one;")
+
+
+def test_the_largest_seed_trains(arguments: list[str]) -> None:
+    assert main([*arguments, "--epochs", "1", "--seed", str(MAX_SEED)]) == 0
+
+
+def test_labels_and_their_counts_are_said(
+    arguments: list[str], caplog: pytest.LogCaptureFixture, tiny_data: Path
+) -> None:
+    assert main([*arguments, "--epochs", "1"]) == 0
+    num = Counter(s.label for e in read_jsonl(tiny_data / "train.jsonl") for s in e.spans)
+    expected = f"Activity ({num['Activity']}), Item ({num['Item']}), Observation ("
+    assert f"labels and their spans in train: {expected}" in caplog.text
+
+
+def test_a_full_accelerator_is_one_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has\na")
+
+    with register_module_forward_pre_hook(no_room):
+        assert main([*arguments, "--epochs", "1"]) == 1
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == (
+        "error: expected room in the device's memory, got: CUDA out of memory. "
+        "Tried to allocate 2 GiB; lower --batch-size"
+    )
+
+
+def run_with_torch(source: str, folder: Path) -> tuple[int, str]:
+    """Run the command where `import torch` finds this source; return its status and stderr."""
+    (folder / "torch.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "-m", "train"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_missing_package_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    source = "raise ModuleNotFoundError('No module named torch', name='torch')"
+    assert run_with_torch(source, tmp_path) == (
+        1,
+        "error: expected the package torch, got none installed; pip install 'linetag[train]'\n",
+    )
+
+
+def test_an_interruption_while_pytorch_is_loaded_is_one_line(tmp_path: Path) -> None:
+    assert run_with_torch("raise KeyboardInterrupt", tmp_path) == (
+        1,
+        "error: interrupted; go on with --resume\n",
+    )
 
 
 @pytest.mark.slow
