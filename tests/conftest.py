@@ -22,8 +22,9 @@ from transformers import BertConfig, BertForTokenClassification, BertModel, PreT
 from serve.encoding import EncodedBatch, Encoder
 from serve.examples import Example, Span, write_jsonl
 from serve.labels import Tags
-from serve.scoring import score_entities
 from serve.tagger import Tagger
+from train.evaluate import evaluate
+from train.report import evaluation_json
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_MAX_TOKENS = 64
@@ -69,9 +70,10 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiny_model(folder, model)
     dev = tiny_lines(seed=2, num_lines=30)
     write_jsonl(folder / "dev.jsonl", dev)
-    f1 = f1_of(Tagger(tiny_encoder(), tags, TorchBackend(model)), dev)
+    evaluation = evaluate(Tagger(tiny_encoder(), tags, TorchBackend(model)), tiny_encoder(), dev)
+    f1 = evaluation.entities.micro.f1
     assert f1 > 0.9, f"the tiny model learned too little: F1 {f1}"
-    write_json(folder / "evaluation.json", {"dev": {"micro": {"f1": f1}}})
+    write_json(folder / "evaluation.json", {"dev": evaluation_json(evaluation)})
     write_json(folder / "train.json", {"base": "tiny"})
     return folder
 
@@ -222,10 +224,3 @@ def _training_tensors(
             prefix = "B-" if span and span.start == start else "I-"
             tag_ids[row, token] = tags.id_of(f"{prefix}{span.label}" if span else "O")
     return torch.from_numpy(batch.input_ids), torch.from_numpy(batch.attention_mask), tag_ids
-
-
-def f1_of(tagger: Tagger, lines: list[Example]) -> float:
-    """Return a tagger's micro entity F1 on lines."""
-    predicted = tagger.tag([line.text for line in lines])
-    found = [[Span(e.start, e.end, e.label) for e in entities] for entities in predicted]
-    return score_entities([line.spans for line in lines], found).micro.f1
