@@ -43,11 +43,13 @@ class WordPolicyConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure both policies, print a table and write the figures."""
+    """Measure both policies, print a table and write the figures; return 1 if train fails."""
     config = parse_args(argv)
-    runs = [
-        _run(config, policy, seed) for seed in range(1, config.seeds + 1) for policy in POLICIES
-    ]
+    seeds = range(1, config.seeds + 1)
+    try:
+        runs = [_run(config, policy, seed) for seed in seeds for policy in POLICIES]
+    except subprocess.CalledProcessError:
+        return 1  # train has said why
     for policy in POLICIES:
         rows = [run for run in runs if run["policy"] == policy]
         print(f"{policy:12}", *(f"{split} {_summary(rows, split)}" for split in ("dev", "test")))
