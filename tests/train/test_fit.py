@@ -286,6 +286,16 @@ def test_a_state_that_cannot_be_written_is_refused_and_leaves_nothing(
     assert list(resume.path.parent.iterdir()) == []
 
 
+def test_a_state_whose_place_is_taken_is_refused_and_leaves_nothing(
+    base: Path, tiny_data: Path, resume: Resume
+) -> None:
+    resume.path.mkdir(parents=True)
+    run = Run(base, tiny_data, [0.5], replace(CONFIG, epochs=1))
+    with pytest.raises(CheckpointError, match=r"expected to write the state .* Is a directory"):
+        run.fit.run(resume)
+    assert list(resume.path.parent.iterdir()) == [resume.path]
+
+
 @pytest.mark.parametrize(
     ("steps_per_epoch", "num_epochs"), [(1, 40), (12, 34), (57, 8), (92, 5), (101, 4), (9999, 4)]
 )

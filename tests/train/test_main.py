@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from serve.examples import read_jsonl
+from serve.examples import Example, Span, read_jsonl, write_jsonl
 from train.__main__ import main, parse_args
 from train.config import MAX_SEED, TrainConfig
 
@@ -155,6 +155,19 @@ def test_labels_and_their_counts_are_said(
     num = Counter(s.label for e in read_jsonl(tiny_data / "train.jsonl") for s in e.spans)
     expected = f"Activity ({num['Activity']}), Item ({num['Item']}), Observation ("
     assert f"labels and their spans in train: {expected}" in caplog.text
+
+
+def test_spans_that_words_cannot_express_are_said_for_each_split(
+    arguments: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for split in ("train", "dev", "test"):
+        path = tmp_path / f"{split}.jsonl"
+        spans = (Span(0, 4, "Item"), Span(5, 6, "Item"))
+        write_jsonl(path, [Example("pump", spans[:1]), Example("pump belt", spans)])
+        arguments += [f"--{split}", str(path)]
+    assert main([*arguments, "--epochs", "1"]) == 0
+    for split in ("train", "dev", "test"):
+        assert f"{split}.jsonl:2: expected spans that begin and end with a word" in caplog.text
 
 
 def test_a_full_accelerator_is_one_line(
