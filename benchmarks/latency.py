@@ -6,9 +6,9 @@ graph, its INT8 graph (FP16 on a GPU), and a Triton of our own over gRPC, starte
 
 What the figures mean: what one caller waits for a line in single-stream (p50, p90, p99), and lines
 per second when all lines are given at once (offline), tokenising and decoding included, on this
-machine, with lines of this length. All systems live in one process, but for Triton's server; while
-one is measured the others are idle. "Same answers" is the share of lines on which a system's spans
-and labels equal the pipeline's: a fast wrong answer is no answer.
+machine, with lines of this length. All systems live in one process, but for Triton's server, which
+is halted while the others are measured. "Same answers" is the share of lines on which a system's
+spans and labels equal the pipeline's: a fast wrong answer is no answer.
 What they do not mean: nothing about several callers at once, other line lengths, networks, or
 start-up. The pipeline takes the lines as they come, at the best of four batch sizes; sorting them
 by length would be its user's work. A busy machine flatters us, because PyTorch's threads wait for
@@ -43,7 +43,7 @@ from tqdm import tqdm
 from benchmarks.machine import describe_machine
 from benchmarks.report import table
 from benchmarks.result import Measured, Result
-from benchmarks.systems import System, open_systems
+from benchmarks.systems import System, awake, open_systems
 from benchmarks.timing import measure
 from benchmarks.workload import describe_lines, read_lines
 from serve.bundle import Bundle
@@ -134,7 +134,7 @@ def measure_systems(
 ) -> tuple[Measured, ...]:
     """Compare the systems' answers on all lines, which warms them up, then measure them."""
     _say("comparing their answers")
-    answers = [[_spans(line) for line in system.tag(lines)] for system in systems]
+    answers = [_answers(system, lines) for system in systems]
     # Set-up leaves a million objects behind; nobody shall pay for walking through them.
     gc.collect()
     gc.freeze()
@@ -142,7 +142,7 @@ def measure_systems(
         total=seconds, desc="measuring", bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}",
         disable=not sys.stderr.isatty(),
     ) as bar:  # fmt: skip
-        samples = measure(systems, lines, seconds=seconds, on_round=bar.update)
+        samples = measure(systems, lines, seconds=seconds, on_round=bar.update, awake=awake)
     gc.unfreeze()
     return tuple(
         Measured(
@@ -173,6 +173,11 @@ def _say(message: str) -> None:
     """Tell who watches what is going on."""
     if sys.stderr.isatty():
         print(message, file=sys.stderr)
+
+
+def _answers(system: System, lines: Sequence[str]) -> list[list[tuple[int, int, str]]]:
+    with awake(system):
+        return [_spans(line) for line in system.tag(lines)]
 
 
 def _spans(entities: Sequence[Entity]) -> list[tuple[int, int, str]]:

@@ -7,10 +7,11 @@ graph nodes and sessions, never the flag that asked for it.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -127,16 +128,32 @@ class Embedded:
 class Served:
     """Our Triton on this machine, asked over gRPC by one caller."""
 
-    def __init__(self, client: TritonTagger) -> None:
-        """Take a client of a server that answers."""
+    def __init__(self, client: TritonTagger, process_group: int) -> None:
+        """Take a client of a server that answers, and the server's processes, which are halted."""
         self._client = client
+        self._process_group = process_group
         graph = client.graph()
         what = "one caller on loopback; the server's model runs " + graph["file"]
         self.facts = Facts("linetag Triton", what, graph["precision"], graph["provider"])
+        os.killpg(process_group, signal.SIGSTOP)
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
         """Return the entities of each text."""
         return self._client.tag(texts)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let the server run inside the block only: idle, it takes some percent of a core."""
+        os.killpg(self._process_group, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            os.killpg(self._process_group, signal.SIGSTOP)
+
+
+def awake(system: AnyTagger) -> AbstractContextManager[None]:
+    """Keep a system awake that sleeps while others are measured."""
+    return system.alone() if isinstance(system, Served) else nullcontext()
 
 
 def unfused(checkpoint: Path) -> Embedded:
@@ -174,7 +191,8 @@ def open_systems(checkpoint: Path, bundle: Path, lines: Sequence[str]) -> Iterat
         publish(bundle, repository)
         server = stack.enter_context(start_triton(repository))
         client = stack.enter_context(TritonTagger(server.url, timeout_s=TIMEOUT_S))
-        served = Served(client)
+        served = Served(client, server.state.pid)
+        stack.callback(os.killpg, server.state.pid, signal.SIGCONT)  # it must hear the stop
         plain = unfused(checkpoint)  # first: it checks the checkpoint, which the pipeline trusts
         yield [Pipeline(checkpoint, lines), plain, *ours, served]
 

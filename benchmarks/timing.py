@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import median
 
@@ -86,6 +87,7 @@ def measure(
     *,
     seconds: float,
     on_round: Callable[[float], object],
+    awake: Callable[[AnyTagger], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> list[Samples]:
     """Measure systems side by side; each has tagged all lines before.
 
@@ -94,6 +96,7 @@ def measure(
         lines: The lines, in the order to take them.
         seconds: Least time to measure for.
         on_round: Called after each round with the seconds it took.
+        awake: Keeps a system awake that sleeps while others are measured.
 
     Returns:
         The samples of each system, in the order of the systems.
@@ -104,7 +107,8 @@ def measure(
     while number < MIN_ROUNDS or time.perf_counter() - start < seconds:
         began = time.perf_counter()
         for index in rotated(len(systems), number):
-            rounds[index].append(_one_round(systems[index], lines, number))
+            with awake(systems[index]):
+                rounds[index].append(_one_round(systems[index], lines, number))
         number += 1
         on_round(time.perf_counter() - began)
     return [
