@@ -2,7 +2,7 @@
 
 Two ways:
 * *bucketed*: windows of equal padded length run together, up to `BATCH_TOKENS` tokens at once.
-  Padding never exceeds `BUCKET - 1` tokens a text, and a text's padded length is its own.
+  A text's padded length is its own, see `bucket_of`.
 * *alone*: every window by itself, unpadded. For graphs that quantize a whole tensor with one scale
   (dynamic INT8), where a neighbour or padding would change the answer.
 """

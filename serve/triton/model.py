@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from serve.encoding import BUCKET, check_text
+from serve.encoding import bucket_of, check_text
 from serve.entities import Entity
 from serve.errors import DataError
 from serve.tagger import Tagger
@@ -111,7 +111,7 @@ def warm_up(tagger: Tagger) -> None:
 
     ONNX Runtime plans its memory on the first run of a shape; the first caller shall not wait.
     """
-    lengths = range(BUCKET, WARM_TOKENS + 1, BUCKET)
+    lengths = sorted({bucket_of(num_tokens, WARM_TOKENS) for num_tokens in range(3, WARM_TOKENS)})
     texts = [" ".join(["a"] * (num_tokens - 2)) for num_tokens in lengths]  # a token each, and 2
     for text in texts:
         tagger.tag([text])

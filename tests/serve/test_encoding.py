@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordPiece
 
-from serve.encoding import BUCKET, MAX_CHARS, NO_WORD, Encoder, bucket_of
+from serve.encoding import MAX_CHARS, NO_WORD, Encoder, bucket_of
 from serve.errors import DataError
 from tests.serve.tiny import MAX_TOKENS, tiny_tokenizer
 
@@ -100,9 +100,20 @@ def test_sequences_are_padded_on_the_right_to_the_length_asked_for() -> None:
     assert (batch.input_ids.dtype, batch.attention_mask.dtype) == ("int64", "int64")
 
 
-@pytest.mark.parametrize(("num_tokens", "expected"), [(1, BUCKET), (8, 8), (9, 16), (31, 30)])
-def test_a_bucket_is_a_multiple_but_never_over_the_longest(num_tokens: int, expected: int) -> None:
-    assert bucket_of(num_tokens, 30) == expected
+@pytest.mark.parametrize(
+    ("num_tokens", "expected"), [(1, 1), (15, 15), (17, 18), (33, 36), (100, 104), (129, 144)]
+)
+def test_short_texts_are_not_padded_and_longer_ones_by_an_eighth(
+    num_tokens: int, expected: int
+) -> None:
+    assert bucket_of(num_tokens, 512) == expected
+
+
+def test_padding_is_bounded_and_so_is_the_number_of_lengths() -> None:
+    buckets = [bucket_of(num_tokens, 500) for num_tokens in range(1, 501)]
+    assert all(n <= bucket <= min(500, n * 9 / 8) for n, bucket in enumerate(buckets, start=1))
+    assert buckets == sorted(buckets)
+    assert len(set(buckets)) <= 56
 
 
 def test_a_tokenizer_without_the_two_special_tokens_is_refused() -> None:
