@@ -45,7 +45,7 @@ from benchmarks.report import table
 from benchmarks.result import Measured, Result
 from benchmarks.systems import System, awake, open_systems
 from benchmarks.timing import measure
-from benchmarks.workload import describe_lines, read_lines
+from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.entities import Entity
 from serve.errors import DataError, TaggingError
@@ -58,7 +58,7 @@ class LatencyConfig:
     Attributes:
         checkpoint: What the pipeline and the unfused graph run.
         bundle: What the others run; exported from the checkpoint.
-        data: JSON lines; None for the checkpoint's dev lines.
+        data: JSON lines; None for the checkpoint's test lines, or dev lines where it has none.
         output: Where the raw samples go; the plot goes beside it.
         seconds: Least time to measure for, after set-up.
         json: Print nothing but the JSON document.
@@ -82,9 +82,7 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     default = LatencyConfig()
     parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
-    parser.add_argument(
-        "--data", type=Path, help="JSON lines instead of the checkpoint's dev.jsonl"
-    )
+    parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
     parser.add_argument("--output", type=Path, default=default.output, metavar="FILE.json")
     parser.add_argument("--seconds", type=_seconds, default=default.seconds, metavar="N")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
@@ -117,7 +115,7 @@ def run(config: LatencyConfig) -> Result:
     """
     plot = load_plot()  # before the measuring, not after: it may be missing
     machine = describe_machine()
-    data = config.data or config.checkpoint / "dev.jsonl"
+    data = config.data or lines_of(config.checkpoint)
     lines = read_lines(data)
     workload = describe_lines(data, lines, Bundle.load(config.bundle).encoder())
     _say("loading five systems, finding the pipeline's best batch size")

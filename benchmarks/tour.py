@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.latency import LatencyConfig
 from benchmarks.latency import run as measure_latency
 from benchmarks.result import Result
+from benchmarks.workload import lines_of
 from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
 from serve.client import TritonTagger
@@ -93,12 +94,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(NEXT_STEPS)
     return 0
-
-
-def lines_of(checkpoint: Path) -> Path:
-    """Return the file of a checkpoint's test lines, or of its dev lines where it has none."""
-    test = checkpoint / "test.jsonl"
-    return test if test.is_file() else checkpoint / "dev.jsonl"
 
 
 def choose_lines(examples: Sequence[Example]) -> list[str]:

@@ -37,6 +37,12 @@ class Workload:
         return float(median(Counter(self.num_tokens).elements()))
 
 
+def lines_of(checkpoint: Path) -> Path:
+    """Return the file of a checkpoint's test lines, or of its dev lines where it has none."""
+    test = checkpoint / "test.jsonl"
+    return test if test.is_file() else checkpoint / "dev.jsonl"
+
+
 def read_lines(path: Path) -> list[str]:
     """Return the texts of JSON lines in a seeded order.
 
