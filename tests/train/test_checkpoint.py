@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,15 +125,17 @@ def test_a_failure_leaves_the_older_checkpoint_and_nothing_else(
 
 @pytest.mark.parametrize("weights_fit", [False, True])
 def test_a_full_disk_is_told_and_leaves_nothing(
-    checkpoint: Checkpoint, tmp_path: Path, request: pytest.FixtureRequest, weights_fit: bool
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    full_disk: Callable[[], AbstractContextManager[None]],
+    weights_fit: bool,
 ) -> None:
     if weights_fit:
         checkpoint = replace(checkpoint, model=BertForTokenClassification(smallest_config()))
-    request.getfixturevalue("full_disk")
     message = (
         r"c: expected to write a checkpoint, got .*File too large.*; make room there and go on"
     )
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=message), full_disk():
         write_checkpoint(tmp_path / "c", checkpoint)
     assert list(tmp_path.iterdir()) == []
 

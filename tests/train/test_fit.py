@@ -1,7 +1,7 @@
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -275,13 +275,15 @@ def test_the_model_runs_in_the_hardwares_precision_and_the_loss_in_float32(
     assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_state_that_cannot_be_written_is_refused_and_leaves_nothing(
-    base: Path, tiny_data: Path, resume: Resume
+    base: Path,
+    tiny_data: Path,
+    resume: Resume,
+    full_disk: Callable[[], AbstractContextManager[None]],
 ) -> None:
     run = Run(base, tiny_data, [0.5], replace(CONFIG, epochs=1))
     message = r"x\.resume\.safetensors: expected to write the state .*, got .*; make room there"
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=message), full_disk():
         run.fit.run(resume)
     assert list(resume.path.parent.iterdir()) == []
 
