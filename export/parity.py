@@ -16,7 +16,7 @@ import numpy as np
 from export.checkpoint import Checkpoint, TorchBackend
 from serve.backend import Backend
 from serve.bundle import Precision
-from serve.encoding import EncodedBatch
+from serve.encoding import MAX_CHARS, EncodedBatch
 from serve.errors import DataError, ParityError
 from serve.examples import Example
 from serve.scoring import score_tagger
@@ -25,7 +25,7 @@ from serve.tagger import Tagger
 FP32_ATOL = 1e-3
 NUM_LINES_ALONE = 48
 BATCH_SIZES = (2, 8, 32)
-LONG_TEXT_TOKENS = (64, 128, 512)
+LONG_TEXT_TOKENS = (64, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,9 @@ def parity_batches(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[Enc
         yield encoder.collate([window])
     for size in BATCH_SIZES:
         yield encoder.collate(windows[:size])
-    joined = encoder.encode([" ".join(texts)[:10_000]])[0].windows
-    for limit in LONG_TEXT_TOKENS:
-        for window in joined[:1]:
-            num_tokens = min(limit, len(window.input_ids))
-            ids = np.array([window.input_ids[:num_tokens]], dtype=np.int64)
-            yield EncodedBatch(ids, np.ones_like(ids))
+    line = " ".join(texts) + " "
+    long_text = (line * (MAX_CHARS // len(line) + 1))[:MAX_CHARS]  # however few the lines are
+    input_ids = encoder.encode([long_text])[0].windows[0].input_ids
+    for num_tokens in (*LONG_TEXT_TOKENS, encoder.max_tokens):
+        ids = np.array([input_ids[:num_tokens]], dtype=np.int64)
+        yield EncodedBatch(ids, np.ones_like(ids))

@@ -1,7 +1,7 @@
 """Owns running many small batches side by side on a CPU.
 
-One text uses all threads inside an operator, for latency. Many texts do better with one thread
-each: nothing waits for anything, and short lines gain nothing from a batch. So lanes hold a
+For graphs that must see each text alone. One text uses all threads inside an operator, for latency;
+many texts do better with one thread each, where nothing waits for anything. So lanes hold a
 single-threaded backend, made when first needed, and a pool that calls it from every core.
 """
 

@@ -62,6 +62,12 @@ def test_parity_is_measured_alone_padded_and_at_the_longest(tiny_checkpoint: Pat
     assert any((batch.attention_mask == 0).any() for batch in batches)
 
 
+def test_the_longest_text_is_compared_however_few_the_lines_are(tiny_checkpoint: Path) -> None:
+    checkpoint = load_checkpoint(tiny_checkpoint)
+    shapes = [batch.input_ids.shape for batch in parity_batches(checkpoint, ["fix pump"])]
+    assert (1, checkpoint.encoder.max_tokens) in shapes
+
+
 def test_a_backend_that_is_off_on_padded_batches_only_is_seen(tiny_checkpoint: Path) -> None:
     checkpoint = load_checkpoint(tiny_checkpoint)
     reference = Reference(checkpoint, read_jsonl(tiny_checkpoint / "dev.jsonl"))
