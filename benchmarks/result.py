@@ -7,7 +7,6 @@ readers without this code.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from benchmarks.systems import Facts
 from benchmarks.timing import LatencyStats, Samples
 from benchmarks.workload import Workload
 from serve.errors import DataError
+from serve.files import write_durably
 
 FORMAT = 1
 
@@ -103,9 +103,7 @@ class Result:
         for row, system in zip(body["systems"], self.systems, strict=True):
             row.update(asdict(system.samples))
         path.parent.mkdir(parents=True, exist_ok=True)
-        staging = path.with_name(f".{path.name}.{os.getpid()}")
-        staging.write_text(json.dumps(body) + "\n", encoding="utf-8")
-        staging.replace(path)
+        write_durably(path, (json.dumps(body) + "\n").encode())
 
     @classmethod
     def read(cls, path: Path) -> Result:

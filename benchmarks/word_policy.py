@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from serve.files import write_durably
 
 POLICIES = {"first token": (), "all tokens": ("--label-all-tokens",)}
 
@@ -54,10 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = [run for run in runs if run["policy"] == policy]
         print(f"{policy:12}", *(f"{split} {_summary(rows, split)}" for split in ("dev", "test")))
     document = json.dumps({"runs": runs}, indent=2)
-    staging = config.output.with_name(f".{config.output.name}.{os.getpid()}")
     config.output.parent.mkdir(parents=True, exist_ok=True)
-    staging.write_text(document + "\n", encoding="utf-8")
-    staging.replace(config.output)
+    write_durably(config.output, (document + "\n").encode())
     print(json.dumps({"runs": runs}))
     return 0
 
