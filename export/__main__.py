@@ -79,14 +79,13 @@ def as_table(bundle: Bundle) -> str:
     head = f"{'graph':<16}{'for':<23}{'MB':>7}{'max diff':>10}{'same tags':>11}{'F1':>8}{'loss':>7}"
     rows = [_row(graph) for graph in bundle.manifest.graphs]
     graph = bundle.manifest.graphs[0]
-    fused = ", ".join(f"{count} {name}" for name, count in graph.fused.items())
     lines = bundle.manifest.source["num_dev_lines"]
     return "\n".join(
         [
             head,
             *rows,
             f"F1 on {lines} dev lines; PyTorch has {100 * graph.f1_before:.2f}; loss in points",
-            f"fused: {fused}",
+            *(f"{g.file}: {_operators(g)}" for g in bundle.manifest.graphs),
             f"wrote {bundle.folder}",
         ]
     )
@@ -99,6 +98,11 @@ def _row(graph: GraphInfo) -> str:
         f"{graph.max_abs_diff:>10.2g}{graph.tag_agreement:>11.2%}"
         f"{100 * graph.f1_after:>8.2f}{loss:>7.2f}"
     )
+
+
+def _operators(graph: GraphInfo) -> str:
+    counts = ", ".join(f"{count} {name}" for name, count in graph.operators.items())
+    return f"{counts}; one text at a time" if graph.alone else counts
 
 
 def _points(text: str) -> float:

@@ -64,6 +64,16 @@ def count_fused(graph: onnx.ModelProto, shape: Shape) -> dict[str, int]:
     return {name: counts[name] for name in expected_fusion(shape)}
 
 
+def own_operators(graph: onnx.ModelProto) -> dict[str, int]:
+    """Return how many nodes of each of ONNX Runtime's own operators a graph has, by name."""
+    counts = Counter(
+        node.op_type
+        for node in graph.graph.node
+        if node.domain == _CONTRIB or node.op_type == "SimplifiedLayerNormalization"
+    )
+    return dict(sorted(counts.items()))
+
+
 def check_fusion(graph: onnx.ModelProto, shape: Shape) -> None:
     """Hold a graph against the fusion contract.
 

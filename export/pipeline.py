@@ -6,36 +6,71 @@ would be half a bundle.
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import onnx
 from tqdm import tqdm
 
 from export.bundle import GRAPH_FILES, GraphFile, check_replaceable, write_bundle
+from export.calibration import activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.config import OPSET, ExportConfig
+from export.cpu import for_cpu
+from export.fp16 import to_fp16
 from export.graph import export_graph
-from export.optimize import count_fused, fuse
-from export.parity import Reference
-from export.precision import to_fp16, to_int8
+from export.int8 import quantized_inputs, to_int8
+from export.optimize import fuse, own_operators
+from export.parity import ParityReport, Reference
 from serve.bundle import Bundle, GraphInfo, Precision, Provider, sha256
-from serve.errors import DataError
+from serve.errors import DataError, ParityError
 from serve.examples import Example, read_jsonl
 from serve.lanes import Lanes
 from serve.session import OrtBackend, default_provider
 from serve.tagger import Tagger
 
-CONVERT: dict[Precision, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
-    Precision.FP32: lambda graph: graph,
-    Precision.FP16: to_fp16,
-    Precision.INT8: to_int8,
-}
 MEANT_FOR = {
     Precision.FP32: Provider.CPU,
     Precision.FP16: Provider.CUDA,
     Precision.INT8: Provider.CPU,
 }
+MAX_CALIBRATION_LINES = 512
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A graph that has yet to pass the gate.
+
+    Attributes:
+        model: The graph.
+        alone: See `GraphInfo.alone`.
+    """
+
+    model: onnx.ModelProto
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What every graph of an export is made from and held against.
+
+    Attributes:
+        config: The export's settings.
+        checkpoint: The checkpoint.
+        reference: PyTorch's answers on the dev lines.
+        fused: The checkpoint's fused graph, FP32.
+        calibration: Lines to calibrate on.
+    """
+
+    config: ExportConfig
+    checkpoint: Checkpoint
+    reference: Reference
+    fused: onnx.ModelProto
+    calibration: Sequence[str]
 
 
 def export(config: ExportConfig) -> Bundle:
@@ -51,6 +86,7 @@ def export(config: ExportConfig) -> Bundle:
     check_replaceable(config.output)
     checkpoint = load_checkpoint(config.model)
     examples = read_dev(config, checkpoint)
+    calibration = read_calibration(checkpoint, examples)
     steps = tqdm(total=2 + len(config.precisions), desc="export", disable=not sys.stderr.isatty())
     with steps:
         steps.set_postfix_str("PyTorch on the dev lines")
@@ -58,15 +94,17 @@ def export(config: ExportConfig) -> Bundle:
         steps.update()
         steps.set_postfix_str("graph and fusion")
         fused = fuse(export_graph(checkpoint), checkpoint.shape)
+        made_from = Source(config, checkpoint, reference, fused, calibration)
         steps.update()
         graphs = []
         for precision in config.precisions:
             steps.set_postfix_str(f"{precision}: convert, compare, gate")
-            graphs.append(_graph_file(config, checkpoint, reference, fused, precision))
+            graphs.append(_graph_file(made_from, precision))
             steps.update()
     source: dict[str, str | int] = {
         "checkpoint": config.model.name,
         "checkpoint_sha256": checkpoint.sha256,
+        "num_calibration_lines": len(calibration) if config.int8 else 0,
         "num_dev_lines": len(examples),
     }
     return write_bundle(config.output, checkpoint, graphs, source)
@@ -90,30 +128,64 @@ def read_dev(config: ExportConfig, checkpoint: Checkpoint) -> list[Example]:
     return examples
 
 
-def _graph_file(
-    config: ExportConfig,
-    checkpoint: Checkpoint,
-    reference: Reference,
-    fused: onnx.ModelProto,
-    precision: Precision,
-) -> GraphFile:
-    """Convert, compare and gate one graph, on the provider it is meant for where there is one.
+def read_calibration(checkpoint: Checkpoint, dev: Sequence[Example]) -> list[str]:
+    """Return the lines to calibrate on: training lines, or dev lines where none came along.
+
+    Raises:
+        DataError: If the checkpoint's file of them is damaged.
+    """
+    path = checkpoint.folder / "calibration.jsonl"
+    examples = read_jsonl(path) if path.is_file() else dev
+    if not examples:
+        raise DataError(f"{path}: expected lines, got none; remove it to calibrate on dev lines")
+    return [example.text for example in examples[:MAX_CALIBRATION_LINES]]
+
+
+def candidates(source: Source, precision: Precision) -> Iterator[Candidate]:
+    """Yield the graphs of a precision, the fastest first.
+
+    Raises:
+        GraphError: If a conversion did not do its work.
+    """
+    if precision is Precision.FP16:
+        yield Candidate(to_fp16(source.fused))
+        return
+    model = for_cpu(source.fused, source.checkpoint.shape)
+    if precision is Precision.FP32:
+        yield Candidate(model)
+        return
+    batches = calibration_batches(source.checkpoint.encoder, source.calibration)
+    yield Candidate(to_int8(model, activation_ranges(model, quantized_inputs(model), batches)))
+    yield Candidate(to_int8(model, None), alone=True)
+
+
+def _graph_file(source: Source, precision: Precision) -> GraphFile:
+    """Return the first graph of a precision that passes the gate."""
+    refusal: ParityError | None = None
+    for candidate in candidates(source, precision):
+        if refusal:
+            logger.warning("calibrated %s; trying dynamic scales", refusal)
+        try:
+            return _gated(source, precision, candidate)
+        except ParityError as error:
+            refusal = error
+    raise refusal or ValueError(f"expected a graph in {precision}, got none")
+
+
+def _gated(source: Source, precision: Precision, candidate: Candidate) -> GraphFile:
+    """Compare and gate one graph, on the provider it is meant for where there is one.
 
     Without a GPU, ONNX Runtime computes most of a FP16 graph in FP32, which hides what overflows.
     So PyTorch's own FP16 has to pass the gate too.
     """
-    content = CONVERT[precision](fused).SerializeToString()
+    content = candidate.model.SerializeToString()
     provider = _provider_for(precision)
-    backend = OrtBackend(content, provider=provider)
-    alone = precision is Precision.INT8
-    lanes = Lanes(lambda: OrtBackend(content, provider=provider, num_threads=1), 2)
-    tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, lanes=lanes if alone else None)
-    report = reference.compare(tagger, backend)
-    allowed = config.allowed_loss_points(precision)
+    allowed = source.config.allowed_loss_points(precision)
+    report = _report(source, content, provider, alone=candidate.alone)
     report.check(precision, allowed)
     measured_on = str(provider)
     if provider is not MEANT_FOR[precision]:
-        reference.compare_torch_fp16().check(precision, allowed)
+        source.reference.compare_torch_fp16().check(precision, allowed)
         measured_on += " and PyTorch in FP16"
     info = GraphInfo(
         file=GRAPH_FILES[precision],
@@ -123,7 +195,8 @@ def _graph_file(
         sha256=sha256(content),
         size_bytes=len(content),
         opset=OPSET,
-        fused=count_fused(fused, checkpoint.shape),
+        operators=own_operators(candidate.model),
+        alone=candidate.alone,
         max_abs_diff=report.max_abs_diff,
         tag_agreement=report.tag_agreement,
         f1_before=report.f1_before,
@@ -131,6 +204,18 @@ def _graph_file(
         allowed_f1_loss_points=allowed,
     )
     return GraphFile(info, content)
+
+
+def _report(source: Source, content: bytes, provider: Provider, *, alone: bool) -> ParityReport:
+    """Compare a graph the way the runtime will run it."""
+    checkpoint = source.checkpoint
+    backend = OrtBackend(content, provider=provider)
+    lanes = Lanes(lambda: OrtBackend(content, provider=provider, num_threads=1), 2)
+    on_cpu = provider is Provider.CPU
+    tagger = Tagger(
+        checkpoint.encoder, checkpoint.tags, backend, lanes=lanes if on_cpu else None, alone=alone
+    )
+    return source.reference.compare(tagger, backend)
 
 
 def _provider_for(precision: Precision) -> Provider:

@@ -28,7 +28,7 @@ from serve.labels import Tags
 from serve.records import read_record
 
 MANIFEST, LABELS, TOKENIZER = "manifest.json", "labels.json", "tokenizer.json"
-FORMAT = 1
+FORMAT = 2
 REMEDY = "export again with python -m export"
 
 
@@ -59,7 +59,9 @@ class GraphInfo:
         sha256: Of the file, in hex.
         size_bytes: Of the file.
         opset: Version of the standard operators.
-        fused: Number of nodes of each fused operator.
+        operators: Number of nodes of each of ONNX Runtime's own operators: fused or on integers.
+        alone: Whether each text must run by itself, unpadded: so it is where the graph quantizes a
+            whole tensor with one scale of the moment.
         max_abs_diff: Largest difference of a logit from PyTorch's, over the parity lines.
         tag_agreement: Share of words whose tag equals PyTorch's, in [0, 1].
         f1_before: PyTorch's micro entity F1 on the dev lines, in [0, 1].
@@ -74,7 +76,8 @@ class GraphInfo:
     sha256: str
     size_bytes: int
     opset: int
-    fused: dict[str, int]
+    operators: dict[str, int]
+    alone: bool
     max_abs_diff: float
     tag_agreement: float
     f1_before: float

@@ -1,8 +1,8 @@
 """Owns which windows run together, so that an answer depends on its own text only.
 
 Two ways:
-* *bucketed*: windows of equal padded length run together, up to `BATCH_TOKENS` tokens at once.
-  A text's padded length is its own, see `bucket_of`.
+* *bucketed*: windows of equal padded length run together, up to a number of tokens at once. A
+  text's padded length is its own, see `bucket_of`.
 * *alone*: every window by itself, unpadded. For graphs that quantize a whole tensor with one scale
   (dynamic INT8), where a neighbour or padding would change the answer.
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from serve.encoding import EncodedText, Window, bucket_of
 
 BATCH_TOKENS = 1024
+"""Tokens that run together where nothing else bounds them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,8 +40,21 @@ def padded_length(window: Window, *, max_tokens: int, alone: bool) -> int:
     return length if alone else bucket_of(length, max_tokens)
 
 
-def plan(encoded: Sequence[EncodedText], *, max_tokens: int, alone: bool) -> Iterator[PlannedBatch]:
-    """Yield batches that together hold every window of the texts once."""
+def plan(
+    encoded: Sequence[EncodedText],
+    *,
+    max_tokens: int,
+    alone: bool,
+    batch_tokens: int = BATCH_TOKENS,
+) -> Iterator[PlannedBatch]:
+    """Yield batches that together hold every window of the texts once.
+
+    Args:
+        encoded: The texts.
+        max_tokens: Longest sequence the model takes.
+        alone: Whether every window runs by itself.
+        batch_tokens: Most tokens of a batch, but for a single longer window.
+    """
     by_length: dict[int, PlannedBatch] = defaultdict(lambda: PlannedBatch([], [], 0))
     first_row = 0
     for text in encoded:
@@ -55,7 +69,7 @@ def plan(encoded: Sequence[EncodedText], *, max_tokens: int, alone: bool) -> Ite
                 batch.first_rows.append(row)
         first_row += len(text.offsets)
     for num_tokens, batch in by_length.items():
-        size = max(1, BATCH_TOKENS // num_tokens)
+        size = max(1, batch_tokens // num_tokens)
         for i in range(0, len(batch.windows), size):
             part = slice(i, i + size)
             yield PlannedBatch(batch.windows[part], batch.first_rows[part], num_tokens)

@@ -15,8 +15,8 @@ from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
-from serve.lanes import Lanes
-from serve.schedule import padded_length, plan
+from serve.lanes import TASK_TOKENS, Lanes
+from serve.schedule import BATCH_TOKENS, padded_length, plan
 from serve.session import OrtBackend, default_num_threads, default_provider
 
 _PREFERENCE = {
@@ -43,6 +43,7 @@ class Tagger:
         backend: Backend,
         *,
         lanes: Lanes | None = None,
+        alone: bool = False,
         graph: GraphInfo | None = None,
         provider: Provider | None = None,
     ) -> None:
@@ -52,13 +53,15 @@ class Tagger:
             encoder: Turns texts into windows.
             tags: Tags of the backend's logits.
             backend: Scores the tags.
-            lanes: Given for a graph that must see each text alone; runs several texts at once.
+            lanes: Runs several batches at once; None for one after the other on the backend.
+            alone: Whether each text must run by itself, see `GraphInfo.alone`.
             graph: What `backend` runs.
             provider: Where it runs.
         """
         self._encoder = encoder
         self._backend = backend
         self._lanes = lanes
+        self._alone = alone
         self.tags = tags
         self.graph = graph
         self.provider = provider
@@ -97,7 +100,9 @@ class Tagger:
             bundle.encoder(),
             bundle.tags,
             backend,
+            # Other graphs have large weights, which a second session would hold once more.
             lanes=lanes if graph.precision is Precision.INT8 else None,
+            alone=graph.alone,
             graph=graph,
             provider=backend.provider,
         )
@@ -126,15 +131,21 @@ class Tagger:
 
     def _word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
         """Return the logits of all texts' words, one after the other. Shape: (W, L)."""
-        max_tokens, alone = self._encoder.max_tokens, self._lanes is not None
         if len(encoded) == 1 and len(encoded[0].windows) == 1:
             return self._only_window(encoded[0].windows[0])
-        planned = list(plan(encoded, max_tokens=max_tokens, alone=alone))
+        planned = list(
+            plan(
+                encoded,
+                max_tokens=self._encoder.max_tokens,
+                alone=self._alone,
+                batch_tokens=TASK_TOKENS if self._lanes else BATCH_TOKENS,
+            )
+        )
         batches = [self._encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
-        if self._lanes is not None and len(batches) > 1:
+        if self._lanes and len(batches) > 1:
             results = self._lanes.logits(batches)
         else:
-            results = [self._backend.logits(batch) for batch in batches]
+            results = map(self._backend.logits, batches)
         num_words = sum(len(text.offsets) for text in encoded)
         out = np.empty((num_words, len(self.tags)), dtype=np.float32)
         for batch, logits in zip(planned, results, strict=True):
@@ -146,8 +157,7 @@ class Tagger:
 
     def _only_window(self, window: Window) -> NDArray[np.float32]:
         """Return what planning would come to for a single line, which shall not wait for it."""
-        alone = self._lanes is not None
-        num_tokens = padded_length(window, max_tokens=self._encoder.max_tokens, alone=alone)
+        num_tokens = padded_length(window, max_tokens=self._encoder.max_tokens, alone=self._alone)
         logits = self._backend.logits(self._encoder.collate([window], num_tokens))
         return logits[0, window.first_tokens]
 

@@ -6,6 +6,7 @@
         tokenizer.json         the tokenizer; tokenizer_config.json names its special tokens
         dev.jsonl              the dev lines with mapped labels, on which export scores its graphs
         test.jsonl             the test lines, where there are any
+        calibration.jsonl      some of the train lines, on which export calibrates INT8
         evaluation.json        figures on dev and test
         train.json             settings, epochs and versions
 
@@ -30,8 +31,11 @@ from train.base import Base
 from train.source import CONFIG, TOKENIZER, WEIGHTS
 
 TOKENIZER_CONFIG, DEV, TEST = "tokenizer_config.json", "dev.jsonl", "test.jsonl"
+CALIBRATION, NUM_CALIBRATION_LINES = "calibration.jsonl", 512
 EVALUATION, TRAIN = "evaluation.json", "train.json"
-FILES = frozenset({CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DEV, TEST, EVALUATION, TRAIN})
+FILES = frozenset(
+    {CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DEV, TEST, CALIBRATION, EVALUATION, TRAIN}
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +45,7 @@ class Checkpoint:
     Attributes:
         model: The trained model; its configuration names the tags.
         base: Where the tokenizer comes from.
+        train_lines: The train lines, of which an even sample goes along.
         dev: The dev lines.
         evaluation: Figures, as JSON.
         train: Settings, epochs and versions, as JSON.
@@ -49,6 +54,7 @@ class Checkpoint:
 
     model: BertForTokenClassification
     base: Base
+    train_lines: Sequence[Example]
     dev: Sequence[Example]
     evaluation: dict[str, Any]
     train: dict[str, Any]
@@ -104,6 +110,8 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     # the vocabulary and makes the rest anew, in lower case unless told otherwise.
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": base.max_tokens}
     write_json(folder / TOKENIZER_CONFIG, settings | _special_tokens(base))
+    step = max(1, -(-len(checkpoint.train_lines) // NUM_CALIBRATION_LINES))
+    write_jsonl(folder / CALIBRATION, checkpoint.train_lines[::step])
     write_jsonl(folder / DEV, checkpoint.dev)
     if checkpoint.test:
         write_jsonl(folder / TEST, checkpoint.test)

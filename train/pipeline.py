@@ -74,7 +74,8 @@ def run(config: TrainConfig) -> dict[str, Evaluation]:
     evaluation: dict[str, Any] = {k: evaluation_json(e) for k, e in figures.items()}
     record = _record(config, corpus, history, device)
     test = corpus.test.examples if corpus.test else ()
-    checkpoint = Checkpoint(model.cpu(), base, corpus.dev.examples, evaluation, record, test)
+    lines = corpus.train.examples, corpus.dev.examples
+    checkpoint = Checkpoint(model.cpu(), base, *lines, evaluation, record, test)
     write_checkpoint(config.output, checkpoint)
     resume.path.unlink(missing_ok=True)
     return figures

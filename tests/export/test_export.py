@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import onnx
-import onnxruntime.quantization
 import pytest
 import torch
 from onnx import numpy_helper
@@ -21,9 +20,11 @@ from transformers import (
     PretrainedConfig,
 )
 
-import export.precision
+import export.pipeline
 from export.__main__ import main, parse_args
+from export.calibration import Range
 from export.checkpoint import TorchBackend, load_checkpoint
+from export.int8 import to_int8
 from serve.bundle import Bundle, Precision
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
@@ -50,13 +51,17 @@ def test_the_bundle_holds_each_precision_asked_for_and_nothing_else(bundle: Bund
 
 
 def test_each_layer_is_fused_and_the_manifest_says_so(bundle: Bundle) -> None:
-    for graph in bundle.manifest.graphs:
-        assert graph.fused == {
+    on_cpu = {"EmbedLayerNormalization": 1, "Gelu": 2, "SimplifiedLayerNormalization": 4}
+    assert {graph.precision: graph.operators for graph in bundle.manifest.graphs} == {
+        Precision.FP32: {"Attention": 2, **on_cpu},
+        Precision.FP16: {
             "Attention": 2,
-            "SkipLayerNormalization": 4,
             "BiasGelu": 2,
             "EmbedLayerNormalization": 1,
-        }
+            "SkipLayerNormalization": 4,
+        },
+        Precision.INT8: {"QAttention": 2, "MatMulIntegerToFloat": 6, **on_cpu},
+    }
 
 
 def test_graphs_are_single_files_of_the_stated_opset(bundle: Bundle) -> None:
@@ -74,9 +79,9 @@ def test_reduced_graphs_are_what_their_names_say(bundle: Bundle) -> None:
     floats = [t for t in graph_of(Precision.FP16).initializer if t.data_type == t.FLOAT]
     assert floats == []
     operators = [node.op_type for node in graph_of(Precision.INT8).node]
-    assert operators.count("QAttention") == 2
-    assert operators.count("MatMulInteger") == 6
     assert operators.count("MatMul") == 1  # the tag head
+    assert operators.count("QuantizeLinear") == 8  # ranges of the calibration: texts may batch
+    assert not bundle.graph(Precision.INT8).alone
 
 
 @pytest.mark.parametrize("precision", list(Precision))
@@ -102,21 +107,41 @@ def test_an_answer_does_not_depend_on_its_neighbours(bundle: Bundle, precision: 
     assert tagger.tag(texts) == [tagger.tag([text])[0] for text in texts]
 
 
+def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Let the tag O win everywhere."""
+    (bias,) = [t for t in model.graph.initializer if t.name.endswith("classifier.bias")]
+    values = numpy_helper.to_array(bias).copy()
+    values[0] += 100
+    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    return model
+
+
 @pytest.fixture
 def _sabotage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the quantizer damage what it writes: the tag O wins everywhere."""
-    real = onnxruntime.quantization.quantize_dynamic
+    """Make the quantizer damage what it writes, in either way."""
+    monkeypatch.setattr(export.pipeline, "to_int8", lambda *model: damaged(to_int8(*model)))
 
-    def quantize(source: Path, target: Path, **options: object) -> None:
-        real(source, target, **options)
-        model = onnx.load(target)
-        (bias,) = [t for t in model.graph.initializer if t.name.endswith("classifier.bias")]
-        damaged = numpy_helper.to_array(bias).copy()
-        damaged[0] += 100
-        bias.CopyFrom(numpy_helper.from_array(damaged, bias.name))
-        onnx.save(model, target)
 
-    monkeypatch.setattr(export.precision, "quantize_dynamic", quantize)
+def test_where_fixed_ranges_cost_f1_dynamic_scales_take_their_place(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def quantize(model: onnx.ModelProto, ranges: dict[str, Range] | None) -> onnx.ModelProto:
+        quantized = to_int8(model, ranges)
+        return damaged(quantized) if ranges else quantized
+
+    monkeypatch.setattr(export.pipeline, "to_int8", quantize)
+    output = tmp_path / "bundle"
+    assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
+    graph = Bundle.load(output).graph(Precision.INT8)
+    assert graph.alone
+    assert graph.operators["DynamicQuantizeMatMul"] == 6
+    assert "calibrated int8 graph: expected to lose at most 0.5 points" in caplog.text
+    tagger = Tagger.load(output, precision=Precision.INT8)
+    texts = ["replace oil pump", "engine leaking", "pump " * 40, "", "x"]
+    assert tagger.tag(texts) == [tagger.tag([text])[0] for text in texts]
 
 
 @pytest.mark.usefixtures("_sabotage")
@@ -299,7 +324,8 @@ def test_other_families_are_fused_whole(tiny_checkpoint: Path, tmp_path: Path, f
     (folder / "dev.jsonl").write_text(json.dumps({"text": "pump", "spans": spans}) + "\n")
     assert main(["--model", str(folder), "--output", str(output), "--fp16", "--int8"]) == 0
     for graph in Bundle.load(output).manifest.graphs:
-        assert graph.fused["Attention"] == 2
+        names = {"Attention", "QAttention"} & graph.operators.keys()
+        assert [graph.operators[name] for name in names] == [2]
 
 
 @pytest.mark.parametrize(("activation", "fused"), [("gelu_new", {"FastGelu": 2}), ("relu", {})])
@@ -312,7 +338,7 @@ def test_other_activations_are_exported_too(
     (folder / "config.json").write_text(json.dumps({**config, "hidden_act": activation}))
     assert main(["--model", str(folder), "--output", str(output), "--int8", "--fp16"]) == 0
     others = {"Attention": 2, "SkipLayerNormalization": 4, "EmbedLayerNormalization": 1}
-    assert Bundle.load(output).graph(Precision.FP32).fused == others | fused
+    assert Bundle.load(output).graph(Precision.FP16).operators == others | fused
 
 
 def family_config(family: str, names: tuple[str, ...]) -> PretrainedConfig:

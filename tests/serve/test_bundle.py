@@ -87,9 +87,9 @@ def test_a_file_the_manifest_does_not_know_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("format", 2, "expected a manifest of format 1"),
-        ("unknown", 1, "expected a manifest of format 1: .*unknown"),
-        ("graphs", [{"file": "x"}], "expected a manifest of format 1: .*'precision'.* are missing"),
+        ("format", 1, "expected a manifest of format 2"),
+        ("unknown", 1, "expected a manifest of format 2: .*unknown"),
+        ("graphs", [{"file": "x"}], "expected a manifest of format 2: .*'precision'.* are missing"),
         ("graphs", 3, "expected graphs to be .*, got 3"),
         ("graphs", [], "expected graphs, got none"),
         ("graphs", {}, "expected graphs to be .*, got {}"),
@@ -124,7 +124,7 @@ def test_a_manifest_of_another_form_is_refused(
         ("precision", "fp8", "'fp8' is not a valid Precision"),
         ("provider", [], r"\[\] is not a valid Provider"),
         ("f1_after", "1", "expected f1_after to be float, got '1'"),
-        ("fused", {"Attention": None}, "expected fused to be int, got None"),
+        ("operators", {"Attention": None}, "expected operators to be int, got None"),
     ],
 )
 def test_a_graph_of_another_form_is_refused(

@@ -26,7 +26,7 @@ TAGS = Tags.from_labels(["B", "A"])
 def checkpoint(tiny_base: Path, tiny_data: Path) -> Checkpoint:
     base = find_base(str(tiny_base))
     dev = read_jsonl(tiny_data / "dev.jsonl")
-    return Checkpoint(base.load_model(TAGS), base, dev, {"dev": {}}, {"epochs": []})
+    return Checkpoint(base.load_model(TAGS), base, dev, dev, {"dev": {}}, {"epochs": []})
 
 
 def test_a_checkpoint_loads_into_transformers_as_it_was(
@@ -62,7 +62,9 @@ def test_transformers_reads_the_tokenizer_that_serving_reads(
     cased = Tokenizer.from_file(str(path))
     base = checkpoint.base
     other = type(base)(base.name, base.folder, cased, base.max_tokens, base.pad_id)
-    write_checkpoint(tmp_path / "c", Checkpoint(checkpoint.model, other, checkpoint.dev, {}, {}))
+    write_checkpoint(
+        tmp_path / "c", Checkpoint(checkpoint.model, other, checkpoint.dev, checkpoint.dev, {}, {})
+    )
     text = "Replace OIL pump, [SEP] air-con #12"
     loaded = AutoTokenizer.from_pretrained(tmp_path / "c")
     assert loaded(text)["input_ids"] == cased.encode(text).ids
@@ -98,7 +100,7 @@ def test_a_word_is_never_named_a_special_token(checkpoint: Checkpoint, tmp_path:
 def test_an_older_checkpoint_is_replaced_whole(checkpoint: Checkpoint, tmp_path: Path) -> None:
     output = tmp_path / "checkpoint"
     for epochs in ([1], [2]):
-        new = Checkpoint(checkpoint.model, checkpoint.base, [], {}, {"epochs": epochs})
+        new = Checkpoint(checkpoint.model, checkpoint.base, [], [], {}, {"epochs": epochs})
         write_checkpoint(output, new)
     assert json.loads((output / "train.json").read_text()) == {"epochs": [2]}
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
@@ -116,7 +118,7 @@ def test_a_failure_leaves_the_older_checkpoint_and_nothing_else(
     output = tmp_path / "checkpoint"
     write_checkpoint(output, checkpoint)
     before = {path.name: path.read_bytes() for path in output.iterdir()}
-    broken = Checkpoint(checkpoint.model, checkpoint.base, [], {}, {"no JSON": object()})
+    broken = Checkpoint(checkpoint.model, checkpoint.base, [], [], {}, {"no JSON": object()})
     with pytest.raises(TypeError, match="not JSON serializable"):
         write_checkpoint(output, broken)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before

@@ -1,0 +1,159 @@
+"""The CPU's operators and INT8: the same sums, in ranges that were measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+import export.int8
+from export.calibration import Range, activation_ranges, calibration_batches
+from export.checkpoint import Checkpoint, load_checkpoint
+from export.cpu import check_norms, for_cpu
+from export.graph import export_graph
+from export.int8 import quantized_inputs, to_int8
+from export.optimize import fuse
+from serve.encoding import EncodedBatch
+from serve.errors import GraphError
+from serve.session import OrtBackend
+
+TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "please clean the belt"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
+    return load_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def fused(checkpoint: Checkpoint) -> onnx.ModelProto:
+    return fuse(export_graph(checkpoint), checkpoint.shape)
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Checkpoint, fused: onnx.ModelProto) -> onnx.ModelProto:
+    return for_cpu(fused, checkpoint.shape)
+
+
+@pytest.fixture(scope="module")
+def ranges(checkpoint: Checkpoint, model: onnx.ModelProto) -> dict[str, Range]:
+    batches = calibration_batches(checkpoint.encoder, TEXTS)
+    return activation_ranges(model, quantized_inputs(model), batches)
+
+
+def padded(checkpoint: Checkpoint) -> EncodedBatch:
+    windows = [text.windows[0] for text in checkpoint.encoder.encode(TEXTS)]
+    return checkpoint.encoder.collate(windows)
+
+
+def logits(model: onnx.ModelProto, batch: EncodedBatch) -> NDArray[np.float32]:
+    scores = OrtBackend(model.SerializeToString()).logits(batch)
+    return scores[batch.attention_mask == 1]
+
+
+def test_the_cpu_form_gives_the_fused_graphs_logits(
+    checkpoint: Checkpoint, fused: onnx.ModelProto, model: onnx.ModelProto
+) -> None:
+    batch = padded(checkpoint)
+    np.testing.assert_allclose(logits(model, batch), logits(fused, batch), atol=2e-5)
+
+
+def test_a_layer_norm_left_as_it_was_is_refused(
+    checkpoint: Checkpoint, fused: onnx.ModelProto, model: onnx.ModelProto
+) -> None:
+    with pytest.raises(GraphError, match="'SkipLayerNormalization': 4"):
+        check_norms(fused, checkpoint.shape)
+    with pytest.raises(GraphError, match="'SimplifiedLayerNormalization': 6"):
+        check_norms(model, replace(checkpoint.shape, num_layers=3))
+
+
+def test_ranges_are_the_smallest_and_largest_values_of_all_lines(
+    checkpoint: Checkpoint, model: onnx.ModelProto
+) -> None:
+    (name, *_) = quantized_inputs(model)  # what the first layer's attention reads
+    batches = list(calibration_batches(checkpoint.encoder, TEXTS))
+    assert max(batch.input_ids.shape[1] for batch in batches) > 16  # the lines joined
+    found = activation_ranges(model, [name], batches)[name]
+    for part in (batches[:1], batches[1:]):
+        one = activation_ranges(model, [name], part)[name]
+        assert found.low <= one.low < 0 < one.high <= found.high
+    assert found.low == min(activation_ranges(model, [name], [b])[name].low for b in batches)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "zero_point"), [(-1.0, 3.0, 64), (0.0, 5.0, 0), (-3.0, 0.0, 255), (0, 0, 0)]
+)
+def test_eight_bits_hold_both_ends_of_a_range_and_zero(
+    low: float, high: float, zero_point: int
+) -> None:
+    found = Range(low, high)
+    assert found.zero_point == zero_point
+    steps = np.rint(np.array([low, 0, high]) / found.scale) + int(found.zero_point)
+    assert steps.min() >= 0
+    assert steps.max() <= 255
+    assert (steps[1] - int(found.zero_point)) * found.scale == 0
+
+
+def test_weights_come_back_within_half_a_step_of_their_column(
+    model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    before = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    after = {t.name: numpy_helper.to_array(t) for t in to_int8(model, ranges).graph.initializer}
+    names = [name for name in before if f"{name}_int8" in after]
+    assert len(names) == 8
+    assert not set(names) & after.keys()  # the FP32 weights are gone
+    for name in names:
+        scale = after[f"{name}_scale"]
+        assert np.abs(after[f"{name}_int8"] * scale - before[name]).max() <= scale.max() / 2 + 1e-7
+        assert (np.abs(after[f"{name}_int8"]).max(axis=0) == 127).all()
+
+
+def test_fixed_ranges_make_an_answer_independent_of_its_neighbours(
+    checkpoint: Checkpoint, model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    batch = padded(checkpoint)
+    fixed, dynamic = to_int8(model, ranges), to_int8(model, None)
+    alone = EncodedBatch(batch.input_ids[:1], batch.attention_mask[:1])
+    together = (batch.attention_mask[0] == 1).sum()
+    assert (logits(fixed, batch)[:together] == logits(fixed, alone)).all()
+    assert (logits(dynamic, batch)[:together] != logits(dynamic, alone)).any()
+
+
+def test_values_beyond_the_range_are_held_at_its_end(
+    checkpoint: Checkpoint, model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    batch = padded(checkpoint)
+    narrow = {name: Range(r.low / 50, r.high / 50) for name, r in ranges.items()}
+    reference = logits(model, batch)
+    assert np.abs(logits(to_int8(model, ranges), batch) - reference).max() < 0.5
+    assert np.abs(logits(to_int8(model, narrow), batch) - reference).max() > 2
+
+
+def test_a_graph_whose_numbers_are_not_finite_is_not_calibrated(
+    checkpoint: Checkpoint, model: onnx.ModelProto
+) -> None:
+    broken = onnx.ModelProto()
+    broken.CopyFrom(model)
+    bias = next(t for t in broken.graph.initializer if t.name.endswith("intermediate.dense.bias"))
+    values = np.full(tuple(bias.dims), np.inf, dtype=np.float32)
+    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    with pytest.raises(GraphError, match="to be finite on the calibration lines"):
+        activation_ranges(
+            broken, quantized_inputs(broken), calibration_batches(checkpoint.encoder, TEXTS)
+        )
+
+
+def test_a_product_left_in_fp32_is_refused(
+    model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def skip(self: export.int8._Quantizer, node: onnx.NodeProto) -> None:
+        self._nodes.append(node)
+
+    monkeypatch.setattr(export.int8._Quantizer, "_dynamic_product", skip)
+    with pytest.raises(GraphError, match=r"expected 6 DynamicQuantizeMatMul nodes .*, got 0"):
+        to_int8(model, None)
