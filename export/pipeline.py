@@ -30,6 +30,7 @@ from serve.examples import Example, read_jsonl
 from serve.lanes import Lanes
 from serve.session import OrtBackend, default_provider
 from serve.tagger import Tagger
+from serve.threads import Threads, default_num_threads
 
 MEANT_FOR = {
     Precision.FP32: Provider.CPU,
@@ -210,7 +211,9 @@ def _report(source: Source, content: bytes, provider: Provider, *, alone: bool) 
     """Compare a graph the way the runtime will run it."""
     checkpoint = source.checkpoint
     backend = OrtBackend(content, provider=provider)
-    lanes = Lanes(lambda: OrtBackend(content, provider=provider, num_threads=1), 2)
+    lanes = Lanes(
+        lambda: OrtBackend(content, provider=provider, threads=Threads(1)), default_num_threads()
+    )
     on_cpu = provider is Provider.CPU
     tagger = Tagger(
         checkpoint.encoder, checkpoint.tags, backend, lanes=lanes if on_cpu else None, alone=alone

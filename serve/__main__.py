@@ -3,6 +3,7 @@
     python -m serve tag work_orders.txt     tag lines, embedded or through Triton
     python -m serve publish                 put the bundle into Triton's model repository
     python -m serve start --detach          start Triton, print its address
+    python -m serve tune                    find and keep the best number of threads here
     python -m serve status                  tell how it is doing
     python -m serve stop                    stop it
 
@@ -21,7 +22,7 @@ from importlib import import_module
 
 from serve.errors import TaggingError
 
-VERBS = ("tag", "publish", "start", "status", "stop")
+VERBS = ("tag", "tune", "publish", "start", "status", "stop")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

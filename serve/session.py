@@ -16,6 +16,7 @@ from serve.bundle import Provider
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.tensors import ATTENTION_MASK, INPUT_IDS, INPUTS, LOGITS, OUTPUTS, TensorSpec
+from serve.threads import Threads, default_num_threads
 
 _GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg")  # the driver's first device; WSL's
 _ORT_TYPES = {"int64": "tensor(int64)", "float32": "tensor(float)"}
@@ -30,22 +31,24 @@ class OrtBackend:
     """
 
     def __init__(
-        self, graph: bytes, *, provider: Provider = Provider.CPU, num_threads: int | None = None
+        self, graph: bytes, *, provider: Provider = Provider.CPU, threads: Threads | None = None
     ) -> None:
         """Load a graph.
 
         Args:
             graph: The ONNX file's content.
             provider: The provider that must run it.
-            num_threads: Threads inside an operator; None for one per available core, at most 4.
+            threads: Threads inside an operator; None for `default_num_threads`.
 
         Raises:
             GraphError: If the graph cannot be loaded, has other tensors than `serve.tensors` says,
                 or the provider is not the one asked for.
         """
         options = ort.SessionOptions()
-        options.intra_op_num_threads = num_threads or default_num_threads()
+        threads = threads or Threads(default_num_threads())
+        options.intra_op_num_threads = threads.num
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads.spin)))
         options.log_severity_level = 3  # errors; the checks below say the rest
         # Weights outside the graph's own bytes would not have been hashed: nothing lies here.
         options.add_session_config_entry(
@@ -83,11 +86,6 @@ class OrtBackend:
                 f"got {_first_line(error)}"
             ) from error
         return logits
-
-
-def default_num_threads() -> int:
-    """Return one thread per available core, at most 4: short lines do not feed more."""
-    return min(len(os.sched_getaffinity(0)), 4)
 
 
 def default_provider() -> Provider:

@@ -17,7 +17,8 @@ from serve.errors import BundleError, GraphError
 from serve.labels import Tags
 from serve.lanes import TASK_TOKENS, Lanes
 from serve.schedule import BATCH_TOKENS, padded_length, plan
-from serve.session import OrtBackend, default_num_threads, default_provider
+from serve.session import OrtBackend, default_provider
+from serve.threads import Threads, default_num_threads, remembered
 
 _PREFERENCE = {
     Provider.CUDA: (Precision.FP16, Precision.FP32),
@@ -81,7 +82,8 @@ class Tagger:
             folder: The bundle.
             precision: The graph to run; None for the fastest meant for the provider.
             provider: Where to run it; None for CUDA where ONNX Runtime offers it, else CPU.
-            num_threads: Threads on the CPU; None for one per available core, at most 4.
+            num_threads: Threads on the CPU; None for what `python -m serve tune` found here, or
+                one per available core, at most 4.
 
         Raises:
             BundleError: If the bundle is missing, damaged, or has no such graph.
@@ -91,17 +93,20 @@ class Tagger:
         bundle = Bundle.load(Path(folder))
         where = Provider(provider) if provider else default_provider()
         graph = bundle.graph(Precision(precision)) if precision else choose_graph(bundle, where)
-        threads = num_threads or default_num_threads()
+        tuned = None if num_threads else remembered(graph)
+        lanes = num_threads or default_num_threads()
         content = bundle.read_graph(graph)  # once: the bundle may be replaced while this lives
+        threads = tuned or Threads(lanes)
         backend = load_backend(bundle, graph, content, where, threads)
-        logger.info("%s runs %s on %s", folder, graph.precision, backend.provider)
-        lanes = Lanes(lambda: load_backend(bundle, graph, content, where, 1), threads)
+        logger.info("%s runs %s on %s, %s", folder, graph.precision, backend.provider, threads)
         return cls(
             bundle.encoder(),
             bundle.tags,
             backend,
             # Other graphs have large weights, which a second session would hold once more.
-            lanes=lanes if graph.precision is Precision.INT8 else None,
+            lanes=Lanes(lambda: load_backend(bundle, graph, content, where, Threads(1)), lanes)
+            if graph.precision is Precision.INT8
+            else None,
             alone=graph.alone,
             graph=graph,
             provider=backend.provider,
@@ -181,7 +186,7 @@ def best_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(1.0 / shifted.sum(axis=1), dtype=np.float32)
 
 
-def choose_graph(bundle: Bundle, provider: Provider) -> GraphInfo:
+def choose_graph(bundle: Bundle, provider: Provider = Provider.CPU) -> GraphInfo:
     """Return the bundle's fastest graph meant for a provider: FP16 on CUDA, INT8 on the CPU."""
     have = {graph.precision for graph in bundle.manifest.graphs}
     best = next((precision for precision in _PREFERENCE[provider] if precision in have), None)
@@ -189,7 +194,7 @@ def choose_graph(bundle: Bundle, provider: Provider) -> GraphInfo:
 
 
 def load_backend(
-    bundle: Bundle, graph: GraphInfo, content: bytes, provider: Provider, num_threads: int
+    bundle: Bundle, graph: GraphInfo, content: bytes, provider: Provider, threads: Threads
 ) -> OrtBackend:
     """Return one of the bundle's graphs, given its checked bytes, in ONNX Runtime.
 
@@ -199,7 +204,7 @@ def load_backend(
     """
     path = bundle.folder / graph.file
     try:
-        backend = OrtBackend(content, provider=provider, num_threads=num_threads)
+        backend = OrtBackend(content, provider=provider, threads=threads)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
     if backend.num_tags != len(bundle.tags):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,14 @@ ITEMS = ("pump", "oil pump", "hydraulic hose", "engine", "belt", "left hand mirr
 OBSERVATIONS = ("leaking", "broken", "not working", "worn", "making noise")
 FILLERS = ("on", "the", "is", "and", "please", "at", "for", "near", ".", ",", "#", "12", "pm")
 PIECES = ("##s", "##ing", "##ed", "##er", "weld", "re", "##weld", "leak", "hydra", "##ulic")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the user's machine was tuned to out of the tests, and theirs out of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

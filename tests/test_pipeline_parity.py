@@ -35,6 +35,7 @@ from serve.examples import Example, write_jsonl
 from serve.repository import publish
 from serve.server import start_triton
 from serve.tagger import Tagger, load_backend
+from serve.threads import Threads
 from train.__main__ import main as train_main
 from train.data import read_split
 from train.label_map import map_labels
@@ -248,7 +249,7 @@ def test_every_graph_answers_as_pytorch_does(
     bundle = Bundle.load(real_bundle)
     graph = bundle.graph(precision)
     content = bundle.read_graph(graph)
-    backend = load_backend(bundle, graph, content, Provider.CPU, num_threads=1)
+    backend = load_backend(bundle, graph, content, Provider.CPU, Threads(1))
     tagger = Tagger.load(real_bundle, precision=precision, provider=Provider.CPU)
     report = reference.compare(tagger, backend)
     assert report.max_abs_diff <= logits_atol

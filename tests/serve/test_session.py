@@ -14,7 +14,7 @@ from serve import session
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import GraphError
-from serve.session import OrtBackend, default_num_threads, default_provider
+from serve.session import OrtBackend, default_provider
 from tests.serve.tiny import TAGS, tiny_graph
 
 
@@ -89,7 +89,3 @@ def test_ids_beyond_the_embeddings_are_an_error_of_the_graph() -> None:
     ids = np.full((1, 4), 10**6, dtype=np.int64)
     with pytest.raises(GraphError, match=r"expected input_ids of shape \(1, 4\) to run, got"):
         OrtBackend(tiny_graph()).logits(EncodedBatch(ids, np.ones_like(ids)))
-
-
-def test_there_is_a_thread_and_at_most_four() -> None:
-    assert 1 <= default_num_threads() <= 4

@@ -1,0 +1,100 @@
+"""Measure how many threads a bundle's graph runs fastest with on this machine, and keep it.
+
+    python -m serve tune
+    python -m serve tune --bundle build/bundle --precision fp32 --json
+
+Takes a few seconds, on a CPU; run it when the machine is quiet. The choice is kept in
+~/.cache/linetag/threads.json ($XDG_CACHE_HOME), for this processor, graph and ONNX Runtime, and
+whoever loads the bundle here goes by it: tag, the embedded tagger, and Triton when it starts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serve.bundle import Bundle, GraphInfo, Precision, Provider
+from serve.commands import command_parser, deliver, say
+from serve.encoding import EncodedBatch
+from serve.tagger import choose_graph, load_backend
+from serve.threads import Threads, remember
+from serve.tuning import best, candidates, measure
+
+NUM_TOKENS = (8, 12, 24)
+"""Lengths to measure: work orders are 5 to 15 tokens, and some lines are longer."""
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """What to measure.
+
+    Attributes:
+        bundle: The bundle.
+        precision: Its graph; None for the one that a CPU would run.
+        json: Print one JSON object.
+    """
+
+    bundle: Path = Path("build/bundle")
+    precision: Precision | None = None
+    json: bool = False
+
+
+def parse_args(argv: Sequence[str]) -> TuneConfig:
+    """Return the command line as a config."""
+    parser = command_parser("tune", __doc__)
+    default = TuneConfig()
+    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="FOLDER")
+    parser.add_argument("--precision", type=Precision, choices=list(Precision))
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    return TuneConfig(**vars(parser.parse_args(argv)))
+
+
+def run(config: TuneConfig) -> int:
+    """Measure, keep and print the choice.
+
+    Raises:
+        BundleError: If the bundle is missing, damaged, or has no such graph.
+        GraphError: If the graph cannot be loaded.
+        OSError: If the choice cannot be kept.
+    """
+    bundle = Bundle.load(config.bundle)
+    graph = bundle.graph(config.precision) if config.precision else choose_graph(bundle)
+    content = bundle.read_graph(graph)
+    seconds = measure(
+        lambda threads: load_backend(bundle, graph, content, Provider.CPU, threads),
+        candidates(),
+        batches(),
+    )
+    choice = best(seconds)
+    path = remember(graph, choice)
+    deliver(as_json(graph, seconds, choice) if config.json else as_table(seconds, choice))
+    if not config.json:
+        say(f"kept in {path}")
+    return 0
+
+
+def batches() -> list[EncodedBatch]:
+    """Return single lines of each length; what they say has no part in their time."""
+    shapes = [(1, num_tokens) for num_tokens in NUM_TOKENS]
+    ones = [np.ones(shape, dtype=np.int64) for shape in shapes]
+    return [EncodedBatch(one, one) for one in ones]
+
+
+def as_table(seconds: dict[Threads, float], choice: Threads) -> str:
+    """Return a row for each choice, the one taken marked."""
+    rows = [
+        f"{'*' if threads == choice else ' '} {threads.num:>7}"
+        f"  {'yes' if threads.spin else 'no':<4}{1e3 * p50:>8.2f}"
+        for threads, p50 in seconds.items()
+    ]
+    return "\n".join([f"  threads  spin {'p50 ms':>7}", *rows])
+
+
+def as_json(graph: GraphInfo, seconds: dict[Threads, float], choice: Threads) -> str:
+    """Return all that was measured."""
+    measured = [{**asdict(threads), "p50_s": p50} for threads, p50 in seconds.items()]
+    return json.dumps({"graph": graph.file, "choice": asdict(choice), "measured": measured})
