@@ -1,11 +1,11 @@
 """Owns the strongly typed FP16 graph: every type is written in it, no builder flag is needed.
 
-TensorRT 11 builds what the graph says and nothing else. So weights and activations are FP16 here, and
-these stay FP32:
+TensorRT 11 builds what the graph says and nothing else. So weights and activations are FP16 here,
+and these stay FP32:
 * the logits, by a cast behind the tag head, because scores and softmax are computed from them;
 * mean and variance inside LayerNormalization (opset 17, `stash_type` 1): a sum of squares over the
-  width leaves the range of FP16 first of all.
-Sums inside matrix products and softmax are the kernels' own.
+  width leaves the range of FP16 first of all. Sums inside matrix products and softmax are the
+  kernels' own.
 
 Inputs are INT32: it is native in every TensorRT, INT64 only since 10, and twice the bytes.
 """

@@ -1,14 +1,15 @@
 """Owns the INT8 graph: explicit quantization where TensorRT turns it into INT8 products.
 
 Policy, after TensorRT's rules for Q/DQ placement (documentation, "Explicit Quantization"):
-* A pair of QuantizeLinear and DequantizeLinear stands on the activation of each product with weights,
-  one pair for all products that share it (query, key and value do). Symmetric INT8, zero point 0, one
-  scale per tensor: TensorRT knows no other activations.
+* A pair of QuantizeLinear and DequantizeLinear stands on the activation of each product with
+  weights, one pair for all products that share it (query, key and value do). Symmetric INT8, zero
+  point 0, one scale per tensor: TensorRT knows no other activations.
 * Weights are stored as INT8 and dequantized with one scale per output channel, zero point 0.
-* The products inside attention, embeddings, layer norms, GELU, residual sums and the tag head have no
-  Q/DQ: taggers lose entities with them, and attention is fused in FP16.
-* Scales have the type of what they scale, FP16, so that a product's output is FP16 as well. That needs
-  opset 19: before it Q/DQ know FP32 only, and two casts would stand between them and the product.
+* The products inside attention, embeddings, layer norms, GELU, residual sums and the tag head have
+  no Q/DQ: taggers lose entities with them, and attention is fused in FP16.
+* Scales have the type of what they scale, FP16, so that a product's output is FP16 as well. That
+  needs opset 19: before it Q/DQ know FP32 only, and two casts would stand between them and the
+  product.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def quantized_inputs(model: onnx.ModelProto) -> list[str]:
 
 
 def _products(graph: ir.Graph) -> list[ir.Node]:
-    """Return the products with weights, without those between the last layer norm and the logits."""
+    """Return the products with weights: of the encoder, not of the tag head."""
     head: set[ir.Node] = set()
     node = graph.outputs[0].producer()
     while node is not None and node.op_type in ("Cast", "Add", "MatMul"):

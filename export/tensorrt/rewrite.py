@@ -1,12 +1,13 @@
 """Owns the form a checkpoint's graph has for TensorRT, still in FP32 and before any number changes.
 
 Four rewrites of the unfused export; the answers stay PyTorch's, which the gate checks:
-* *mask*: `(1 - attention_mask) * -10000` instead of a tower of ranges, comparisons and -3.4e38, which
-  is infinite in FP16. -10000 is not, and makes each weight of padding an exact 0 after softmax. Its
-  shape is (B, 1, T, T): fused attention broadcasts a mask over batch and heads only
+* *mask*: `(1 - attention_mask) * -10000` instead of a tower of ranges, comparisons and -3.4e38,
+  which is infinite in FP16. -10000 is not, and makes each weight of padding an exact 0 after
+  softmax. Its shape is (B, 1, T, T): fused attention broadcasts a mask over batch and heads only
   (TensorRT documentation, "Attention": mask `[a0, a1, s_q, s_kv]`).
-* *scale*: queries are scaled before they meet the keys, not the scores after. TensorRT fuses attention
-  only in that form (TensorRT documentation, "Fused Attention"), and FP16 scores stay smaller.
+* *scale*: queries are scaled before they meet the keys, not the scores after. TensorRT fuses
+  attention only in that form (TensorRT documentation, "Fused Attention"), and FP16 scores stay
+  smaller.
 * *reshapes*: a shape that copies B and T is the constant (0, 0, ...), not a dozen nodes per layer.
 * *token types*: a tagger sees type 0 only, so its embedding is a constant.
 """
