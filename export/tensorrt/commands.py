@@ -27,7 +27,8 @@ def build_script(graphs: dict[Precision, str], profiles: Sequence[Profile]) -> s
         profiles: The profiles of every engine, in the order Triton numbers them.
     """
     calls = [
-        " \\\n  ".join(
+        f"mkdir -p {REPOSITORY}/{model_name(precision)}/1\n"
+        + " \\\n  ".join(
             [
                 "trtexec --stronglyTyped --skipInference",
                 f"--onnx={file}",

@@ -13,9 +13,12 @@ from serve.errors import GraphError
 
 def constant(graph: ir.Graph, name: str, value: NDArray[np.generic]) -> ir.Value:
     """Add an initializer and return it."""
-    tensor = ir.tensor(np.ascontiguousarray(value).reshape(value.shape), name=name)
+    tensor = ir.Tensor(value, name=name)
     held = ir.Value(
-        name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
+        name=name,
+        type=ir.TensorType(tensor.dtype),
+        shape=ir.Shape(value.shape),
+        const_value=tensor,
     )
     graph.register_initializer(held)
     return held

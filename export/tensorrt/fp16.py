@@ -12,12 +12,10 @@ Inputs are INT32: it is native in every TensorRT, INT64 only since 10, and twice
 
 from __future__ import annotations
 
-import warnings
-
 import onnx
 import onnx_ir as ir
-from onnxruntime.transformers.float16 import convert_float_to_float16
 
+import export.fp16
 from export.tensorrt.edit import insert_before
 from serve.tensors import INPUTS
 
@@ -26,13 +24,7 @@ _TAKES_INT32 = ("Cast", "Shape", "Gather")
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a FP16 copy, with INT32 inputs and FP32 logits, of what `for_tensorrt` made."""
-    narrow = _with_int32_inputs(model)
-    with warnings.catch_warnings():
-        # "the float32 number will be truncated": the gate says whether that mattered
-        warnings.simplefilter("ignore", UserWarning)
-        half: onnx.ModelProto = convert_float_to_float16(
-            narrow, keep_io_types=True, disable_shape_infer=True
-        )
+    half = export.fp16.to_fp16(_with_int32_inputs(model))
     del half.graph.value_info[:]  # types from before the conversion
     return half
 

@@ -22,6 +22,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx import version_converter
 
+from export.calibration import Range
 from export.tensorrt.edit import constant, insert_before
 from serve.errors import GraphError
 
@@ -32,18 +33,18 @@ _SMALLEST_SCALE = float(np.finfo(np.float16).smallest_normal)
 
 def to_int8(
     model: onnx.ModelProto,
-    ranges: Mapping[str, tuple[float, float]],
+    ranges: Mapping[str, Range],
     excluded: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Return an INT8 copy of what `to_fp16` made.
 
     Args:
         model: The FP16 graph.
-        ranges: Lowest and highest value of each activation that `quantized_inputs` names.
+        ranges: Of each activation that `quantized_inputs` names.
         excluded: Names of products to leave in FP16.
 
     Raises:
-        GraphError: If a range is missing or not finite, or a name to exclude is no product's.
+        GraphError: If a range is missing or beyond FP16, or a name to exclude is no product's.
     """
     copy = ir.from_proto(version_converter.convert_version(model, INT8_OPSET))
     products = _products(copy.graph)
@@ -90,7 +91,7 @@ def _has_weight(node: ir.Node) -> bool:
 def _activation(
     graph: ir.Graph,
     product: ir.Node,
-    ranges: Mapping[str, tuple[float, float]],
+    ranges: Mapping[str, Range],
     quantized: dict[str, ir.Value],
 ) -> ir.Value:
     """Return a product's activation behind its pair of Q and DQ, which is made once."""
@@ -112,13 +113,13 @@ def _activation(
     return quantized[name]
 
 
-def _scale(name: str, ranges: Mapping[str, tuple[float, float]]) -> float:
+def _scale(name: str, ranges: Mapping[str, Range]) -> float:
     if name not in ranges:
         raise GraphError(f"expected a calibrated range for {name}, got none; calibrate this graph")
-    low, high = ranges[name]
-    largest = max(abs(low), abs(high))
-    if not np.isfinite(largest) or largest / _MAX > np.finfo(np.float16).max:
-        raise GraphError(f"expected a finite range for {name}, got {low:g} to {high:g}")
+    low, high = ranges[name].low, ranges[name].high
+    largest = max(-low, high)
+    if not np.isfinite(largest) or largest > np.finfo(np.float16).max:
+        raise GraphError(f"expected a range within FP16 for {name}, got {low:g} to {high:g}")
     return max(largest / _MAX, _SMALLEST_SCALE)
 
 

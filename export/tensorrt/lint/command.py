@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +26,7 @@ from export.tensorrt.lint.quantization import check_quantization
 from export.tensorrt.lint.subject import read_subject
 from export.tensorrt.lint.weights import check_weights
 from export.tensorrt.matrix import SOURCE
+from serve.commands import deliver, say
 from serve.errors import TaggingError
 
 RULES = (check_file, check_inputs, check_nodes, check_quantization, check_weights)
@@ -59,16 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("graph", type=Path, metavar="GRAPH.onnx")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     arguments = parser.parse_args(argv)
+    shown = as_json if arguments.json else as_text
     try:
         findings = lint(arguments.graph)
+        deliver(shown(arguments.graph, findings))
     except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 1
-    ready = is_ready(findings)
-    print(
-        as_json(arguments.graph, findings) if arguments.json else as_text(arguments.graph, findings)
-    )
-    return 0 if ready else 1
+    return 0 if is_ready(findings) else 1
 
 
 def as_json(path: Path, findings: Sequence[Finding]) -> str:

@@ -104,7 +104,7 @@ def _types(model: onnx.ModelProto, constants: dict[str, onnx.TensorProto]) -> di
 
 def type_name(kind: int) -> str:
     """Return an element type's name."""
-    return onnx.TensorProto.DataType.Name(kind)
+    return str(onnx.TensorProto.DataType.Name(kind))
 
 
 def label(node: onnx.NodeProto) -> str:
