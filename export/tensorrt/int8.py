@@ -60,6 +60,7 @@ def to_int8(
         del copy.graph.initializers[name]
     result = ir.to_proto(copy)
     result.ir_version = INT8_IR_VERSION
+    del result.graph.value_info[:]  # from before the quantization
     return result
 
 

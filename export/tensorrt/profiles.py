@@ -92,7 +92,9 @@ def from_json(text: str) -> list[Profile]:
         if not profiles:
             raise ValueError("got none")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise GraphError(f"expected a list of profiles, {type(error).__name__}: {error}") from error
+        raise GraphError(
+            f"expected a list of profiles, got {type(error).__name__}: {error}"
+        ) from error
     return profiles
 
 

@@ -107,7 +107,7 @@ def _check_profiles(subject: Subject, dynamic: list[onnx.ValueInfoProto]) -> Ite
         yield error("no-profiles", str(path), expected, "no file", remedy)
         return
     except (GraphError, UnicodeDecodeError) as problem:
-        yield error("no-profiles", str(path), expected, str(problem), remedy)
+        yield error("no-profiles", str(path), expected, f"a damaged file ({problem})", remedy)
         return
     for number, profile in enumerate(profiles):
         for value in dynamic:

@@ -45,11 +45,11 @@ def _check_form(subject: Subject, node: onnx.NodeProto) -> Iterator[Finding]:
         values = numpy_helper.to_array(scale).astype(np.float64)
         if not (np.isfinite(values).all() and (values > 0).all()):
             yield error("scale", label(node), "finite scales above 0", f"{values.min():g}", _REMEDY)
+    zero = subject.constants.get(node.input[2]) if len(node.input) > 2 else None
     quantized = node.output[0] if node.op_type == _Q else node.input[0]
-    kind = subject.types.get(quantized)
+    kind = zero.data_type if zero is not None else subject.types.get(quantized)
     if kind is not None and kind not in _QUANTIZED:
         yield error("quantized-type", label(node), "INT8", type_name(kind), _REMEDY)
-    zero = subject.constants.get(node.input[2]) if len(node.input) > 2 else None
     if zero is not None and numpy_helper.to_array(zero).any():
         yield error("zero-point", label(node), "zero point 0", "another", _REMEDY)
     elif zero is None and len(node.input) > 2 and node.input[2]:
