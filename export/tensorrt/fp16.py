@@ -34,7 +34,7 @@ def with_int64_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = ir.from_proto(model)
     for value in copy.graph.inputs:
         uses = list(value.uses())
-        cast = ir.node("Cast", [value], {"to": ir.DataType.INT32}, name=f"{value.name}/Cast")
+        cast = ir.node("Cast", [value], {"to": ir.DataType.INT32}, name=f"{value.name}/Narrow")
         insert_before(copy.graph, copy.graph[0], [cast])
         for node, index in uses:
             node.replace_input_with(index, cast.outputs[0])
@@ -51,7 +51,7 @@ def _with_int32_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
         wide = [use for use in value.uses() if use.node.op_type not in _TAKES_INT32]
         value.dtype = ir.DataType.INT32
         if wide:
-            cast = ir.node("Cast", [value], {"to": ir.DataType.INT64}, name=f"{value.name}/Cast")
+            cast = ir.node("Cast", [value], {"to": ir.DataType.INT64}, name=f"{value.name}/Widen")
             insert_before(copy.graph, copy.graph[0], [cast])
             for node, index in wide:
                 node.replace_input_with(index, cast.outputs[0])

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
+from transformers import (
+    AutoModelForTokenClassification,
+    BertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    PretrainedConfig,
+    RobertaConfig,
+)
 
 from export.calibration import Range
 from export.checkpoint import Checkpoint, TorchBackend
+from export.graph import export_graph
 from export.tensorrt.fp16 import to_fp16, with_int64_inputs
 from export.tensorrt.int8 import quantized_inputs, to_int8
+from export.tensorrt.lint.command import lint
 from export.tensorrt.rewrite import for_tensorrt
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
@@ -164,3 +176,39 @@ def test_narrowing_keeps_wide_ids_where_a_node_needs_them(plain: onnx.ModelProto
         onnx.helper.make_tensor_value_info("doubled", TensorProto.INT64, ["B", "T"])
     )
     onnx.checker.check_model(to_fp16(graph), full_check=True)
+
+
+SIZES = {"vocab_size": 100, "max_position_embeddings": 66, "num_labels": 5}
+WIDTHS = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DistilBertConfig(dim=32, n_layers=1, n_heads=4, hidden_dim=64, **SIZES),
+        ElectraConfig(embedding_size=16, **WIDTHS, **SIZES),
+        BertConfig(hidden_act="gelu_new", **WIDTHS, **SIZES),
+        RobertaConfig(**WIDTHS, **SIZES),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_other_families_and_activations_answer_as_pytorch_does(
+    config: PretrainedConfig, folder: Path
+) -> None:
+    model = AutoModelForTokenClassification.from_config(config, attn_implementation="eager").eval()
+    graph = to_fp16(for_tensorrt(export_graph(SimpleNamespace(model=model))))
+    onnx.save(graph, folder / "model.onnx")
+    assert lint(folder / "model.onnx") == []
+    batch = padded_batch((3, 12))
+    pad = config.pad_token_id or 0
+    batch = EncodedBatch(
+        np.where(batch.attention_mask == 1, batch.input_ids, pad), batch.attention_mask
+    )
+    got = OrtBackend(with_int64_inputs(graph).SerializeToString()).logits(batch)
+    expected = TorchBackend(model).logits(batch)
+    np.testing.assert_allclose(real(got, batch), real(expected, batch), atol=2e-3)
