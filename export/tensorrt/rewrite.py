@@ -1,6 +1,6 @@
 """Owns the form a checkpoint's graph has for TensorRT, still in FP32 and before any number changes.
 
-Four rewrites of the unfused export; the answers stay PyTorch's, which the gate checks:
+Five rewrites of the unfused export; the answers stay PyTorch's, which the gate checks:
 * *mask*: `(1 - attention_mask) * -10000` instead of a tower of ranges, comparisons and -3.4e38,
   which is infinite in FP16. -10000 is not, and makes each weight of padding an exact 0 after
   softmax. Its shape is (B, 1, T, T): fused attention broadcasts a mask over batch and heads only
@@ -10,6 +10,7 @@ Four rewrites of the unfused export; the answers stay PyTorch's, which the gate 
   smaller.
 * *reshapes*: a shape that copies B and T is the constant (0, 0, ...), not a dozen nodes per layer.
 * *token types*: a tagger sees type 0 only, so its embedding is a constant.
+* *counts*: RoBERTa counts positions with CumSum, which TensorRT has for floats only.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def for_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:
     _scale_queries(graph)
     _shorten_reshapes(graph)
     _fix_token_type(graph)
+    _count_in_floats(graph)
     common.RemoveUnusedNodesPass()(copy)
     return ir.to_proto(copy)
 
@@ -121,3 +123,26 @@ def _fix_token_type(graph: ir.Graph) -> None:
         if table is not None and table.const_value is not None and _TOKEN_TYPES in str(table.name):
             row = constant(graph, "token_type_0", table.const_value.numpy()[0])
             node.outputs[0].replace_all_uses_with(row)
+
+
+def _count_in_floats(graph: ir.Graph) -> None:
+    """Let CumSum count in floats, which are exact far beyond any number of tokens."""
+    for node in list(graph):
+        counted = node.inputs[0] if node.op_type == "CumSum" else None
+        if counted is None or (cast := counted.producer()) is None or cast.op_type != "Cast":
+            continue
+        wide = ir.node("Cast", [counted], {"to": ir.DataType.FLOAT}, name=f"{node.name}/Float")
+        insert_before(graph, node, [wide])
+        node.replace_input_with(0, wide.outputs[0])
+        back = ir.node(
+            "Cast",
+            [node.outputs[0]],
+            {"to": cast.attributes["to"].as_int()},
+            name=f"{node.name}/Int",
+        )
+        back.outputs[0].name = f"{back.name}_output"
+        uses = list(node.outputs[0].uses())
+        graph.insert_after(node, [back])
+        for reader, place in uses:
+            if reader is not back:
+                reader.replace_input_with(place, back.outputs[0])
