@@ -7,7 +7,7 @@ and these stay FP32:
   width leaves the range of FP16 first of all. Sums inside matrix products and softmax are the
   kernels' own.
 
-Inputs are INT32: it is native in every TensorRT, INT64 only since 10, and twice the bytes.
+Inputs are INT32: native in every TensorRT; version 8 narrows INT64, which has twice the bytes.
 """
 
 from __future__ import annotations

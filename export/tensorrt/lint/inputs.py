@@ -79,7 +79,7 @@ def _check_type(value: onnx.ValueInfoProto) -> Iterator[Finding]:
             "int64-input",
             f"input {value.name}",
             "INT32",
-            "INT64, which TensorRT takes from version 10 on, at twice the bytes",
+            "INT64, which TensorRT 8 narrows, at twice the bytes",
             "export with --tensorrt, whose ids are INT32",
         )
 
