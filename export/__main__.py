@@ -7,6 +7,8 @@ Examples:
   python -m export                               FP32 only, build/checkpoint to build/bundle
   python -m export --fp16 --int8                 for GPUs and CPUs
   python -m export --int8 --allow-f1-loss 0.8    accept a loss; the manifest records it
+  python -m export --tensorrt --int8             also build/bundle/tensorrt: graphs, build.sh
+  python -m export lint GRAPH.onnx               is a graph ready for TensorRT, and if not why
   python -m export --model DIR --data dev.jsonl  a checkpoint from elsewhere
 
 exit status: 0 written, 1 refused (one line says why), 2 wrong usage
@@ -20,12 +22,15 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 from export.config import ExportConfig
-from export.pipeline import export
 from serve.bundle import Bundle, GraphInfo
 from serve.errors import TaggingError
+
+COMMANDS = {"lint": "export.tensorrt.lint.command"}
+"""Commands by first argument: the module whose `main` takes the rest."""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
@@ -42,21 +47,29 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     parser.add_argument("--fp16", action="store_true", help="add a FP16 graph, for GPUs")
     parser.add_argument("--int8", action="store_true", help="add a dynamic INT8 graph, for CPUs")
     parser.add_argument(
+        "--tensorrt", action="store_true", help="add graphs and settings for TensorRT and Triton"
+    )
+    parser.add_argument(
         "--allow-f1-loss",
         type=_points,
         metavar="POINTS",
-        help="entity F1 points that --fp16 and --int8 may cost",
+        help="entity F1 points that --fp16, --int8 and --tensorrt may cost",
     )
     parser.add_argument("--json", action="store_true", help="print the manifest's graphs as JSON")
     config = ExportConfig(**vars(parser.parse_args(argv)))
-    if config.allow_f1_loss is not None and not (config.fp16 or config.int8):
-        parser.error("--allow-f1-loss needs --fp16 or --int8")
+    if config.allow_f1_loss is not None and not (config.fp16 or config.int8 or config.tensorrt):
+        parser.error("--allow-f1-loss needs --fp16, --int8 or --tensorrt")
     return config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Export and print what was written; return the exit status."""
-    config = parse_args(argv)
+    """Export and print what was written, or run a command; return the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments and arguments[0] in COMMANDS:
+        return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
+    from export.pipeline import export  # torch takes seconds to load, and no command needs it
+
+    config = parse_args(arguments)
     try:
         bundle = export(config)
     except (TaggingError, OSError) as error:

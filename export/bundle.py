@@ -7,10 +7,11 @@ that is not a bundle is never replaced.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 from export.checkpoint import Checkpoint
 from serve.bundle import (
@@ -31,6 +32,8 @@ GRAPH_FILES = {
     Precision.FP16: "model_fp16.onnx",
     Precision.INT8: "model_int8.onnx",
 }
+TENSORRT = "tensorrt"
+"""Folder of what `--tensorrt` adds."""
 _PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
 
 
@@ -58,7 +61,7 @@ def check_replaceable(target: Path) -> None:
     if not target.exists():
         return
     names = {path.name for path in target.iterdir()}
-    foreign = names - {MANIFEST, LABELS, TOKENIZER, *GRAPH_FILES.values()}
+    foreign = names - {MANIFEST, LABELS, TOKENIZER, TENSORRT, *GRAPH_FILES.values()}
     if names and (foreign or MANIFEST not in names):
         raise BundleError(
             f"{target}: expected a bundle to replace or nothing, got {min(foreign or names)!r}; "
@@ -71,6 +74,7 @@ def write_bundle(
     checkpoint: Checkpoint,
     graphs: Sequence[GraphFile],
     source: dict[str, str | int],
+    extras: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Bundle:
     """Write a bundle and load it back, checked.
 
@@ -79,12 +83,14 @@ def write_bundle(
         checkpoint: What the graphs were made from.
         graphs: The graphs that passed the gate, FP32 first.
         source: What the manifest says of the origin.
+        extras: Further files that the runtime does not read, by their path in the bundle.
 
     Raises:
         BundleError: If the target is something else, or the bundle does not load.
     """
     labels = json.dumps({"tags": checkpoint.tags.names}, ensure_ascii=False).encode()
-    files = {LABELS: labels, TOKENIZER: (checkpoint.folder / TOKENIZER).read_bytes()}
+    tokenizer = (checkpoint.folder / TOKENIZER).read_bytes()
+    files = {LABELS: labels, TOKENIZER: tokenizer, **extras}
     manifest = Manifest(
         max_tokens=checkpoint.encoder.max_tokens,
         pad_id=checkpoint.encoder.pad_id,
@@ -96,6 +102,7 @@ def write_bundle(
     check_replaceable(target)
     with replacing(target) as staging:
         for name, content in files.items():
+            (staging / name).parent.mkdir(parents=True, exist_ok=True)
             (staging / name).write_bytes(content)
         for graph in graphs:
             (staging / graph.info.file).write_bytes(graph.content)

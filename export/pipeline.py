@@ -24,6 +24,8 @@ from export.graph import export_graph
 from export.int8 import quantized_inputs, to_int8
 from export.optimize import fuse, own_operators
 from export.parity import ParityReport, Reference
+from export.tensorrt.rewrite import for_tensorrt
+from export.tensorrt.write import write_tensorrt
 from serve.bundle import Bundle, GraphInfo, Precision, Provider, sha256
 from serve.errors import DataError, ParityError
 from serve.examples import Example, read_jsonl
@@ -94,7 +96,9 @@ def export(config: ExportConfig) -> Bundle:
         reference = Reference(checkpoint, examples)
         steps.update()
         steps.set_postfix_str("graph and fusion")
-        fused = fuse(export_graph(checkpoint), checkpoint.shape)
+        exported = export_graph(checkpoint)
+        plain = for_tensorrt(exported) if config.tensorrt else None  # fusion works in place
+        fused = fuse(exported, checkpoint.shape)
         made_from = Source(config, checkpoint, reference, fused, calibration)
         steps.update()
         graphs = []
@@ -102,13 +106,17 @@ def export(config: ExportConfig) -> Bundle:
             steps.set_postfix_str(f"{precision}: convert, compare, gate")
             graphs.append(_graph_file(made_from, precision))
             steps.update()
+        extras: dict[str, bytes] = {}
+        if plain is not None:
+            steps.set_postfix_str("TensorRT: convert, compare, gate")
+            extras = write_tensorrt(config, checkpoint, reference, plain, calibration)
     source: dict[str, str | int] = {
         "checkpoint": config.model.name,
         "checkpoint_sha256": checkpoint.sha256,
         "num_calibration_lines": len(calibration) if config.int8 else 0,
         "num_dev_lines": len(examples),
     }
-    return write_bundle(config.output, checkpoint, graphs, source)
+    return write_bundle(config.output, checkpoint, graphs, source, extras)
 
 
 def read_dev(config: ExportConfig, checkpoint: Checkpoint) -> list[Example]:

@@ -1,0 +1,52 @@
+"""Owns the script that builds the engines: one `trtexec` call per graph, profiles and all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from export.tensorrt.profiles import Profile
+from export.tensorrt.triton import PLAN, REPOSITORY, model_name
+from serve.bundle import Precision
+
+BUILD = "build.sh"
+_HEADER = """\
+#!/bin/sh
+# Builds the engines with TensorRT 10 or 11, on the machine and GPU that will run them.
+# The number types are in the graphs: there is no --fp16 or --int8, which TensorRT 11 removed.
+# --stronglyTyped says so to TensorRT 10; TensorRT 11 ignores it.
+set -eu
+cd "$(dirname "$0")"
+"""
+
+
+def build_script(graphs: dict[Precision, str], profiles: Sequence[Profile]) -> str:
+    """Return the script.
+
+    Args:
+        graphs: File name of each graph beside the script.
+        profiles: The profiles of every engine, in the order Triton numbers them.
+    """
+    calls = [
+        f"mkdir -p {REPOSITORY}/{model_name(precision)}/1\n"
+        + " \\\n  ".join(
+            [
+                "trtexec --stronglyTyped --skipInference",
+                f"--onnx={file}",
+                f"--saveEngine={REPOSITORY}/{model_name(precision)}/1/{PLAN}",
+                *(f"--profile={i} {shape_flags(profile)}" for i, profile in enumerate(profiles)),
+            ]
+        )
+        for precision, file in graphs.items()
+    ]
+    return "\n".join([_HEADER, *(f"{call}\n" for call in calls)])
+
+
+def shape_flags(profile: Profile) -> str:
+    """Return the three flags of `trtexec` that state a profile."""
+
+    def shapes(kind: str) -> str:
+        return ",".join(
+            f"{name}:{'x'.join(map(str, getattr(profile[name], kind)))}" for name in profile
+        )
+
+    return " ".join(f"--{kind}Shapes={shapes(kind)}" for kind in ("min", "opt", "max"))

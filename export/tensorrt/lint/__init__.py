@@ -1,0 +1,1 @@
+"""Says whether a graph is ready for TensorRT, and if not what has to change."""

@@ -1,0 +1,94 @@
+"""Profiles, build script and Triton's settings: complete, in order, and read back as written."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from export.tensorrt.commands import build_script
+from export.tensorrt.profiles import MAX_BATCH, buckets, from_json, profiles_for, to_json
+from export.tensorrt.triton import engine_config, engine_config_text
+from serve.bundle import Precision
+from serve.errors import GraphError
+
+
+def test_every_length_has_exactly_one_profile() -> None:
+    profiles = profiles_for(512)
+    for num_tokens in range(1, 513):
+        fits = [p for p in profiles if p["input_ids"].min[1] <= num_tokens <= p["input_ids"].max[1]]
+        assert len(fits) == 1
+    assert all(p["input_ids"] == p["attention_mask"] for p in profiles)
+    assert {(p["input_ids"].min[0], p["input_ids"].max[0]) for p in profiles} == {(1, MAX_BATCH)}
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "lengths"), [(512, [16, 32, 64, 128, 256, 512]), (20, [16, 20]), (8, [8])]
+)
+def test_buckets_double_up_to_what_the_model_takes(max_tokens: int, lengths: list[int]) -> None:
+    assert buckets(max_tokens) == lengths
+
+
+def test_profiles_are_read_back_as_written() -> None:
+    assert from_json(to_json(profiles_for(64))) == profiles_for(64)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"profiles": []}',
+        '{"profiles": [1]}',
+        '{"profiles": [{"input_ids": {"min": [1], "opt": [1]}}]}',
+        '{"profiles": [{"input_ids": {"min": [1, 8], "opt": [1, 4], "max": [1, 16]}}]}',
+        '{"profiles": [{"input_ids": {"min": [0, 1], "opt": [1, 4], "max": [1, 16]}}]}',
+        '{"profiles": [{"input_ids": {"min": [1], "opt": [1, 4], "max": [1, 16]}}]}',
+    ],
+)
+def test_damaged_profiles_are_refused(text: str) -> None:
+    with pytest.raises(GraphError, match="expected a list of profiles"):
+        from_json(text)
+
+
+def test_the_build_script_calls_trtexec_with_every_profile(tmp_path: Path) -> None:
+    graphs = {Precision.FP16: "model_fp16.onnx", Precision.INT8: "model_int8.onnx"}
+    (tmp_path / "trtexec").write_text('#!/bin/sh\nfor a; do echo "$a"; done >> "$PWD/calls"\n')
+    (tmp_path / "trtexec").chmod(0o755)
+    (tmp_path / "build.sh").write_text(build_script(graphs, profiles_for(32)))
+    subprocess.run(
+        ["sh", tmp_path / "build.sh"], check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    )
+    calls = (tmp_path / "calls").read_text().split("--stronglyTyped\n")[1:]
+    assert len(calls) == 2
+    for precision, call in zip(graphs, calls, strict=True):
+        flags = shlex.split(call)
+        plan = f"model_repository/tagger_tensorrt_{precision}/1/model.plan"
+        assert f"--onnx={graphs[precision]}" in flags
+        assert f"--saveEngine={plan}" in flags
+        assert (tmp_path / plan).parent.is_dir()
+        assert flags[flags.index("--profile=1") + 1 :] == [
+            "--minShapes=input_ids:1x17,attention_mask:1x17",
+            "--optShapes=input_ids:8x32,attention_mask:8x32",
+            "--maxShapes=input_ids:32x32,attention_mask:32x32",
+        ]
+        assert not {"--fp16", "--int8", "--best"} & set(flags)  # TensorRT 11 has none of them
+
+
+def test_the_settings_offer_every_profile_and_parse_back() -> None:
+    text = engine_config_text(Precision.FP16, num_tags=7, num_profiles=3)
+    config = text_format.Parse(text, pb.ModelConfig())
+    assert config == engine_config(Precision.FP16, num_tags=7, num_profiles=3)
+    assert (config.platform, config.max_batch_size) == ("tensorrt_plan", MAX_BATCH)
+    assert list(config.instance_group[0].profile) == ["0", "1", "2"]
+    assert [(t.name, t.data_type, list(t.dims)) for t in config.input] == [
+        ("input_ids", pb.TYPE_INT32, [-1]),
+        ("attention_mask", pb.TYPE_INT32, [-1]),
+    ]
+    assert [(t.data_type, list(t.dims)) for t in config.output] == [(pb.TYPE_FP32, [-1, 7])]
+    for stalls in ("queue_policy", "max_queue_size", "timeout", "priority"):
+        assert stalls not in text

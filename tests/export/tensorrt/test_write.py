@@ -1,0 +1,96 @@
+"""`python -m export --tensorrt`: what it adds, that it is gated, and that nothing else changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import export.tensorrt.write
+from export.__main__ import main
+from export.tensorrt.lint.command import lint
+from export.tensorrt.profiles import profiles_for, to_json
+from export.tensorrt.write import check_ready
+from serve.bundle import Bundle, sha256
+from serve.errors import GraphError
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    output = tmp_path_factory.mktemp("tensorrt") / "bundle"
+    arguments = ["--model", str(tiny_checkpoint), "--output", str(output)]
+    assert main([*arguments, "--tensorrt", "--int8"]) == 0
+    return Bundle.load(output)
+
+
+def test_graphs_profiles_script_and_settings_are_written(bundle: Bundle) -> None:
+    folder = bundle.folder / "tensorrt"
+    names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    assert names == [
+        "build.sh",
+        "gate.json",
+        "model_fp16.onnx",
+        "model_int8.onnx",
+        "model_repository/tagger_tensorrt_fp16/config.pbtxt",
+        "model_repository/tagger_tensorrt_int8/config.pbtxt",
+        "profiles.json",
+    ]
+    assert [path.name for path in folder.glob("*.onnx") if lint(path)] == []
+    gate = json.loads((folder / "gate.json").read_text())
+    assert [record["precision"] for record in gate] == ["fp16", "int8"]
+    assert all(record["f1_after"] > 0.9 for record in gate)
+
+
+def test_the_manifest_vouches_for_each_of_them(bundle: Bundle) -> None:
+    written = {name for name in bundle.manifest.files if name.startswith("tensorrt/")}
+    assert len(written) == 7
+    for name in written:
+        assert sha256((bundle.folder / name).read_bytes()) == bundle.manifest.files[name]
+
+
+def test_a_bundle_with_them_is_replaced_by_one_without(
+    bundle: Bundle, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "bundle"
+    bundle.folder.rename(copy)
+    try:
+        assert main(["--model", str(tiny_checkpoint), "--output", str(copy)]) == 0
+        assert not (copy / "tensorrt").exists()
+    finally:
+        copy.rename(bundle.folder)
+
+
+def test_a_sabotaged_graph_does_not_pass_the_gate(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real = export.tensorrt.write.to_fp16
+
+    def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
+        half = real(model)
+        (bias,) = [t for t in half.graph.initializer if t.name.endswith("classifier.bias")]
+        values = numpy_helper.to_array(bias).copy()
+        values[0] += 100  # the tag O wins everywhere
+        bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+        return half
+
+    monkeypatch.setattr(export.tensorrt.write, "to_fp16", damaged)
+    output = tmp_path / "bundle"
+    arguments = ["--model", str(tiny_checkpoint), "--output", str(output), "--tensorrt"]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "error: TensorRT fp16 graph: expected to lose at most 0.1 points" in error
+    assert "or leave --tensorrt out" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_the_lint_refuses_is_not_written(exported: onnx.ModelProto) -> None:
+    profiles = to_json(profiles_for(64)).encode()
+    files = {"model_fp16.onnx": exported.SerializeToString(), "profiles.json": profiles}
+    with pytest.raises(GraphError, match=r"tensorrt/model_fp16.onnx: error .* got 3.4e\+38"):
+        check_ready(files, ["model_fp16.onnx"])
