@@ -45,7 +45,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     parser.add_argument("--output", type=Path, default=default.output, help="bundle folder")
     parser.add_argument("--data", type=Path, help="labelled JSON lines for the gate")
     parser.add_argument("--fp16", action="store_true", help="add a FP16 graph, for GPUs")
-    parser.add_argument("--int8", action="store_true", help="add a dynamic INT8 graph, for CPUs")
+    parser.add_argument("--int8", action="store_true", help="add an INT8 graph, for CPUs")
     parser.add_argument(
         "--tensorrt", action="store_true", help="add graphs and settings for TensorRT and Triton"
     )

@@ -26,7 +26,7 @@ class ExportConfig:
         output: Where the bundle goes.
         data: JSON lines to score every graph on; None for the checkpoint's own dev lines.
         fp16: Also write a FP16 graph.
-        int8: Also write a dynamic INT8 graph.
+        int8: Also write an INT8 graph.
         tensorrt: Also write graphs for TensorRT, in FP16 and with `int8` in INT8.
         allow_f1_loss: Entity F1 points a reduced graph may lose instead of the defaults; recorded.
         json: Print the report as JSON.
