@@ -21,9 +21,9 @@ from transformers.utils import logging as transformers_logging
 
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError
+from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
 
-FAMILIES = ("bert", "distilbert", "electra")
 _UNSAFE_KEYS = ("auto_map", "_attn_implementation_internal", "trust_remote_code")
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -168,13 +168,13 @@ def _tags(folder: Path, config: dict[str, Any]) -> Tags:
 
 def _encoder(folder: Path, config: PretrainedConfig) -> Encoder:
     path = folder / "tokenizer.json"
-    pad_id = config.pad_token_id if config.pad_token_id is not None else 0
+    settings = config.to_dict()
     try:
         tokenizer = Tokenizer.from_file(str(path))
         largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
         if largest >= config.vocab_size:
             raise ValueError(f"token id {largest} for {config.vocab_size} embeddings")
-        return Encoder(tokenizer, max_tokens=config.max_position_embeddings, pad_id=pad_id)
+        return Encoder(tokenizer, max_tokens=max_tokens(settings), pad_id=pad_id(settings))
     except Exception as error:  # tokenizers raises plain Exception
         raise CheckpointError(
             f"{path}: expected the model's tokenizer, got {error}; take both from one training run"

@@ -15,6 +15,7 @@ from onnxruntime.transformers import optimizer
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from export.checkpoint import Shape
+from export.embeddings import counts_positions, fold_token_types
 from serve.errors import GraphError
 
 _CONTRIB = "com.microsoft"  # domain of ONNX Runtime's own operators
@@ -28,6 +29,8 @@ def fuse(graph: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     Raises:
         GraphError: If fewer nodes were fused than the contract says.
     """
+    if counts_positions(graph):
+        fold_token_types(graph)
     fused = optimizer.optimize_model(
         graph,
         model_type="bert",
@@ -100,7 +103,7 @@ def _fold_token_types(fused: OnnxModel) -> None:
     """
     (embed,) = fused.get_nodes_by_op_type(_EMBED)
     if len(embed.input) < 5 or not embed.input[4]:
-        return  # a family without token types
+        return  # a family without token types, or one whose were folded before fusion
     positions, token_types = (fused.get_initializer(embed.input[i]) for i in (3, 4))
     folded = numpy_helper.to_array(positions) + numpy_helper.to_array(token_types)[0]
     positions.CopyFrom(numpy_helper.from_array(folded.astype(np.float32), positions.name))

@@ -2,7 +2,10 @@
 
 Policy:
 * A *word* is what the tokenizer's own pre-tokenizer makes of the text (BERT: runs of letters and
-  digits, and single punctuation marks). A word's tag is read from, and trained on, its first token.
+  digits, and single punctuation marks). Tokenizers that mark a word by the blank before it instead
+  of marking its later tokens (RoBERTa's byte-level BPE, XLM-RoBERTa's Unigram) have the words their
+  models are trained on: all between two blanks, punctuation included.
+* A word's tag is read from, and trained on, its first token. No word begins or ends with a blank.
 * A character that normalization removes (a combining accent, a zero-width blank) belongs to the
   word it stands inside, and to none at a word's edge. Here transformers' token-classification
   pipeline differs: it guesses words from the lengths of tokens, and joins a word with such a
@@ -103,6 +106,8 @@ class Encoder:
         if num_special != 2:
             raise ValueError(f"expected a tokenizer adding 2 special tokens, got {num_special}")
         self._tokenizer = tokenizer
+        # As transformers' pipeline tells the two kinds of words apart.
+        self._between_blanks = not getattr(tokenizer.model, "continuing_subword_prefix", None)
         added = tokenizer.get_added_tokens_decoder().values()
         self._takes_blanks = any(token.lstrip or token.rstrip for token in added)
         self.max_tokens = max_tokens
@@ -141,10 +146,12 @@ class Encoder:
 
     def _encoded(self, text: str, encoding: Encoding) -> EncodedText:
         word_ids = [NO_WORD if word is None else word for word in encoding.word_ids]
+        if self._between_blanks:
+            word_ids = _joined(text, word_ids, encoding.offsets)
         first_tokens, offsets = _words(word_ids, encoding.offsets)
         if not offsets:
             return EncodedText((), [])
-        if self._takes_blanks:
+        if self._takes_blanks or self._between_blanks:
             offsets = [_trimmed(text, *word) for word in offsets]
         if len(word_ids) <= self.max_tokens:
             return EncodedText((Window(encoding.ids, word_ids, 0, first_tokens),), offsets)
@@ -215,6 +222,28 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     bare = word.strip()
     start += word.find(bare) if bare else 0
     return start, start + len(bare or word)
+
+
+def _joined(
+    text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]
+) -> list[int]:
+    """Return the word of each token: pre-tokens with no blank between them are one word.
+
+    A pre-token of blanks alone is no word.
+    """
+    _, offsets = _words(pre_token_ids, token_offsets)
+    distinct = [pre_token for pre_token in dict.fromkeys(pre_token_ids) if pre_token != NO_WORD]
+    word_of = {NO_WORD: NO_WORD}
+    word, previous_end = NO_WORD, 0
+    for pre_token, (start, end) in zip(distinct, offsets, strict=True):
+        start, end = _trimmed(text, start, end)
+        if not text[start:end].strip():
+            word_of[pre_token] = NO_WORD
+            continue
+        if word == NO_WORD or any(map(str.isspace, text[previous_end:start])):
+            word += 1
+        word_of[pre_token], previous_end = word, end
+    return [word_of[pre_token] for pre_token in pre_token_ids]
 
 
 def _words(
