@@ -224,9 +224,7 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, start + len(bare or word)
 
 
-def _joined(
-    text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]
-) -> list[int]:
+def _joined(text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]) -> list[int]:
     """Return the word of each token: pre-tokens with no blank between them are one word.
 
     A pre-token of blanks alone is no word.

@@ -13,16 +13,17 @@ from typing import Any
 
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoTokenizer, BertForTokenClassification
+from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from serve.encoding import Encoder
 from serve.errors import CheckpointError
+from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
 from train.source import CONFIG, TOKENIZER, WEIGHTS, find_folder
 
 _SUPPORTED = {"position_embedding_type": "absolute", "is_decoder": False}
-"""Settings that change what a BERT computes, and the values that make it a plain encoder."""
+"""Settings that change what a model computes, and the values that make it a plain encoder."""
 _CASE = "do_lower_case"
 _UNSAFE = ("auto_map", "trust_remote_code", "_attn_implementation_internal")
 
@@ -49,14 +50,16 @@ class Base:
         """Return the encoder that training and serving share.
 
         Raises:
-            CheckpointError: If the tokenizer is not of BERT's form.
+            CheckpointError: If the tokenizer is not of a form that serving knows.
         """
         try:
             return Encoder(self.tokenizer, max_tokens=self.max_tokens, pad_id=self.pad_id)
         except ValueError as error:
-            raise CheckpointError(f"{self.folder / TOKENIZER}: {error}; choose a BERT") from error
+            raise CheckpointError(
+                f"{self.folder / TOKENIZER}: {error}; choose another model"
+            ) from error
 
-    def load_model(self, tags: Tags) -> BertForTokenClassification:
+    def load_model(self, tags: Tags) -> PreTrainedModel:
         """Return the model in FP32 with a new head for the tags.
 
         Raises:
@@ -65,14 +68,15 @@ class Base:
         # A new head is no news, and what else could be wrong is checked below.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        model: BertForTokenClassification
+        model: PreTrainedModel
         info: dict[str, Any]
         try:
-            model, info = BertForTokenClassification.from_pretrained(  # type: ignore[misc]
+            model, info = AutoModelForTokenClassification.from_pretrained(
                 self.folder,
                 id2label=dict(enumerate(tags.names)),
                 label2id={name: i for i, name in enumerate(tags.names)},
                 use_safetensors=True,
+                trust_remote_code=False,
                 dtype="float32",
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
@@ -80,17 +84,18 @@ class Base:
         except Exception as error:  # safetensors and transformers share no base class
             reason = str(error).splitlines()[0]
             raise CheckpointError(
-                f"{self.folder}: expected BERT's weights, got {reason}"
+                f"{self.folder}: expected the model's weights, got {reason}"
             ) from error
         wrong = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
         if lost := sorted(key for key in wrong if not key.startswith("classifier.")):
             raise CheckpointError(
                 f"{self.folder}: expected weights for {lost[0]} (and {len(lost) - 1} more) as its "
-                f"{CONFIG} says, got none; choose a complete BERT"
+                f"{CONFIG} says, got none; choose a complete model"
             )
         # Also where the base brought one: it knows other tags, even if as many of them.
-        nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
-        nn.init.zeros_(model.classifier.bias)
+        head = model.get_submodule("classifier")
+        nn.init.normal_(head.get_parameter("weight"), std=model.config.initializer_range)
+        nn.init.zeros_(head.get_parameter("bias"))
         return model
 
 
@@ -98,7 +103,7 @@ def find_base(name: str) -> Base:
     """Find and check a base model: `DEFAULT_MODEL`, a folder, or a name on the hub.
 
     Raises:
-        CheckpointError: If it is missing, unsafe, or not a BERT.
+        CheckpointError: If it is missing, unsafe, or not of a supported family.
     """
     folder = find_folder(name)
     config = _checked_config(folder)
@@ -108,8 +113,7 @@ def find_base(name: str) -> Base:
             f"{folder / TOKENIZER}: expected at most {config['vocab_size']} tokens, as many as the "
             f"model's, got {num_tokens}; take both from one model"
         )
-    max_tokens, pad_id = config["max_position_embeddings"], config.get("pad_token_id") or 0
-    return Base(name, folder, tokenizer, max_tokens, pad_id)
+    return Base(name, folder, tokenizer, max_tokens(config), pad_id(config))
 
 
 def _checked_config(folder: Path) -> dict[str, Any]:
@@ -120,9 +124,12 @@ def _checked_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: expected a readable file, got {error.strerror}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: expected JSON, got {error}") from error
-    if not isinstance(config, dict) or config.get("model_type") != "bert":
-        kind = config.get("model_type") if isinstance(config, dict) else config
-        raise CheckpointError(f"{path}: expected model_type 'bert', got {kind!r}; choose a BERT")
+    kind = config.get("model_type") if isinstance(config, dict) else config
+    if not isinstance(config, dict) or kind not in FAMILIES:
+        raise CheckpointError(
+            f"{path}: expected a model_type of {', '.join(FAMILIES)}, got {kind!r}; "
+            "choose a model of these families"
+        )
     if unsafe := [key for key in _UNSAFE if key in config]:
         raise CheckpointError(f"{path}: expected no code of its own, got {unsafe[0]!r}; refused")
     if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
@@ -134,7 +141,7 @@ def _checked_config(folder: Path) -> dict[str, Any]:
     for key, expected in _SUPPORTED.items():
         if (got := config.get(key, expected)) != expected:
             raise CheckpointError(
-                f"{path}: expected {key} {expected!r}, got {got!r}; choose a BERT without it"
+                f"{path}: expected {key} {expected!r}, got {got!r}; choose a model without it"
             )
     for key in ("vocab_size", "max_position_embeddings"):
         if not isinstance(config.get(key), int):

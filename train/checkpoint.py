@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import BertForTokenClassification
+from transformers import PreTrainedModel
 
 from serve.errors import CheckpointError
 from serve.examples import Example, write_jsonl
@@ -52,7 +52,7 @@ class Checkpoint:
         test: The test lines, if any.
     """
 
-    model: BertForTokenClassification
+    model: PreTrainedModel
     base: Base
     train_lines: Sequence[Example]
     dev: Sequence[Example]
@@ -133,7 +133,7 @@ def _special_tokens(base: Base) -> dict[str, str]:
         "pad_token": tokenizer.id_to_token(base.pad_id),
         "cls_token": first,
         "sep_token": last,
-        "mask_token": "[MASK]",
+        "mask_token": "[MASK]" if "[MASK]" in special else "<mask>",
     }
     return {name: token for name, token in tokens.items() if token in special}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 from torch.optim import AdamW
+from transformers import PreTrainedModel
 
 from serve.errors import CheckpointError
 
@@ -32,8 +33,8 @@ def learning_rate_at(step: int, num_steps: int, peak: float) -> float:
     return peak * (num_steps - step) / max(1, num_steps - warmup)
 
 
-def freeze(model: nn.Module, num_layers: int | None) -> None:
-    """Stop training a BERT's word embeddings, or all its embeddings and its first layers.
+def freeze(model: PreTrainedModel, num_layers: int | None) -> None:
+    """Stop training a model's word embeddings, or all its embeddings and its first layers.
 
     The word embeddings are always frozen. A step over their whole table costs a quarter of a
     MiniLM's training time, half of what an interrupted run has to store, and brings nothing:
@@ -41,18 +42,19 @@ def freeze(model: nn.Module, num_layers: int | None) -> None:
     that training never sees keep their place among those it does.
 
     Args:
-        model: A BERT token classifier.
+        model: A token classifier of a supported family.
         num_layers: How many layers to freeze, and position and type embeddings with them; None to
             freeze the word embeddings only.
 
     Raises:
         CheckpointError: If the model has fewer layers.
     """
-    embeddings = model.get_submodule("bert.embeddings")
+    embeddings = model.base_model.get_submodule("embeddings")
     embeddings.get_submodule("word_embeddings").requires_grad_(False)
     if num_layers is None:
         return
-    layers = list(model.get_submodule("bert.encoder.layer").children())
+    # The only list of modules that these families have, by whatever name.
+    layers = next(list(m) for m in model.base_model.modules() if isinstance(m, nn.ModuleList))
     if num_layers > len(layers):
         raise CheckpointError(
             f"--freeze-layers: expected at most {len(layers)}, the model's layers, got {num_layers}"

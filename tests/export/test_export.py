@@ -222,7 +222,7 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(
         ("tokenizer.json", "", "tokenizer.json: expected the model's tokenizer"),
         ("tokenizer.json", '{"model": 1}', "tokenizer.json: expected the model's tokenizer"),
         ("config.json", '{"model_type": "bert", "auto_map": {}}', "expected no 'auto_map'"),
-        ("config.json", '{"model_type": "gpt2"}', "model_type of bert, distilbert, electra, got"),
+        ("config.json", '{"model_type": "gpt2"}', "distilbert, electra, roberta, xlm-roberta, got"),
         ("config.json", '{"model_type": "bert"}', "expected id2label, got None"),
         (
             "config.json",

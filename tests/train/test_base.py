@@ -102,7 +102,11 @@ def test_a_tokenizer_is_made_from_a_vocabulary_file(base: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "roberta"}, "expected model_type 'bert', got 'roberta'; choose a BERT"),
+        (
+            {"model_type": "deberta-v2"},
+            "expected a model_type of bert, distilbert, electra, roberta, xlm-roberta, "
+            "got 'deberta-v2'",
+        ),
         (
             {"auto_map": {"AutoModel": "x.Y"}},
             "expected no code of its own, got 'auto_map'; refused",
@@ -111,9 +115,9 @@ def test_a_tokenizer_is_made_from_a_vocabulary_file(base: Path) -> None:
         ({"trust_remote_code": True}, "got 'trust_remote_code'; refused"),
         (
             {"position_embedding_type": "relative_key"},
-            "expected position_embedding_type 'absolute', got 'relative_key'; choose a BERT",
+            "expected position_embedding_type 'absolute', got 'relative_key'; choose a model",
         ),
-        ({"is_decoder": True}, "expected is_decoder False, got True; choose a BERT without it"),
+        ({"is_decoder": True}, "expected is_decoder False, got True; choose a model without it"),
         ({"vocab_size": None}, "expected a number 'vocab_size', got None"),
         ({"vocab_size": 50}, "expected at most 50 tokens, as many as the model's, got 101"),
     ],
@@ -163,14 +167,16 @@ def test_a_damaged_tokenizer_is_refused(base: Path) -> None:
 def test_a_tokenizer_without_special_tokens_is_refused(base: Path) -> None:
     path = base / "tokenizer.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"post_processor": None}))
-    with pytest.raises(CheckpointError, match=r"expected a tokenizer adding 2 .* choose a BERT"):
+    with pytest.raises(
+        CheckpointError, match=r"expected a tokenizer adding 2 .* choose another model"
+    ):
         find_base(str(base)).encoder()
 
 
 def test_damaged_weights_are_refused(base: Path) -> None:
     path = base / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match="expected BERT's weights, got"):
+    with pytest.raises(CheckpointError, match="expected the model's weights, got"):
         find_base(str(base)).load_model(TAGS)
 
 
