@@ -25,6 +25,8 @@ from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
 
 _UNSAFE_KEYS = ("auto_map", "_attn_implementation_internal", "trust_remote_code")
+MAX_WEIGHT_BYTES = 2**31 - 2**24
+"""Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 
@@ -89,7 +91,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: If a file is missing, the configuration asks for code, the family is not
-            known, or the tags are not BIO.
+            known, the tags are not BIO, or the weights do not fit into one ONNX file.
     """
     config = _read_config(folder)
     tags = _tags(folder, config)
@@ -109,6 +111,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
     _check_loaded(folder, loading)
+    _check_size(folder, model)
     return Checkpoint(
         folder=folder,
         model=model.eval(),
@@ -126,6 +129,16 @@ def _check_loaded(folder: Path, loading: dict[str, Any]) -> None:
         raise CheckpointError(
             f"{folder / 'model.safetensors'}: expected every weight of the model, "
             f"got {len(lacking)} missing or of another shape, first {sorted(map(str, lacking))[0]}"
+        )
+
+
+def _check_size(folder: Path, model: PreTrainedModel) -> None:
+    size_bytes = 4 * model.num_parameters()
+    if size_bytes > MAX_WEIGHT_BYTES:
+        raise CheckpointError(
+            f"{folder / 'model.safetensors'}: expected at most {MAX_WEIGHT_BYTES / 1e9:.2f} GB of "
+            f"weights in FP32, what one ONNX file holds, got {size_bytes / 1e9:.2f}; "
+            "choose a smaller model, or one with fewer tokens"
         )
 
 

@@ -20,6 +20,7 @@ from transformers import (
     PretrainedConfig,
 )
 
+import export.checkpoint
 import export.pipeline
 from export.__main__ import main, parse_args
 from export.calibration import Range
@@ -278,6 +279,19 @@ def test_weights_that_do_not_fill_the_model_are_refused(
     assert main(["--model", str(folder), "--output", str(tmp_path / "bundle")]) == 1
     error = capsys.readouterr().err
     assert "model.safetensors: expected every weight of the model, got 16 missing" in error
+    assert error.count("\n") == 1
+
+
+def test_weights_beyond_one_onnx_file_are_refused(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(export.checkpoint, "MAX_WEIGHT_BYTES", 50_000)
+    assert main(["--model", str(tiny_checkpoint), "--output", str(tmp_path / "bundle")]) == 1
+    error = capsys.readouterr().err
+    assert "model.safetensors: expected at most 0.00 GB of weights in FP32" in error
     assert error.count("\n") == 1
 
 
