@@ -7,6 +7,7 @@ lines alone and on lines joined to long texts, whose positions no short line rea
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,11 @@ import onnx
 import onnxruntime as ort
 from onnx import helper
 
-from serve.encoding import MAX_CHARS, EncodedBatch, Encoder
+from serve.encoding import MAX_CHARS, EncodedBatch, Encoder, Window
 from serve.errors import GraphError
 from serve.tensors import ATTENTION_MASK, INPUT_IDS
 
+BATCH_TOKENS = 512  # every activation of a batch is held at once
 _STEPS = 255  # between the smallest and the largest value of eight bits
 
 
@@ -46,10 +48,15 @@ class Range:
 
 
 def calibration_batches(encoder: Encoder, texts: Sequence[str]) -> Iterator[EncodedBatch]:
-    """Yield every text by itself, then all of them joined, as full windows."""
+    """Yield the windows of every text and of all texts joined, without padding."""
+    by_length: dict[int, list[Window]] = defaultdict(list)
     for text in encoder.encode([*texts, " ".join(texts)[:MAX_CHARS]]):
         for window in text.windows:
-            yield encoder.collate([window])
+            by_length[len(window.input_ids)].append(window)
+    for num_tokens, windows in by_length.items():
+        size = max(1, BATCH_TOKENS // num_tokens)
+        for first in range(0, len(windows), size):
+            yield encoder.collate(windows[first : first + size])
 
 
 def activation_ranges(

@@ -190,7 +190,7 @@ def _gated(source: Source, precision: Precision, candidate: Candidate) -> GraphF
     content = candidate.model.SerializeToString()
     provider = _provider_for(precision)
     allowed = source.config.allowed_loss_points(precision)
-    report = _report(source, content, provider, alone=candidate.alone)
+    report = _report(source, precision, content, alone=candidate.alone)
     report.check(precision, allowed)
     measured_on = str(provider)
     if provider is not MEANT_FOR[precision]:
@@ -215,16 +215,19 @@ def _gated(source: Source, precision: Precision, candidate: Candidate) -> GraphF
     return GraphFile(info, content)
 
 
-def _report(source: Source, content: bytes, provider: Provider, *, alone: bool) -> ParityReport:
+def _report(source: Source, precision: Precision, content: bytes, *, alone: bool) -> ParityReport:
     """Compare a graph the way the runtime will run it."""
-    checkpoint = source.checkpoint
+    checkpoint, provider = source.checkpoint, _provider_for(precision)
     backend = OrtBackend(content, provider=provider)
     lanes = Lanes(
         lambda: OrtBackend(content, provider=provider, threads=Threads(1)), default_num_threads()
     )
-    on_cpu = provider is Provider.CPU
     tagger = Tagger(
-        checkpoint.encoder, checkpoint.tags, backend, lanes=lanes if on_cpu else None, alone=alone
+        checkpoint.encoder,
+        checkpoint.tags,
+        backend,
+        lanes=lanes if precision is Precision.INT8 else None,
+        alone=alone,
     )
     return source.reference.compare(tagger, backend)
 
