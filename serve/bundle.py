@@ -5,10 +5,11 @@
         labels.json        the tags, in the order of the logits
         tokenizer.json     the tokenizer, Hugging Face form
         model.onnx         FP32 graph; model_fp16.onnx and model_int8.onnx beside it
+        manifest.sig       signature of the manifest, where somebody signed it
 
 The manifest holds the SHA-256 of every other file, and of itself without that one line. A file is
 hashed as it is read, so the bytes that were checked are the bytes that are used. This finds damage
-and careless edits; it is no signature.
+and careless edits; against intent there is the signature, see `serve.signature`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from serve.encoding import MAX_CHARS, MIN_TOKENS, Encoder
 from serve.errors import BundleError
 from serve.labels import Tags
 from serve.records import read_record
+from serve.signature import SIGNATURE, check_signature
 
 MANIFEST, LABELS, TOKENIZER = "manifest.json", "labels.json", "tokenizer.json"
 FORMAT = 2
@@ -169,15 +171,22 @@ class Bundle:
     tags: Tags
 
     @classmethod
-    def load(cls, folder: Path) -> Bundle:
+    def load(cls, folder: Path, *, public_key: Path | None = None) -> Bundle:
         """Open a bundle and check everything but the graphs, which are checked as they are read.
+
+        Args:
+            folder: The bundle.
+            public_key: File of the key that must have signed it; None to take unsigned ones too.
 
         Raises:
             BundleError: Naming the file, what was expected and what was found.
         """
         path = folder / MANIFEST
+        content = _read(path)
+        if public_key is not None:  # before anything else is made of the content
+            check_signature(folder / SIGNATURE, content, public_key)
         try:
-            manifest = Manifest.from_json(_read(path).decode())
+            manifest = Manifest.from_json(content.decode())
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{path}: {error}; {REMEDY}") from error
         path = folder / LABELS

@@ -75,6 +75,7 @@ class Tagger:
         precision: Precision | str | None = None,
         provider: Provider | str | None = None,
         num_threads: int | None = None,
+        public_key: str | Path | None = None,
     ) -> Tagger:
         """Load a bundle, checked, with the best graph for the hardware.
 
@@ -84,13 +85,16 @@ class Tagger:
             provider: Where to run it; None for CUDA where ONNX Runtime offers it, else CPU.
             num_threads: Threads on the CPU; None for what `python -m serve tune` found here, or
                 one per available core, at most 4.
+            public_key: File of the key that must have signed it; None to take unsigned ones too.
 
         Raises:
-            BundleError: If the bundle is missing, damaged, or has no such graph.
+            BundleError: If the bundle is missing, damaged, not signed with the key asked for, or
+                has no such graph.
             GraphError: If the graph or the provider is not what was asked for.
             ValueError: If there is no such precision or provider.
         """
-        bundle = Bundle.load(Path(folder))
+        key = None if public_key is None else Path(public_key)
+        bundle = Bundle.load(Path(folder), public_key=key)
         where = Provider(provider) if provider else default_provider()
         graph = bundle.graph(Precision(precision)) if precision else choose_graph(bundle, where)
         tuned = None if num_threads else remembered(graph)

@@ -4,6 +4,9 @@ Prints the version. A server that runs takes it up when it is started again.
 
     python -m serve publish
     python -m serve publish --bundle build/bundle --repository model_repository
+    python -m serve publish --public-key linetag.key.pub
+
+With a public key the repository takes and serves only bundles signed with it, from then on.
 """
 
 from __future__ import annotations
@@ -24,10 +27,13 @@ class PublishConfig:
     Attributes:
         bundle: The bundle's folder.
         repository: Triton's model repository.
+        public_key: File of the key that must have signed what the repository serves; None for what
+            the repository says.
     """
 
     bundle: Path = Path("build/bundle")
     repository: Path = Path("model_repository")
+    public_key: Path | None = None
 
 
 def parse_args(argv: Sequence[str]) -> PublishConfig:
@@ -37,6 +43,7 @@ def parse_args(argv: Sequence[str]) -> PublishConfig:
     parser.add_argument(
         "--repository", type=Path, default=PublishConfig.repository, metavar="FOLDER"
     )
+    parser.add_argument("--public-key", type=Path, metavar="FILE", help="signed bundles only")
     return PublishConfig(**vars(parser.parse_args(argv)))
 
 
@@ -46,7 +53,7 @@ def run(config: PublishConfig) -> int:
     Raises:
         TaggingError: If the bundle is damaged or the repository cannot be written.
     """
-    version = publish(config.bundle, config.repository)
+    version = publish(config.bundle, config.repository, public_key=config.public_key)
     say(f"{config.bundle} is {config.repository / MODEL / str(version)}")
     deliver(str(version))
     return 0

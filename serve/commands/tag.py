@@ -42,6 +42,7 @@ class TagConfig:
         bundle: The bundle to tag with, unless there is a `url`.
         url: A Triton to tag with, `host:port`.
         precision: Graph of the bundle; None for the fastest on this hardware.
+        public_key: File of the key that must have signed the bundle; None for any bundle.
         json: Write JSON lines, whatever standard output is.
         color: Write coloured text, whatever standard output is.
     """
@@ -50,6 +51,7 @@ class TagConfig:
     bundle: Path = Path("build/bundle")
     url: str | None = None
     precision: Precision | None = None
+    public_key: Path | None = None
     json: bool = False
     color: bool = False
 
@@ -62,12 +64,15 @@ def parse_args(argv: Sequence[str]) -> TagConfig:
     source.add_argument("--bundle", type=Path, default=TagConfig.bundle, metavar="FOLDER")
     source.add_argument("--url", default=TagConfig.url, metavar="HOST:PORT")
     parser.add_argument("--precision", choices=list(Precision), type=Precision)
+    parser.add_argument("--public-key", type=Path, metavar="FILE", help="signed bundles only")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="JSON lines, even on a terminal")
     form.add_argument("--color", action="store_true", help="coloured text, even into a file")
     args = parser.parse_args(argv)
     if args.url and args.precision:
         parser.error("--precision: not with --url, where the server has chosen its graph")
+    if args.url and args.public_key:
+        parser.error("--public-key: not with --url; name it when you publish")
     return TagConfig(**{**vars(args), "files": tuple(args.files)})
 
 
@@ -100,7 +105,7 @@ def _load(config: TagConfig) -> Tagger:
             f"expected the package onnxruntime, got {error}; pip install linetag[cpu], "
             "or tag with --url"
         ) from error
-    return Tagger.load(config.bundle, precision=config.precision)
+    return Tagger.load(config.bundle, precision=config.precision, public_key=config.public_key)
 
 
 def _write(tagger: AnyTagger, config: TagConfig) -> None:

@@ -9,6 +9,7 @@ no other. Triton imports this module inside its Python stub, the only place wher
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from serve.encoding import bucket_of, check_text
 from serve.entities import Entity
 from serve.errors import DataError
 from serve.tagger import Tagger
-from serve.triton.names import ENTITIES, GRAPH, NUM_THREADS, TEXT, GraphJson
+from serve.triton.names import ENTITIES, GRAPH, NUM_THREADS, PUBLIC_KEY, TEXT, GraphJson
 
 WARM_TOKENS = 64
 """Longest text of the warm-up; work orders are 5 to 15 tokens."""
@@ -33,9 +34,12 @@ class TritonPythonModel:
         """Load the version's bundle and warm it up; Triton reports READY after this returns."""
         parameters = json.loads(args["model_config"])["parameters"]
         num_threads = parameters.get(NUM_THREADS, {}).get("string_value", "auto")
+        model = Path(args["model_repository"])
+        key = model / PUBLIC_KEY
         self._tagger = Tagger.load(
-            Path(args["model_repository"]) / args["model_version"],
+            model / args["model_version"],
             num_threads=None if num_threads == "auto" else int(num_threads),
+            public_key=key if os.path.lexists(key) else None,  # a dangling link is no permission
         )
         self._graph = json.dumps(describe(self._tagger, args["model_version"])).encode()
         warm_up(self._tagger)

@@ -14,6 +14,8 @@ TEXT, ENTITIES, GRAPH = "TEXT", "ENTITIES", "GRAPH"
 MAX_BATCH_SIZE = 256
 """Most texts in one execution of the model, whether one request's or many merged."""
 NUM_THREADS = "num_threads"
+PUBLIC_KEY = "public_key.pem"
+"""Beside the versions: where it is there, the model takes only versions signed with it."""
 
 
 class GraphJson(TypedDict):

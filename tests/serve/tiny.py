@@ -133,7 +133,9 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
     path = folder / "manifest.json"
     manifest = Manifest.from_json(path.read_text())
     graphs = tuple(
-        replace(graph, sha256=sha256(content)) if graph.file == name else graph
+        replace(graph, sha256=sha256(content), size_bytes=len(content))
+        if graph.file == name
+        else graph
         for graph in manifest.graphs
     )
     files = {k: sha256(content) if k == name else v for k, v in manifest.files.items()}
