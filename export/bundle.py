@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from types import MappingProxyType
 
 from export.checkpoint import Checkpoint
@@ -26,6 +27,7 @@ from serve.bundle import (
 )
 from serve.errors import BundleError
 from serve.files import replacing
+from serve.signature import SIGNATURE
 
 GRAPH_FILES = {
     Precision.FP32: "model.onnx",
@@ -61,7 +63,8 @@ def check_replaceable(target: Path) -> None:
     if not target.exists():
         return
     names = {path.name for path in target.iterdir()}
-    foreign = names - {MANIFEST, LABELS, TOKENIZER, TENSORRT, *GRAPH_FILES.values()}
+    ours = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, TENSORRT, *GRAPH_FILES.values()}
+    foreign = names - ours
     if names and (foreign or MANIFEST not in names):
         raise BundleError(
             f"{target}: expected a bundle to replace or nothing, got {min(foreign or names)!r}; "
@@ -114,7 +117,8 @@ def write_bundle(
 
 
 def package_versions() -> dict[str, str]:
-    """Return the version of each package that had a hand in a bundle."""
+    """Return the version of Python and of each package that had a hand in a bundle."""
     import onnxruntime as ort  # onnxruntime-gpu has another name in the metadata
 
-    return {**{name: version(name) for name in _PACKAGES}, "onnxruntime": ort.__version__}
+    packages = {name: version(name) for name in _PACKAGES}
+    return {**packages, "onnxruntime": ort.__version__, "python": python_version()}

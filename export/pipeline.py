@@ -24,6 +24,7 @@ from export.graph import export_graph
 from export.int8 import quantized_inputs, to_int8
 from export.optimize import fuse, own_operators
 from export.parity import ParityReport, Reference
+from export.provenance import CALIBRATION, dev_file, provenance
 from export.tensorrt.rewrite import for_tensorrt
 from export.tensorrt.write import write_tensorrt
 from serve.bundle import Bundle, GraphInfo, Precision, Provider, sha256
@@ -90,6 +91,13 @@ def export(config: ExportConfig) -> Bundle:
     checkpoint = load_checkpoint(config.model)
     examples = read_dev(config, checkpoint)
     calibration = read_calibration(checkpoint, examples)
+    source: dict[str, str | int] = {
+        "checkpoint": config.model.name,
+        "checkpoint_sha256": checkpoint.sha256,
+        "num_calibration_lines": len(calibration) if config.int8 else 0,
+        "num_dev_lines": len(examples),
+        **provenance(config),
+    }
     steps = tqdm(total=2 + len(config.precisions), desc="export", disable=not sys.stderr.isatty())
     with steps:
         steps.set_postfix_str("PyTorch on the dev lines")
@@ -110,12 +118,6 @@ def export(config: ExportConfig) -> Bundle:
         if plain is not None:
             steps.set_postfix_str("TensorRT: convert, compare, gate")
             extras = write_tensorrt(config, checkpoint, reference, plain, calibration)
-    source: dict[str, str | int] = {
-        "checkpoint": config.model.name,
-        "checkpoint_sha256": checkpoint.sha256,
-        "num_calibration_lines": len(calibration) if config.int8 else 0,
-        "num_dev_lines": len(examples),
-    }
     return write_bundle(config.output, checkpoint, graphs, source, extras)
 
 
@@ -125,7 +127,7 @@ def read_dev(config: ExportConfig, checkpoint: Checkpoint) -> list[Example]:
     Raises:
         DataError: If there are none, or one has a label the checkpoint has not.
     """
-    path = config.data or checkpoint.folder / "dev.jsonl"
+    path = dev_file(config)
     if not path.is_file():
         raise DataError(f"{path}: expected labelled lines for the gate; name some with --data")
     examples = read_jsonl(path)
@@ -143,7 +145,7 @@ def read_calibration(checkpoint: Checkpoint, dev: Sequence[Example]) -> list[str
     Raises:
         DataError: If the checkpoint's file of them is damaged.
     """
-    path = checkpoint.folder / "calibration.jsonl"
+    path = checkpoint.folder / CALIBRATION
     examples = read_jsonl(path) if path.is_file() else dev
     if not examples:
         raise DataError(f"{path}: expected lines, got none; remove it to calibrate on dev lines")
