@@ -10,6 +10,9 @@ Examples:
   python -m export --tensorrt --int8             also build/bundle/tensorrt: graphs, build.sh
   python -m export lint GRAPH.onnx               is a graph ready for TensorRT, and if not why
   python -m export --model DIR --data dev.jsonl  a checkpoint from elsewhere
+  python -m export verify build/bundle           is a bundle what its manifest says
+  python -m export keygen FILE                   make keys, to sign bundles with
+  python -m export sign build/bundle --key FILE  sign one
 
 exit status: 0 written, 1 refused (one line says why), 2 wrong usage
 """
@@ -29,7 +32,12 @@ from export.config import ExportConfig
 from serve.bundle import Bundle, GraphInfo
 from serve.errors import TaggingError
 
-COMMANDS = {"lint": "export.tensorrt.lint.command"}
+COMMANDS = {
+    "keygen": "export.commands.keygen",
+    "lint": "export.tensorrt.lint.command",
+    "sign": "export.commands.sign",
+    "verify": "export.commands.verify",
+}
 """Commands by first argument: the module whose `main` takes the rest."""
 
 

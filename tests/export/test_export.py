@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -25,8 +26,11 @@ import export.pipeline
 from export.__main__ import main, parse_args
 from export.calibration import Range
 from export.checkpoint import TorchBackend, load_checkpoint
+from export.config import ExportConfig
 from export.int8 import to_int8
-from serve.bundle import Bundle, Precision
+from export.provenance import command_line, provenance
+from export.verification.verify import verify
+from serve.bundle import Bundle, Precision, sha256
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
 
@@ -49,6 +53,55 @@ def test_the_bundle_holds_each_precision_asked_for_and_nothing_else(bundle: Bund
         "model_int8.onnx",
         "tokenizer.json",
     ]
+
+
+def test_the_bundle_is_sound(bundle: Bundle) -> None:
+    assert verify(bundle.folder).findings == ()
+
+
+def test_the_manifest_says_what_to_repeat_the_export_with(
+    bundle: Bundle, tiny_checkpoint: Path
+) -> None:
+    source = bundle.manifest.source
+    for key, name in {
+        "checkpoint_sha256": "model.safetensors",
+        "config_sha256": "config.json",
+        "tokenizer_sha256": "tokenizer.json",
+        "dev_sha256": "dev.jsonl",
+        "calibration_sha256": "dev.jsonl",  # the tiny checkpoint brings no calibration lines
+    }.items():
+        assert source[key] == sha256((tiny_checkpoint / name).read_bytes())
+    *_, first, second = shlex.split(str(source["command"]))
+    assert (first, second) == ("--fp16", "--int8")
+    config = parse_args(shlex.split(str(source["command"]))[3:])
+    assert (config.model, config.output.name) == (tiny_checkpoint, "bundle")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--model", "a b", "--output", "it's", "--data", "$HOME/dev.jsonl"],
+        ["--int8", "--fp16", "--tensorrt", "--allow-f1-loss", "0.25", "--json"],
+    ],
+)
+def test_a_command_line_asks_for_the_settings_it_was_made_from(arguments: list[str]) -> None:
+    config = parse_args(arguments)
+    words = shlex.split(command_line(config))
+    assert words[:3] == ["python", "-m", "export"]
+    assert parse_args(words[3:]) == config
+
+
+def test_calibration_and_dev_lines_of_ones_own_are_hashed(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder, dev = tmp_path / "checkpoint", tmp_path / "own.jsonl"
+    shutil.copytree(tiny_checkpoint, folder)
+    shutil.copy(tiny_checkpoint / "dev.jsonl", folder / "calibration.jsonl")
+    dev.write_text("\n".join((tiny_checkpoint / "dev.jsonl").read_text().splitlines()[:9]))
+    source = provenance(ExportConfig(model=folder, data=dev))
+    assert source["dev_sha256"] == sha256(dev.read_bytes())
+    assert source["calibration_sha256"] == sha256((folder / "calibration.jsonl").read_bytes())
 
 
 def test_each_layer_is_fused_and_the_manifest_says_so(bundle: Bundle) -> None:

@@ -1,0 +1,1 @@
+"""What `python -m export verify` checks of a bundle: manifest, signature, files, graphs, labels."""

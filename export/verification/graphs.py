@@ -1,0 +1,139 @@
+"""Owns the check of a graph's content: that it is what the manifest says, and that it runs.
+
+ONNX's own checker takes operators of other domains as they are. SimplifiedLayerNormalization is
+ONNX Runtime's though it stands in the standard domain, so it is shown to the checker as such.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError, Message
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from export.verification.finding import Check, Finding
+from serve.bundle import LABELS, REMEDY, Bundle, GraphInfo
+from serve.errors import GraphError
+from serve.session import OrtBackend
+from serve.tensors import LOGITS
+
+_OWN_DOMAIN = "com.microsoft"
+_MISPLACED = "SimplifiedLayerNormalization"
+PROBES = ("replace pump", "replace leaking hose on left hand pump")  # two lengths: one is padded
+
+
+def graph_findings(bundle: Bundle, graph: GraphInfo) -> Iterator[Finding]:
+    """Yield what is wrong with a graph of a bundle.
+
+    Raises:
+        BundleError: If the file, or the tokenizer, is not as the manifest says.
+    """
+    content, path = bundle.read_graph(graph), bundle.folder / graph.file
+    problems = list(_problems(content, graph))
+    for problem in problems:
+        yield Finding(Check.GRAPH, f"{path}: {problem}; {REMEDY}")
+    if not problems:
+        yield from _run_findings(bundle, graph, content)
+
+
+def onnx_problems(model: onnx.ModelProto) -> Iterator[str]:
+    """Yield what is wrong with a model as ONNX: weights that lie elsewhere, or its form."""
+    outside = [tensor.name for tensor in tensors(model) if is_external(tensor)]
+    if outside:
+        yield f"expected every weight in the file, got {len(outside)} outside, first {outside[0]!r}"
+        return  # the checker would look for them
+    try:
+        onnx.checker.check_model(_with_own_operators_told(model), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        yield f"expected a graph that onnx.checker accepts, got {_first_line(error)}"
+
+
+def parse_onnx(content: bytes) -> onnx.ModelProto:
+    """Return a file as a model.
+
+    Raises:
+        GraphError: If it is none.
+    """
+    try:
+        return onnx.load_from_string(content)
+    except DecodeError as error:
+        raise GraphError(f"expected an ONNX graph, got {_first_line(error)}") from error
+
+
+def tensors(message: Message) -> Iterator[TensorProto]:
+    """Yield every tensor in a model, wherever it is: weights, attributes, subgraphs, functions."""
+    if isinstance(message, TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in [value] if isinstance(value, Message) else value:
+                yield from tensors(inner)
+
+
+def is_external(tensor: TensorProto) -> bool:
+    """Return whether a tensor's values lie in another file."""
+    return tensor.data_location == TensorProto.EXTERNAL or len(tensor.external_data) > 0
+
+
+def _problems(content: bytes, graph: GraphInfo) -> Iterator[str]:
+    """Yield what is wrong with a graph before it is run."""
+    try:
+        model = parse_onnx(content)
+    except GraphError as error:
+        yield str(error)
+        return
+    yield from onnx_problems(model)
+    opset = {entry.domain: entry.version for entry in model.opset_import}.get("")
+    if opset != graph.opset:
+        yield f"expected opset {graph.opset}, as the manifest says, got {opset}"
+    counts = Counter(node.op_type for node in model.graph.node)
+    for name, count in graph.operators.items():
+        if counts[name] != count:
+            yield f"expected {count} nodes {name}, as the manifest says, got {counts[name]}"
+
+
+def _run_findings(bundle: Bundle, graph: GraphInfo, content: bytes) -> Iterator[Finding]:
+    """Yield what is wrong with a graph as the runtime runs it, on the CPU."""
+    path, num_tags = bundle.folder / graph.file, len(bundle.tags)
+    try:
+        backend = OrtBackend(content)
+        if backend.num_tags != num_tags:
+            message = (
+                f"{bundle.folder / LABELS}: expected {backend.num_tags} tags, as many as "
+                f"{graph.file}'s logits, got {num_tags}; {REMEDY}"
+            )
+            yield Finding(Check.LABELS, message)
+            return
+        encoder = bundle.encoder()
+        batch = encoder.collate([text.windows[0] for text in encoder.encode(PROBES)])
+        logits = backend.logits(batch)
+    except GraphError as error:
+        yield Finding(Check.GRAPH, f"{path}: {error}; {REMEDY}")
+        return
+    expected = (*batch.input_ids.shape, num_tags)
+    if logits.shape != expected or not np.isfinite(logits[batch.attention_mask == 1]).all():
+        problem = f"expected finite {LOGITS.name} of shape {expected}, got {_described(logits)}"
+        yield Finding(Check.GRAPH, f"{path}: {problem}; {REMEDY}")
+
+
+def _described(logits: NDArray[np.float32]) -> str:
+    finite = "finite" if np.isfinite(logits).all() else "NaN or infinite"
+    return f"{finite} ones of shape {logits.shape}"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _with_own_operators_told(model: onnx.ModelProto) -> onnx.ModelProto:
+    for node in model.graph.node:
+        if node.op_type == _MISPLACED:
+            node.domain = _OWN_DOMAIN
+    if _OWN_DOMAIN not in {entry.domain for entry in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(_OWN_DOMAIN, 1))
+    return model
