@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import onnx
 import transformers
-from onnx import TensorProto
 from transformers.utils import logging as transformers_logging
 
+from benchmarks.precision import precision_of
 from export.checkpoint import load_checkpoint
 from export.graph import export_graph
 from serve.bundle import Bundle, Precision, Provider
@@ -195,17 +194,6 @@ def open_systems(checkpoint: Path, bundle: Path, lines: Sequence[str]) -> Iterat
         stack.callback(os.killpg, server.state.pid, signal.SIGCONT)  # it must hear the stop
         plain = unfused(checkpoint)  # first: it checks the checkpoint, which the pipeline trusts
         yield [Pipeline(checkpoint, lines), plain, *ours, served]
-
-
-def precision_of(graph: bytes) -> str:
-    """Return the precision in which a graph's matrix products run, from its nodes and weights."""
-    model = onnx.load_from_string(graph).graph
-    if any(node.op_type in ("MatMulInteger", "QAttention") for node in model.node):
-        return str(Precision.INT8)
-    largest = max(
-        model.initializer, key=lambda tensor: int(onnx.numpy_helper.to_array(tensor).size)
-    )
-    return str(Precision.FP16 if largest.data_type == TensorProto.FLOAT16 else Precision.FP32)
 
 
 def _entities(answer: Sequence[Mapping[str, Any]]) -> list[Entity]:

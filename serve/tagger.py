@@ -45,6 +45,7 @@ class Tagger:
         *,
         lanes: Lanes | None = None,
         alone: bool = False,
+        batch_tokens: int = BATCH_TOKENS,
         graph: GraphInfo | None = None,
         provider: Provider | None = None,
     ) -> None:
@@ -56,6 +57,7 @@ class Tagger:
             backend: Scores the tags.
             lanes: Runs several batches at once; None for one after the other on the backend.
             alone: Whether each text must run by itself, see `GraphInfo.alone`.
+            batch_tokens: Most tokens that run together without lanes; a GPU is idle on few.
             graph: What `backend` runs.
             provider: Where it runs.
         """
@@ -63,6 +65,7 @@ class Tagger:
         self._backend = backend
         self._lanes = lanes
         self._alone = alone
+        self._batch_tokens = TASK_TOKENS if lanes else batch_tokens
         self.tags = tags
         self.graph = graph
         self.provider = provider
@@ -147,7 +150,7 @@ class Tagger:
                 encoded,
                 max_tokens=self._encoder.max_tokens,
                 alone=self._alone,
-                batch_tokens=TASK_TOKENS if self._lanes else BATCH_TOKENS,
+                batch_tokens=self._batch_tokens,
             )
         )
         batches = [self._encoder.collate(batch.windows, batch.num_tokens) for batch in planned]

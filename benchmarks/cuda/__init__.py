@@ -1,0 +1,1 @@
+"""Measure engines on a GPU: what they run on, how near to PyTorch they are, how fast."""

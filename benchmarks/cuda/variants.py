@@ -1,0 +1,142 @@
+"""Owns the ways to run one tagger that are compared, and how each is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import cached_property
+
+import onnx
+import torch
+from onnxruntime.transformers.convert_to_packing_mode import PackingMode
+from onnxruntime.transformers.onnx_model import OnnxModel
+
+from benchmarks.cuda.engine import Engine, NotMeasuredError
+from benchmarks.cuda.ort_engine import OrtEngine
+from benchmarks.cuda.torch_engine import TorchEngine
+from export.checkpoint import Checkpoint
+from export.fp16 import to_fp16
+from export.graph import export_graph
+from export.optimize import fuse
+from serve.bundle import Precision, Provider
+from serve.errors import GraphError
+
+
+class Variant(StrEnum):
+    """A way to run a tagger."""
+
+    TORCH = "PyTorch FP16"
+    COMPILED = "PyTorch FP16, compiled"
+    FP32 = "ONNX Runtime FP32"
+    FP16 = "ONNX Runtime FP16"
+    CUDA_GRAPHS = "ONNX Runtime FP16, CUDA graphs"
+    PACKED = "ONNX Runtime FP16, packed"
+
+    @property
+    def precision(self) -> Precision:
+        """Number format it is asked to run in."""
+        return Precision.FP32 if self is Variant.FP32 else Precision.FP16
+
+
+NEEDS_CUDA = frozenset({Variant.COMPILED, Variant.CUDA_GRAPHS, Variant.PACKED})
+"""Variants of which a CPU has nothing to show; ONNX Runtime has no packed kernels there."""
+
+
+class Source:
+    """What all variants of one tagger are made from; graphs are made when first asked for.
+
+    Attributes:
+        checkpoint: The checkpoint.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, fp16: bytes | None = None) -> None:
+        """Take a checkpoint, and a FP16 graph that was made from it before, if there is one."""
+        self.checkpoint = checkpoint
+        self._given = fp16
+
+    @cached_property
+    def fp32(self) -> onnx.ModelProto:
+        """The fused graph.
+
+        Raises:
+            GraphError: If it is not fused whole.
+        """
+        return fuse(export_graph(self.checkpoint), self.checkpoint.shape)
+
+    @cached_property
+    def fp16(self) -> onnx.ModelProto:
+        """The fused graph in FP16; see `fp32`."""
+        return onnx.load_from_string(self._given) if self._given else to_fp16(self.fp32)
+
+
+def open_engine(variant: Variant, source: Source, provider: Provider) -> Engine:
+    """Return a variant, ready to run.
+
+    Raises:
+        GraphError: If it does not run as asked.
+        NotMeasuredError: If it needs a GPU and is to run on a CPU.
+    """
+    if provider is not Provider.CUDA and variant in NEEDS_CUDA:
+        raise NotMeasuredError("needs a CUDA GPU")
+    return _OPEN[variant](source, provider)
+
+
+def reference(source: Source, provider: Provider) -> TorchEngine:
+    """Return PyTorch in FP32, which all variants are held against."""
+    return TorchEngine(source.checkpoint.model, provider=provider, dtype=torch.float32)
+
+
+def packed(graph: onnx.ModelProto, num_layers: int) -> onnx.ModelProto:
+    """Return a copy of a fused graph that drops padding before the first layer.
+
+    Raises:
+        GraphError: If an attention was left as it was; the conversion says nothing when it fails.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    packing = PackingMode(OnnxModel(copy))
+    packing.convert(use_symbolic_shape_infer=False)
+    model: onnx.ModelProto = packing.model.model
+    found = sum(node.op_type == "PackedAttention" for node in model.graph.node)
+    if found != num_layers:
+        raise GraphError(
+            f"expected {num_layers} PackedAttention nodes, got {found}; "
+            "export the graph with attention fused on a mask index"
+        )
+    return model
+
+
+def _torch(source: Source, provider: Provider) -> Engine:
+    return TorchEngine(source.checkpoint.model, provider=provider, dtype=torch.float16)
+
+
+def _compiled(source: Source, provider: Provider) -> Engine:
+    model = source.checkpoint.model
+    return TorchEngine(model, provider=provider, dtype=torch.float16, compiled=True)
+
+
+def _fp32(source: Source, provider: Provider) -> Engine:
+    return OrtEngine(source.fp32.SerializeToString(), provider=provider)
+
+
+def _fp16(source: Source, provider: Provider) -> Engine:
+    return OrtEngine(source.fp16.SerializeToString(), provider=provider)
+
+
+def _cuda_graphs(source: Source, provider: Provider) -> Engine:
+    return OrtEngine(source.fp16.SerializeToString(), provider=provider, cuda_graphs=True)
+
+
+def _packed(source: Source, provider: Provider) -> Engine:
+    graph = packed(source.fp16, source.checkpoint.shape.num_layers)
+    return OrtEngine(graph.SerializeToString(), provider=provider)
+
+
+_OPEN: dict[Variant, Callable[[Source, Provider], Engine]] = {
+    Variant.TORCH: _torch,
+    Variant.COMPILED: _compiled,
+    Variant.FP32: _fp32,
+    Variant.FP16: _fp16,
+    Variant.CUDA_GRAPHS: _cuda_graphs,
+    Variant.PACKED: _packed,
+}
