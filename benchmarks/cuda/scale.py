@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.cuda.families import BERT_BASE, BERT_LARGE, MINILM, TINY, Family
+from benchmarks.cuda.sampling import Limits
 from benchmarks.cuda.tasks import (
     Task,
     engine_task,
@@ -31,6 +32,7 @@ class Scale:
         num_short: Single texts.
         num_passages: Passages.
         mix_batch: Passages in a batch.
+        hurried: Whether a round of samples is one step only.
     """
 
     families: tuple[Family, ...]
@@ -41,6 +43,7 @@ class Scale:
     num_short: int
     num_passages: int
     mix_batch: int
+    hurried: bool = False
 
 
 FULL = Scale(
@@ -62,8 +65,9 @@ REHEARSAL = Scale(
     short=(8, 16),
     passage=(20, 48),
     num_short=4,
-    num_passages=16,
-    mix_batch=8,
+    num_passages=32,
+    mix_batch=16,
+    hurried=True,
 )
 """For a machine without a GPU: every step is gone through, and no figure means anything."""
 
@@ -91,7 +95,7 @@ def tasks(scale: Scale, encoder: Encoder) -> list[Task]:
     lengths = passage_lengths(mean, longest, scale.num_passages)
     short = texts_of(uniform_lengths(low, high, scale.num_short))
     name, batch = f"passages (mean {mean})", scale.mix_batch
-    return [
+    every = [
         single_stream_task(f"{low} to {high} tokens", short),
         mix_task(name, lengths, batch, longest),
         offline_task(name, texts_of(lengths)),
@@ -101,3 +105,8 @@ def tasks(scale: Scale, encoder: Encoder) -> list[Task]:
         mix_task("sample lines", lines, batch, None),
         *(engine_task(size, length) for size in scale.batches for length in scale.num_tokens),
     ]
+    return (
+        [replace(task, limits=Limits(most=1, least=1)) for task in every]
+        if scale.hurried
+        else every
+    )

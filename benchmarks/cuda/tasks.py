@@ -23,7 +23,8 @@ NUM_BATCHES = 4
 """Different batches of an engine cell, so that no run repeats the one before."""
 OFFLINE_TOKENS = 16_384
 """Tokens that run together offline; an H200 is busy from a few thousand on."""
-_REAL = frozenset({Variant.TORCH, Variant.FP16, Variant.CUDA_GRAPHS, Variant.COMPILED})
+_FORWARD = frozenset(Variant) - {Variant.SERVED}
+_ONE_BY_ONE = frozenset(Variant) - {Variant.FP32, Variant.PACKED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Task:
     num_lines: int
     shows_lines: bool
     steps: Callable[[Engine, Source], list[Step]]
-    variants: frozenset[Variant] = frozenset(Variant)
+    variants: frozenset[Variant] = _FORWARD
     limits: Limits = field(default_factory=Limits)
 
 
@@ -83,7 +84,7 @@ def single_stream_task(name: str, texts: Sequence[str]) -> Task:
         1,
         False,
         partial(_texts, [[text] for text in texts]),
-        _REAL,
+        _ONE_BY_ONE,
         Limits(least=len(texts), most=4 * len(texts), seconds=0.5),
     )
 
@@ -95,7 +96,7 @@ def offline_task(name: str, texts: Sequence[str]) -> Task:
         len(texts),
         True,
         partial(_texts, [list(texts)]),
-        frozenset({Variant.TORCH, Variant.FP16}),
+        frozenset({Variant.TORCH, Variant.FP16, Variant.SERVED}),
         Limits(least=1, most=5, seconds=0.5),
     )
 

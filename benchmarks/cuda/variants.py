@@ -13,6 +13,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 
 from benchmarks.cuda.engine import Engine, NotMeasuredError
 from benchmarks.cuda.ort_engine import OrtEngine
+from benchmarks.cuda.served_engine import ServedEngine
 from benchmarks.cuda.torch_engine import TorchEngine
 from export.checkpoint import Checkpoint
 from export.fp16 import to_fp16
@@ -29,6 +30,7 @@ class Variant(StrEnum):
     COMPILED = "PyTorch FP16, compiled"
     FP32 = "ONNX Runtime FP32"
     FP16 = "ONNX Runtime FP16"
+    SERVED = "linetag FP16 as served"
     CUDA_GRAPHS = "ONNX Runtime FP16, CUDA graphs"
     PACKED = "ONNX Runtime FP16, packed"
 
@@ -123,6 +125,10 @@ def _fp16(source: Source, provider: Provider) -> Engine:
     return OrtEngine(source.fp16.SerializeToString(), provider=provider)
 
 
+def _served(source: Source, provider: Provider) -> Engine:
+    return ServedEngine(source.fp16.SerializeToString(), provider=provider)
+
+
 def _cuda_graphs(source: Source, provider: Provider) -> Engine:
     return OrtEngine(source.fp16.SerializeToString(), provider=provider, cuda_graphs=True)
 
@@ -137,6 +143,7 @@ _OPEN: dict[Variant, Callable[[Source, Provider], Engine]] = {
     Variant.COMPILED: _compiled,
     Variant.FP32: _fp32,
     Variant.FP16: _fp16,
+    Variant.SERVED: _served,
     Variant.CUDA_GRAPHS: _cuda_graphs,
     Variant.PACKED: _packed,
 }
