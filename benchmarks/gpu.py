@@ -131,7 +131,7 @@ def run(config: GpuConfig) -> Record:
     with tempfile.TemporaryDirectory(prefix="linetag-") as folder:
         outcome = measure(
             list(_subjects(config, Path(folder))),
-            lambda source: tasks(scale, source.checkpoint.encoder),
+            lambda subject, source: tasks(scale, source.checkpoint.encoder, subject.texts),
             provider=Provider.CPU if config.cpu else Provider.CUDA,
             budget=budget,
         )

@@ -72,7 +72,10 @@ class Yardstick:
         """
         lengths = (*_LENGTHS, (max_tokens, max_tokens // 3))
         batches = [
-            random_batch(row, max(row), vocabulary_size, seed) for seed, row in enumerate(lengths)
+            random_batch(
+                [min(n, max_tokens) for n in row], min(max(row), max_tokens), vocabulary_size, seed
+            )
+            for seed, row in enumerate(lengths)
         ]
         self._pairs = [(batch, engine.logits(batch)) for batch in batches]
 

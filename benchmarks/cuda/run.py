@@ -47,7 +47,7 @@ class Outcome:
 
 def measure(
     subjects: Sequence[Subject],
-    tasks: Callable[[Source], Sequence[Task]],
+    tasks: Callable[[Subject, Source], Sequence[Task]],
     *,
     provider: Provider,
     budget: Budget,
@@ -71,7 +71,7 @@ def measure(
 
 def _measure_subject(
     subject: Subject,
-    tasks: Callable[[Source], Sequence[Task]],
+    tasks: Callable[[Subject, Source], Sequence[Task]],
     provider: Provider,
     budget: Budget,
     outcome: Outcome,
@@ -96,7 +96,7 @@ def _measure_subject(
         except Exception as error:  # as above
             record = _refused(record, error)
         outcome.systems.append(record)
-    for task in tasks(source):
+    for task in tasks(subject, source):
         outcome.cells.extend(_cells(task, subject.name, engines, source, budget))
 
 

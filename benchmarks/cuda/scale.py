@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.cuda.families import BERT_BASE, BERT_LARGE, MINILM, TINY, Family
@@ -17,6 +17,9 @@ from benchmarks.cuda.tasks import (
 from benchmarks.cuda.texts import passage_lengths, sample_lines, texts_of, uniform_lengths
 from benchmarks.cuda.variants import Variant
 from serve.encoding import Encoder
+
+FIXED_TOKENS = 128
+"""What servers of fixed shapes commonly pad to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,33 +83,63 @@ def rounds(scale: Scale) -> Iterator[tuple[Family, tuple[Variant, ...]]]:
             yield family, variants
 
 
-def tasks(scale: Scale, encoder: Encoder) -> list[Task]:
+def tasks(scale: Scale, encoder: Encoder, own: Sequence[str] = ()) -> list[Task]:
     """Return the tasks of a model, the most important one first.
 
     Args:
         scale: How much.
-        encoder: The model's, which says how long the sample lines are.
+        encoder: The model's.
+        own: The model's own lines to tag, where it has any; made up from the sample's otherwise.
     """
-    lines = [
-        len(window.input_ids) for text in encoder.encode(sample_lines()) for window in text.windows
+    mixes = _line_mixes(scale, encoder, own or sample_lines())
+    if scale.passage[1] <= encoder.max_tokens:
+        mixes = [*_passage_mixes(scale), *mixes]
+    grid = [
+        engine_task(size, length)
+        for size in scale.batches
+        for length in scale.num_tokens
+        if length <= encoder.max_tokens
     ]
+    every = [*(_own_texts(scale, own) if own else _made_up_texts(scale)), *mixes, *grid]
+    if not scale.hurried:
+        return every
+    return [replace(task, limits=Limits(least=1, most=1)) for task in every]
+
+
+def _own_texts(scale: Scale, own: Sequence[str]) -> list[Task]:
+    return [
+        single_stream_task("own lines", own[: scale.num_short]),
+        offline_task("own lines", own),
+    ]
+
+
+def _made_up_texts(scale: Scale) -> list[Task]:
     low, high = scale.short
     mean, longest = scale.passage
-    lengths = passage_lengths(mean, longest, scale.num_passages)
     short = texts_of(uniform_lengths(low, high, scale.num_short))
-    name, batch = f"passages (mean {mean})", scale.mix_batch
-    every = [
+    passages = texts_of(passage_lengths(mean, longest, scale.num_passages))
+    return [
         single_stream_task(f"{low} to {high} tokens", short),
+        offline_task(f"passages (mean {mean})", passages),
+    ]
+
+
+def _passage_mixes(scale: Scale) -> list[Task]:
+    mean, longest = scale.passage
+    lengths = passage_lengths(mean, longest, scale.num_passages)
+    name, batch = f"passages (mean {mean})", scale.mix_batch
+    return [
         mix_task(name, lengths, batch, longest),
-        offline_task(name, texts_of(lengths)),
         mix_task(name, lengths, batch, None),
         mix_task(f"{name} sorted", sorted(lengths), batch, None),
-        mix_task("sample lines", lines, batch, 128),
-        mix_task("sample lines", lines, batch, None),
-        *(engine_task(size, length) for size in scale.batches for length in scale.num_tokens),
     ]
-    return (
-        [replace(task, limits=Limits(most=1, least=1)) for task in every]
-        if scale.hurried
-        else every
-    )
+
+
+def _line_mixes(scale: Scale, encoder: Encoder, lines: Sequence[str]) -> list[Task]:
+    """Return batches of real lines, padded to a common fixed length and to their longest."""
+    lengths = [len(window.input_ids) for text in encoder.encode(lines) for window in text.windows]
+    fixed = min(FIXED_TOKENS, encoder.max_tokens)
+    fitting = [length for length in lengths if length <= fixed]
+    batch = min(scale.mix_batch, len(fitting))
+    paddings = (fixed, None) if fitting else ()
+    return [mix_task("lines", fitting, batch, padding) for padding in paddings]

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.cuda.families import Family, write_random_checkpoint
 from benchmarks.cuda.texts import sample_words
 from benchmarks.cuda.variants import Source, Variant
+from benchmarks.workload import lines_of, read_lines
 from export.checkpoint import load_checkpoint
 from serve.bundle import Bundle, Precision
 from serve.errors import BundleError
@@ -24,12 +25,14 @@ class Subject:
         variants: The variants.
         load: Reads it in.
         examples: Labelled lines for the gate on entity F1; none for random weights.
+        texts: Lines of its own to tag; none for random weights.
     """
 
     name: str
     variants: tuple[Variant, ...]
     load: Callable[[], Source]
     examples: tuple[Example, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def random_subject(family: Family, variants: tuple[Variant, ...], folder: Path) -> Subject:
@@ -50,7 +53,7 @@ def trained_subject(checkpoint: Path, bundle: Path | None) -> Subject:
     Raises:
         BundleError: If the bundle has no FP16 graph, or was made from another checkpoint.
         CheckpointError: If the checkpoint cannot be loaded.
-        DataError: If its dev lines cannot be read.
+        DataError: If its lines cannot be read.
     """
     loaded = load_checkpoint(checkpoint)
     graph = None
@@ -63,4 +66,5 @@ def trained_subject(checkpoint: Path, bundle: Path | None) -> Subject:
             )
         graph = made.read_graph(made.graph(Precision.FP16))
     examples = tuple(read_jsonl(checkpoint / "dev.jsonl"))
-    return Subject(checkpoint.name, tuple(Variant), lambda: Source(loaded, graph), examples)
+    texts = tuple(read_lines(lines_of(checkpoint)))
+    return Subject(checkpoint.name, tuple(Variant), lambda: Source(loaded, graph), examples, texts)

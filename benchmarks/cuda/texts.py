@@ -65,7 +65,13 @@ def texts_of(lengths: Sequence[int]) -> list[str]:
 def random_batch(
     lengths: Sequence[int], num_tokens: int, vocabulary_size: int, seed: int
 ) -> EncodedBatch:
-    """Return random token ids, padded on the right. Shape: (B, T)."""
+    """Return random token ids, padded on the right. Shape: (B, T).
+
+    Raises:
+        ValueError: If a row is longer than `num_tokens`.
+    """
+    if max(lengths) > num_tokens:
+        raise ValueError(f"expected rows of at most {num_tokens} tokens, got {max(lengths)}")
     draw = np.random.default_rng(seed)
     mask = (np.arange(num_tokens) < np.array(lengths)[:, None]).astype(np.int64)
     ids: NDArray[np.int64] = draw.integers(_FIRST_ID, vocabulary_size, mask.shape)

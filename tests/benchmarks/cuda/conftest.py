@@ -22,7 +22,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 @pytest.fixture(scope="session")
 def yardstick(source: Source) -> Yardstick:
     engine = reference(source, Provider.CPU)
-    return Yardstick(engine, max_tokens=32, vocabulary_size=TINY.vocabulary_size)
+    return Yardstick(engine, max_tokens=64, vocabulary_size=TINY.vocabulary_size)
 
 
 @pytest.fixture

@@ -118,9 +118,22 @@ def test_the_full_grid_is_the_one_asked_for(source: Source) -> None:
     assert grid <= set(names)
     assert len(set(names)) == len(names) == len(grid) + 7
     assert names[0] == "16 to 32 tokens, text in, entities out, one by one, ms"
-    assert names[1] == "32 of passages (mean 177), padded to 384, lines/s"
+    assert names[2] == "32 of passages (mean 177), padded to 384, lines/s"
     engine = [name for name in names if name in grid]
     assert engine[0] == "1 x 128 tokens, ms"
+
+
+def test_a_model_with_lines_of_its_own_is_measured_on_them(tiny_checkpoint: Path) -> None:
+    subject = trained_subject(tiny_checkpoint, None)
+    encoder = subject.load().checkpoint.encoder  # takes 64 tokens
+    names = [task.name for task in tasks(FULL, encoder, subject.texts)]
+    assert names[:2] == [
+        "own lines, text in, entities out, one by one, ms",
+        "own lines, text in, entities out, all at once, lines/s",
+    ]
+    assert "30 of lines, padded to 64, lines/s" in names
+    assert "1 x 32 tokens, ms" in names
+    assert not any("128 tokens" in name or "384 tokens" in name for name in names)
 
 
 def test_one_broken_model_stops_no_other(source: Source) -> None:
@@ -132,7 +145,7 @@ def test_one_broken_model_stops_no_other(source: Source) -> None:
         Subject("tiny", (Variant.FP32, Variant.PACKED), lambda: source),
     ]
     task = replace(engine_task(2, 8), limits=QUICK)
-    outcome = measure(subjects, lambda _: [task], provider=Provider.CPU, budget=Budget(1e9))
+    outcome = measure(subjects, lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9))
     rows = [(s.model, s.variant, s.reason, s.failed) for s in outcome.systems]
     assert rows == [
         ("broken", Variant.FP16, "out of memory", True),
@@ -149,7 +162,7 @@ def test_a_graph_with_other_answers_is_not_measured(source: Source, spoilt: byte
     bad = Source(source.checkpoint, fp16=spoilt)
     subject = Subject("spoilt", (Variant.FP16, Variant.FP32), lambda: bad)
     task = replace(engine_task(1, 8), limits=QUICK)
-    outcome = measure([subject], lambda _: [task], provider=Provider.CPU, budget=Budget(1e9))
+    outcome = measure([subject], lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9))
     wrong, right = outcome.systems
     assert wrong.failed
     assert wrong.reason is not None
@@ -172,7 +185,7 @@ def test_what_does_not_fit_into_the_budget_says_so(source: Source) -> None:
     task = replace(engine_task(1, 8), limits=QUICK)
     budget = Budget(6.0, clock=lambda: now[0])
 
-    def at_work(_: Source) -> list:
+    def at_work(*_: object) -> list:
         now[0] += 1.0  # opening took the rest
         return [task]
 
@@ -193,7 +206,7 @@ def test_a_trained_tagger_is_held_to_the_gate(tiny_checkpoint: Path, tmp_path: P
     subject = trained_subject(tiny_checkpoint, folder)
     subject = replace(subject, variants=(Variant.FP16, Variant.SERVED))
     task = replace(single_stream_task("texts", ["replace oil pump"]), limits=QUICK)
-    outcome = measure([subject], lambda _: [task], provider=Provider.CPU, budget=Budget(1e9))
+    outcome = measure([subject], lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9))
     for system in outcome.systems:
         assert system.f1 == pytest.approx(system.f1_before, abs=0.001)
         assert system.f1 is not None
