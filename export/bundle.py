@@ -36,6 +36,9 @@ GRAPH_FILES = {
 }
 TENSORRT = "tensorrt"
 """Folder of what `--tensorrt` adds."""
+CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
+"""The model's and the tokenizer's configuration: the runtime needs neither, but Hugging Face's
+loaders do, optimum's among them."""
 _PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
 
 
@@ -63,7 +66,8 @@ def check_replaceable(target: Path) -> None:
     if not target.exists():
         return
     names = {path.name for path in target.iterdir()}
-    ours = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, TENSORRT, *GRAPH_FILES.values()}
+    settings = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, CONFIG, TOKENIZER_CONFIG}
+    ours = {*settings, TENSORRT, *GRAPH_FILES.values()}
     foreign = names - ours
     if names and (foreign or MANIFEST not in names):
         raise BundleError(
@@ -92,8 +96,8 @@ def write_bundle(
         BundleError: If the target is something else, or the bundle does not load.
     """
     labels = json.dumps({"tags": checkpoint.tags.names}, ensure_ascii=False).encode()
-    tokenizer = (checkpoint.folder / TOKENIZER).read_bytes()
-    files = {LABELS: labels, TOKENIZER: tokenizer, **extras}
+    copied = {path.name: path.read_bytes() for path in copied_files(checkpoint.folder)}
+    files = {LABELS: labels, **copied, **extras}
     manifest = Manifest(
         max_tokens=checkpoint.encoder.max_tokens,
         pad_id=checkpoint.encoder.pad_id,
@@ -114,6 +118,15 @@ def write_bundle(
         for graph in graphs:
             bundle.read_graph(graph.info)
     return Bundle.load(target)
+
+
+def copied_files(checkpoint: Path) -> list[Path]:
+    """Return the files of a checkpoint that go into a bundle as they are.
+
+    Many checkpoints have no tokenizer_config.json; loaders then go by the model's configuration.
+    """
+    wanted = [checkpoint / name for name in (TOKENIZER, CONFIG, TOKENIZER_CONFIG)]
+    return [path for path in wanted if path.name != TOKENIZER_CONFIG or path.is_file()]
 
 
 def package_versions() -> dict[str, str]:

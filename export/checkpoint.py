@@ -150,6 +150,19 @@ def _read_config(folder: Path) -> dict[str, Any]:
                 "train one with python -m train"
             )
     path = folder / "config.json"
+    config = _read_safe(path)
+    if (folder / "tokenizer_config.json").is_file():  # optional, and copied into the bundle
+        _read_safe(folder / "tokenizer_config.json")
+    if config.get("model_type") not in FAMILIES:
+        raise CheckpointError(
+            f"{path}: expected a model_type of {', '.join(FAMILIES)}, "
+            f"got {config.get('model_type')!r}"
+        )
+    return config
+
+
+def _read_safe(path: Path) -> dict[str, Any]:
+    """Return a configuration that asks no loader to run code."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(config, dict):
@@ -159,11 +172,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
     for key in _UNSAFE_KEYS:
         if key in config:
             raise CheckpointError(f"{path}: expected no {key!r}, which runs code from outside")
-    if config.get("model_type") not in FAMILIES:
-        raise CheckpointError(
-            f"{path}: expected a model_type of {', '.join(FAMILIES)}, "
-            f"got {config.get('model_type')!r}"
-        )
     return config
 
 

@@ -4,6 +4,8 @@
         manifest.json      what each file is, its SHA-256, parity and F1 figures, versions
         labels.json        the tags, in the order of the logits
         tokenizer.json     the tokenizer, Hugging Face form
+        config.json        the model's configuration, and tokenizer_config.json the tokenizer's: for
+                           Hugging Face's loaders, unused here
         model.onnx         FP32 graph; model_fp16.onnx and model_int8.onnx beside it
         manifest.sig       signature of the manifest, where somebody signed it
 

@@ -60,6 +60,18 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def optimum_python() -> Path:
+    """Return the Python of optimum's own environment, which make test sets up."""
+    python = ROOT / ".venv-optimum" / "bin" / "python"
+    if not python.is_file():
+        reason = f"optimum's environment is not at {python}: make .venv-optimum/ready"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return python
+
+
+@pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with an untrained BERT encoder and its tokenizer."""
     folder = tmp_path_factory.mktemp("tiny") / "base"

@@ -46,12 +46,14 @@ def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> B
 def test_the_bundle_holds_each_precision_asked_for_and_nothing_else(bundle: Bundle) -> None:
     assert [graph.precision for graph in bundle.manifest.graphs] == list(Precision)
     assert sorted(path.name for path in bundle.folder.iterdir()) == [
+        "config.json",
         "labels.json",
         "manifest.json",
         "model.onnx",
         "model_fp16.onnx",
         "model_int8.onnx",
         "tokenizer.json",
+        "tokenizer_config.json",
     ]
 
 
@@ -102,6 +104,15 @@ def test_calibration_and_dev_lines_of_ones_own_are_hashed(
     source = provenance(ExportConfig(model=folder, data=dev))
     assert source["dev_sha256"] == sha256(dev.read_bytes())
     assert source["calibration_sha256"] == sha256((folder / "calibration.jsonl").read_bytes())
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_the_manifest_vouches_for_what_is_copied(
+    bundle: Bundle, tiny_checkpoint: Path, name: str
+) -> None:
+    content = (bundle.folder / name).read_bytes()
+    assert content == (tiny_checkpoint / name).read_bytes()
+    assert bundle.manifest.files[name] == sha256(content)
 
 
 def test_each_layer_is_fused_and_the_manifest_says_so(bundle: Bundle) -> None:
@@ -277,6 +288,8 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(
         ("tokenizer.json", '{"model": 1}', "tokenizer.json: expected the model's tokenizer"),
         ("config.json", '{"model_type": "bert", "auto_map": {}}', "expected no 'auto_map'"),
         ("config.json", '{"model_type": "gpt2"}', "distilbert, electra, roberta, xlm-roberta, got"),
+        ("tokenizer_config.json", '{"auto_map": {}}', "tokenizer_config.json: expected no 'auto"),
+        ("tokenizer_config.json", "{", "tokenizer_config.json: expected a JSON object"),
         ("config.json", '{"model_type": "bert"}', "expected id2label, got None"),
         (
             "config.json",
