@@ -1,17 +1,19 @@
-"""Measure text in, entities out, side by side: transformers' pipeline, ONNX Runtime, and linetag.
+"""Measure text in, entities out, side by side: transformers, optimum, ONNX Runtime, and linetag.
 
-Five systems tag the same real lines in one run, in interleaved rounds: transformers'
-token-classification pipeline in FP32, ONNX Runtime on PyTorch's unfused export, the bundle's FP32
-graph, its INT8 graph (FP16 on a GPU), and a Triton of our own over gRPC, started for the run.
+Six systems tag the same real lines in one run, in interleaved rounds: transformers'
+token-classification pipeline in FP32, optimum's on its own FP32 export, ONNX Runtime on PyTorch's
+unfused export, the bundle's FP32 graph, its INT8 graph (FP16 on a GPU), and a Triton of our own
+over gRPC, started for the run. Optimum has an environment of its own, which make bench sets up.
 
 What the figures mean: what one caller waits for a line in single-stream (p50, p90, p99), and lines
 per second when all lines are given at once (offline), tokenising and decoding included, on this
-machine, with lines of this length. All systems live in one process, but for Triton's server, which
-is halted while the others are measured. "Same answers" is the share of lines on which a system's
-spans and labels equal the pipeline's: a fast wrong answer is no answer.
+machine, with lines of this length. All systems live in one process, but for Triton's server and
+optimum, which are halted while the others are measured; optimum reads the clock where it runs.
+"Same answers" is the share of lines on which a system's spans and labels equal the pipeline's: a
+fast wrong answer is no answer.
 What they do not mean: nothing about several callers at once, other line lengths, networks, or
-start-up. The pipeline takes the lines as they come, at the best of four batch sizes; sorting them
-by length would be its user's work. A busy machine flatters us, because PyTorch's threads wait for
+start-up. The pipelines take the lines as they come, at the best of four batch sizes; sorting them
+by length would be their user's work. A busy machine flatters us, because PyTorch's threads wait for
 one another: look at the load in the table's caption. Ratios travel between machines better than
 milliseconds.
 
@@ -40,10 +42,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.halting import awake
 from benchmarks.machine import describe_machine
 from benchmarks.report import table
 from benchmarks.result import Measured, Result
-from benchmarks.systems import System, awake, open_systems
+from benchmarks.systems import System, open_systems
 from benchmarks.timing import measure
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
@@ -61,6 +64,7 @@ class LatencyConfig:
         data: JSON lines; None for the checkpoint's test lines, or dev lines where it has none.
         output: Where the raw samples go; the plot goes beside it.
         seconds: Least time to measure for, after set-up.
+        optimum: Measure optimum too.
         json: Print nothing but the JSON document.
     """
 
@@ -69,6 +73,7 @@ class LatencyConfig:
     data: Path | None = None
     output: Path = Path("benchmarks/results/latency.json")
     seconds: float = 60.0
+    optimum: bool = True
     json: bool = False
 
 
@@ -85,6 +90,7 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
     parser.add_argument("--output", type=Path, default=default.output, metavar="FILE.json")
     parser.add_argument("--seconds", type=_seconds, default=default.seconds, metavar="N")
+    parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
     config = LatencyConfig(**vars(parser.parse_args(argv)))
     if config.output.suffix != ".json":
@@ -108,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(config: LatencyConfig) -> Result:
-    """Measure the five systems, write samples and plot.
+    """Measure the systems, write samples and plot.
 
     Raises:
         TaggingError: If the lines, the checkpoint, the bundle or Triton are not as expected.
@@ -118,8 +124,8 @@ def run(config: LatencyConfig) -> Result:
     data = config.data or lines_of(config.checkpoint)
     lines = read_lines(data)
     workload = describe_lines(data, lines, Bundle.load(config.bundle).encoder())
-    _say("loading five systems, finding the pipeline's best batch size")
-    with open_systems(config.checkpoint, config.bundle, lines) as systems:
+    _say("loading the systems, finding the pipelines' best batch sizes")
+    with open_systems(config.checkpoint, config.bundle, lines, optimum=config.optimum) as systems:
         measured = measure_systems(systems, lines, seconds=config.seconds)
     result = Result(machine=machine, workload=workload, systems=measured)
     result.write(config.output)

@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.facts import Facts
 from benchmarks.machine import Machine
-from benchmarks.systems import Facts
 from benchmarks.timing import LatencyStats, Samples
 from benchmarks.workload import Workload
 from serve.errors import DataError

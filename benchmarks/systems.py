@@ -1,4 +1,4 @@
-"""Owns the five systems that are compared: text in, entities out, each as its users would run it.
+"""Owns the systems that are compared: text in, entities out, each as its users would run it.
 
 Each says which precision and which device it runs, read back from what was loaded: parameters,
 graph nodes and sessions, never the flag that asked for it.
@@ -6,19 +6,19 @@ graph nodes and sessions, never the flag that asked for it.
 
 from __future__ import annotations
 
-import os
-import signal
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import transformers
 from transformers.utils import logging as transformers_logging
 
+from benchmarks.facts import Facts
+from benchmarks.halting import halt, resume, running
+from benchmarks.peer import open_peer
+from benchmarks.pipeline import STRATEGY, TASK, PipelineTagger
 from benchmarks.precision import precision_of
 from export.checkpoint import load_checkpoint
 from export.graph import export_graph
@@ -30,28 +30,7 @@ from serve.server import start_triton
 from serve.session import OrtBackend, default_provider
 from serve.tagger import Tagger
 
-BATCH_SIZES = (1, 8, 32, 64)
-PROBE_LINES = 64
 TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a system is.
-
-    Attributes:
-        name: Short and unique.
-        what: One phrase for those who would rebuild it.
-        precision: Number format of its weights, read back.
-        provider: What runs it, read back.
-        offline_batch_size: Texts it runs together offline; None where it decides by itself.
-    """
-
-    name: str
-    what: str
-    precision: str
-    provider: str
-    offline_batch_size: int | None = None
 
 
 class System(AnyTagger, Protocol):
@@ -63,52 +42,23 @@ class System(AnyTagger, Protocol):
         ...
 
 
-class Pipeline:
+class Pipeline(PipelineTagger):
     """Transformers' token-classification pipeline, at its best batch size on these lines."""
 
     def __init__(self, checkpoint: Path, lines: Sequence[str]) -> None:
         """Load a checkpoint and probe the batch sizes on some of the lines."""
-        # Batched, the pipeline turns the tokenizers' threads off for the whole process, ours
-        # included, unless the user has spoken; it tokenizes text by text and loses nothing.
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._pipeline = transformers.pipeline(
-            "token-classification",
-            model=str(checkpoint),
-            dtype="float32",
-            aggregation_strategy="first",
+        pipeline = transformers.pipeline(
+            TASK, model=str(checkpoint), dtype="float32", aggregation_strategy=STRATEGY
         )
-        self._batch_size = 1
-        self._batch_size = self._best_batch_size(lines[:PROBE_LINES])
-
-    @property
-    def facts(self) -> Facts:
-        """What it is."""
-        model = self._pipeline.model
-        return Facts(
+        super().__init__(pipeline, lines)
+        self.facts = Facts(
             "transformers pipeline",
-            'token-classification, aggregation_strategy="first"',
-            str(model.dtype).removeprefix("torch.").replace("float", "fp"),
-            f"torch {model.device}",
-            self._batch_size,
+            f'{TASK}, aggregation_strategy="{STRATEGY}"',
+            str(pipeline.model.dtype).removeprefix("torch.").replace("float", "fp"),
+            f"torch {pipeline.model.device}",
+            self.batch_size,
         )
-
-    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
-        """Return the entities of each text; turning its answers into ours takes a microsecond."""
-        if len(texts) == 1:  # a plain string is its fast way for one text
-            return [_entities(self._pipeline(texts[0]))]
-        answers = self._pipeline(list(texts), batch_size=self._batch_size)
-        return [_entities(answer) for answer in answers]
-
-    def _best_batch_size(self, lines: Sequence[str]) -> int:
-        seconds: dict[int, float] = {}
-        for _ in range(2):  # the first pass warms up; the better of both counts
-            for size in BATCH_SIZES:
-                self._batch_size = size
-                start = time.perf_counter()
-                self.tag(lines)
-                seconds[size] = min(time.perf_counter() - start, seconds.get(size, float("inf")))
-        return min(seconds, key=seconds.__getitem__)
 
 
 class Embedded:
@@ -134,25 +84,15 @@ class Served:
         graph = client.graph()
         what = "one caller on loopback; the server's model runs " + graph["file"]
         self.facts = Facts("linetag Triton", what, graph["precision"], graph["provider"])
-        os.killpg(process_group, signal.SIGSTOP)
+        halt(process_group)
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
         """Return the entities of each text."""
         return self._client.tag(texts)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Let the server run inside the block only: idle, it takes some percent of a core."""
-        os.killpg(self._process_group, signal.SIGCONT)
-        try:
-            yield
-        finally:
-            os.killpg(self._process_group, signal.SIGSTOP)
-
-
-def awake(system: AnyTagger) -> AbstractContextManager[None]:
-    """Keep a system awake that sleeps while others are measured."""
-    return system.alone() if isinstance(system, Served) else nullcontext()
+        return running(self._process_group)
 
 
 def unfused(checkpoint: Path) -> Embedded:
@@ -177,8 +117,10 @@ def embedded(bundle: Path, precision: Precision) -> Embedded:
 
 
 @contextmanager
-def open_systems(checkpoint: Path, bundle: Path, lines: Sequence[str]) -> Iterator[list[System]]:
-    """Load the five systems, the pipeline first; leaving stops Triton.
+def open_systems(
+    checkpoint: Path, bundle: Path, lines: Sequence[str], *, optimum: bool
+) -> Iterator[list[System]]:
+    """Load the systems, the pipeline first; leaving stops Triton, and optimum if it was asked for.
 
     Raises:
         TaggingError: If a checkpoint, bundle, graph or Triton is not as expected.
@@ -191,10 +133,8 @@ def open_systems(checkpoint: Path, bundle: Path, lines: Sequence[str]) -> Iterat
         server = stack.enter_context(start_triton(repository))
         client = stack.enter_context(TritonTagger(server.url, timeout_s=TIMEOUT_S))
         served = Served(client, server.state.pid)
-        stack.callback(os.killpg, server.state.pid, signal.SIGCONT)  # it must hear the stop
+        stack.callback(resume, server.state.pid)  # it must hear the stop
         plain = unfused(checkpoint)  # first: it checks the checkpoint, which the pipeline trusts
-        yield [Pipeline(checkpoint, lines), plain, *ours, served]
-
-
-def _entities(answer: Sequence[Mapping[str, Any]]) -> list[Entity]:
-    return [Entity(e["entity_group"], e["start"], e["end"], float(e["score"])) for e in answer]
+        # Their best batch sizes are probed one after the other: each has the machine to itself.
+        peers = [stack.enter_context(open_peer(checkpoint, lines))] if optimum else []
+        yield [Pipeline(checkpoint, lines), *peers, plain, *ours, served]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import latency, report
+from benchmarks.facts import Facts
 from benchmarks.machine import describe_machine
 from benchmarks.plot import plot
 from benchmarks.result import Measured, Result
-from benchmarks.systems import Facts, Pipeline, embedded, open_systems, unfused
+from benchmarks.systems import Pipeline, embedded, open_systems, unfused
 from benchmarks.timing import MIN_ROUNDS, Samples
 from benchmarks.workload import Workload, describe_lines, read_lines
 from export.__main__ import main as export_main
@@ -134,7 +135,8 @@ def test_lines_come_in_a_seeded_order_with_their_lengths(
 
 
 @pytest.mark.triton
-def test_one_command_measures_all_five_and_ends_with_json(
+@pytest.mark.usefixtures("optimum_python")
+def test_one_command_measures_all_six_and_ends_with_json(
     tiny_checkpoint: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "result.json"
@@ -145,12 +147,15 @@ def test_one_command_measures_all_five_and_ends_with_json(
     names = [system["name"] for system in summary["systems"]]
     assert names == [
         "transformers pipeline",
+        "optimum pipeline",
         "ONNX Runtime",
         "linetag FP32",
         "linetag INT8",
         "linetag Triton",
     ]
-    assert [system["precision"] for system in summary["systems"]][3:] == ["int8", "int8"]
+    assert [system["precision"] for system in summary["systems"]][4:] == ["int8", "int8"]
+    equal_lines = [system["num_equal_lines"] for system in summary["systems"]]
+    assert equal_lines[:4] == [summary["workload"]["num_lines"]] * 4
     assert "latency_s" not in summary["systems"][0]
     assert printed[0].startswith("| | runs on | p50 ms")
     assert Result.read(output).summary()["systems"] == summary["systems"]
@@ -182,7 +187,7 @@ def test_an_unexported_precision_is_refused(tiny_checkpoint: Path, tmp_path: Pat
 
     with (
         pytest.raises(BundleError, match="expected a graph in int8"),
-        open_systems(tiny_checkpoint, folder, ["fix pump"]),
+        open_systems(tiny_checkpoint, folder, ["fix pump"], optimum=False),
     ):
         pass
 

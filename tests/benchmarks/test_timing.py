@@ -107,3 +107,22 @@ def test_the_order_of_systems_rotates(log: list[tuple[str, tuple[str, ...]]]) ->
 def test_few_lines_are_taken_again() -> None:
     assert take(["x", "y", "z"], 2, 4) == ["z", "x", "y", "z"]
     assert take(["x", "y"], -1, 2) == ["y", "x"]
+
+
+class Clock:
+    """A system in another process: it says itself how long it took."""
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        raise AssertionError("expected to be asked for times only")
+
+    def time_lines(self, lines: Sequence[str]) -> tuple[float, ...]:
+        return (7.0,) * len(lines)
+
+    def time_all(self, lines: Sequence[str]) -> float:
+        return 0.5 * len(lines)
+
+
+def test_a_system_that_times_itself_is_believed() -> None:
+    (samples,) = measure([Clock()], ["x", "y"], seconds=0.0, on_round=lambda _: None)
+    assert samples.latency_s == ((7.0, 7.0),) * MIN_ROUNDS
+    assert samples.offline_s == (1.0,) * MIN_ROUNDS
