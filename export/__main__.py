@@ -14,6 +14,8 @@ Examples:
   python -m export keygen FILE                   make keys, to sign bundles with
   python -m export sign build/bundle --key FILE  sign one
 
+--model, --dtype, --device, --atol, --opset and --optimize are named as in optimum-cli.
+
 exit status: 0 written, 1 refused (one line says why), 2 wrong usage
 """
 
@@ -28,7 +30,8 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from export.config import ExportConfig
+from export.config import Device, ExportConfig
+from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
 from serve.errors import TaggingError
 
@@ -52,7 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     parser.add_argument("--model", type=Path, default=default.model, help="checkpoint folder")
     parser.add_argument("--output", type=Path, default=default.output, help="bundle folder")
     parser.add_argument("--data", type=Path, help="labelled JSON lines for the gate")
-    parser.add_argument("--fp16", action="store_true", help="add a FP16 graph, for GPUs")
+    add_optimum_flags(parser)
     parser.add_argument("--int8", action="store_true", help="add an INT8 graph, for CPUs")
     parser.add_argument(
         "--tensorrt", action="store_true", help="add graphs and settings for TensorRT and Triton"
@@ -67,6 +70,8 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     config = ExportConfig(**vars(parser.parse_args(argv)))
     if config.allow_f1_loss is not None and not (config.fp16 or config.int8 or config.tensorrt):
         parser.error("--allow-f1-loss needs --fp16, --int8 or --tensorrt")
+    if config.device is Device.CUDA and not config.fp16:
+        parser.error("--device cuda needs --fp16: other graphs are compared on the CPU")
     return config
 
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from serve.bundle import Precision
+from serve.bundle import Precision, Provider
 
 OPSET = 17  # ONNX Runtime inside current Triton containers is older than onnx's default opset
 IR_VERSION = 8
+FP32_ATOL = 1e-3
+"""Largest difference of an FP32 graph's logit from PyTorch's: sums in another order give 2e-5."""
 
 DEFAULT_ALLOWED_LOSS_POINTS = {
     Precision.FP32: 0.1,
     Precision.FP16: 0.1,
     Precision.INT8: 0.5,
 }
+
+
+class Device(StrEnum):
+    """Where a graph runs, by PyTorch's name."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+    @property
+    def provider(self) -> Provider:
+        """Its provider in ONNX Runtime."""
+        return Provider.CUDA if self is Device.CUDA else Provider.CPU
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,8 @@ class ExportConfig:
         int8: Also write an INT8 graph.
         tensorrt: Also write graphs for TensorRT, in FP16 and with `int8` in INT8.
         allow_f1_loss: Entity F1 points a reduced graph may lose instead of the defaults; recorded.
+        device: Where to compare and gate the FP16 graph; None for the GPU where there is one.
+        atol: Largest difference of an FP32 logit from PyTorch's.
         json: Print the report as JSON.
     """
 
@@ -39,6 +56,8 @@ class ExportConfig:
     int8: bool = False
     tensorrt: bool = False
     allow_f1_loss: float | None = None
+    device: Device | None = None
+    atol: float = FP32_ATOL
     json: bool = False
 
     @property

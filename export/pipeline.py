@@ -190,10 +190,10 @@ def _gated(source: Source, precision: Precision, candidate: Candidate) -> GraphF
     So PyTorch's own FP16 has to pass the gate too.
     """
     content = candidate.model.SerializeToString()
-    provider = _provider_for(precision)
+    provider = _provider_for(source.config, precision)
     allowed = source.config.allowed_loss_points(precision)
     report = _report(source, precision, content, alone=candidate.alone)
-    report.check(precision, allowed)
+    report.check(precision, allowed, atol=source.config.atol)
     measured_on = str(provider)
     if provider is not MEANT_FOR[precision]:
         source.reference.compare_torch_fp16().check(precision, allowed)
@@ -219,7 +219,7 @@ def _gated(source: Source, precision: Precision, candidate: Candidate) -> GraphF
 
 def _report(source: Source, precision: Precision, content: bytes, *, alone: bool) -> ParityReport:
     """Compare a graph the way the runtime will run it."""
-    checkpoint, provider = source.checkpoint, _provider_for(precision)
+    checkpoint, provider = source.checkpoint, _provider_for(source.config, precision)
     backend = OrtBackend(content, provider=provider)
     lanes = Lanes(
         lambda: OrtBackend(content, provider=provider, threads=Threads(1)), default_num_threads()
@@ -234,5 +234,7 @@ def _report(source: Source, precision: Precision, content: bytes, *, alone: bool
     return source.reference.compare(tagger, backend)
 
 
-def _provider_for(precision: Precision) -> Provider:
-    return Provider.CPU if MEANT_FOR[precision] is Provider.CPU else default_provider()
+def _provider_for(config: ExportConfig, precision: Precision) -> Provider:
+    if MEANT_FOR[precision] is Provider.CPU:
+        return Provider.CPU
+    return config.device.provider if config.device else default_provider()

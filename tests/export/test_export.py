@@ -85,6 +85,7 @@ def test_the_manifest_says_what_to_repeat_the_export_with(
         [],
         ["--model", "a b", "--output", "it's", "--data", "$HOME/dev.jsonl"],
         ["--int8", "--fp16", "--tensorrt", "--allow-f1-loss", "0.25", "--json"],
+        ["--fp16", "--device", "cuda", "--atol", "0.005"],
     ],
 )
 def test_a_command_line_asks_for_the_settings_it_was_made_from(arguments: list[str]) -> None:

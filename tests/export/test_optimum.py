@@ -44,7 +44,8 @@ print(json.dumps({**{name: encoded[name].tolist() for name in encoded}, "answers
 @pytest.fixture(scope="module")
 def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("optimum") / "bundle"
-    assert main(["--model", str(tiny_checkpoint), "--output", str(folder), "--int8"]) == 0
+    flags = ["--int8", "--tensorrt"]  # which has a model_int8.onnx of its own, one folder deeper
+    assert main(["--model", str(tiny_checkpoint), "--output", str(folder), *flags]) == 0
     return Bundle.load(folder)
 
 
