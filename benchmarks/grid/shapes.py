@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 from transformers import BertConfig, BertForTokenClassification
+from transformers.utils import logging as transformers_logging
 
 from serve.labels import Tags
 
@@ -53,6 +54,7 @@ def write_random_checkpoint(folder: Path, shape: ShapeName) -> None:
         id2label=dict(enumerate(tags.names)),
         label2id={name: number for number, name in enumerate(tags.names)},
     )
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         BertForTokenClassification(config).save_pretrained(folder)
