@@ -22,8 +22,9 @@ from export.int8 import quantized_inputs, to_int8
 from export.optimize import fuse
 from serve.backend import Backend
 from serve.lanes import Lanes
-from serve.session import OrtBackend, default_num_threads
+from serve.session import OrtBackend
 from serve.tagger import Tagger
+from serve.threads import Threads, default_num_threads
 
 PYTORCH, FP32, INT8 = "PyTorch FP32", "ONNX Runtime FP32", "linetag INT8"
 _CHECKED = Cell(num_tokens=16, batch_size=8)
@@ -104,7 +105,7 @@ def build_engines(checkpoint: Checkpoint) -> Engines:
             _in_runtime(FP32, fp32),
             _in_runtime(INT8, int8),
         ),
-        Lanes(lambda: OrtBackend(int8, num_threads=1), default_num_threads()),
+        Lanes(lambda: OrtBackend(int8, threads=Threads(1)), default_num_threads()),
         macs_per_token(quantized),
     )
 

@@ -19,7 +19,7 @@ from benchmarks.grid.shapes import WORDS
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
 from serve.lanes import TASK_TOKENS, Lanes
-from serve.session import default_num_threads
+from serve.threads import default_num_threads
 
 OFFLINE_TOKENS = 2048
 """Tokens of an offline call: eight tasks of the lanes."""
