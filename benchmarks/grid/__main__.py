@@ -31,14 +31,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arguments import json_file, seconds
+from benchmarks.cuda.families import BERT_BASE, MINILM, Family, write_random_checkpoint
 from benchmarks.grid.engines import build_engines
+from benchmarks.grid.plan import WORDS
 from benchmarks.grid.result import GridResult
 from benchmarks.grid.run import measure_grid
-from benchmarks.grid.shapes import ShapeName, write_random_checkpoint
 from benchmarks.grid.table import tables
 from benchmarks.machine import describe_machine
 from export.checkpoint import load_checkpoint
 from serve.errors import TaggingError
+
+SHAPES: dict[str, Family] = {"minilm": MINILM, "bert-base": BERT_BASE}
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,13 @@ class GridConfig:
 
     Attributes:
         checkpoint: The model; None for one of a known shape with random weights.
-        shape: That shape.
+        shape: That shape, by its name in `SHAPES`.
         seconds: Least time to measure for, after set-up.
         output: Where the raw samples go; None to write none.
     """
 
     checkpoint: Path | None = None
-    shape: ShapeName = ShapeName.BERT_BASE
+    shape: str = "bert-base"
     seconds: float = 60.0
     output: Path | None = None
 
@@ -68,11 +71,10 @@ def parse_args(argv: Sequence[str] | None = None) -> GridConfig:
     default = GridConfig()
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--checkpoint", type=Path, metavar="DIR")
-    model.add_argument("--shape", choices=[*map(str, ShapeName)], default=default.shape)
+    model.add_argument("--shape", choices=[*SHAPES], default=default.shape)
     parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
     parser.add_argument("--output", type=json_file, metavar="FILE.json")
-    arguments = vars(parser.parse_args(argv))
-    return GridConfig(**{**arguments, "shape": ShapeName(arguments["shape"])})
+    return GridConfig(**vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,9 +103,7 @@ def run(config: GridConfig) -> GridResult:
         engines = build_engines(load_checkpoint(folder))
     return GridResult(
         machine=machine,
-        model=f"{config.shape}, random weights"
-        if not config.checkpoint
-        else config.checkpoint.name,
+        model=config.checkpoint.name if config.checkpoint else f"{config.shape}, random weights",
         macs_per_token=engines.macs_per_token,
         systems={e.name: f"{e.precision}, {e.provider}" for e in engines.engines},
         max_abs_diff=engines.differences(),
@@ -117,7 +117,7 @@ def _checkpoint(config: GridConfig) -> Iterator[Path]:
         yield config.checkpoint
         return
     with tempfile.TemporaryDirectory(prefix="linetag-") as name:
-        write_random_checkpoint(Path(name), config.shape)
+        write_random_checkpoint(SHAPES[config.shape], Path(name), WORDS)
         yield Path(name)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from benchmarks.grid.plan import Cell, lengths, random_batch
-from benchmarks.systems import precision_of
+from benchmarks.precision import precision_of
 from export.calibration import activation_ranges
 from export.checkpoint import Checkpoint, TorchBackend
 from export.cpu import for_cpu

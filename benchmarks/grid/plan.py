@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,8 @@ LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 BATCH_SIZES = (1, 8, 32)
 MAX_BATCH_TOKENS = 2048
 """Bounds a cell: PyTorch takes some 2.5 s for so many tokens of a BERT-base on two cores."""
+WORDS = tuple(f"part{number}" for number in range(1000))
+"""What the texts are made of."""
 TEXT_WORDS = (8, 32, 128, 256, 512, 1024, 1536, 2048)
 """Lengths of the texts whose cost must grow linearly; the longest stays below 20,000 characters."""
 SEED = 1
@@ -53,6 +54,6 @@ def random_batch(cell: Cell, vocab_size: int) -> EncodedBatch:
     return EncodedBatch(input_ids.astype(np.int64), np.ones(shape, dtype=np.int64))
 
 
-def random_text(words: Sequence[str], num_words: int) -> str:
+def random_text(num_words: int) -> str:
     """Return a text of so many words, the same one each time."""
-    return " ".join(np.random.default_rng([SEED, num_words]).choice(words, num_words).tolist())
+    return " ".join(np.random.default_rng([SEED, num_words]).choice(WORDS, num_words).tolist())

@@ -15,7 +15,6 @@ from benchmarks.grid.peak import ROWS, peak_runner
 from benchmarks.grid.plan import TEXT_WORDS, Cell, cells, lengths, random_batch, random_text
 from benchmarks.grid.result import Row, Scenario
 from benchmarks.grid.rounds import measure_groups
-from benchmarks.grid.shapes import WORDS
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
 from serve.lanes import TASK_TOKENS, Lanes
@@ -80,7 +79,7 @@ def _offline(engines: Engines) -> Iterator[Group]:
 def _texts(engines: Engines) -> Iterator[Group]:
     tagger = engines.tagger()
     for num_words in TEXT_WORDS:
-        text = random_text(WORDS, num_words)
+        text = random_text(num_words)
         yield Group(Scenario.TEXT, num_words, 1, {INT8: partial(tagger.tag, [text])})
 
 

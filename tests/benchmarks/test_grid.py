@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cuda.families import TINY
 from benchmarks.grid import __main__ as grid
-from benchmarks.grid import run, shapes
+from benchmarks.grid import run
 from benchmarks.grid.engines import FP32, INT8, PYTORCH, build_engines
 from benchmarks.grid.growth import growth_of
 from benchmarks.grid.peak import WIDTH, macs_of_call, peak_runner
@@ -67,7 +68,7 @@ def test_inputs_are_seeded_and_within_the_vocabulary() -> None:
     assert (batch.input_ids == random_batch(Cell(8, 4), vocab_size=10).input_ids).all()
     assert batch.input_ids.min() >= 0
     assert batch.input_ids.max() < 10
-    longest = random_text(shapes.WORDS, max(TEXT_WORDS))
+    longest = random_text(max(TEXT_WORDS))
     assert len(longest.split()) == max(TEXT_WORDS)
     assert len(longest) <= MAX_CHARS
 
@@ -131,18 +132,17 @@ def test_the_peaks_product_is_that_of_integers_and_counts_every_core() -> None:
     peak_runner(64, 1)()  # runs
 
 
-def test_random_weights_are_seeded_and_of_the_shape_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_shape_by_name_is_a_checkpoint_with_one_token_a_word(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert shapes._SIZES[shapes.ShapeName.BERT_BASE] == (12, 768, 12, 3072)
-    monkeypatch.setitem(shapes._SIZES, shapes.ShapeName.MINILM, (2, 32, 4, 64))
-    for name in ("a", "b"):
-        shapes.write_random_checkpoint(tmp_path / name, shapes.ShapeName.MINILM)
-    first, second = (load_checkpoint(tmp_path / name) for name in ("a", "b"))
-    assert first.sha256 == second.sha256
-    assert (first.shape.num_layers, first.shape.hidden_size) == (2, 32)
-    (text,) = first.encoder.encode(["part1 part999"])
-    assert len(text.windows[0].input_ids) == 4  # one token a word, and the special ones
+    assert (grid.SHAPES["bert-base"].num_layers, grid.SHAPES["bert-base"].hidden_size) == (12, 768)
+    monkeypatch.setitem(grid.SHAPES, "bert-base", TINY)
+    with grid._checkpoint(grid.parse_args([])) as folder:
+        checkpoint = load_checkpoint(folder)
+        assert checkpoint.shape.hidden_size == TINY.hidden_size
+        (text,) = checkpoint.encoder.encode([random_text(20)])
+        assert len(text.windows[0].input_ids) == 22  # and the two special ones
+    assert not folder.exists()
 
 
 def test_engines_say_what_they_run_and_answer_alike(tiny_checkpoint: Path) -> None:
