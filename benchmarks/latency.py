@@ -33,7 +33,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
@@ -42,6 +41,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.arguments import seconds
 from benchmarks.halting import awake
 from benchmarks.machine import describe_machine
 from benchmarks.report import table
@@ -89,7 +89,7 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
     parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
     parser.add_argument("--output", type=Path, default=default.output, metavar="FILE.json")
-    parser.add_argument("--seconds", type=_seconds, default=default.seconds, metavar="N")
+    parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
     parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
     config = LatencyConfig(**vars(parser.parse_args(argv)))
@@ -186,13 +186,6 @@ def _answers(system: System, lines: Sequence[str]) -> list[list[tuple[int, int, 
 
 def _spans(entities: Sequence[Entity]) -> list[tuple[int, int, str]]:
     return [(entity.start, entity.end, entity.label) for entity in entities]
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise argparse.ArgumentTypeError(f"expected seconds of at least 0, got {text}")
-    return seconds
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+"""Owns the argument types that benchmarks share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+
+def seconds(text: str) -> float:
+    """Return seconds, at least 0.
+
+    Raises:
+        argparse.ArgumentTypeError: If the text says none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"expected seconds of at least 0, got {text}")
+    return value
+
+
+def json_file(text: str) -> Path:
+    """Return the path of a file whose name ends in `.json`.
+
+    Raises:
+        argparse.ArgumentTypeError: If it does not.
+    """
+    path = Path(text)
+    if path.suffix != ".json":
+        raise argparse.ArgumentTypeError(f"expected a name that ends in .json, got {text}")
+    return path
+
+
+def count(text: str) -> int:
+    """Return a number of things, at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: If the text says none.
+    """
+    value = int(text) if text.isascii() and text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
+    return value

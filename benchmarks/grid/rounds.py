@@ -1,0 +1,60 @@
+"""Owns how many small things are timed side by side: rounds, warm calls, repeats.
+
+Every round runs every group; within a group its runners take turns, their order rotating from
+round to round, so that what else the machine does falls on all that are compared. One call, not
+timed, brings a runner's weights back into the caches; then it is timed as often as fits into
+`TURN_S`, up to `MAX_CALLS`. Rounds end at a minimum of rounds *and* of seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmarks.timing import MIN_ROUNDS, rotated
+
+TURN_S = 0.05
+MAX_CALLS = 10
+
+Runners = Mapping[str, Callable[[], object]]
+"""What to call, by name."""
+
+
+def measure_groups(
+    groups: Sequence[Runners], *, seconds: float, on_round: Callable[[float], object]
+) -> list[dict[str, tuple[tuple[float, ...], ...]]]:
+    """Time groups of runners.
+
+    Args:
+        groups: What is compared with each other: what to call, by name.
+        seconds: Least time to measure for.
+        on_round: Called after each round with the seconds it took.
+
+    Returns:
+        For each group and name, the seconds of each call of each round.
+    """
+    samples: list[dict[str, list[tuple[float, ...]]]] = [{n: [] for n in g} for g in groups]
+    start = time.perf_counter()
+    number = 0
+    while number < MIN_ROUNDS or time.perf_counter() - start < seconds:
+        began = time.perf_counter()
+        for runners, taken in zip(groups, samples, strict=True):
+            names = list(runners)
+            for place in rotated(len(names), number):
+                taken[names[place]].append(time_calls(runners[names[place]]))
+        number += 1
+        on_round(time.perf_counter() - began)
+    return [{name: tuple(rounds) for name, rounds in taken.items()} for taken in samples]
+
+
+def time_calls(call: Callable[[], object]) -> tuple[float, ...]:
+    """Return the seconds of each of 1 to `MAX_CALLS` calls, after one that warms up."""
+    warm_s = _seconds_of(call)
+    num_calls = min(MAX_CALLS, max(1, int(TURN_S / max(warm_s, 1e-9))))
+    return tuple(_seconds_of(call) for _ in range(num_calls))
+
+
+def _seconds_of(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return round(time.perf_counter() - start, 9)

@@ -1,0 +1,66 @@
+"""Owns a grid's result as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.grid.result import GridResult, Row, Scenario
+
+
+def tables(result: GridResult) -> str:
+    """Return batches, offline with its share of the peak, growth, and where it was measured."""
+    parts = [_batches(result), _offline(result), _growth(result)]
+    return "\n\n".join("\n".join(part) for part in parts) + f"\n\n{caption(result)}"
+
+
+def caption(result: GridResult) -> str:
+    """Return one sentence that says where and on what a result was measured."""
+    machine = result.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    commit = f"commit {machine.commit}, " if machine.commit else ""
+    rounds = len(result.rows[0].samples_s)
+    return (
+        f"{result.model}, {rounds} rounds, {machine.num_cores} cores of {machine.cpu}, load "
+        f"{machine.load_average:.1f} before the run; measured INT8 peak "
+        f"{result.peak_macs_per_s / 1e9:,.0f} G multiply-adds/s. "
+        f"{machine.time[:10]}, {commit}Python {machine.python}, {versions}."
+    )
+
+
+def _batches(result: GridResult) -> Iterator[str]:
+    names = list(result.systems)
+    heads = [f"{names[0]} ms"]
+    for name in names[1:]:
+        heads += [f"{name} ms", "speed-up"]
+    yield f"| tokens | lines | {' | '.join(heads)} |"
+    yield "|--:|--:|" + "--:|" * len(heads)
+    by_cell: dict[tuple[int, int], dict[str, Row]] = {}
+    for row in result.of(Scenario.BATCH):
+        by_cell.setdefault((row.length, row.count), {})[row.system] = row
+    for (length, count), rows in by_cell.items():
+        cells = [f"{1e3 * rows[names[0]].p50_s:.2f}"]
+        for name in names[1:]:
+            cells += [f"{1e3 * rows[name].p50_s:.2f}", f"{result.ratio(rows[name]):.1f}x"]
+        yield f"| {length} | {count} | {' | '.join(cells)} |"
+
+
+def _offline(result: GridResult) -> Iterator[str]:
+    yield "| tokens, offline INT8 | tokens/s | G multiply-adds/s | share of the peak |"
+    yield "|--:|--:|--:|--:|"
+    for row in result.of(Scenario.OFFLINE):
+        macs = result.offline_macs_per_s(row)
+        yield (
+            f"| {row.length} | {row.length * row.count / row.p50_s:,.0f} | {macs / 1e9:,.0f} "
+            f"| {macs / result.peak_macs_per_s:.0%} |"
+        )
+
+
+def _growth(result: GridResult) -> Iterator[str]:
+    yield "| time grows with | at 0, ms | each further, us | R² | farthest off, ms | at | linear |"
+    yield "|---|--:|--:|--:|--:|--:|---|"
+    for name, growth in result.growth().items():
+        yield (
+            f"| {name} | {1e3 * growth.base_s:.2f} | {1e6 * growth.slope_s:.1f} "
+            f"| {growth.r2:.4f} | {1e3 * growth.max_deviation_s:.2f} | {growth.deviates_at} "
+            f"| {'yes' if growth.is_linear else 'no'} |"
+        )
