@@ -36,6 +36,7 @@ GRAPH_FILES = {
 }
 TENSORRT = "tensorrt"
 """Folder of what `--tensorrt` adds."""
+REPORTS = ("report.html", "report.json")
 _PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
 
 
@@ -63,7 +64,7 @@ def check_replaceable(target: Path) -> None:
     if not target.exists():
         return
     names = {path.name for path in target.iterdir()}
-    ours = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, TENSORRT, *GRAPH_FILES.values()}
+    ours = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, TENSORRT, *REPORTS, *GRAPH_FILES.values()}
     foreign = names - ours
     if names and (foreign or MANIFEST not in names):
         raise BundleError(

@@ -15,6 +15,7 @@ DEFAULT_ALLOWED_LOSS_POINTS = {
     Precision.FP16: 0.1,
     Precision.INT8: 0.5,
 }
+DEFAULT_ALLOWED_LABEL_LOSS_POINTS = 1.5
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ExportConfig:
         int8: Also write an INT8 graph.
         tensorrt: Also write graphs for TensorRT, in FP16 and with `int8` in INT8.
         allow_f1_loss: Entity F1 points a reduced graph may lose instead of the defaults; recorded.
+        allow_label_f1_loss: The same for each label by itself.
         json: Print the report as JSON.
     """
 
@@ -39,6 +41,7 @@ class ExportConfig:
     int8: bool = False
     tensorrt: bool = False
     allow_f1_loss: float | None = None
+    allow_label_f1_loss: float | None = None
     json: bool = False
 
     @property
@@ -46,6 +49,12 @@ class ExportConfig:
         """Precisions to export, FP32 first."""
         reduced = ((Precision.FP16, self.fp16), (Precision.INT8, self.int8))
         return (Precision.FP32, *(precision for precision, wanted in reduced if wanted))
+
+    def allowed_label_loss_points(self, precision: Precision) -> float:
+        """Return the entity F1 points a graph of a precision may lose on one label."""
+        if self.allow_label_f1_loss is None or precision == Precision.FP32:
+            return DEFAULT_ALLOWED_LABEL_LOSS_POINTS
+        return self.allow_label_f1_loss
 
     def allowed_loss_points(self, precision: Precision) -> float:
         """Return the entity F1 points a graph of a precision may lose."""

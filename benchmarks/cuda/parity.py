@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.cuda.engine import Engine
 from benchmarks.cuda.texts import random_batch
-from export.parity import FP32_ATOL
+from export.gate import FP32_ATOL
 from serve.bundle import Precision
 from serve.encoding import EncodedBatch
 from serve.errors import ParityError
