@@ -39,6 +39,7 @@ TENSORRT = "tensorrt"
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 """The model's and the tokenizer's configuration: the runtime needs neither, but Hugging Face's
 loaders do, optimum's among them."""
+REPORTS = ("report.html", "report.json")
 _PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
 
 
@@ -67,7 +68,7 @@ def check_replaceable(target: Path) -> None:
         return
     names = {path.name for path in target.iterdir()}
     settings = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, CONFIG, TOKENIZER_CONFIG}
-    ours = {*settings, TENSORRT, *GRAPH_FILES.values()}
+    ours = {*settings, TENSORRT, *REPORTS, *GRAPH_FILES.values()}
     foreign = names - ours
     if names and (foreign or MANIFEST not in names):
         raise BundleError(

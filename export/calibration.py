@@ -1,7 +1,8 @@
 """Owns calibration: between which values each activation lies, on real lines.
 
-The ranges are minimum and maximum over all tokens, zero included. They are measured in FP32, on
-lines alone and on lines joined to long texts, whose positions no short line reaches.
+The ranges are minimum and maximum over all tokens, zero included; `export.histograms` knows tighter
+ones. They are measured in FP32, on lines alone and on lines joined to long texts, whose positions
+no short line reaches.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import helper
+from numpy.typing import NDArray
 
 from serve.encoding import MAX_CHARS, EncodedBatch, Encoder, Window
 from serve.errors import GraphError
@@ -67,11 +68,9 @@ def activation_ranges(
     Raises:
         GraphError: If a tensor is not finite.
     """
-    session = ort.InferenceSession(_with_outputs(model, names), providers=["CPUExecutionProvider"])
     low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for batch in batches:
-        feeds = {INPUT_IDS.name: batch.input_ids, ATTENTION_MASK.name: batch.attention_mask}
-        for name, value in zip(names, session.run(list(names), feeds), strict=True):
+    for activations in run_activations(model, names, batches):
+        for name, value in activations.items():
             low[name] = min(low[name], float(value.min()))
             high[name] = max(high[name], float(value.max()))
             if not math.isfinite(value.sum(dtype=np.float64)):
@@ -79,11 +78,23 @@ def activation_ranges(
     return {name: Range(low[name], high[name]) for name in names}
 
 
+def run_activations(
+    model: onnx.ModelProto, names: Sequence[str], batches: Iterable[EncodedBatch]
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Yield what a graph's float tensors hold for each batch, by name; others are left out."""
+    session = ort.InferenceSession(_with_outputs(model, names), providers=["CPUExecutionProvider"])
+    floats = [o.name for o in session.get_outputs() if o.type == "tensor(float)"]
+    wanted = [name for name in floats if name in set(names)]
+    for batch in batches:
+        feeds = {INPUT_IDS.name: batch.input_ids, ATTENTION_MASK.name: batch.attention_mask}
+        yield dict(zip(wanted, session.run(wanted, feeds), strict=True))
+
+
 def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
+    """Return a graph that also gives some tensors, whose types ONNX Runtime infers."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    copy.graph.output.extend(
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
-    )
+    have = {output.name for output in model.graph.output}
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in have)
     content: bytes = copy.SerializeToString()
     return content

@@ -18,6 +18,7 @@ DEFAULT_ALLOWED_LOSS_POINTS = {
     Precision.FP16: 0.1,
     Precision.INT8: 0.5,
 }
+DEFAULT_ALLOWED_LABEL_LOSS_POINTS = 1.5
 
 
 class Device(StrEnum):
@@ -44,6 +45,7 @@ class ExportConfig:
         int8: Also write an INT8 graph.
         tensorrt: Also write graphs for TensorRT, in FP16 and with `int8` in INT8.
         allow_f1_loss: Entity F1 points a reduced graph may lose instead of the defaults; recorded.
+        allow_label_f1_loss: The same for each label by itself.
         device: Where to compare and gate the FP16 graph; None for the GPU where there is one.
         atol: Largest difference of an FP32 logit from PyTorch's.
         json: Print the report as JSON.
@@ -56,6 +58,7 @@ class ExportConfig:
     int8: bool = False
     tensorrt: bool = False
     allow_f1_loss: float | None = None
+    allow_label_f1_loss: float | None = None
     device: Device | None = None
     atol: float = FP32_ATOL
     json: bool = False
@@ -65,6 +68,12 @@ class ExportConfig:
         """Precisions to export, FP32 first."""
         reduced = ((Precision.FP16, self.fp16), (Precision.INT8, self.int8))
         return (Precision.FP32, *(precision for precision, wanted in reduced if wanted))
+
+    def allowed_label_loss_points(self, precision: Precision) -> float:
+        """Return the entity F1 points a graph of a precision may lose on one label."""
+        if self.allow_label_f1_loss is None or precision == Precision.FP32:
+            return DEFAULT_ALLOWED_LABEL_LOSS_POINTS
+        return self.allow_label_f1_loss
 
     def allowed_loss_points(self, precision: Precision) -> float:
         """Return the entity F1 points a graph of a precision may lose."""

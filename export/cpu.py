@@ -33,11 +33,23 @@ def for_cpu(fused: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     """
     model = onnx.ModelProto()
     model.CopyFrom(fused)
-    nodes = [new for node in fused.graph.node for new in _rewritten(node)]
+    nodes = [new for node in fused.graph.node for new in parts_for_cpu(node)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     check_norms(model, shape)
     return model
+
+
+def parts_for_cpu(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """Yield what takes a fused node's place on a CPU; the last gives the node's output."""
+    if node.op_type == "SkipLayerNormalization":
+        yield from _norm(node)
+    elif node.op_type in _GELUS and len(node.input) == 2:
+        biased = f"{node.output[0]}_biased"
+        yield _node("Add", node.input, biased)
+        yield _node(_GELUS[node.op_type], [biased], node.output[0], domain=_CONTRIB)
+    else:
+        yield node
 
 
 def expected_norms(shape: Shape) -> dict[str, int]:
@@ -56,17 +68,6 @@ def check_norms(model: onnx.ModelProto, shape: Shape) -> None:
     got = {name: types.count(name) for name in expected}
     if got != expected:
         raise GraphError(f"expected the CPU graph to have {expected}, got {got}")
-
-
-def _rewritten(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    if node.op_type == "SkipLayerNormalization":
-        yield from _norm(node)
-    elif node.op_type in _GELUS and len(node.input) == 2:
-        biased = f"{node.output[0]}_biased"
-        yield _node("Add", node.input, biased)
-        yield _node(_GELUS[node.op_type], [biased], node.output[0], domain=_CONTRIB)
-    else:
-        yield node
 
 
 def _norm(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:

@@ -14,7 +14,7 @@ they run, so that what the file says is what is executed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
@@ -29,27 +29,35 @@ _MAX = 127  # of a signed weight; -128 would have no opposite
 _KEPT_ATTRIBUTES = ("num_heads", "unidirectional", "mask_filter_value", "scale")
 
 
-def to_int8(model: onnx.ModelProto, ranges: Mapping[str, Range] | None) -> onnx.ModelProto:
+def to_int8(
+    model: onnx.ModelProto, ranges: Mapping[str, Range] | None, fp32_nodes: Collection[str] = ()
+) -> onnx.ModelProto:
     """Return an INT8 copy of a graph that `export.cpu.for_cpu` made.
 
     Args:
         model: The graph.
         ranges: Of each tensor that `quantized_inputs` names; None for dynamic scales.
+        fp32_nodes: Names of products that stay FP32, of those `quantized_nodes` gives.
 
     Raises:
-        GraphError: If a matrix product of the encoder was left in FP32.
+        GraphError: If another matrix product of the encoder was left in FP32.
     """
-    quantizer = _Quantizer(model, ranges)
+    quantizer = _Quantizer(model, ranges, fp32_nodes)
     for node in model.graph.node:
         quantizer.add(node)
     quantized = quantizer.finished()
-    _check(model, quantized, static=ranges is not None)
+    _check(model, quantized, fp32_nodes, static=ranges is not None)
     return quantized
 
 
 def quantized_inputs(model: onnx.ModelProto) -> list[str]:
     """Return the names of the activations that become integers, each once."""
     return list(dict.fromkeys(node.input[0] for node in _products(model)))
+
+
+def quantized_nodes(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the products that become integers, in their order."""
+    return [node.name for node in _products(model)]
 
 
 def _products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -79,11 +87,16 @@ def _head_nodes(model: onnx.ModelProto) -> set[str]:
 class _Quantizer:
     """Rewrites a graph node by node, in their order."""
 
-    def __init__(self, model: onnx.ModelProto, ranges: Mapping[str, Range] | None) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        ranges: Mapping[str, Range] | None,
+        fp32_nodes: Collection[str],
+    ) -> None:
         self._model = model
         self._ranges = ranges
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._products = {node.name for node in _products(model)}
+        self._products = set(quantized_nodes(model)) - set(fp32_nodes)
         self._nodes: list[onnx.NodeProto] = []
         self._added: dict[str, onnx.TensorProto] = {}
         self._quantized: dict[str, list[str]] = {}
@@ -188,13 +201,21 @@ def _with_biases(nodes: list[onnx.NodeProto], weights: set[str]) -> list[onnx.No
     return kept
 
 
-def _check(before: onnx.ModelProto, after: onnx.ModelProto, *, static: bool) -> None:
+def _check(
+    before: onnx.ModelProto,
+    after: onnx.ModelProto,
+    fp32_nodes: Collection[str],
+    *,
+    static: bool,
+) -> None:
     """Hold the quantized graph against the products it was made from."""
-    expected = Counter(node.op_type for node in _products(before))
+    products = _products(before)
+    expected = Counter(node.op_type for node in products if node.name not in fp32_nodes)
+    types = {node.op_type for node in products}
     counts = Counter(node.op_type for node in after.graph.node)
     product = "MatMulIntegerToFloat" if static else "DynamicQuantizeMatMul"
     for kind, name in (("MatMul", product), ("Attention", "QAttention")):
-        if not expected[kind] or counts[name] != expected[kind]:
+        if kind not in types or counts[name] != expected[kind]:
             raise GraphError(
                 f"expected {expected[kind] or 'some'} {name} nodes in the INT8 graph, "
                 f"got {counts[name]}"

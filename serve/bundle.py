@@ -70,7 +70,12 @@ class GraphInfo:
         tag_agreement: Share of words whose tag equals PyTorch's, in [0, 1].
         f1_before: PyTorch's micro entity F1 on the dev lines, in [0, 1].
         f1_after: The graph's.
-        allowed_f1_loss_points: Largest loss the gate allowed, in points (1 point = 0.01).
+        f1_loss_interval_points: Between which losses the true one lies, with 95 % confidence; from
+            a paired bootstrap over the dev lines, in points (1 point = 0.01).
+        label_f1_loss_points: Loss of each label that the gate looks at; negative for a gain.
+        allowed_f1_loss_points: Largest loss the gate allowed, in points.
+        allowed_label_f1_loss_points: Largest loss it allowed a label.
+        fp32_nodes: Nodes of a reduced graph that measurements left in FP32, by name.
     """
 
     file: str
@@ -86,7 +91,11 @@ class GraphInfo:
     tag_agreement: float
     f1_before: float
     f1_after: float
+    f1_loss_interval_points: tuple[float, float]
+    label_f1_loss_points: dict[str, float]
     allowed_f1_loss_points: float
+    allowed_label_f1_loss_points: float
+    fp32_nodes: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Refuse a file outside the bundle.

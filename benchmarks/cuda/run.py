@@ -24,7 +24,8 @@ from benchmarks.cuda.sampling import Step, sample, warm_up
 from benchmarks.cuda.subject import Subject
 from benchmarks.cuda.tasks import Task
 from benchmarks.cuda.variants import Source, Variant, open_engine, reference
-from export.config import DEFAULT_ALLOWED_LOSS_POINTS
+from export.config import ExportConfig
+from export.gate import Allowance, check_gate
 from export.parity import Reference
 from serve.bundle import Provider
 from serve.tagger import Tagger
@@ -126,8 +127,9 @@ class _Judge:
             return replace(record, parity=parity)
         checkpoint = self._source.checkpoint
         report = self._lines.compare(Tagger(checkpoint.encoder, checkpoint.tags, engine), engine)
-        report.check(precision, DEFAULT_ALLOWED_LOSS_POINTS[precision])
-        return replace(record, parity=parity, f1=report.f1_after, f1_before=report.f1_before)
+        check_gate(report, precision, Allowance.of(ExportConfig(), precision))
+        f1 = report.f1.overall
+        return replace(record, parity=parity, f1=f1.after, f1_before=f1.before)
 
 
 def _cells(

@@ -26,6 +26,7 @@ from export.bundle import GRAPH_FILES, TENSORRT
 from export.calibration import activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint
 from export.config import ExportConfig
+from export.gate import Allowance, check_gate
 from export.parity import ParityReport, Reference
 from export.tensorrt.commands import BUILD, build_script
 from export.tensorrt.fp16 import to_fp16, with_int64_inputs
@@ -57,6 +58,7 @@ class GateRecord:
     f1_before: float
     f1_after: float
     allowed_f1_loss_points: float
+    allowed_label_f1_loss_points: float
 
 
 def write_tensorrt(
@@ -123,7 +125,7 @@ def _gated(
     precision: Precision,
     graph: onnx.ModelProto,
 ) -> GateRecord:
-    allowed = config.allowed_loss_points(precision)
+    allowed = Allowance.of(config, precision)
     backend = OrtBackend(with_int64_inputs(graph).SerializeToString())
     report = reference.compare(Tagger(checkpoint.encoder, checkpoint.tags, backend), backend)
     _check(report, precision, allowed)
@@ -135,14 +137,15 @@ def _gated(
         measured_on=MEASURED_ON[precision],
         max_abs_diff=report.max_abs_diff,
         tag_agreement=report.tag_agreement,
-        f1_before=report.f1_before,
-        f1_after=report.f1_after,
-        allowed_f1_loss_points=allowed,
+        f1_before=report.f1.overall.before,
+        f1_after=report.f1.overall.after,
+        allowed_f1_loss_points=allowed.points,
+        allowed_label_f1_loss_points=allowed.label_points,
     )
 
 
-def _check(report: ParityReport, precision: Precision, allowed: float) -> None:
+def _check(report: ParityReport, precision: Precision, allowed: Allowance) -> None:
     try:
-        report.check(precision, allowed)
+        check_gate(report, precision, allowed)
     except ParityError as error:
         raise ParityError(f"TensorRT {error}; or leave --tensorrt out") from error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -22,12 +25,14 @@ from transformers import (
 )
 
 import export.checkpoint
+import export.choose_fp16
+import export.choose_int8
 import export.pipeline
 from export.__main__ import main, parse_args
 from export.calibration import Range
 from export.checkpoint import TorchBackend, load_checkpoint
 from export.config import ExportConfig
-from export.int8 import to_int8
+from export.int8 import quantized_nodes, to_int8
 from export.provenance import command_line, provenance
 from export.verification.verify import verify
 from serve.bundle import Bundle, Precision, sha256
@@ -52,6 +57,8 @@ def test_the_bundle_holds_each_precision_asked_for_and_nothing_else(bundle: Bund
         "model.onnx",
         "model_fp16.onnx",
         "model_int8.onnx",
+        "report.html",
+        "report.json",
         "tokenizer.json",
         "tokenizer_config.json",
     ]
@@ -173,6 +180,60 @@ def test_an_answer_does_not_depend_on_its_neighbours(bundle: Bundle, precision: 
     assert tagger.tag(texts) == [tagger.tag([text])[0] for text in texts]
 
 
+def report_of(folder: Path, name: str) -> dict[str, Any]:
+    """Return what the report says of a graph."""
+    report = json.loads((folder / "report.json").read_text())
+    return next(graph for graph in report["graphs"] if graph["file"] == name)
+
+
+def test_a_product_that_costs_f1_is_found_and_left_in_fp32(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    culprit = []
+
+    def quantize(
+        model: onnx.ModelProto, ranges: dict[str, Range] | None, fp32_nodes: Sequence[str] = ()
+    ) -> onnx.ModelProto:
+        culprit[:] = quantized_nodes(model)[3:4]
+        quantized = to_int8(model, ranges, fp32_nodes)
+        for tensor in quantized.graph.initializer:
+            (node,) = [node for node in model.graph.node if node.name == culprit[0]]
+            if culprit[0] not in fp32_nodes and tensor.name == f"{node.input[1]}_scale":
+                scales = -9 * numpy_helper.to_array(tensor)
+                tensor.CopyFrom(numpy_helper.from_array(scales, tensor.name))
+        return quantized
+
+    monkeypatch.setattr(export.choose_int8, "to_int8", quantize)
+    output = tmp_path / "bundle"
+    assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
+    graph = Bundle.load(output).graph(Precision.INT8)
+    assert list(graph.fp32_nodes) == culprit
+    assert (graph.operators["MatMulIntegerToFloat"], graph.alone) == (5, False)
+    found = report_of(output, "model_int8.onnx")
+    assert [bool(trial["refusal"]) for trial in found["trials"]] == [True, True, True, False]
+    assert list(found["fp32_node_reasons"]) == culprit
+
+
+def test_the_report_is_hashed_and_needs_nothing_from_elsewhere(bundle: Bundle) -> None:
+    for name in ("report.html", "report.json"):
+        assert bundle.manifest.files[name] == sha256((bundle.folder / name).read_bytes())
+    page = (bundle.folder / "report.html").read_text()
+    assert "<svg" in page
+    assert not re.search(r"<script|<link|<img|src=|url\((?!#)|@import", page)
+    for graph in bundle.manifest.graphs:
+        assert page.count(graph.file) > 3
+    report = json.loads((bundle.folder / "report.json").read_text())
+    assert (
+        "model_fp16.onnx was not measured: it is meant for CUDAExecutionProvider"
+        in (report["findings"])
+    )
+    cells = [cell for cell in report["latency"]["cells"] if cell["rounds"]]
+    assert cells[0]["median_ms"].keys() == {"PyTorch", "model.onnx", "model_int8.onnx"}
+    for graph in report["graphs"]:
+        assert graph["f1_by_label"].keys() == {"Activity", "Item", "Observation"}
+        assert graph["max_abs_diff_by_length"].keys() >= {"8", "64"}
+
+
 def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
     """Let the tag O win everywhere."""
     (bias,) = [t for t in model.graph.initializer if t.name.endswith("classifier.bias")]
@@ -185,7 +246,7 @@ def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
 @pytest.fixture
 def _sabotage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the quantizer damage what it writes, in either way."""
-    monkeypatch.setattr(export.pipeline, "to_int8", lambda *model: damaged(to_int8(*model)))
+    monkeypatch.setattr(export.choose_int8, "to_int8", lambda *model: damaged(to_int8(*model)))
 
 
 def test_where_fixed_ranges_cost_f1_dynamic_scales_take_their_place(
@@ -194,17 +255,23 @@ def test_where_fixed_ranges_cost_f1_dynamic_scales_take_their_place(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def quantize(model: onnx.ModelProto, ranges: dict[str, Range] | None) -> onnx.ModelProto:
-        quantized = to_int8(model, ranges)
+    def quantize(
+        model: onnx.ModelProto, ranges: dict[str, Range] | None, fp32_nodes: Sequence[str] = ()
+    ) -> onnx.ModelProto:
+        quantized = to_int8(model, ranges, fp32_nodes)
         return damaged(quantized) if ranges else quantized
 
-    monkeypatch.setattr(export.pipeline, "to_int8", quantize)
+    monkeypatch.setattr(export.choose_int8, "to_int8", quantize)
     output = tmp_path / "bundle"
     assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
     graph = Bundle.load(output).graph(Precision.INT8)
     assert graph.alone
     assert graph.operators["DynamicQuantizeMatMul"] == 6
-    assert "calibrated int8 graph: expected to lose at most 0.5 points" in caplog.text
+    assert "min-max: int8 graph: expected to lose at most 0.5 points" in caplog.text
+    methods = [trial["method"] for trial in report_of(output, "model_int8.onnx")["trials"]]
+    assert methods[:3] == [f"calibrated, {way}" for way in ("min-max", "percentile", "entropy")]
+    assert methods[3].endswith(", 1 products in FP32")
+    assert methods[-1] == "dynamic scales"
     tagger = Tagger.load(output, precision=Precision.INT8)
     texts = ["replace oil pump", "engine leaking", "pump " * 40, "", "x"]
     assert tagger.tag(texts) == [tagger.tag([text])[0] for text in texts]
@@ -219,6 +286,7 @@ def test_a_sabotaged_graph_is_refused_and_the_old_bundle_stays(
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: int8 graph: expected to lose at most 0.5 points of entity F1")
+    assert "post-training quantization does not pass here" in error
     assert error.count("\n") == 1
     assert (bundle.folder / "manifest.json").read_bytes() == before
     assert [path.name for path in bundle.folder.parent.iterdir()] == ["bundle"]
@@ -232,7 +300,7 @@ def test_an_explicit_allowance_lets_it_pass_and_is_recorded(
     arguments = ["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]
     assert main(arguments) == 1
     assert not output.exists()
-    assert main([*arguments, "--allow-f1-loss", "100"]) == 0
+    assert main([*arguments, "--allow-f1-loss", "100", "--allow-label-f1-loss", "100"]) == 0
     graph = Bundle.load(output).graph(Precision.INT8)
     assert graph.allowed_f1_loss_points == 100
     assert graph.f1_after == 0 < graph.f1_before
@@ -374,22 +442,44 @@ def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(
     assert "tokenizer.json: expected the model's tokenizer, got token id" in capsys.readouterr().err
 
 
-def test_a_model_that_overflows_in_fp16_is_refused_without_a_gpu_too(
-    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder, output = tmp_path / "checkpoint", tmp_path / "bundle"
-    shutil.copytree(tiny_checkpoint, folder)
+def overflowing(checkpoint: Path, folder: Path) -> Path:
+    """Write a checkpoint whose first layer norm gives values beyond 65504."""
+    shutil.copytree(checkpoint, folder)
     weights = load_file(folder / "model.safetensors")
     layer = "bert.encoder.layer.0"
-    weights[f"{layer}.attention.output.LayerNorm.weight"] *= 1e5  # beyond 65504
+    weights[f"{layer}.attention.output.LayerNorm.weight"] *= 1e5
     weights[f"{layer}.attention.output.LayerNorm.bias"] *= 1e5
     weights[f"{layer}.intermediate.dense.weight"] *= 1e-5
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    arguments = ["--model", str(folder), "--output", str(output)]
-    assert main(arguments) in (0, 1)
-    capsys.readouterr()
-    assert main([*arguments, "--fp16", "--allow-f1-loss", "100"]) == 1
+    return folder
+
+
+def test_nodes_that_overflow_in_fp16_stay_in_fp32(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder, output = overflowing(tiny_checkpoint, tmp_path / "checkpoint"), tmp_path / "bundle"
+    assert main(["--model", str(folder), "--output", str(output), "--fp16"]) == 0
+    found = report_of(output, "model_fp16.onnx")
+    reasons = found["fp32_node_reasons"]
+    assert list(reasons) == found["fp32_nodes"]
+    assert len(reasons) == 3  # the layer norm and the two that read it
+    assert all("overflow" in reason for reason in reasons.values())
+    graph = onnx.load(output / "model_fp16.onnx").graph
+    floats = {tensor.name for tensor in graph.initializer if tensor.data_type == tensor.FLOAT}
+    assert any(name.endswith("layer.0.attention.output.LayerNorm.weight") for name in floats)
+    assert not any("layer.1" in name for name in floats)
+
+
+def test_a_model_that_overflows_in_fp16_is_refused_without_a_gpu_too(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(export.choose_fp16, "nodes_beyond", lambda *_: {})
+    folder, output = overflowing(tiny_checkpoint, tmp_path / "checkpoint"), tmp_path / "bundle"
+    arguments = ["--model", str(folder), "--output", str(output), "--fp16"]
+    assert main([*arguments, "--allow-f1-loss", "100", "--allow-label-f1-loss", "100"]) == 1
     assert "fp16 graph: expected finite logits" in capsys.readouterr().err
+    assert not output.exists()
 
 
 @pytest.mark.parametrize("family", ["distilbert", "electra"])

@@ -16,7 +16,7 @@ from export.calibration import Range, activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.cpu import check_norms, for_cpu
 from export.graph import export_graph
-from export.int8 import quantized_inputs, to_int8
+from export.int8 import quantized_inputs, quantized_nodes, to_int8
 from export.optimize import fuse
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
@@ -146,6 +146,17 @@ def test_a_graph_whose_numbers_are_not_finite_is_not_calibrated(
         activation_ranges(
             broken, quantized_inputs(broken), calibration_batches(checkpoint.encoder, TEXTS)
         )
+
+
+def test_only_the_products_named_stay_in_fp32(
+    model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    attention, product = quantized_nodes(model)[:2]
+    kept = to_int8(model, ranges, [attention, product])
+    by_name = {node.name: node.op_type for node in kept.graph.node}
+    assert (by_name[attention], by_name[product]) == ("Attention", "MatMul")
+    operators = list(by_name.values())
+    assert (operators.count("QAttention"), operators.count("MatMulIntegerToFloat")) == (1, 5)
 
 
 def test_a_product_left_in_fp32_is_refused(

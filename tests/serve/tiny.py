@@ -123,7 +123,11 @@ def graph_info(content: bytes, precision: Precision = Precision.FP32) -> GraphIn
         tag_agreement=1.0,
         f1_before=1.0,
         f1_after=1.0,
+        f1_loss_interval_points=(0.0, 0.0),
+        label_f1_loss_points={},
         allowed_f1_loss_points=0.0,
+        allowed_label_f1_loss_points=0.0,
+        fp32_nodes=(),
     )
 
 

@@ -1,0 +1,42 @@
+"""Owns the choice of a precision's graph: the first that passes the gate, or why none did."""
+
+from __future__ import annotations
+
+from export.choose_fp16 import choose_fp16
+from export.choose_int8 import choose_int8
+from export.judge import Candidate, Gated, Judge
+from export.source import Source
+from serve.bundle import Precision
+from serve.errors import ParityError
+
+
+def choose_graph(source: Source, precision: Precision) -> Gated:
+    """Return the first graph of a precision that passes the gate.
+
+    Raises:
+        GraphError: If a conversion did not do its work.
+        ParityError: If none passes.
+    """
+    judge = Judge(source, precision)
+    choices = {
+        Precision.FP32: _choose_fp32,
+        Precision.FP16: choose_fp16,
+        Precision.INT8: choose_int8,
+    }
+    gated = choices[precision](source, judge)
+    if gated is None:
+        raise _refusal(judge, precision)
+    return gated
+
+
+def _choose_fp32(source: Source, judge: Judge) -> Gated | None:
+    return judge.passed(Candidate(source.cpu, "fused"))
+
+
+def _refusal(judge: Judge, precision: Precision) -> ParityError:
+    """Return why the best graph was refused, and how many there were."""
+    error, tried = judge.best_refusal(), len(judge.trials)
+    if tried == 1:
+        return error
+    how = "post-training quantization" if precision is Precision.INT8 else "FP16"
+    return ParityError(f"{error}; {how} does not pass here, this was the best of {tried} graphs")

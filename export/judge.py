@@ -1,0 +1,184 @@
+"""Owns the trial of a graph: compare it as the runtime will run it, gate it, keep the record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx
+
+from export.bundle import GRAPH_FILES, GraphFile
+from export.config import OPSET, ExportConfig
+from export.gate import Allowance, check_gate, gated_labels
+from export.optimize import own_operators
+from export.parity import ParityReport
+from export.source import Source
+from serve.bundle import GraphInfo, Precision, Provider, sha256
+from serve.errors import ParityError
+from serve.lanes import Lanes
+from serve.session import OrtBackend, default_provider
+from serve.tagger import Tagger
+from serve.threads import Threads, default_num_threads
+
+MEANT_FOR = {
+    Precision.FP32: Provider.CPU,
+    Precision.FP16: Provider.CUDA,
+    Precision.INT8: Provider.CPU,
+}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A graph that has yet to pass the gate.
+
+    Attributes:
+        model: The graph.
+        method: How it was made, in a few words.
+        alone: See `GraphInfo.alone`.
+        fp32_nodes: Nodes that were left in FP32 by measurement.
+        stand_in: What shows a GPU's rounding on a CPU, if the graph is meant for a GPU.
+    """
+
+    model: onnx.ModelProto
+    method: str
+    alone: bool = False
+    fp32_nodes: tuple[str, ...] = ()
+    stand_in: onnx.ModelProto | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The record of one graph that was tried.
+
+    Attributes:
+        method: How it was made.
+        fp32_nodes: Nodes that were left in FP32 by measurement.
+        f1: Its micro entity F1 on the dev lines, in [0, 1]; the stand-in's where that is lower.
+        refusal: Why the gate closed, or None if it passed.
+    """
+
+    method: str
+    fp32_nodes: tuple[str, ...]
+    f1: float
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gated:
+    """A graph that passed the gate, and how it came to that.
+
+    Attributes:
+        file: The graph.
+        parity: How far its answers are from PyTorch's.
+        trials: What was tried for it, in order; it passed itself.
+        reasons: Why each node that stayed FP32 did.
+    """
+
+    file: GraphFile
+    parity: ParityReport
+    trials: tuple[Trial, ...]
+    reasons: dict[str, str]
+
+
+def provider_for(config: ExportConfig, precision: Precision) -> Provider:
+    """Return what a precision's graphs are compared on."""
+    if MEANT_FOR[precision] is Provider.CPU:
+        return Provider.CPU
+    return config.device.provider if config.device else default_provider()
+
+
+class Judge:
+    """Tries graphs of one precision.
+
+    Attributes:
+        allowed: What they may lose.
+        provider: What runs them: the one they are meant for, or the CPU where it is not at hand.
+        trials: The record, in order.
+        refusals: Why each of those that did not pass did not, in order.
+    """
+
+    def __init__(self, source: Source, precision: Precision) -> None:
+        """Take what the graphs are held against."""
+        self._source = source
+        self._precision = precision
+        self.allowed = Allowance.of(source.config, precision)
+        self.provider = provider_for(source.config, precision)
+        self.trials: list[Trial] = []
+        self.refusals: list[ParityError] = []
+
+    def passed(self, candidate: Candidate, reasons: dict[str, str] | None = None) -> Gated | None:
+        """Compare and gate a graph; return it if it passed, and why its nodes stayed FP32."""
+        content = candidate.model.SerializeToString()
+        reports: list[ParityReport] = []
+        refusal = None
+        try:
+            for report in self._reports(candidate, content):
+                reports.append(report)
+                check_gate(report, self._precision, self.allowed)
+        except ParityError as error:
+            refusal = str(error)
+            self.refusals.append(error)
+            logger.warning("%s: %s", candidate.method, error)
+        f1 = min(report.f1.overall.after for report in reports)
+        self.trials.append(Trial(candidate.method, candidate.fp32_nodes, f1, refusal))
+        if refusal:
+            return None
+        file = GraphFile(self._info(candidate, content, reports[0]), content)
+        return Gated(file, reports[0], tuple(self.trials), reasons or {})
+
+    def best_trial(self) -> Trial:
+        """Return the trial with the highest F1, the first of equals."""
+        return max(self.trials, key=lambda trial: trial.f1)
+
+    def best_refusal(self) -> ParityError:
+        """Return why the refused graph with the highest F1 was refused."""
+        refused = [trial for trial in self.trials if trial.refusal]
+        return self.refusals[refused.index(max(refused, key=lambda trial: trial.f1))]
+
+    def _reports(self, candidate: Candidate, content: bytes) -> Iterator[ParityReport]:
+        yield self._compared(content, alone=candidate.alone)
+        if candidate.stand_in is not None:
+            yield self._compared(candidate.stand_in.SerializeToString(), alone=False)
+
+    def _compared(self, content: bytes, *, alone: bool) -> ParityReport:
+        """Compare a graph the way the runtime will run it."""
+        checkpoint = self._source.checkpoint
+        provider = self.provider
+        backend = OrtBackend(content, provider=provider)
+        lanes = Lanes(
+            lambda: OrtBackend(content, provider=provider, threads=Threads(1)),
+            default_num_threads(),
+        )
+        tagger = Tagger(
+            checkpoint.encoder, checkpoint.tags, backend,
+            lanes=lanes if self._precision is Precision.INT8 else None, alone=alone,
+        )  # fmt: skip
+        return self._source.reference.compare(tagger, backend)
+
+    def _info(self, candidate: Candidate, content: bytes, report: ParityReport) -> GraphInfo:
+        overall = report.f1.overall
+        labels = gated_labels(report).items()
+        rounded = "" if candidate.stand_in is None else ", and with every number rounded to FP16"
+        return GraphInfo(
+            file=GRAPH_FILES[self._precision],
+            precision=self._precision,
+            provider=MEANT_FOR[self._precision],
+            measured_on=f"{self.provider}{rounded}",
+            sha256=sha256(content),
+            size_bytes=len(content),
+            opset=OPSET,
+            operators=own_operators(candidate.model),
+            alone=candidate.alone,
+            max_abs_diff=report.max_abs_diff,
+            tag_agreement=report.tag_agreement,
+            f1_before=overall.before,
+            f1_after=overall.after,
+            f1_loss_interval_points=overall.interval_points,
+            label_f1_loss_points={label: change.loss_points for label, change in labels},
+            allowed_f1_loss_points=self.allowed.points,
+            allowed_label_f1_loss_points=self.allowed.label_points,
+            fp32_nodes=candidate.fp32_nodes,
+        )

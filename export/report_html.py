@@ -1,0 +1,138 @@
+"""Owns the report's page: one file of HTML, without scripts and without anything from elsewhere.
+
+The pictures need matplotlib, of the extra `bench`; without it the page has its tables only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+from export.gate import MIN_LABEL_ENTITIES
+from export.judge import Gated
+from export.latency import Latencies
+from export.report import Report, findings
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem }
+h1, h2 { line-height: 1.2 } h2 { margin-top: 2.2rem }
+table { border-collapse: collapse; margin: .6rem 0 } svg { max-width: 100%; height: auto }
+th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
+th:first-child, td:first-child { text-align: left } th { border-bottom: 2px solid #888 }
+td { overflow-wrap: break-word } div { overflow-x: auto }
+"""
+
+
+def as_html(report: Report) -> str:
+    """Return the report as a page."""
+    body = "\n".join(_sections(report))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>Export report</title><style>{_STYLE}</style></head>"
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def _sections(report: Report) -> Iterator[str]:
+    yield "<h1>Export report</h1>"
+    yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in findings(report)) + "</ul>"
+    yield _pictures(report)
+    yield "<h2>Graphs</h2>" + _graphs(report.graphs)
+    yield "<h2>Latency</h2>" + _latency(report.latencies)
+    yield "<h2>Largest difference of a logit from PyTorch's, by length</h2>"
+    yield _parity(report.graphs)
+    for graph in report.graphs:
+        yield f"<h2>{escape(graph.file.info.file)}</h2>"
+        yield "<h3>F1 by label</h3>" + _labels(graph)
+        yield f"<p>Labels with {MIN_LABEL_ENTITIES} or more entities are gated on.</p>"
+        yield "<h3>Graphs that were tried</h3>" + _trials(graph)
+        if graph.reasons:
+            yield "<h3>Left in FP32</h3>" + _table(["node", "why"], list(graph.reasons.items()))
+
+
+def _pictures(report: Report) -> str:
+    try:
+        from export.report_plot import pictures
+    except ModuleNotFoundError:
+        return "<p>No pictures: matplotlib is not installed; pip install -e '.[bench]'</p>"
+    return pictures(report)
+
+
+def _graphs(graphs: Sequence[Gated]) -> str:
+    head = ["graph", "meant for", "MB", "own operators", "max diff", "same tags", "F1", "loss",
+            "95 % interval", "allowed"]  # fmt: skip
+    return _table(head, [_graph_row(graph) for graph in graphs])
+
+
+def _graph_row(graph: Gated) -> list[str]:
+    info = graph.file.info
+    low, high = info.f1_loss_interval_points
+    return [
+        info.file,
+        str(info.provider),
+        f"{info.size_bytes / 1e6:.1f}",
+        ", ".join(f"{count} {name}" for name, count in info.operators.items()),
+        f"{info.max_abs_diff:.2g}",
+        f"{info.tag_agreement:.2%}",
+        f"{100 * info.f1_after:.2f}",
+        f"{100 * (info.f1_before - info.f1_after):.2f}",
+        f"{low:.2f} to {high:.2f}",
+        f"{info.allowed_f1_loss_points:g}; {info.allowed_label_f1_loss_points:g} a label",
+    ]
+
+
+def _latency(latencies: Latencies) -> str:
+    """Return milliseconds and speed-up over the first system, PyTorch."""
+    names = next((list(cell.median_ms) for cell in latencies.cells if cell.rounds), [])
+    rows = []
+    for cell in latencies.cells:
+        row = [f"{cell.batch_size} x {cell.num_tokens}"]
+        for name in names:
+            ms = cell.median_ms.get(name)
+            base = cell.median_ms.get(names[0])
+            row.append(f"{ms:.2f} ({base / ms:.1f}x)" if ms and base else "no time")
+        rows.append([*row, str(cell.rounds)])
+    note = (
+        f"<p>Milliseconds from tokens to logits, median of interleaved rounds, on "
+        f"{latencies.threads} threads of this machine; in brackets the speed-up over PyTorch.</p>"
+    )
+    return note + _table(["batch x tokens", *names, "rounds"], rows)
+
+
+def _parity(graphs: Sequence[Gated]) -> str:
+    lengths = list(graphs[0].parity.diff_by_length)
+    rows = [
+        [g.file.info.file, *(f"{g.parity.diff_by_length[length]:.2g}" for length in lengths)]
+        for g in graphs
+    ]
+    return _table(["graph", *(f"up to {length}" for length in lengths)], rows)
+
+
+def _labels(graph: Gated) -> str:
+    changes = {"all": graph.parity.f1.overall, **graph.parity.f1.by_label}
+    rows = [
+        [
+            label, str(change.num_gold), f"{100 * change.before:.2f}", f"{100 * change.after:.2f}",
+            f"{change.loss_points:.2f}",
+            "{:.2f} to {:.2f}".format(*change.interval_points),
+        ]
+        for label, change in changes.items()
+    ]  # fmt: skip
+    return _table(["label", "entities", "PyTorch", "graph", "loss", "95 % interval"], rows)
+
+
+def _trials(graph: Gated) -> str:
+    rows = [
+        [t.method, f"{100 * t.f1:.2f}", ", ".join(t.fp32_nodes) or "none", t.refusal or "passed"]
+        for t in graph.trials
+    ]
+    return _table(["made by", "F1", "left in FP32", "gate"], rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<div><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -1,0 +1,73 @@
+"""The gate itself: what passes, what does not, and that the label at fault is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from export.bootstrap import F1Change, F1Changes
+from export.gate import Allowance, check_gate
+from export.parity import ParityReport
+from serve.bundle import Precision
+from serve.errors import ParityError
+
+INT8 = Allowance(points=0.5, label_points=1.5)
+
+
+def change(after: float, *, num_gold: int = 100) -> F1Change:
+    return F1Change(num_gold, 0.9, after, (-1.0, 1.0))
+
+
+def report(after: float = 0.9, **by_label: F1Change) -> ParityReport:
+    return ParityReport(
+        max_abs_diff=1e-5,
+        diff_by_length={8: 1e-5},
+        num_tokens=100,
+        tag_agreement=1.0,
+        f1=F1Changes(change(after), by_label),
+    )
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_an_equal_graph_passes(precision: Precision) -> None:
+    check_gate(report(Item=change(0.9)), precision, Allowance(0.0, 0.0))
+
+
+def test_a_loss_of_just_the_allowance_passes_and_more_does_not() -> None:
+    check_gate(report(0.895), Precision.INT8, INT8)
+    with pytest.raises(ParityError, match=r"at most 0.5 points .* got 0.51 \(90.00 to 89.49\)"):
+        check_gate(report(0.8949), Precision.INT8, INT8)
+
+
+def test_a_gain_passes() -> None:
+    check_gate(report(0.95, Item=change(0.95)), Precision.FP16, Allowance(0.1, 1.5))
+
+
+def test_a_loss_on_one_label_only_is_refused_with_its_name_and_flag() -> None:
+    check_gate(report(Item=change(0.885), Activity=change(0.91)), Precision.INT8, INT8)
+    message = r"at most 1.5 points of F1 on Item, got 1.60 .* --allow-label-f1-loss 1.6"
+    lossy = report(Item=change(0.884), Activity=change(0.91))
+    with pytest.raises(ParityError, match=message):
+        check_gate(lossy, Precision.INT8, INT8)
+    check_gate(lossy, Precision.INT8, Allowance(0.5, 1.6))
+
+
+def test_a_label_with_fewer_than_30_entities_cannot_close_the_gate() -> None:
+    check_gate(report(Item=change(0.5, num_gold=29)), Precision.INT8, INT8)
+    with pytest.raises(ParityError, match="F1 on Item"):
+        check_gate(report(Item=change(0.5, num_gold=30)), Precision.INT8, INT8)
+
+
+@pytest.mark.parametrize("diff", [np.nan, np.inf])
+def test_a_graph_that_is_not_finite_is_refused(diff: float) -> None:
+    with pytest.raises(ParityError, match="fp16 graph: expected finite logits"):
+        check_gate(replace(report(), max_abs_diff=diff), Precision.FP16, Allowance(100, 100))
+
+
+def test_a_full_precision_graph_must_give_pytorchs_logits() -> None:
+    drifted = replace(report(), max_abs_diff=0.002)
+    check_gate(drifted, Precision.FP16, INT8)
+    with pytest.raises(ParityError, match=r"within 0\.001 of PyTorch's, got 0\.002"):
+        check_gate(drifted, Precision.FP32, INT8)
