@@ -69,5 +69,6 @@ def test_a_graph_that_is_not_finite_is_refused(diff: float) -> None:
 def test_a_full_precision_graph_must_give_pytorchs_logits() -> None:
     drifted = replace(report(), max_abs_diff=0.002)
     check_gate(drifted, Precision.FP16, INT8)
-    with pytest.raises(ParityError, match=r"within 0\.001 of PyTorch's, got 0\.002"):
+    with pytest.raises(ParityError, match=r"within 0\.001 of PyTorch's, got 0\.002; .* --atol"):
         check_gate(drifted, Precision.FP32, INT8)
+    check_gate(drifted, Precision.FP32, replace(INT8, atol=0.003))

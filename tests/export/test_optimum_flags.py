@@ -8,9 +8,7 @@ import pytest
 
 from export.__main__ import main, parse_args
 from export.config import FP32_ATOL, Device
-from export.parity import ParityReport
 from serve.bundle import Bundle, Precision
-from serve.errors import ParityError
 
 
 def test_what_always_holds_may_be_said() -> None:
@@ -52,15 +50,6 @@ def test_what_does_not_hold_is_refused_with_the_reason(
     assert message in capsys.readouterr().err
 
 
-def test_atol_closes_the_gate_and_opens_it() -> None:
-    report = ParityReport(
-        max_abs_diff=0.01, num_tokens=1, tag_agreement=1.0, f1_before=0.9, f1_after=0.9
-    )
-    report.check(Precision.FP32, 0.1, atol=0.02)
-    with pytest.raises(ParityError, match=r"within 0.005 of PyTorch's, got 0.01; .* --atol"):
-        report.check(Precision.FP32, 0.1, atol=0.005)
-
-
 def test_atol_and_device_reach_the_export(
     tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,7 +60,7 @@ def test_atol_and_device_reach_the_export(
     assert not output.exists()
     assert main([*arguments, "--dtype", "fp16", "--device", "cpu"]) == 0
     graph = Bundle.load(output).graph(Precision.FP16)
-    assert graph.measured_on == "CPUExecutionProvider and PyTorch in FP16"
+    assert graph.measured_on == "CPUExecutionProvider, and with every number rounded to FP16"
 
 
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GPU, which takes the graph")
