@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from export.checkpoint import TorchBackend, load_checkpoint
-from export.graph import export_graph
 from export.optimize import check_fusion, fuse
 from export.parity import ParityReport, Reference, parity_batches
 from serve.bundle import Precision
@@ -17,6 +16,7 @@ from serve.encoding import EncodedBatch
 from serve.errors import GraphError, ParityError
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
+from tests.exported import exported
 
 GOOD = ParityReport(
     max_abs_diff=1e-5, num_tokens=100, tag_agreement=1.0, f1_before=0.9, f1_after=0.9
@@ -87,7 +87,7 @@ def test_an_unfused_graph_fails_the_contract_and_a_fused_one_holds_it(
     tiny_checkpoint: Path,
 ) -> None:
     checkpoint = load_checkpoint(tiny_checkpoint)
-    raw = export_graph(checkpoint)
+    raw = exported(checkpoint)
     with pytest.raises(GraphError, match="Attention 0 of 2, SkipLayerNormalization 0 of 4"):
         check_fusion(raw, checkpoint.shape)
     fused = fuse(raw, checkpoint.shape)
