@@ -1,24 +1,28 @@
 """Owns fusion, and the contract that says it happened.
 
-ONNX Runtime's BERT optimizer warns of nothing when it fuses nothing, so the number of fused nodes
-is stated per layer and asserted.
+A rule that matches nothing warns of nothing, so the number of fused nodes is stated per layer and
+asserted. The rules for exact GELU are onnxscript's; the others are in `export.fusion`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import onnx
-from onnx import helper, numpy_helper
-from onnxruntime.transformers import optimizer
-from onnxruntime.transformers.onnx_model import OnnxModel
+import onnx_ir as ir
+from onnx_ir.passes import common
+from onnxscript.rewriter.ort_fusions.bias_gelu import bias_gelu_rules
+from onnxscript.rewriter.ort_fusions.erfgelu import rules as gelu_rules
 
 from export.checkpoint import Shape
-from export.embeddings import counts_positions, fold_token_types
+from export.fusion.attention import FuseAttention
+from export.fusion.edit import CONTRIB, apply, module_of
+from export.fusion.embedding import FuseEmbeddings
+from export.fusion.gelu import FuseFastGelu
+from export.fusion.norm import FuseSkipLayerNorm
 from serve.errors import GraphError
+from serve.tensors import ATTENTION_MASK
 
-_CONTRIB = "com.microsoft"  # domain of ONNX Runtime's own operators
 _EMBED = "EmbedLayerNormalization"
 _GELUS = {"gelu": "BiasGelu", "gelu_new": "FastGelu"}
 
@@ -29,22 +33,27 @@ def fuse(graph: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     Raises:
         GraphError: If fewer nodes were fused than the contract says.
     """
-    if counts_positions(graph):
-        fold_token_types(graph)
-    fused = optimizer.optimize_model(
-        graph,
-        model_type="bert",
-        num_heads=shape.num_heads,
-        hidden_size=shape.hidden_size,
-        opt_level=0,  # no pre-pass of the runtime: its layout would hide the patterns
-    )
-    check_fusion(fused.model, shape)
-    _fold_token_types(fused)
-    fused.prune_graph()
-    model: onnx.ModelProto = fused.model
-    if _CONTRIB not in (opset.domain for opset in model.opset_import):
-        model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
-    return model
+    model = ir.from_proto(graph)
+    (mask,) = (value for value in model.graph.inputs if value.name == ATTENTION_MASK.name)
+    apply(model, *(FuseEmbeddings(mask, has_token_types=known) for known in (True, False)))
+    for embed in [node for node in model.graph if node.op_type == _EMBED]:
+        apply(model, FuseAttention(shape, num_tokens=embed.outputs[1]))
+    apply(model, FuseSkipLayerNorm(), FuseFastGelu())
+    for exact_gelu in (gelu_rules, bias_gelu_rules):
+        exact_gelu.apply_to_model(model)
+    common.RemoveUnusedNodesPass()(model)
+    model.opset_imports[CONTRIB] = 1
+    _name_gelus(model.graph)
+    fused = ir.to_proto(model)
+    check_fusion(fused, shape)
+    return fused
+
+
+def _name_gelus(graph: ir.Graph) -> None:
+    """Name GELU nodes as the rules of `export.fusion` name theirs: after the module."""
+    for node in graph:
+        if node.op_type in _GELUS.values() and node.inputs[0] is not None:
+            node.name = f"{module_of(node.inputs[0])}/{node.op_type}"
 
 
 def expected_fusion(shape: Shape) -> dict[str, int]:
@@ -72,7 +81,7 @@ def own_operators(graph: onnx.ModelProto) -> dict[str, int]:
     counts = Counter(
         node.op_type
         for node in graph.graph.node
-        if node.domain == _CONTRIB or node.op_type == "SimplifiedLayerNormalization"
+        if node.domain == CONTRIB or node.op_type == "SimplifiedLayerNormalization"
     )
     return dict(sorted(counts.items()))
 
@@ -94,17 +103,3 @@ def check_fusion(graph: onnx.ModelProto, shape: Shape) -> None:
             f"expected {shape.num_layers} layers to be fused whole, got {missing}; "
             "use a supported BERT family and the pinned versions of torch and transformers"
         )
-
-
-def _fold_token_types(fused: OnnxModel) -> None:
-    """Add the embedding of token type 0, the only one a tagger sees, to the positions'.
-
-    This takes a dozen small shape operators off each run.
-    """
-    (embed,) = fused.get_nodes_by_op_type(_EMBED)
-    if len(embed.input) < 5 or not embed.input[4]:
-        return  # a family without token types, or one whose were folded before fusion
-    positions, token_types = (fused.get_initializer(embed.input[i]) for i in (3, 4))
-    folded = numpy_helper.to_array(positions) + numpy_helper.to_array(token_types)[0]
-    positions.CopyFrom(numpy_helper.from_array(folded.astype(np.float32), positions.name))
-    embed.input[1] = embed.input[4] = ""

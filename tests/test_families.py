@@ -23,17 +23,15 @@ from tokenizers import Tokenizer
 import export.pipeline
 from export.__main__ import main as export_main
 from export.checkpoint import Checkpoint, TorchBackend, load_checkpoint
-from export.embeddings import fold_token_types
-from export.graph import export_graph
 from export.optimize import fuse
 from serve.bundle import Bundle, Precision
 from serve.encoding import NO_WORD, EncodedBatch, Encoder
-from serve.errors import GraphError
 from serve.families import FAMILIES
 from serve.labels import Tags
 from serve.session import OrtBackend
 from serve.tagger import Tagger
 from tests.conftest import TINY_LABELS, tiny_lines
+from tests.exported import exported
 from tests.families import (
     MAX_POSITIONS,
     byte_level_tokenizer,
@@ -83,7 +81,7 @@ def bundle(trained: Path) -> Bundle:
 
 @pytest.fixture
 def fused(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return fuse(export_graph(checkpoint), checkpoint.shape)
+    return fuse(exported(checkpoint), checkpoint.shape)
 
 
 def test_a_checkpoint_of_the_family_is_trained_and_finds_entities(bundle: Bundle) -> None:
@@ -157,14 +155,6 @@ def test_positions_off_by_one_are_refused(
     assert export_main(["--model", str(trained), "--output", str(output)]) == 1
     assert capsys.readouterr().err.startswith("error: fp32 graph: expected ")
     assert not output.exists()
-
-
-def test_embeddings_of_another_form_are_refused_by_name(checkpoint: Checkpoint) -> None:
-    graph = export_graph(checkpoint)
-    (table,) = [t for t in graph.graph.initializer if "token_type" in t.name]
-    graph.graph.initializer.remove(table)
-    with pytest.raises(GraphError, match=r"one embedding table \*.embeddings.token_type.* got 0"):
-        fold_token_types(graph)
 
 
 @pytest.mark.parametrize("precision", list(Precision))

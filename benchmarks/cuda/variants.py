@@ -8,8 +8,6 @@ from functools import cached_property
 
 import onnx
 import torch
-from onnxruntime.transformers.convert_to_packing_mode import PackingMode
-from onnxruntime.transformers.onnx_model import OnnxModel
 
 from benchmarks.cuda.engine import Engine, NotMeasuredError
 from benchmarks.cuda.ort_engine import OrtEngine
@@ -19,8 +17,8 @@ from export.checkpoint import Checkpoint
 from export.fp16 import to_fp16
 from export.graph import export_graph
 from export.optimize import fuse
+from export.packed import packed
 from serve.bundle import Precision, Provider
-from serve.errors import GraphError
 
 
 class Variant(StrEnum):
@@ -88,26 +86,6 @@ def reference(source: Source, provider: Provider) -> TorchEngine:
     return TorchEngine(source.checkpoint.model, provider=provider, dtype=torch.float32)
 
 
-def packed(graph: onnx.ModelProto, num_layers: int) -> onnx.ModelProto:
-    """Return a copy of a fused graph that drops padding before the first layer.
-
-    Raises:
-        GraphError: If an attention was left as it was; the conversion says nothing when it fails.
-    """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(graph)
-    packing = PackingMode(OnnxModel(copy))
-    packing.convert(use_symbolic_shape_infer=False)
-    model: onnx.ModelProto = packing.model.model
-    found = sum(node.op_type == "PackedAttention" for node in model.graph.node)
-    if found != num_layers:
-        raise GraphError(
-            f"expected {num_layers} PackedAttention nodes, got {found}; "
-            "export the graph with attention fused on a mask index"
-        )
-    return model
-
-
 def _torch(source: Source, provider: Provider) -> Engine:
     return TorchEngine(source.checkpoint.model, provider=provider, dtype=torch.float16)
 
@@ -134,7 +112,7 @@ def _cuda_graphs(source: Source, provider: Provider) -> Engine:
 
 
 def _packed(source: Source, provider: Provider) -> Engine:
-    graph = packed(source.fp16, source.checkpoint.shape.num_layers)
+    graph = packed(source.fp16, source.checkpoint.shape)
     return OrtEngine(graph.SerializeToString(), provider=provider)
 
 

@@ -1,15 +1,14 @@
 """Owns the form a checkpoint's graph has for TensorRT, still in FP32 and before any number changes.
 
-Five rewrites of the unfused export; the answers stay PyTorch's, which the gate checks:
-* *mask*: `(1 - attention_mask) * -10000` instead of a tower of ranges, comparisons and -3.4e38,
-  which is infinite in FP16. -10000 is not, and makes each weight of padding an exact 0 after
-  softmax. Its shape is (B, 1, T, T): fused attention broadcasts a mask over batch and heads only
-  (TensorRT documentation, "Attention": mask `[a0, a1, s_q, s_kv]`).
+Four rewrites of the unfused export; the answers stay PyTorch's, which the gate checks:
+* *mask*: `(1 - attention_mask) * -10000` instead of -3.4e38, which is infinite in FP16. -10000 is
+  not, and makes each weight of padding an exact 0 after softmax. Its shape is (B, 1, T, T): fused
+  attention broadcasts a mask over batch and heads only (TensorRT documentation, "Attention": mask
+  `[a0, a1, s_q, s_kv]`).
 * *scale*: queries are scaled before they meet the keys, not the scores after. TensorRT fuses
   attention only in that form (TensorRT documentation, "Fused Attention"), and FP16 scores stay
   smaller.
 * *reshapes*: a shape that copies B and T is the constant (0, 0, ...), not a dozen nodes per layer.
-* *token types*: a tagger sees type 0 only, so its embedding is a constant.
 * *counts*: RoBERTa counts positions with CumSum, which TensorRT has for floats only.
 """
 
@@ -26,7 +25,6 @@ from serve.tensors import ATTENTION_MASK
 
 MASKED = -1e4
 """What is added to the score of a masked token: finite in FP16, and exp() of it is 0."""
-_TOKEN_TYPES = "token_type_embeddings.weight"
 _SCALINGS = ("Mul", "Div")
 
 
@@ -42,7 +40,6 @@ def for_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:
     _replace_mask(graph)
     _scale_queries(graph)
     _shorten_reshapes(graph)
-    _fix_token_type(graph)
     _count_in_floats(graph)
     common.RemoveUnusedNodesPass()(copy)
     return ir.to_proto(copy)
@@ -114,15 +111,6 @@ def _shorten_reshapes(graph: ir.Graph) -> None:
         values = [int(size.numpy().item()) if size else 0 for size in sizes]
         name = f"{node.name}_shape"
         node.replace_input_with(1, constant(graph, name, np.array(values, dtype=np.int64)))
-
-
-def _fix_token_type(graph: ir.Graph) -> None:
-    """Replace the look-up of token types by the row of type 0."""
-    for node in graph:
-        table = node.inputs[0] if node.op_type == "Gather" else None
-        if table is not None and table.const_value is not None and _TOKEN_TYPES in str(table.name):
-            row = constant(graph, "token_type_0", table.const_value.numpy()[0])
-            node.outputs[0].replace_all_uses_with(row)
 
 
 def _count_in_floats(graph: ir.Graph) -> None:

@@ -15,12 +15,12 @@ import export.int8
 from export.calibration import Range, activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.cpu import check_norms, for_cpu
-from export.graph import export_graph
 from export.int8 import quantized_inputs, quantized_nodes, to_int8
 from export.optimize import fuse
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
+from tests.exported import exported
 
 TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "please clean the belt"]
 
@@ -32,7 +32,7 @@ def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def fused(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return fuse(export_graph(checkpoint), checkpoint.shape)
+    return fuse(exported(checkpoint), checkpoint.shape)
 
 
 @pytest.fixture(scope="module")

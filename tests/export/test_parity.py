@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from export.checkpoint import TorchBackend, load_checkpoint
-from export.graph import export_graph
 from export.optimize import check_fusion, fuse
 from export.parity import Reference, parity_batches
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
+from tests.exported import exported
 
 
 def test_parity_is_measured_alone_padded_and_at_the_longest(tiny_checkpoint: Path) -> None:
@@ -57,7 +57,7 @@ def test_an_unfused_graph_fails_the_contract_and_a_fused_one_holds_it(
     tiny_checkpoint: Path,
 ) -> None:
     checkpoint = load_checkpoint(tiny_checkpoint)
-    raw = export_graph(checkpoint)
+    raw = exported(checkpoint)
     with pytest.raises(GraphError, match="Attention 0 of 2, SkipLayerNormalization 0 of 4"):
         check_fusion(raw, checkpoint.shape)
     fused = fuse(raw, checkpoint.shape)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 
@@ -18,8 +17,9 @@ from benchmarks.cuda.placement import check_placement, nodes_by_provider
 from benchmarks.cuda.served_engine import ServedEngine
 from benchmarks.cuda.texts import random_batch
 from benchmarks.cuda.torch_engine import TorchEngine
-from benchmarks.cuda.variants import NEEDS_CUDA, Source, Variant, open_engine, packed
+from benchmarks.cuda.variants import NEEDS_CUDA, Source, Variant, open_engine
 from export.checkpoint import load_checkpoint
+from export.packed import check_packed, packed
 from serve.bundle import Precision, Provider
 from serve.errors import GraphError, ParityError
 
@@ -123,23 +123,11 @@ def test_one_node_on_the_cpu_closes_the_check() -> None:
         check_placement(CUDA, {"CPUExecutionProvider": 1, "CUDAExecutionProvider": 91})
 
 
-def test_packing_replaces_every_attention(source: Source) -> None:
-    model = packed(source.fp16, TINY.num_layers)
-    kinds = [node.op_type for node in model.graph.node]
-    assert kinds.count("PackedAttention") == TINY.num_layers
-    assert {"RemovePadding", "RestorePadding"} <= set(kinds)
-    assert "Attention" not in kinds
-    assert "PackedAttention" not in {node.op_type for node in source.fp16.graph.node}
-
-
-def test_a_graph_that_packing_leaves_alone_is_refused(source: Source) -> None:
-    spoilt = onnx.ModelProto()
-    spoilt.CopyFrom(source.fp32)
-    for node in spoilt.graph.node:
-        if node.op_type == "Attention":
-            node.input[3] = ""  # no mask index
-    with pytest.raises(GraphError, match="expected 2 PackedAttention nodes, got 0"):
-        packed(spoilt, TINY.num_layers)
+def test_packing_replaces_every_attention_of_a_fp16_graph(source: Source) -> None:
+    shape = source.checkpoint.shape
+    check_packed(packed(source.fp16, shape), shape)
+    with pytest.raises(GraphError, match="'PackedAttention': 0"):
+        check_packed(source.fp16, shape)
 
 
 def test_a_spoilt_weight_fails_parity(spoilt: bytes, yardstick: Yardstick) -> None:

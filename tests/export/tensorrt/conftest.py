@@ -9,12 +9,12 @@ import pytest
 
 from export.calibration import Range, activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint, load_checkpoint
-from export.graph import export_graph
 from export.tensorrt.fp16 import to_fp16
 from export.tensorrt.int8 import quantized_inputs, to_int8
 from export.tensorrt.profiles import PROFILES, profiles_for, to_json
 from export.tensorrt.rewrite import for_tensorrt
 from serve.examples import read_jsonl
+from tests.exported import exported as exported_once
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
 
 @pytest.fixture(scope="session")
 def exported(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return export_graph(checkpoint)
+    return exported_once(checkpoint)
 
 
 @pytest.fixture(scope="session")

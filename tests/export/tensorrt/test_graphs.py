@@ -92,9 +92,9 @@ def test_no_constant_is_near_the_end_of_fp16(fp16: onnx.ModelProto) -> None:
     assert largest == 1e4
 
 
-def test_shapes_and_masks_cost_few_nodes(exported: onnx.ModelProto, plain: onnx.ModelProto) -> None:
+def test_shapes_and_masks_cost_few_nodes(plain: onnx.ModelProto) -> None:
     counts = Counter(node.op_type for node in plain.graph.node)
-    assert len(plain.graph.node) < len(exported.graph.node) / 2
+    assert len(plain.graph.node) < 2 * 35 + 20  # two layers; mask, embeddings and head
     assert counts["LayerNormalization"] == 5
     assert counts["Softmax"] == 2
     assert counts["Range"] == counts["Where"] == counts["ConstantOfShape"] == 0
@@ -138,7 +138,7 @@ def test_weights_are_int8_with_a_scale_per_output_channel(
 
 
 def test_an_excluded_product_stays_fp16(fp16: onnx.ModelProto, ranges: dict[str, Range]) -> None:
-    name = "/model/bert/encoder/layer.1/output/dense/MatMul"
+    name = "model.bert.encoder.layer.1.output.dense/MatMul"
     graph = to_int8(fp16, ranges, [name]).graph
     (product,) = [node for node in graph.node if node.name == name]
     made = {output: node.op_type for node in graph.node for output in node.output}

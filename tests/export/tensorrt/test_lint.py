@@ -58,7 +58,7 @@ def double_ids(model: onnx.ModelProto) -> None:
 
 
 def mixed(model: onnx.ModelProto) -> None:
-    bias = node_of(model, "Add", "query").input[0]
+    bias = node_of(model, "Add", "query").input[1]
     (tensor,) = [t for t in model.graph.initializer if t.name == bias]
     replace(model, bias, numpy_helper.to_array(tensor).astype(np.float32))
 

@@ -1,0 +1,20 @@
+"""Exports each model once for all tests: the exporter takes seconds, what follows does not."""
+
+from __future__ import annotations
+
+import onnx
+
+from export.checkpoint import Checkpoint
+from export.graph import export_graph
+
+_MADE: dict[str, onnx.ModelProto] = {}
+
+
+def exported(checkpoint: Checkpoint) -> onnx.ModelProto:
+    """Return a copy of the graph that `export_graph` gives for a checkpoint."""
+    key = checkpoint.sha256 + checkpoint.model.config.to_json_string()
+    if key not in _MADE:
+        _MADE[key] = export_graph(checkpoint)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(_MADE[key])
+    return copy
