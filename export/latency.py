@@ -1,13 +1,14 @@
 """Owns the report's latencies: each graph against PyTorch, tokens in, logits out, in little time.
 
-A cell is a batch size and a length. In each round every system runs once, so that whatever else the
-machine does falls on all of them; a system's figure is the median of its rounds. Cells that would
-not fit the time are left out, and the report says so. `benchmarks` measures with more care, from
-text to entities.
+A cell is a batch size and a length. In each round every system runs in turn, so that whatever else
+the machine does falls on all of them; a system's figure is the median of its rounds. Cells that
+would not fit the time are left out, and the report says so. `benchmarks` measures with more care,
+from text to entities.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from export.source import Source
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
 from serve.session import OrtBackend, default_provider
-from serve.threads import default_num_threads
+from serve.threads import Threads, default_num_threads
 
 CELLS = ((1, 8), (1, 16), (1, 32), (8, 16), (1, 128), (8, 32), (32, 16), (8, 128), (32, 128))
 """Batch size and tokens, in the order they are measured."""
@@ -54,11 +55,15 @@ class Latencies:
 
     Attributes:
         threads: Threads inside an operator of ONNX Runtime.
+        load: Processes that wanted a core in the minute before, this export's own included.
+        num_cores: Cores there are for them.
         cells: One for each of `CELLS` that the model is long enough for.
         left_out: Why a graph is not among the systems, by name.
     """
 
     threads: int
+    load: float
+    num_cores: int
     cells: tuple[Cell, ...]
     left_out: dict[str, str]
 
@@ -76,11 +81,16 @@ def measure_latency(source: Source, graphs: Sequence[Gated]) -> Latencies:
         if meant_for not in ("CPUExecutionProvider", provider):
             left_out[info.file] = f"not measured: it is meant for {meant_for}"
             continue
-        backend = OrtBackend(graph.file.content, provider=meant_for)
+        threads = Threads(default_num_threads(), spin=False)  # a spinning one would slow the others
+        backend = OrtBackend(graph.file.content, provider=meant_for, threads=threads)
         systems[info.file] = _one_by_one(backend) if info.alone else backend.logits
     shapes = [shape for shape in CELLS if shape[1] <= source.checkpoint.encoder.max_tokens]
     return Latencies(
-        default_num_threads(), tuple(_measured(systems, shapes, _tokens(source))), left_out
+        threads=default_num_threads(),
+        load=os.getloadavg()[0],
+        num_cores=len(os.sched_getaffinity(0)),
+        cells=tuple(_measured(systems, shapes, _tokens(source))),
+        left_out=left_out,
     )
 
 
@@ -103,7 +113,7 @@ def _measured(
     per_token_s = 0.0  # what all systems together took for a token so far
     for place, (batch_size, num_tokens) in enumerate(shapes):
         left = end - time.perf_counter()
-        if cells and per_token_s * batch_size * num_tokens * (1 + MIN_ROUNDS) > left:
+        if cells and per_token_s * batch_size * num_tokens * 2 * (1 + MIN_ROUNDS) > left:
             cells.append(Cell(batch_size, num_tokens, 0, {}))
             continue
         ids = np.resize(tokens, (batch_size, num_tokens))
@@ -125,6 +135,7 @@ def _rounds(
         if number > MIN_ROUNDS and time.perf_counter() > until:
             break
         for name, run in systems.items():
+            run(batch)  # the caches hold another system's weights
             start = time.perf_counter()
             run(batch)
             samples[name].append(time.perf_counter() - start)

@@ -14,6 +14,8 @@ from serve.bundle import Precision
 
 FASTER = 0.95  # a graph counts as faster from 5 % on: medians of few rounds tell no less apart
 
+BUSY = 1.25  # load a core: an export by itself comes to about 1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
@@ -70,6 +72,12 @@ def findings(report: Report) -> Iterator[str]:
         if graph.reasons:
             yield f"{graph.file.info.file} keeps {len(graph.reasons)} nodes in FP32"
     yield from (f"{name} was {why}" for name, why in report.latencies.left_out.items())
+    timed = report.latencies
+    if timed.load > BUSY * timed.num_cores:
+        yield (
+            f"the machine was busy, load {timed.load:.1f} on {timed.num_cores} cores: "
+            "do not rely on the latencies"
+        )
     yield from _speed(report)
 
 

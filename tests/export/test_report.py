@@ -1,0 +1,67 @@
+"""What the report says of speed, on latencies whose meaning is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from export.latency import Cell, Latencies
+from export.report import Report, findings
+from serve.bundle import Precision
+
+QUIET = Latencies(threads=2, load=1.0, num_cores=2, cells=(), left_out={})
+
+
+def graph(precision: Precision, file: str) -> Any:
+    info = SimpleNamespace(
+        file=file,
+        precision=precision,
+        f1_before=0.9,
+        f1_after=0.89,
+        f1_loss_interval_points=(0.5, 1.5),
+        label_f1_loss_points={"Item": 1.2, "Activity": -1.0},
+    )
+    return SimpleNamespace(file=SimpleNamespace(info=info), trials=(1,), reasons={})
+
+
+def said(latencies: Latencies) -> list[str]:
+    graphs = [graph(Precision.FP32, "model.onnx"), graph(Precision.INT8, "model_int8.onnx")]
+    return list(findings(Report(graphs, latencies)))
+
+
+def cell(num_tokens: int, fp32_ms: float, int8_ms: float) -> Cell:
+    return Cell(1, num_tokens, 5, {"model.onnx": fp32_ms, "model_int8.onnx": int8_ms})
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ((cell(8, 1.0, 1.2), cell(16, 2.0, 1.95)), "INT8 is not faster than FP32 on this machine"),
+        (
+            (cell(8, 1.0, 1.2), cell(16, 2.0, 1.0)),
+            "INT8 is not faster than FP32 on this machine at 1 x 8 tokens",
+        ),
+        ((cell(8, 1.0, 0.5), Cell(1, 16, 0, {})), None),
+        ((), None),
+    ],
+)
+def test_int8_that_is_not_faster_is_said_to_be_so(
+    cells: tuple[Cell, ...], sentence: str | None
+) -> None:
+    found = [line for line in said(replace(QUIET, cells=cells)) if line.startswith("INT8")]
+    assert found == ([sentence] if sentence else [])
+
+
+def test_latencies_of_a_busy_machine_are_not_vouched_for() -> None:
+    assert not any("busy" in line for line in said(QUIET))
+    assert any("load 6.0 on 2 cores" in line for line in said(replace(QUIET, load=6.0)))
+
+
+def test_a_loss_is_told_with_its_interval_and_the_label_it_falls_on() -> None:
+    assert said(QUIET)[0] == (
+        "model.onnx loses 1.00 points of entity F1 (95 % of draws: a loss of 0.50 to 1.50); "
+        "most on Item, 1.20"
+    )
