@@ -45,6 +45,7 @@ def fuse(graph: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     model.opset_imports[CONTRIB] = 1
     _name_gelus(model.graph)
     fused = ir.to_proto(model)
+    del fused.graph.value_info[:]  # conversions write their own
     check_fusion(fused, shape)
     return fused
 
