@@ -1,6 +1,7 @@
 # make run    set up, train, export, publish, serve on a real Triton, tag, compare
 # make test   the tests, real Triton included          make check  ruff, mypy and the tests
 # make bench  the latency benchmark                    make format make lint make clean
+# make grid   by length and batch, against the peak    make memory  memory curve, first answer
 #
 # DATA=folder of labelled lines, MODEL=Hugging Face name or folder, LABEL_MAP=Old=New,Drop=
 
@@ -17,7 +18,7 @@ PIP := -m pip --disable-pip-version-check --quiet install
 ORT := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU '),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint format bench clean
+.PHONY: help setup run test check lint format bench grid memory clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q' | head -6
@@ -46,6 +47,13 @@ format: .venv/ready
 
 bench: setup .venv-optimum/ready
 	$(PY) -m benchmarks.latency
+
+grid: setup
+	$(PY) -m benchmarks.grid --shape bert-base --output benchmarks/results/grid-bert-base.json
+	$(PY) -m benchmarks.grid --shape minilm --output benchmarks/results/grid-minilm.json
+
+memory: setup
+	$(PY) -m benchmarks.memory --triton --output benchmarks/results/memory.json
 
 clean:
 	rm -rf .venv .venv-triton .venv-optimum build
