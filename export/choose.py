@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from export.choose_fp16 import choose_fp16
 from export.choose_int8 import choose_int8
 from export.judge import Candidate, Gated, Judge
@@ -26,7 +28,8 @@ def choose_graph(source: Source, precision: Precision) -> Gated:
     gated = choices[precision](source, judge)
     if gated is None:
         raise _refusal(judge, precision)
-    return gated
+    # The search goes on for a while after a graph has passed, to do with fewer nodes in FP32.
+    return replace(gated, trials=tuple(judge.trials))
 
 
 def _choose_fp32(source: Source, judge: Judge) -> Gated | None:

@@ -73,12 +73,14 @@ class Gated:
     Attributes:
         file: The graph.
         parity: How far its answers are from PyTorch's.
-        trials: What was tried for it, in order; it passed itself.
+        method: How it was made.
+        trials: What was tried for it, in order; it is among them.
         reasons: Why each node that stayed FP32 did.
     """
 
     file: GraphFile
     parity: ParityReport
+    method: str
     trials: tuple[Trial, ...]
     reasons: dict[str, str]
 
@@ -127,7 +129,7 @@ class Judge:
         if refusal:
             return None
         file = GraphFile(self._info(candidate, content, reports[0]), content)
-        return Gated(file, reports[0], tuple(self.trials), reasons or {})
+        return Gated(file, reports[0], candidate.method, tuple(self.trials), reasons or {})
 
     def best_trial(self) -> Trial:
         """Return the trial with the highest F1, the first of equals."""

@@ -67,8 +67,7 @@ def findings(report: Report) -> Iterator[str]:
     for graph in report.graphs:
         yield _loss(graph)
         if len(graph.trials) > 1:
-            name, method = graph.file.info.file, graph.trials[-1].method
-            yield f"{name} is graph {len(graph.trials)} of those tried: {method}"
+            yield f"{graph.file.info.file} is one of {len(graph.trials)} tried: {graph.method}"
         if graph.reasons:
             yield f"{graph.file.info.file} keeps {len(graph.reasons)} nodes in FP32"
     yield from (f"{name} was {why}" for name, why in report.latencies.left_out.items())

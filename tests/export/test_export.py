@@ -214,6 +214,25 @@ def test_a_product_that_costs_f1_is_found_and_left_in_fp32(
     assert list(found["fp32_node_reasons"]) == culprit
 
 
+def test_every_graph_that_was_tried_is_in_the_report(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quantize(
+        model: onnx.ModelProto, ranges: dict[str, Range] | None, fp32_nodes: Sequence[str] = ()
+    ) -> onnx.ModelProto:
+        quantized = to_int8(model, ranges, fp32_nodes)
+        return quantized if len(fp32_nodes) in (2, 7) else damaged(quantized)
+
+    monkeypatch.setattr(export.choose_int8, "to_int8", quantize)
+    output = tmp_path / "bundle"
+    assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
+    trials = report_of(output, "model_int8.onnx")["trials"]
+    # three calibrations, one and two products left out, and one of the two put back in vain
+    assert [len(trial["fp32_nodes"]) for trial in trials] == [0, 0, 0, 1, 2, 1]
+    assert [not trial["refusal"] for trial in trials] == [False] * 4 + [True, False]
+    assert len(Bundle.load(output).graph(Precision.INT8).fp32_nodes) == 2
+
+
 def test_the_report_is_hashed_and_needs_nothing_from_elsewhere(bundle: Bundle) -> None:
     for name in ("report.html", "report.json"):
         assert bundle.manifest.files[name] == sha256((bundle.folder / name).read_bytes())
