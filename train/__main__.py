@@ -19,21 +19,28 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from serve.errors import TaggingError
 from train.config import MAX_SEED, TrainConfig
 from train.label_map import parse_label_map
 
+COMMANDS: dict[str, str] = {}
+"""Commands by first argument: the module whose `main` takes the rest."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train as the arguments say; return 0, or 1 after an error a user can act on."""
-    config = parse_args(argv)
+    """Train as the arguments say, or run a command; return the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("train").setLevel(logging.INFO)
     # OpenMP's threads spin while they wait; on a machine that does anything else besides, sleeping
     # made a step two to six times faster (2 cores). Read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if arguments and arguments[0] in COMMANDS:
+        return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
+    config = parse_args(arguments)
     try:
         # Late for that reason, and so that --help and usage errors need no PyTorch.
         from train.pipeline import run

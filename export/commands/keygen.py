@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.commands import command_parser, exit_status
 from export.signing import write_key_pair
-from serve.commands import deliver
+from serve.commands import command_parser, deliver, exit_status
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class KeygenConfig:
 
 def parse_args(argv: Sequence[str]) -> KeygenConfig:
     """Return the command line as a config."""
-    parser = command_parser("keygen", __doc__)
+    parser = command_parser("keygen", __doc__, package="export")
     parser.add_argument("file", type=Path, metavar="FILE")
     return KeygenConfig(**vars(parser.parse_args(argv)))
 

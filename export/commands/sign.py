@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.commands import command_parser, exit_status
 from export.signing import read_private_key, sign
 from export.verification.verify import read_manifest, verify_content
-from serve.commands import deliver
+from serve.commands import command_parser, deliver, exit_status
 from serve.errors import BundleError
 
 
@@ -39,7 +38,7 @@ class SignConfig:
 
 def parse_args(argv: Sequence[str]) -> SignConfig:
     """Return the command line as a config."""
-    parser = command_parser("sign", __doc__)
+    parser = command_parser("sign", __doc__, package="export")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key")
     return SignConfig(**vars(parser.parse_args(argv)))

@@ -19,9 +19,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from export.commands import command_parser, exit_status
 from export.verification.verify import Signature, Verdict, verify
-from serve.commands import deliver
+from serve.commands import command_parser, deliver, exit_status
 
 _SIGNATURES = {
     Signature.NONE: "not signed",
@@ -48,7 +47,7 @@ class VerifyConfig:
 
 def parse_args(argv: Sequence[str]) -> VerifyConfig:
     """Return the command line as a config."""
-    parser = command_parser("verify", __doc__)
+    parser = command_parser("verify", __doc__, package="export")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="who must have signed it")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")

@@ -6,12 +6,17 @@ import argparse
 import errno
 import os
 import sys
+from collections.abc import Callable
+
+from serve.errors import TaggingError
 
 
-def command_parser(verb: str, documentation: str | None) -> argparse.ArgumentParser:
+def command_parser(
+    verb: str, documentation: str | None, *, package: str = "serve"
+) -> argparse.ArgumentParser:
     """Return a parser whose help is the documentation of the verb's module."""
     return argparse.ArgumentParser(
-        prog=f"python -m serve {verb}",
+        prog=f"python -m {package} {verb}",
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,3 +42,15 @@ def deliver(line: str) -> None:
     except OSError as error:
         error.filename = "standard output"
         raise
+
+
+def exit_status(run: Callable[[], int]) -> int:
+    """Return what a command returns, or 1 after telling its failure in one line."""
+    try:
+        return run()
+    except (TaggingError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("error: interrupted")
+        return 1

@@ -1,0 +1,1 @@
+"""The commands of `python -m train` besides fine-tuning, one module each."""
