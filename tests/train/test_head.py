@@ -40,8 +40,8 @@ def test_the_rows_of_labels_that_agree_are_kept_wherever_they_stand(
         assert tags.id_of(name) != row or name == "O"
         assert layer.weight[tags.id_of(name)].equal(old["classifier.weight"][row])
         assert layer.bias[tags.id_of(name)].equal(old["classifier.bias"][row])
-    assert layer.weight[tags.id_of("B-Aim")].std() == pytest.approx(0.02, rel=0.5)
-    assert layer.bias[tags.id_of("I-Bay")] == 0
+    assert layer.weight[tags.id_of("B-Aim")].std().item() == pytest.approx(0.02, rel=0.5)
+    assert layer.bias[tags.id_of("I-Bay")].item() == 0
     assert "its head for 1 of 3 labels (Item)" in caplog.text
 
 
