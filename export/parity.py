@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.bootstrap import F1Changes, f1_changes
+from serve.bootstrap import F1Changes, f1_changes
 from export.checkpoint import Checkpoint, TorchBackend
 from serve.backend import Backend
 from serve.encoding import MAX_CHARS, EncodedBatch

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from export.bootstrap import F1Change, F1Changes
+from serve.bootstrap import F1Change, F1Changes
 from export.gate import Allowance, check_gate
 from export.parity import ParityReport
 from serve.bundle import Precision
