@@ -38,5 +38,6 @@ class Marker:
             position = span.end
         return "".join([*parts, escape(printable(text[position:]))])
 
-    def _mark(self, inside: str, label: str) -> str:
+    def _mark(self, text: str, label: str) -> str:
+        inside = f"{escape(printable(text))}<small>{escape(printable(label))}</small>"
         return f'<mark style="background:{self._colours[label]}">{inside}</mark>'
