@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForTokenClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from serve.decoding import DECODING, Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError
 from serve.families import FAMILIES, max_tokens, pad_id
@@ -55,6 +56,7 @@ class Checkpoint:
         folder: Where it lies.
         model: The PyTorch tagger, in evaluation mode, with eager attention.
         tags: Tags of its logits.
+        decoding: How its logits are read.
         encoder: Its encoder.
         shape: Its sizes.
         sha256: Of its weights.
@@ -63,6 +65,7 @@ class Checkpoint:
     folder: Path
     model: PreTrainedModel
     tags: Tags
+    decoding: Decoding
     encoder: Encoder
     shape: Shape
     sha256: str
@@ -116,6 +119,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         folder=folder,
         model=model.eval(),
         tags=tags,
+        decoding=_decoding(folder / DECODING, len(tags)),
         encoder=_encoder(folder, model.config),
         shape=_shape(model.config),
         sha256=_digest(folder / "model.safetensors"),
@@ -185,6 +189,15 @@ def _tags(folder: Path, config: dict[str, Any]) -> Tags:
         raise CheckpointError(
             f"{folder / 'config.json'}: {error}; train it with python -m train"
         ) from error
+
+
+def _decoding(path: Path, num_tags: int) -> Decoding:
+    if not path.exists():
+        return Decoding()
+    try:
+        return Decoding.from_json(path.read_text(encoding="utf-8"), num_tags=num_tags)
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {error}; train it with python -m train") from error
 
 
 def _encoder(folder: Path, config: PretrainedConfig) -> Encoder:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
+from serve.decoder import Decoder
+from serve.decoding import Decoding
 from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
@@ -43,6 +45,7 @@ class Tagger:
         tags: Tags,
         backend: Backend,
         *,
+        decoding: Decoding | None = None,
         lanes: Lanes | None = None,
         alone: bool = False,
         batch_tokens: int = BATCH_TOKENS,
@@ -55,6 +58,7 @@ class Tagger:
             encoder: Turns texts into windows.
             tags: Tags of the backend's logits.
             backend: Scores the tags.
+            decoding: How logits are read; None for the largest.
             lanes: Runs several batches at once; None for one after the other on the backend.
             alone: Whether each text must run by itself, see `GraphInfo.alone`.
             batch_tokens: Most tokens that run together without lanes; a GPU is idle on few.
@@ -63,6 +67,7 @@ class Tagger:
         """
         self._encoder = encoder
         self._backend = backend
+        self._decoder = Decoder(tags, decoding or Decoding())
         self._lanes = lanes
         self._alone = alone
         self._batch_tokens = TASK_TOKENS if lanes else batch_tokens
@@ -110,6 +115,7 @@ class Tagger:
             bundle.encoder(),
             bundle.tags,
             backend,
+            decoding=bundle.decoding,
             # Other graphs have large weights, which a second session would hold once more.
             lanes=Lanes(lambda: load_backend(bundle, graph, content, where, Threads(1)), lanes)
             if graph.precision is Precision.INT8
@@ -137,8 +143,8 @@ class Tagger:
     def word_tags(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the tag of each word of each text, for token-level reports."""
         encoded = self._encoder.encode(texts)
-        best = self._word_logits(encoded).argmax(axis=1).tolist()
-        names = iter([self.tags.names[tag] for tag in best])
+        decoded = self._decoder.decode(self._word_logits(encoded), _num_words(encoded))
+        names = iter([self.tags.names[tag] for tag in decoded.tag_ids.tolist()])
         return [[next(names) for _ in text.offsets] for text in encoded]
 
     def _word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
@@ -176,8 +182,8 @@ class Tagger:
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]
     ) -> Iterator[list[Entity]]:
-        best = logits.argmax(axis=1).tolist()
-        scores = best_probabilities(logits).tolist()
+        decoded = self._decoder.decode(logits, _num_words(encoded))
+        best, scores = decoded.tag_ids.tolist(), decoded.scores.tolist()
         names = self.tags.names
         row = 0
         for text in encoded:
@@ -187,10 +193,8 @@ class Tagger:
             row = end
 
 
-def best_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the softmax probability of each row's largest logit. Shape: (W, L) to (W,)."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(1.0 / shifted.sum(axis=1), dtype=np.float32)
+def _num_words(encoded: Sequence[EncodedText]) -> list[int]:
+    return [len(text.offsets) for text in encoded]
 
 
 def choose_graph(bundle: Bundle, provider: Provider = Provider.CPU) -> GraphInfo:
