@@ -1,4 +1,4 @@
-"""Owns the assessment of a tagger: every figure of `train evaluate`, taken from one set of answers."""
+"""Owns the assessment of a tagger: every figure of `train evaluate`, from one set of answers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Owns which errors are the worst: the lines whose wrong words the tagger was surest of.
 
-A line weighs the sum of the scores of its wrong words' tags. So a doubtful border weighs little, and
-what heads the list is either a gap in the tagger's knowledge or an error of gold.
+A line weighs the sum of the scores of its wrong words' tags. So a doubtful border weighs little,
+and what heads the list is either a gap in the tagger's knowledge or an error of gold.
 """
 
 from __future__ import annotations
