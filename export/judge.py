@@ -155,7 +155,7 @@ class Judge:
             default_num_threads(),
         )
         tagger = Tagger(
-            checkpoint.encoder, checkpoint.tags, backend,
+            checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding,
             lanes=lanes if self._precision is Precision.INT8 else None, alone=alone,
         )  # fmt: skip
         return self._source.reference.compare(tagger, backend)

@@ -3,6 +3,7 @@
     build/bundle/
         manifest.json      what each file is, its SHA-256, parity and F1 figures, versions
         labels.json        the tags, in the order of the logits
+        decoding.json      how logits become tags, where that is not plain; see `serve.decoding`
         tokenizer.json     the tokenizer, Hugging Face form
         config.json        the model's configuration, and tokenizer_config.json the tokenizer's: for
                            Hugging Face's loaders, unused here
@@ -25,6 +26,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from serve.decoding import DECODING, Decoding
 from serve.encoding import MAX_CHARS, MIN_TOKENS, Encoder
 from serve.errors import BundleError
 from serve.labels import Tags
@@ -175,11 +177,13 @@ class Bundle:
         folder: Where it lies.
         manifest: Its manifest.
         tags: The tags of its logits.
+        decoding: How its logits are read.
     """
 
     folder: Path
     manifest: Manifest
     tags: Tags
+    decoding: Decoding
 
     @classmethod
     def load(cls, folder: Path, *, public_key: Path | None = None) -> Bundle:
@@ -205,7 +209,7 @@ class Bundle:
             tags = Tags(tuple(json.loads(_checked(path, manifest.files))["tags"]))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BundleError(f"{path}: {error}; {REMEDY}") from error
-        return cls(folder, manifest, tags)
+        return cls(folder, manifest, tags, _decoding(folder / DECODING, manifest, len(tags)))
 
     def encoder(self) -> Encoder:
         """Return the bundle's encoder.
@@ -254,6 +258,16 @@ def seal(body: dict[str, Any]) -> str:
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _decoding(path: Path, manifest: Manifest, num_tags: int) -> Decoding:
+    """Return the decoding a manifest names, the plain one if it names none."""
+    if path.name not in manifest.files:
+        return Decoding()
+    try:
+        return Decoding.from_json(_checked(path, manifest.files).decode(), num_tags=num_tags)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: {error}; {REMEDY}") from error
 
 
 def _read(path: Path) -> bytes:
