@@ -7,8 +7,8 @@ a material of its own and goes through the same pipeline.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import Field, dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from serve.encoding import Encoder, Window
 from serve.errors import DataError
@@ -20,7 +20,9 @@ from train.plan import AnyBatch
 
 
 class Windowed(Protocol):
-    """A window with whatever it is trained on."""
+    """A dataclass of a window and whatever it is trained on."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def window(self) -> Window:

@@ -24,7 +24,8 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, exit_status, say
 from train.arguments import add_training_arguments, training_config
 from train.numbers import at_least
-from train.search.config import DEFAULT_SPACE, SearchConfig
+from train.search.config import SearchConfig
+from train.search.space import DEFAULT_SPACE
 
 
 def parse_args(argv: Sequence[str]) -> SearchConfig:

@@ -25,6 +25,8 @@ DEFAULT_SPACE = Path(__file__).with_name("space.toml")
 NOT_SEARCHED = frozenset({"seed", "resume", "json"})
 """Settings that make no model better."""
 
+_RANGE = frozenset({"low", "high", "log", "step"})
+
 Value = int | float | str | bool
 
 
@@ -118,19 +120,17 @@ def _check_bounds(name: str, dimension: Choice | Range) -> None:
 
 
 def _dimension(row: object, kind: type) -> Choice | Range:
-    match row:
-        case list() if row:
-            return Choice(tuple(_value(value, kind) for value in row))
-        case {"low": low, "high": high, **rest} if not rest.keys() - {"log", "step"}:
-            if kind is bool or not issubclass(kind, int | float):
-                raise ValueError(f"expected a list of values, got the range {row!r}")
-            return _range(_value(low, kind), _value(high, kind), rest, kind)
-        case _:
-            raise ValueError(f"expected a list of values or a range {{ low, high }}, got {row!r}")
+    if isinstance(row, list) and row:
+        return Choice(tuple(_value(value, kind) for value in row))
+    if not isinstance(row, dict) or not {"low", "high"} <= row.keys() <= _RANGE:
+        raise ValueError(f"expected a list of values or a range {{ low, high }}, got {row!r}")
+    if kind is bool or not issubclass(kind, int | float):
+        raise ValueError(f"expected a list of values, got the range {row!r}")
+    low, high = _value(row["low"], kind), _value(row["high"], kind)
+    return _range(low, high, row.get("log", False), row.get("step"), kind)
 
 
-def _range(low: Value, high: Value, rest: Mapping[str, Any], kind: type) -> Range:
-    log, step = rest.get("log", False), rest.get("step")
+def _range(low: Value, high: Value, log: object, step: Any, kind: type) -> Range:  # noqa: ANN401
     if not isinstance(log, bool):
         raise ValueError(f"expected log = true or false, got {log!r}")
     assert not isinstance(low, str)

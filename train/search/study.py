@@ -9,7 +9,6 @@ fixed settings and space; another's is refused.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,7 +26,7 @@ from train.search.space import Range, Space, Value
 STUDY, NAME = "study.db", "linetag"
 NUM_STARTUP_TRIALS = 5
 """Trials before the sampler learns from them and the pruner compares with them."""
-SECONDS, ERROR, RUN = "seconds", "error", "run"
+ERROR, RUN = "error", "run"
 """Names of what is kept beside trials and study."""
 
 TryOut = Callable[[dict[str, Value], Callable[[int, float], None]], float]
@@ -89,7 +88,6 @@ def search(study: optuna.Study, space: Space, num_trials: int, try_out: TryOut) 
     while (number := num_ended(study)) < num_trials:
         trial = study.ask()
         settings = {name: _suggest(trial, name, space) for name in space}
-        started = time.monotonic()
         try:
             f1 = try_out(settings, partial(_report, trial))
             study.tell(trial, f1)
@@ -107,7 +105,6 @@ def search(study: optuna.Study, space: Space, num_trials: int, try_out: TryOut) 
         except BaseException:
             _cut_short(study, trial)
             raise
-        trial.set_user_attr(SECONDS, time.monotonic() - started)
         logger.info("trial %d of %d: %s; %s", number + 1, num_trials, outcome, settings)
 
 

@@ -11,7 +11,7 @@ from train.commands.distil import parse_args
 from train.config import TrainConfig
 from train.distillation.lesson import Lesson
 
-FAST = ["--epochs", "2", "--learning-rate", "3e-3"]
+FAST = ["--epochs", "6", "--learning-rate", "1e-2", "--batch-size", "20"]
 
 
 @pytest.fixture
