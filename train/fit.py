@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic
 
 import torch
@@ -68,6 +69,8 @@ class Fit(Generic[AnyBatch]):
         self._underway = Underway()
         self._loss = torch.zeros((), dtype=torch.float64, device=processes.device)
         self._saved_at = time.monotonic()
+        self._is_at_rest = True
+        """Whether weights, optimizer and counts belong together, as while gradients are made."""
 
     def run(self) -> tuple[Epoch, ...]:
         """Train until the last epoch or until the score stops rising; leave the best weights.
@@ -81,7 +84,7 @@ class Fit(Generic[AnyBatch]):
         """
         if self._plan.resume:
             self._restore(load_state(self._plan.state, self._plan.run))
-        with self._progress.over(self._num_steps, self._num_done):
+        with self._progress.over(self._num_steps, self._num_done), self._saved_if_interrupted():
             while not self._is_done():
                 self._one_epoch()
                 self._save_if_due()
@@ -112,11 +115,13 @@ class Fit(Generic[AnyBatch]):
             )
         score = self._task.score() if self._processes.is_first else 0.0
         epoch = Epoch(number, loss, self._processes.told(score))
+        self._is_at_rest = False
         self._history = (*self._history, epoch)
         self._underway = Underway()
         self._loss.zero_()
         if best_epoch(self._history, self._task.floor) is epoch:
             self._best = {n: p.detach().clone() for n, p in self._trained.items()}
+        self._is_at_rest = True
         self._progress.epoch(epoch)
 
     def _step(self, rows: Sequence[int], step: int) -> float:
@@ -135,10 +140,12 @@ class Fit(Generic[AnyBatch]):
                 loss += self._backward(batch, weight)
         loss += self._backward(batches[-1], weight)
         rate = plan.learning_rate * rate_at(step, self._num_steps, plan.schedule, plan.warmup)
+        self._is_at_rest = False
         self._update(rate)
         self._loss += self._processes.summed(loss if parts else 0.0 * loss)
         done = self._underway
         self._underway = Underway(done.num_steps + 1, 0.0, done.num_trained + num_trained)
+        self._is_at_rest = True
         return rate
 
     def _backward(self, batch: AnyBatch, weight: float) -> Tensor:
@@ -163,9 +170,20 @@ class Fit(Generic[AnyBatch]):
         """Return the seed of a step in this process; below 2**63, as seeds are below 2**32."""
         return (self._plan.seed << 30) + (step << 8) + self._processes.index
 
+    @contextmanager
+    def _saved_if_interrupted(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._is_at_rest and self._num_done:
+                self._save()
+            raise
+
     def _save_if_due(self) -> None:
-        if time.monotonic() - self._saved_at < self._plan.save_every_s:
-            return
+        if time.monotonic() - self._saved_at >= self._plan.save_every_s:
+            self._save()
+
+    def _save(self) -> None:
         if self._processes.is_first:
             save_state(self._plan.state, self._state())
         self._saved_at = time.monotonic()

@@ -161,7 +161,7 @@ def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
     logger.info(
         "training %s on %d lines and %d labels; dev %d lines; %s, %s%s",
         config.model, len(corpus.train.examples), len(corpus.tags.labels),
-        len(corpus.dev.examples), processes.device, str(dtype).removeprefix("torch."),
+        len(corpus.dev.examples), processes.device.type, str(dtype).removeprefix("torch."),
         f", {processes.num} processes" if processes.num > 1 else "",
     )  # fmt: skip
     num_spans = corpus.train.labels
