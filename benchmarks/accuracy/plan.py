@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 DOMAIN = "build/accuracy/domain.txt"
@@ -35,16 +36,31 @@ class Experiment:
 HIDDEN = ("--word-dropout", "0.1")
 LONGER = ("--word-dropout", "0.15", "--learning-rate", "5e-4", "--epochs", "8")
 
-EXPERIMENTS = {
-    row.name: row
-    for row in (
-        Experiment(name="mwo2kg plain", corpus="mwo2kg"),
-        Experiment(name="mwo2kg hidden words", corpus="mwo2kg", flags=HIDDEN),
-        Experiment(name="mwo2kg hidden words, longer", corpus="mwo2kg", flags=LONGER),
-        Experiment(name="maintie plain", corpus="maintie"),
-        Experiment(name="maintie hidden words", corpus="maintie", flags=HIDDEN),
-        Experiment(name="mwo2kg 250 plain", corpus="mwo2kg", num_lines=250),
-        Experiment(name="mwo2kg 250 hidden words", corpus="mwo2kg", num_lines=250, flags=HIDDEN),
-    )
-}
-"""By name; see benchmarks/results/accuracy for what each of them brought."""
+FEW = (50, 100, 250)
+
+
+def _single() -> Iterator[Experiment]:
+    """One model each, by ingredient."""
+    for corpus in ("mwo2kg", "maintie", "wikigold", "wnut17"):
+        yield Experiment(name=f"{corpus} plain", corpus=corpus)
+        yield Experiment(name=f"{corpus} hidden words", corpus=corpus, flags=HIDDEN)
+        yield Experiment(name=f"{corpus} hidden words, longer", corpus=corpus, flags=LONGER)
+    yield Experiment(name="mwo2kg 250 hidden words", corpus="mwo2kg", num_lines=250, flags=HIDDEN)
+
+
+def _transfer() -> Iterator[Experiment]:
+    """Taggers that start from the other domain's, beside those that start fresh."""
+    for corpus, other in (("mwo2kg", "maintie"), ("maintie", "mwo2kg")):
+        for few in FEW:
+            yield Experiment(name=f"{corpus} {few} plain", corpus=corpus, num_lines=few)
+        for size in (*FEW, None):
+            yield Experiment(
+                name=f"{corpus} {size or 'all'} from {other}",
+                corpus=corpus,
+                num_lines=size,
+                start=f"{other} plain",
+            )
+
+
+EXPERIMENTS = {row.name: row for rows in (_single(), _transfer()) for row in rows}
+"""By name; benchmarks/results/accuracy holds what each of them brought."""
