@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from serve.encoding import check_text
 from serve.entities import Entity, EntityJson
 from serve.errors import ServerError
+from serve.limits import check_text
 from serve.triton import missing_package
 from serve.triton.names import GraphJson
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,9 @@ import pytest
 from tritonclient.grpc import InferenceServerClient, service_pb2
 
 from serve.client import MAX_REQUEST_CHARS, MAX_REQUEST_TEXTS, TritonTagger
-from serve.encoding import MAX_CHARS
 from serve.entities import Entity
 from serve.errors import DataError, ServerError
+from serve.limits import MAX_CHARS
 from serve.server import TritonServer
 from serve.tagger import Tagger
 from serve.triton.names import MAX_BATCH_SIZE
@@ -104,6 +105,7 @@ def test_a_text_over_the_cap_is_refused_before_it_is_sent() -> None:
 def test_the_server_itself_refuses_a_bad_text(server: TritonServer) -> None:
     for bad, message in [
         (b"x" * (MAX_CHARS + 1), f"text 1: expected at most {MAX_CHARS} characters"),
+        (b"x" * 10_000_000, "text 1: expected at most 20000 characters, got 10000000 bytes"),
         (b"\xff", "text 1: expected UTF-8, got byte 0 that is not"),
         (b"\xed\xa0\x80", "text 1: expected UTF-8"),
     ]:
@@ -144,12 +146,14 @@ def test_requests_merge_in_the_batcher(server: TritonServer, client: TritonTagge
     assert after.execution_count - before.execution_count < 400
 
 
-def test_an_ordinary_triton_client_gets_both_outputs(server: TritonServer) -> None:
-    answer = infer(server.url, b"fix pump", b"")
-    assert {output.name: list(output.shape) for output in answer.outputs} == {
-        "ENTITIES": [2, 1],
-        "GRAPH": [2, 1],
-    }
+def test_an_ordinary_triton_client_gets_every_output(server: TritonServer) -> None:
+    answer = infer(server.url, "fix 🔧".encode(), b"")
+    assert [(output.name, list(output.shape)) for output in answer.outputs] == [
+        ("ENTITIES", [2, 1]),
+        ("NUM_CHARS", [2, 1]),
+        ("GRAPH", [2, 1]),
+    ]
+    assert struct.unpack("<2i", answer.raw_output_contents[1]) == (5, 0)
 
 
 def test_the_server_tells_which_graph_answers(client: TritonTagger) -> None:
