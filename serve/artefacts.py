@@ -25,14 +25,19 @@ MAX_GRAPH_BYTES = 2**31
 """What protobuf allows one message."""
 
 
-def read_plain(path: Path, *, max_bytes: int) -> bytes:
+def read_plain(path: Path, *, max_bytes: int, is_shared: bool = False) -> bytes:
     """Return a file's content.
+
+    Args:
+        path: The file.
+        max_bytes: Size from which it is refused.
+        is_shared: Whether it may have other names.
 
     Raises:
         OSError: If it is missing, unreadable, a link of either kind, no plain file, or larger;
             `strerror` says which.
     """
-    seen = check_plain(path, max_bytes=max_bytes)
+    seen = check_plain(path, max_bytes=max_bytes, is_shared=is_shared)
     # Should somebody put a link or a pipe there meanwhile: it is neither followed nor waited for.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
@@ -44,8 +49,8 @@ def read_plain(path: Path, *, max_bytes: int) -> bytes:
     return content
 
 
-def check_plain(path: Path, *, max_bytes: int) -> os.stat_result:
-    """Return what the directory says of a file, without opening it.
+def check_plain(path: Path, *, max_bytes: int, is_shared: bool = False) -> os.stat_result:
+    """Return what the directory says of a file, without opening it; see `read_plain`.
 
     Raises:
         OSError: As `read_plain` does.
@@ -55,7 +60,7 @@ def check_plain(path: Path, *, max_bytes: int) -> os.stat_result:
         raise _refusal(path, "a symbolic link")
     if not stat.S_ISREG(found.st_mode):
         raise _refusal(path, "a folder, device or pipe")
-    if found.st_nlink > 1:
+    if found.st_nlink > 1 and not is_shared:
         raise _refusal(path, f"a file with {found.st_nlink} names, a hard link")
     if found.st_size > max_bytes:
         raise _refusal(path, f"{found.st_size:,} bytes, more than {max_bytes:,}")
