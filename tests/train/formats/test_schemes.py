@@ -1,6 +1,6 @@
 import pytest
 
-from train.schemes import Scheme, SchemeDetector, WordSpan, word_spans
+from train.formats.schemes import Scheme, SchemeDetector, WordSpan, word_spans
 
 
 def detect(*sentences: str) -> SchemeDetector:
