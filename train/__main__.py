@@ -32,7 +32,11 @@ from serve.errors import TaggingError
 from train.config import MAX_SEED, TrainConfig
 from train.formats.arguments import add_reading
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "check": "train.commands.check",
+    "convert": "train.commands.convert",
+    "split": "train.commands.split",
+}
 """Commands by first argument: the module whose `main` takes the rest."""
 
 

@@ -19,7 +19,7 @@ from serve.labels import Tags
 from train.config import TrainConfig
 from train.formats.flat import Reading
 from train.formats.registry import read_examples
-from train.label_map import map_labels
+from train.label_map import check_label_map, map_labels
 from train.splits import find_splits
 
 DEV_SHARE = 0.1
@@ -78,8 +78,8 @@ def read_corpus(config: TrainConfig) -> Corpus:
         format=config.format, label_level=config.label_level, overlaps=config.overlaps
     )
     found = {name: read_split(path, reading) for name, path in files._asdict().items() if path}
-    _check_map(config.label_map, found.values())
     label_map = dict(config.label_map)
+    check_label_map(label_map, (label for split in found.values() for label in split.labels))
     mapped = {name: _mapped(split, label_map) for name, split in found.items()}
     train, dev, test = mapped["train"], mapped.get("dev"), mapped.get("test")
     known = train.labels
@@ -147,14 +147,6 @@ def _pick(split: Split, keep: Iterable[bool]) -> Split:
 
 def _mapped(split: Split, label_map: dict[str, str]) -> Split:
     return replace(split, examples=tuple(map_labels(e, label_map) for e in split.examples))
-
-
-def _check_map(label_map: Iterable[tuple[str, str]], splits: Iterable[Split]) -> None:
-    labels = {label for split in splits for label in split.labels}
-    for old, _ in label_map:
-        if old not in labels:
-            have = ", ".join(sorted(labels))
-            raise DataError(f"--label-map: expected a label of the data ({have}), got {old!r}")
 
 
 def _check_labels(split: Split, known: Container[str], train: Path) -> None:

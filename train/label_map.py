@@ -50,6 +50,19 @@ def _pairs(parts: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs.items())
 
 
+def check_label_map(label_map: Iterable[str], labels: Iterable[str]) -> None:
+    """Refuse a map of labels that do not occur: a slip of the pen.
+
+    Raises:
+        DataError: Naming the first such label.
+    """
+    have = set(labels)
+    for old in label_map:
+        if old not in have:
+            names = ", ".join(sorted(have))
+            raise DataError(f"--label-map: expected a label of the data ({names}), got {old!r}")
+
+
 def map_labels(example: Example, label_map: Mapping[str, str]) -> Example:
     """Return an example with its labels renamed, in one pass, and dropped spans left out."""
     renamed = (Span(s.start, s.end, label_map.get(s.label, s.label)) for s in example.spans)

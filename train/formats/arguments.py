@@ -10,6 +10,7 @@ from train.formats.registry import FORMATS
 from train.formats.schemes import Scheme
 from train.formats.words import Words, Writing
 from train.label_map import parse_label_map
+from train.numbers import at_least
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     text = f"of the files read: {', '.join(FORMATS)} (found out by name and content)"
     add("--format", choices=FORMATS, metavar="NAME", help=text)
     text = "keep the first N names of labels like A/B/C, 0 for all (1 for maintie, else all)"
-    add("--label-level", type=_level, metavar="N", help=text)
+    add("--label-level", type=at_least(0), metavar="N", help=text)
     text = "of spans that overlap keep the longest, or refuse (longest for maintie, else refuse)"
     add("--overlaps", type=Overlaps, choices=list(Overlaps), metavar="RULE", help=text)
     text = "Old=New,Drop= merges and drops labels; or a file with one such pair a line"
@@ -48,12 +49,6 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 def take_writing(values: dict[str, Any]) -> Writing:
     """Take what `add_writing` added out of parsed values."""
     return Writing(**{name: values.pop(name) for name in ("words", "scheme", "widen")})
-
-
-def _level(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
-    return int(text)
 
 
 def _label_map(text: str) -> tuple[tuple[str, str], ...]:

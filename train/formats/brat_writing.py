@@ -31,7 +31,7 @@ def write(path: Path, examples: Iterable[Example], _: Writing) -> None:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise DataError(f"{path}: expected no folder or an empty one, got something there")
-    lines = (example for example in examples if example.text.strip())
+    lines = (_checked(example) for example in examples if example.text.strip())
     labels: set[str] = set()
     with replacing(path) as folder:
         number = 0
@@ -44,6 +44,16 @@ def write(path: Path, examples: Iterable[Example], _: Writing) -> None:
         (folder / CONFIGURATION).write_text(sections, encoding="utf-8")
 
 
+def _checked(example: Example) -> Example:
+    for span in example.spans:
+        if not _TYPE.fullmatch(span.label):
+            raise ValueError(
+                f"expected a label of letters, digits, _ and - for brat, got {span.label!r}; "
+                f"rename it with --label-map {span.label}=New"
+            )
+    return example
+
+
 def _write_document(stem: Path, examples: Iterable[Example]) -> None:
     texts: list[str] = []
     annotations: list[str] = []
@@ -51,11 +61,6 @@ def _write_document(stem: Path, examples: Iterable[Example]) -> None:
     for example in examples:
         text = example.text.translate(_LINE_ENDS)
         for span in example.spans:
-            if not _TYPE.fullmatch(span.label):
-                raise ValueError(
-                    f"expected a label of letters, digits, _ and - for brat, got {span.label!r}; "
-                    f"rename it with --label-map {span.label}=New"
-                )
             place = f"{offset + span.start} {offset + span.end}"
             quoted = text[span.start : span.end]
             annotations.append(f"T{len(annotations) + 1}\t{span.label} {place}\t{quoted}\n")

@@ -58,6 +58,7 @@ def _elements(path: Path, window: _Window) -> Iterator[Row]:
     index, char = 0, "" if window.next_char() == "]" else ","
     while char == ",":
         place = f"{path}:$[{index}]"
+        window.next_char()
         yield place, _element(place, window)
         index, char = index + 1, window.next_char()
         if char == ",":

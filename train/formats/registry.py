@@ -35,6 +35,8 @@ class Format:
         rows: Yields the pieces of a file, each with its place.
         parse: Makes a record of a piece; None for one its annotators did not finish.
         write: Writes examples.
+        suffix: Of a file that is written; none for a folder.
+        holds_blanks: Whether a text without words can be written; else it is left out.
         label_level: How many names of a label's path are kept unless told; 0 for all.
         overlaps: What becomes of overlapping spans unless told.
     """
@@ -42,18 +44,26 @@ class Format:
     rows: Callable[[Path], Iterator[Row]]
     parse: Callable[[str, Any], Record | None]
     write: Callable[[Path, Iterable[Example], Writing], None]
+    suffix: str
+    holds_blanks: bool = True
     label_level: int = 0
     overlaps: Overlaps = Overlaps.REFUSE
 
 
 FORMATS = {
-    "conll": Format(conll.rows, conll.parse, conll.write),
-    "jsonl": Format(json_rows, json_spans.parse, json_spans.write_spans),
-    "doccano": Format(json_rows, json_spans.parse, json_spans.write_doccano),
-    "label-studio": Format(json_rows, label_studio.parse, label_studio.write),
-    "brat": Format(brat.rows, brat.parse, brat_writing.write),
-    # Nested by design; its five top classes are those that published figures are about.
-    "maintie": Format(json_rows, maintie.parse, maintie.write, 1, Overlaps.LONGEST),
+    "conll": Format(conll.rows, conll.parse, conll.write, ".conll", holds_blanks=False),
+    "jsonl": Format(json_rows, json_spans.parse, json_spans.write_spans, ".jsonl"),
+    "doccano": Format(json_rows, json_spans.parse, json_spans.write_doccano, ".jsonl"),
+    "label-studio": Format(json_rows, label_studio.parse, label_studio.write, ".json"),
+    "brat": Format(brat.rows, brat.parse, brat_writing.write, "", holds_blanks=False),
+    "maintie": Format(
+        json_rows,
+        maintie.parse,
+        maintie.write,
+        ".json",
+        label_level=1,  # the five classes that published figures are about
+        overlaps=Overlaps.LONGEST,  # nested by design
+    ),
 }
 
 
@@ -99,6 +109,28 @@ def read_examples(path: Path, reading: Reading) -> Iterator[tuple[Record, Exampl
         if isinstance(record, DataError):
             raise record
         yield record, flat_example(record, reading)
+
+
+def write_examples(
+    path: Path, name: str, placed: Iterable[tuple[str, Example]], writing: Writing
+) -> None:
+    """Write examples, each given with the place it comes from, in the format of that name.
+
+    Raises:
+        DataError: Naming the place, if the format cannot hold an example.
+    """
+    place = ""
+
+    def examples() -> Iterator[Example]:
+        nonlocal place
+        for here, example in placed:
+            place = here
+            yield example
+
+    try:
+        FORMATS[name].write(path, examples(), writing)
+    except ValueError as error:
+        raise told(place, error) from error
 
 
 def detect(path: Path) -> str:
