@@ -105,7 +105,7 @@ def build_engines(checkpoint: Checkpoint) -> Engines:
             _in_runtime(FP32, fp32),
             _in_runtime(INT8, int8),
         ),
-        Lanes(lambda: OrtBackend(int8, threads=Threads(1)), default_num_threads()),
+        Lanes(OrtBackend(int8, threads=Threads(1)), default_num_threads()),
         macs_per_token(quantized),
     )
 
