@@ -111,7 +111,9 @@ def _labelled(value: dict[str, object], labels: object, at: str, text: str) -> I
 
 def _checked(span: Span, quoted: str, text: str, at: str) -> Span:
     """Return a span whose characters are those its result quotes."""
-    if not 0 <= span.start < span.end or _same(text[span.start : span.end], quoted):
+    if not 0 <= span.start < span.end:
+        return span
+    if span.end <= len(text) and _same(text[span.start : span.end], quoted):
         return span
     units = _utf16(text)
     if span.end < len(units):

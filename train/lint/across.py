@@ -14,6 +14,8 @@ from train.lint.finding import Finding, Rule, finding
 from train.partition import fold
 
 TRAIN = "train"
+Labelled = tuple[tuple[str, str], ...]
+"""The labelled texts of a line, each with its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class _Seen:
 
     place: str
     part: str
-    labelled: tuple[tuple[str, str], ...]
+    labelled: Labelled
 
 
 class Memory:
@@ -49,9 +51,8 @@ class Memory:
         if seen.part != part:
             yield finding(Rule.LEAK, record.place, f"{shown(record.text)} is at {seen.place} too")
         if seen.labelled != labelled:
-            here = ", ".join(sorted(map(_named, set(labelled) - set(seen.labelled)))) or "less"
-            there = ", ".join(sorted(map(_named, set(seen.labelled) - set(labelled)))) or "less"
-            message = f"{shown(record.text)} has {here}, at {seen.place} it has {there}"
+            how = _difference(labelled, seen.labelled)
+            message = f"{shown(record.text)} is at {seen.place} too: {how}"
             yield finding(Rule.CONFLICT, record.place, message)
 
     def check_labels(self, labels: Counter[str]) -> Iterator[Finding]:
@@ -70,6 +71,12 @@ class Memory:
                 yield finding(Rule.RARE, place, f"{label} has {num} spans, expected {RARE} or more")
 
 
-def _named(labelled: tuple[str, str]) -> str:
-    text, label = labelled
-    return f"{shown(text)} as {label}"
+def _difference(here: Labelled, there: Labelled) -> str:
+    """Return what only one of two lines of the same text has."""
+    parts = [f"{shown(text)} is {label} here only" for text, label in _without(here, there)]
+    parts += [f"{shown(text)} is {label} there only" for text, label in _without(there, here)]
+    return ", ".join(parts) or "the same labels on other words"
+
+
+def _without(some: Labelled, others: Labelled) -> list[tuple[str, str]]:
+    return sorted((Counter(some) - Counter(others)).elements())

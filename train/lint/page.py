@@ -29,15 +29,15 @@ def _parts(inspection: Inspection) -> Iterator[str]:
     yield f"<h1>Corpus check</h1><p>{errors} errors, {warnings} warnings</p>"
     yield bullets(f"{f.part}: {f.path}" for f in inspection.files)
     yield table(*tables.files(inspection))
+    yield "<h2>Labels</h2>"
+    yield table(*tables.labels(inspection))
+    yield "<h2>Lengths</h2>"
+    yield from _bars(inspection)
     for heading, found in tables.by_rule(inspection):
         yield f"<h2>{escape(heading)}</h2>"
         yield bullets(printable(f"{f.place}: {f.message}") for f in found[:NUM_SHOWN])
         if len(found) > NUM_SHOWN:
             yield f"<p>and {len(found) - NUM_SHOWN} more</p>"
-    yield "<h2>Labels</h2>"
-    yield table(*tables.labels(inspection))
-    yield "<h2>Lengths</h2>"
-    yield from _bars(inspection)
 
 
 def _bars(inspection: Inspection) -> Iterator[str]:
