@@ -26,7 +26,9 @@ from serve.errors import TaggingError
 from train.config import MAX_SEED, TrainConfig
 from train.label_map import parse_label_map
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "evaluate": "train.commands.evaluate",
+}
 """Commands by first argument: the module whose `main` takes the rest."""
 
 
