@@ -16,8 +16,8 @@ from train.evaluation.worst import NUM_WORST, WorstLine
 _STYLE = f"""{STYLE}
 .error {{ margin: 1rem 0; padding: .3rem .8rem; line-height: 1.9 }}
 .error {{ border-left: .25rem solid #c0392b }}
-.error b {{ display: inline-block; width: 5.5em; font-weight: 600; color: #555 }}
-td.cell {{ text-align: center; min-width: 2.2rem }}
+.error b {{ display: inline-block; width: 6.5em; font-weight: 600; color: #555 }}
+td.cell {{ text-align: center; padding: .2rem .3rem }}
 """
 
 

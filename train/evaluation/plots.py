@@ -57,4 +57,4 @@ def _draw(
         axes.scatter(scores, right, sizes, color=colour, alpha=0.6)
     axes.set(title=title, xlabel="score", ylabel="share right", xlim=(0, 1.03), ylim=(0, 1.03))
     axes.grid(visible=True, alpha=0.25)
-    axes.legend(fontsize=8, loc="upper left")
+    axes.legend(fontsize=8, loc="lower right")
