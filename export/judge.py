@@ -150,13 +150,13 @@ class Judge:
         checkpoint = self._source.checkpoint
         provider = self.provider
         backend = OrtBackend(content, provider=provider)
-        lanes = Lanes(
-            lambda: OrtBackend(content, provider=provider, threads=Threads(1)),
-            default_num_threads(),
-        )
+        lanes = None
+        if self._precision is Precision.INT8:
+            lane = OrtBackend(content, provider=provider, threads=Threads(1))
+            lanes = Lanes(lane, default_num_threads())
         tagger = Tagger(
-            checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding,
-            lanes=lanes if self._precision is Precision.INT8 else None, alone=alone,
+            checkpoint.encoder, checkpoint.tags, backend,
+            decoding=checkpoint.decoding, lanes=lanes, alone=alone,
         )  # fmt: skip
         return self._source.reference.compare(tagger, backend)
 

@@ -80,7 +80,8 @@ def marginals(
 def _running(num_words: NDArray[np.int64]) -> list[int]:
     """Return how many chains have more words than a number, for each number. Shape: (W,)."""
     longest = int(num_words[0])
-    return np.searchsorted(-num_words, -np.arange(longest), side="left").tolist()
+    running: list[int] = np.searchsorted(-num_words, -np.arange(longest)).tolist()
+    return running
 
 
 def _shares(weights: NDArray[np.float64]) -> NDArray[np.float64]:

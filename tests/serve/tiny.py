@@ -132,7 +132,7 @@ def graph_info(content: bytes, precision: Precision = Precision.FP32) -> GraphIn
 
 
 def replace_file(folder: Path, name: str, content: bytes) -> None:
-    """Put a file into a bundle, instead of another or beside, and a manifest that vouches for it."""
+    """Put a file into a bundle, over another or beside, and a manifest that vouches for it."""
     (folder / name).write_bytes(content)
     path = folder / "manifest.json"
     manifest = Manifest.from_json(path.read_text())
