@@ -87,7 +87,7 @@ def test_lines_without_an_error_leave_the_temperature_alone_and_hopeless_ones_bo
 
 def test_the_temperature_changes_scores_and_no_tag() -> None:
     examples, tagger = lines_and_tagger(1.0, Decoding(temperature=4.0), num_lines=20)
-    split = Split(path=Path("lines"), numbers=tuple(range(1, 21)), examples=tuple(examples))
+    split = Split(path=Path("lines"), places=tuple(map(str, range(20))), examples=tuple(examples))
     for answer in ask(tagger, split):
         assert [(e.start, e.label) for e in answer.entities] == [
             (e.start, e.label) for e in answer.plain_entities

@@ -16,7 +16,6 @@ exit status: 0 evaluated, 1 not possible (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +24,8 @@ from pathlib import Path
 from serve.bundle import Precision
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.files import write_durably
-from train.label_map import parse_label_map
+from train.formats.arguments import add_reading, take_reading
+from train.formats.flat import Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class EvaluateConfig:
     Attributes:
         tagger: Folder of a checkpoint or a bundle.
         data: Labelled lines.
+        reading: How they are read.
         label_map: New label of each old one in them, "" to drop it.
         train: The lines the tagger was trained on; None for those a checkpoint has with it.
         against: Another tagger to compare with.
@@ -45,6 +46,7 @@ class EvaluateConfig:
 
     tagger: Path
     data: Path
+    reading: Reading = Reading()  # noqa: RUF009 (frozen)
     label_map: tuple[tuple[str, str], ...] = ()
     train: Path | None = None
     against: Path | None = None
@@ -59,7 +61,7 @@ def parse_args(argv: Sequence[str]) -> EvaluateConfig:
     add = parser.add_argument
     add("tagger", type=Path, metavar="CHECKPOINT_OR_BUNDLE")
     add("--data", type=Path, required=True, metavar="FILE", help="labelled lines")
-    add("--label-map", type=label_map, default=(), metavar="MAP", help="Old=New,Drop=, as in train")
+    add_reading(parser)
     text = "what the tagger was trained on, to tell seen from unseen (the checkpoint's own lines)"
     add("--train", type=Path, metavar="FILE", help=text)
     add("--against", type=Path, metavar="CHECKPOINT_OR_BUNDLE", help="compare with another tagger")
@@ -67,15 +69,8 @@ def parse_args(argv: Sequence[str]) -> EvaluateConfig:
     add("--precision", choices=list(Precision), type=Precision, help=text)
     add("--html", type=Path, metavar="FILE", help="write a page with pictures and the worst errors")
     add("--json", action="store_true", help="print all figures as JSON")
-    return EvaluateConfig(**vars(parser.parse_args(argv)))
-
-
-def label_map(text: str) -> tuple[tuple[str, str], ...]:
-    """Return a label map as the parser takes it."""
-    try:
-        return parse_label_map(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    values = vars(parser.parse_args(argv))
+    return EvaluateConfig(reading=take_reading(values), **values)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from serve.bundle import sha256
-from serve.errors import DataError
 from serve.examples import Example
 from serve.labels import Tags
 from train.checkpoint import TRAIN_LINES
 from train.commands.evaluate import EvaluateConfig
-from train.data import Split, read_split
+from train.data import Split, check_labels, read_split
 from train.evaluation.ask import ask
 from train.evaluation.assess import Assessment, assess
-from train.label_map import map_labels
+from train.label_map import check_label_map, map_labels
 from train.trained.tagger import Loaded, load_tagger
 
 
@@ -40,7 +38,7 @@ def inquire(config: EvaluateConfig) -> Inquiry:
         TaggingError: If the lines or a tagger cannot be used.
     """
     loaded = load_tagger(config.tagger, config.precision)
-    split = read_lines(config.data, config.label_map, loaded.tagger.tags)
+    split = read_lines(config, loaded.tagger.tags)
     other = load_tagger(config.against) if config.against else None
     assessment = assess(
         ask(loaded.tagger, split),
@@ -59,23 +57,18 @@ def inquire(config: EvaluateConfig) -> Inquiry:
     return Inquiry(_title(config, loaded, other), subject, assessment)
 
 
-def read_lines(path: Path, label_map: tuple[tuple[str, str], ...], tags: Tags) -> Split:
-    """Read labelled lines for a tagger.
+def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
+    """Read labelled lines for a tagger, their labels mapped.
 
     Raises:
         DataError: Naming file and line, if they cannot be read or have a label it does not know.
     """
-    split = read_split(path)
-    examples = tuple(map_labels(example, dict(label_map)) for example in split.examples)
-    for number, example in zip(split.numbers, examples, strict=True):
-        for span in example.spans:
-            if span.label not in tags.labels:
-                raise DataError(
-                    f"{path}:{number}: expected a label of the tagger "
-                    f"({', '.join(tags.labels)}), got {span.label!r}; map or drop it with "
-                    f"--label-map {span.label}=New or {span.label}="
-                )
-    return replace(split, examples=examples)
+    split = read_split(config.data, config.reading)
+    check_label_map(dict(config.label_map), split.labels)
+    mapped = (map_labels(example, dict(config.label_map)) for example in split.examples)
+    split = replace(split, examples=tuple(mapped))
+    check_labels(split, tags.labels, "the tagger")
+    return split
 
 
 def _train_lines(config: EvaluateConfig) -> tuple[Example, ...] | None:

@@ -98,7 +98,7 @@ def _line(line: WorstLine, marker: Marker) -> str:
     predicted = [Span(e.start, e.end, e.label) for e in line.entities]
     kinds = "; ".join(map(str, line.kinds))
     return (
-        f'<div class="error"><small>line {line.number}: {escape(kinds)}</small><br>'
+        f'<div class="error"><small>{escape(line.place)}: {escape(kinds)}</small><br>'
         f"<b>gold</b>{marker.line(line.text, line.gold, wrong)}<br>"
         f"<b>predicted</b>{marker.line(line.text, predicted, wrong)}</div>"
     )

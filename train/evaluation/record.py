@@ -70,7 +70,7 @@ def _groups(scores: Mapping[str, Score]) -> dict[str, Figures]:
 
 def _worst(line: WorstLine) -> dict[str, Any]:
     return {
-        "line": line.number,
+        "place": line.place,
         "text": line.text,
         "weight": line.weight,
         "gold": [asdict(span) for span in line.gold],

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
 from serve.scoring import Score
 from train.evaluate import Evaluation
 from train.evaluation.assess import ALL, Assessment, Trust
 from train.evaluation.significance import Difference, Differences
 from train.report import evaluation_json
+from train.tables import Table
 
 INTERVAL = "95 % interval"
-
-
-class Table(NamedTuple):
-    """A table of texts.
-
-    Attributes:
-        head: One text a column.
-        rows: As many texts each.
-    """
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def modes(a: Assessment) -> Table:
@@ -94,16 +82,6 @@ def differences(found: Differences, first: str = "before", second: str = "after"
     head = ("label", "entities", first, second, "gain", INTERVAL, "p")
     every = {ALL: found.overall, **found.by_label}
     return Table(head, [_difference(name, difference) for name, difference in every.items()])
-
-
-def aligned(table: Table) -> str:
-    """Return a table for the terminal, its first column left and the others right."""
-    lines = [table.head, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in lines
-    )
 
 
 def _difference(name: str, difference: Difference) -> list[str]:

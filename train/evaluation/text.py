@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from train.evaluation import tables
 from train.evaluation.assess import Assessment
+from train.tables import aligned
 
 
 def assessment_text(name: str, assessment: Assessment) -> str:
@@ -20,14 +21,14 @@ def assessment_text(name: str, assessment: Assessment) -> str:
 
 def _parts(name: str, a: Assessment) -> Iterator[str]:
     yield f"{name}: {a.num_lines} lines, {a.entities.micro.num_gold} entities"
-    yield tables.aligned(tables.modes(a))
-    yield "strict, and F1 in the modes partial and type\n" + tables.aligned(tables.labels(a))
-    yield tables.aligned(tables.kinds(a))
-    yield tables.aligned(tables.groups("words of the line", a.line_lengths))
-    yield tables.aligned(tables.groups("words of the entity", a.entity_lengths))
+    yield aligned(tables.modes(a))
+    yield "strict, and F1 in the modes partial and type\n" + aligned(tables.labels(a))
+    yield aligned(tables.kinds(a))
+    yield aligned(tables.groups("words of the line", a.line_lengths))
+    yield aligned(tables.groups("words of the entity", a.entity_lengths))
     if a.novelty is not None:
-        yield tables.aligned(tables.groups("in the train lines", a.novelty))
-    yield tables.aligned(tables.trust(a.trust))
-    yield tables.aligned(tables.word_tags(a))
+        yield aligned(tables.groups("in the train lines", a.novelty))
+    yield aligned(tables.trust(a.trust))
+    yield aligned(tables.word_tags(a))
     if a.against is not None:
-        yield tables.aligned(tables.differences(a.against, "other", "this"))
+        yield aligned(tables.differences(a.against, "other", "this"))

@@ -16,8 +16,8 @@ from serve.errors import CheckpointError
 from serve.labels import Tags
 from serve.tagger import Tagger
 from train.base import find_base
-from train.device import choose_device
 from train.evaluate import TorchBackend
+from train.processes import Processes
 from train.source import CONFIG
 
 
@@ -70,5 +70,5 @@ def load_trained(folder: Path) -> Trained:
             f"{folder}: expected every weight of the model, got {len(lost)} missing or of another "
             f"shape, first {lost[0]}; {REMEDY}"
         )
-    model.to(choose_device()).eval()
+    model.to(Processes().device).eval()
     return Trained(folder, model, base.encoder(), tags, decoding_of(folder, tags))

@@ -26,18 +26,18 @@ def answer(
     *,
     gold: str = "",
     predicted: str = "",
-    number: int = 1,
+    place: str = "lines:1",
     scores: Sequence[float] | None = None,
 ) -> Answer:
     """Return an answer whose words are what stands between blanks."""
-    return of_spans(text, spans(text, gold), spans(text, predicted), number, scores)
+    return of_spans(text, spans(text, gold), spans(text, predicted), place, scores)
 
 
 def of_spans(
     text: str,
     gold: tuple[Span, ...],
     predicted: tuple[Span, ...],
-    number: int = 1,
+    place: str = "lines:1",
     scores: Sequence[float] | None = None,
 ) -> Answer:
     """Return an answer with these spans; each word scores 0.9 unless told otherwise."""
@@ -48,7 +48,7 @@ def of_spans(
     given = tuple(scores) if scores else (0.9,) * len(offsets)
     entities = tuple(Entity(s.label, s.start, s.end, 0.9) for s in predicted)
     return Answer(
-        number=number,
+        place=place,
         text=text,
         gold=gold,
         entities=entities,
@@ -70,7 +70,7 @@ def random_answers(seed: int, num_lines: int = 40, labels: str = "ABC") -> list[
         gold = _random_spans(choose, text, labels)
         other = _random_spans(choose, text, labels)
         predicted = choose.choice([gold, other, gold[1:], gold[:-1]])
-        answers.append(of_spans(text, gold, predicted, number))
+        answers.append(of_spans(text, gold, predicted, f"lines:{number}"))
     return answers
 
 
