@@ -155,7 +155,10 @@ class Judge:
         if self._precision is Precision.INT8:
             lane = OrtBackend(content, provider=provider, threads=Threads(1))
             lanes = Lanes(lane, default_num_threads())
-        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, lanes=lanes, alone=alone)
+        tagger = Tagger(
+            checkpoint.encoder, checkpoint.tags, backend,
+            decoding=checkpoint.decoding, lanes=lanes, alone=alone,
+        )  # fmt: skip
         return self._source.reference.compare(tagger, backend)
 
     def _info(self, candidate: Candidate, content: bytes, report: ParityReport) -> GraphInfo:

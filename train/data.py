@@ -16,7 +16,6 @@ from pathlib import Path
 from serve.errors import DataError
 from serve.examples import Example
 from serve.labels import Tags
-from serve.limits import check_text
 from train.config import TrainConfig
 from train.formats.flat import Reading
 from train.formats.registry import read_examples
@@ -92,7 +91,7 @@ def read_corpus(config: TrainConfig) -> Corpus:
             "label some of its lines, or name another file with --dev"
         )
     for split in filter(None, (dev, test)):
-        _check_labels(split, known, train.path)
+        check_labels(split, known, str(train.path))
     _warn_of_rare(known)
     if dev is None:
         train, dev = hold_out(train, config.seed)
@@ -150,12 +149,17 @@ def _mapped(split: Split, label_map: dict[str, str]) -> Split:
     return replace(split, examples=tuple(map_labels(e, label_map) for e in split.examples))
 
 
-def _check_labels(split: Split, known: Container[str], train: Path) -> None:
+def check_labels(split: Split, known: Container[str], owner: str) -> None:
+    """Refuse a split with a label that its owner, the train file or a tagger, does not have.
+
+    Raises:
+        DataError: Naming file and line of the first.
+    """
     for place, example in zip(split.places, split.examples, strict=True):
         for label in (span.label for span in example.spans):
             if label not in known:
                 raise DataError(
-                    f"{place}: expected a label that {train} has, got {label!r}; "
+                    f"{place}: expected a label that {owner} has, got {label!r}; "
                     f"map or drop it with --label-map {label}=New or {label}="
                 )
 

@@ -73,7 +73,7 @@ class Engines:
         """Return the INT8 graph as it is served in process, text in, entities out."""
         return Tagger(
             self.checkpoint.encoder, self.checkpoint.tags, self.engines[-1].backend,
-            lanes=self.lanes,
+            decoding=self.checkpoint.decoding, lanes=self.lanes,
         )  # fmt: skip
 
     def differences(self) -> dict[str, float]:

@@ -13,7 +13,7 @@ from train.label_map import parse_label_map
 from train.numbers import at_least
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
+def add_reading(parser: argparse._ActionsContainer) -> None:
     """Add what says how files are read, `--label-map` included."""
     add = parser.add_argument
     text = f"of the files read: {', '.join(FORMATS)} (found out by name and content)"

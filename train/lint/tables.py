@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from train.lint.figures import binned
 from train.lint.finding import MEANING, Finding, Rule
 from train.lint.inspect import Inspection
-
-
-class Table(NamedTuple):
-    """A table.
-
-    Attributes:
-        head: One text a column.
-        rows: As many texts each.
-    """
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+from train.tables import Table
 
 
 def files(inspection: Inspection) -> Table:

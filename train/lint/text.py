@@ -8,7 +8,7 @@ from serve.render import printable
 from train.lint import tables
 from train.lint.finding import Severity
 from train.lint.inspect import Inspection
-from train.lint.tables import Table
+from train.tables import Table, aligned
 
 NUM_SHOWN = 5
 """Findings of each rule that are shown; the page and the JSON have more."""
@@ -32,17 +32,6 @@ def _parts(inspection: Inspection) -> Iterator[str]:
         yield "\n".join(map(printable, lines))
     errors, warnings = map(inspection.num, (Severity.ERROR, Severity.WARNING))
     yield f"{errors} errors, {warnings} warnings"
-
-
-def aligned(table: Table) -> str:
-    """Return a table with its first column flush left and the others flush right."""
-    rows = [table.head, *table.rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.head))]
-    lines = []
-    for first, *others in rows:
-        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
-        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
-    return "\n".join(lines)
 
 
 def _histogram(table: Table) -> str:
