@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-DOMAIN = "build/accuracy/domain.txt"
+NUM_TEACHERS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +15,13 @@ class Experiment:
     Attributes:
         name: Of the row.
         corpus: What it is trained and scored on.
-        num_lines: Train lines, drawn by the seed; None for all.
+        num_lines: Train lines; seeds that are equal in their last two digits train on the same
+            draw. None for all.
         flags: Of `python -m train`.
         start: Checkpoint folder or experiment whose model it starts from; None for the default.
-        teachers: Experiments whose models, one of each seed, teach it; none for plain training.
-        num_teachers: Seeds of the teachers, from 1; 0 for the run's own seed only.
-        unlabelled: Files of unlabelled lines to be taught on.
+        teachers: The experiment whose models teach it, `NUM_TEACHERS` of them, trained on the same
+            lines; None for plain training.
+        unlabelled: Files of domain text, by stem, to be taught on.
     """
 
     name: str
@@ -28,9 +29,20 @@ class Experiment:
     num_lines: int | None = None
     flags: tuple[str, ...] = ()
     start: str | None = None
-    teachers: tuple[str, ...] = ()
-    num_teachers: int = 3
+    teachers: str | None = None
     unlabelled: tuple[str, ...] = ()
+
+
+def draw_of(seed: int) -> int:
+    """Return which draw of few lines a seed trains on: its last two digits."""
+    return seed % 100
+
+
+def teacher_seeds(experiment: Experiment, seed: int) -> list[int]:
+    """Return the seeds of a student's teachers: of its own draw, or 1, 2, 3 where all lines are."""
+    if experiment.num_lines is None:
+        return list(range(1, NUM_TEACHERS + 1))
+    return [draw_of(seed) + 100 * k for k in range(NUM_TEACHERS)]
 
 
 HIDDEN = ("--word-dropout", "0.1")
@@ -62,5 +74,25 @@ def _transfer() -> Iterator[Experiment]:
             )
 
 
-EXPERIMENTS = {row.name: row for rows in (_single(), _transfer()) for row in rows}
+def _distilled() -> Iterator[Experiment]:
+    """Students of three teachers, on all lines and on few."""
+    for few, teachers in ((250, "mwo2kg 250 plain"), (250, "mwo2kg 250 from maintie")):
+        yield Experiment(
+            name=f"{teachers}, distilled",
+            corpus="mwo2kg",
+            num_lines=few,
+            start="maintie plain" if "maintie" in teachers else None,
+            teachers=teachers,
+            unlabelled=("mwo2kg_texts",),
+        )
+    for teachers in ("mwo2kg plain", "mwo2kg hidden words, longer"):
+        yield Experiment(
+            name=f"{teachers}, distilled",
+            corpus="mwo2kg",
+            teachers=teachers,
+            unlabelled=("mwo2kg_texts", "maintie_texts"),
+        )
+
+
+EXPERIMENTS = {row.name: row for rows in (_single(), _transfer(), _distilled()) for row in rows}
 """By name; benchmarks/results/accuracy holds what each of them brought."""
