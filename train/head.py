@@ -82,5 +82,6 @@ def _read_tensor(files: Pretrained, name: str) -> Tensor | None:
         if part.endswith(".safetensors"):
             with safe_open(files.folder / part, framework="pt") as file:
                 if name in file.keys():  # noqa: SIM118 (no mapping)
-                    return file.get_tensor(name).float()
+                    tensor: Tensor = file.get_tensor(name)
+                    return tensor.float()
     return None
