@@ -30,10 +30,12 @@ from serve.errors import TaggingError
 from train.arguments import parse_args as parse_arguments
 from train.config import TrainConfig
 
-COMMANDS: dict[str, str] = {
+COMMANDS = {
     "check": "train.commands.check",
     "convert": "train.commands.convert",
+    "distil": "train.commands.distil",
     "evaluate": "train.commands.evaluate",
+    "search": "train.commands.search",
     "split": "train.commands.split",
 }
 """Commands by first argument: the module whose `main` takes the rest."""

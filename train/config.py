@@ -85,6 +85,7 @@ class TrainConfig:
         warmup: Share of the steps over which the learning rate rises, in [0, 1].
         weight_decay: Of matrices, decoupled from the gradient.
         dropout: Of the hidden states, the attention and the head; None for the base model's own.
+        word_dropout: Share of the words that are hidden from the model in training, in [0, 1).
         label_smoothing: Share of each word's target that all tags get alike, in [0, 1).
         class_weights: Power of a tag's rarity that it is weighted by: 0 for none, 1 to give every
             tag the same weight in all.
@@ -123,6 +124,7 @@ class TrainConfig:
     warmup: float = 0.1
     weight_decay: float = 0.01
     dropout: float | None = None
+    word_dropout: float = 0.0
     label_smoothing: float = 0.0
     class_weights: float = 0.0
     decoder: Decoder = Decoder.PLAIN
