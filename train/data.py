@@ -16,6 +16,7 @@ from pathlib import Path
 from serve.errors import DataError
 from serve.examples import Example
 from serve.labels import Tags
+from serve.limits import check_text
 from train.config import TrainConfig
 from train.formats.flat import Reading
 from train.formats.registry import read_examples
