@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 import torch
 
@@ -30,6 +31,7 @@ from train.record import Cost, fingerprint, peak_memory_bytes, run_record
 from train.report import evaluation_json
 from train.state import Epoch
 from train.tagging import tagging_plan, tagging_task
+from train.temperature import fit_temperature
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ def run(
     model = merged(learner.model)
     decoding = objective.decoding()
     tagger = Tagger(encoder, corpus.tags, TorchBackend(model), decoding=decoding)
+    decoding = replace(decoding, temperature=fit_temperature(tagger, corpus.dev.examples))
     splits = {"dev": corpus.dev, "test": corpus.test}
     figures = {k: evaluate(tagger, encoder, s.examples) for k, s in splits.items() if s}
     checkpoint = Checkpoint(
