@@ -19,7 +19,8 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForTokenClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from serve.decoding import DECODING, Decoding
+from serve.checkpoint import decoding_of, tags_of
+from serve.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError
 from serve.families import FAMILIES, max_tokens, pad_id
@@ -97,7 +98,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             known, the tags are not BIO, or the weights do not fit into one ONNX file.
     """
     config = _read_config(folder)
-    tags = _tags(folder, config)
+    tags = tags_of(config, folder / "config.json")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we say it below
     try:
@@ -119,7 +120,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         folder=folder,
         model=model.eval(),
         tags=tags,
-        decoding=_decoding(folder / DECODING, len(tags)),
+        decoding=decoding_of(folder, tags),
         encoder=_encoder(folder, model.config),
         shape=_shape(model.config),
         sha256=_digest(folder / "model.safetensors"),
@@ -177,27 +178,6 @@ def _read_safe(path: Path) -> dict[str, Any]:
         if key in config:
             raise CheckpointError(f"{path}: expected no {key!r}, which runs code from outside")
     return config
-
-
-def _tags(folder: Path, config: dict[str, Any]) -> Tags:
-    id2label = config.get("id2label")
-    try:
-        if not isinstance(id2label, dict):
-            raise ValueError(f"expected id2label, got {id2label!r}")
-        return Tags(tuple(str(id2label[str(i)]) for i in range(len(id2label))))
-    except (ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{folder / 'config.json'}: {error}; train it with python -m train"
-        ) from error
-
-
-def _decoding(path: Path, num_tags: int) -> Decoding:
-    if not path.exists():
-        return Decoding()
-    try:
-        return Decoding.from_json(path.read_text(encoding="utf-8"), num_tags=num_tags)
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {error}; train it with python -m train") from error
 
 
 def _encoder(folder: Path, config: PretrainedConfig) -> Encoder:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.bootstrap import F1Changes, f1_changes
 from export.checkpoint import Checkpoint, TorchBackend
 from serve.backend import Backend
+from serve.bootstrap import F1Changes, f1_changes
 from serve.encoding import MAX_CHARS, EncodedBatch
 from serve.entities import decode_entities
 from serve.errors import DataError

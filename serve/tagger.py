@@ -35,7 +35,9 @@ class Tagger:
     """Tags texts with one model. Several threads may call it at once.
 
     Attributes:
+        encoder: Turns texts into windows.
         tags: The model's tags.
+        decoding: How its logits are read.
         graph: The bundle's graph that runs, or None for a backend of the caller's own.
         provider: Where it runs, as the session reports it, or None likewise.
     """
@@ -66,9 +68,10 @@ class Tagger:
             graph: What `backend` runs.
             provider: Where it runs.
         """
-        self._encoder = encoder
+        self.encoder = encoder
         self._backend = backend
-        self._decoder = Decoder(tags, decoding or Decoding())
+        self.decoding = decoding or Decoding()
+        self._decoder = Decoder(tags, self.decoding)
         self._lanes = lanes
         self._alone = alone
         self._batch_tokens = TASK_TOKENS if lanes else batch_tokens
@@ -145,29 +148,29 @@ class Tagger:
             raise TypeError("expected a list of strings, got something else in `texts`")
         if not texts:
             return []
-        encoded = self._encoder.encode(texts)
-        return list(self._decode(encoded, self._word_logits(encoded)))
+        encoded = self.encoder.encode(texts)
+        return list(self._decode(encoded, self.word_logits(encoded)))
 
     def word_tags(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the tag of each word of each text, for token-level reports."""
-        encoded = self._encoder.encode(texts)
-        decoded = self._decoder.decode(self._word_logits(encoded), _num_words(encoded))
+        encoded = self.encoder.encode(texts)
+        decoded = self._decoder.decode(self.word_logits(encoded), _num_words(encoded))
         names = iter([self.tags.names[tag] for tag in decoded.tag_ids.tolist()])
         return [[next(names) for _ in text.offsets] for text in encoded]
 
-    def _word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
+    def word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
         """Return the logits of all texts' words, one after the other. Shape: (W, L)."""
         if len(encoded) == 1 and len(encoded[0].windows) == 1:
             return self._only_window(encoded[0].windows[0])
         planned = list(
             plan(
                 encoded,
-                max_tokens=self._encoder.max_tokens,
+                max_tokens=self.encoder.max_tokens,
                 alone=self._alone,
                 batch_tokens=self._batch_tokens,
             )
         )
-        batches = [self._encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
+        batches = [self.encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
         if self._lanes and len(batches) > 1:
             results = self._lanes.logits(batches)
         else:
@@ -183,8 +186,8 @@ class Tagger:
 
     def _only_window(self, window: Window) -> NDArray[np.float32]:
         """Return what planning would come to for a single line, which shall not wait for it."""
-        num_tokens = padded_length(window, max_tokens=self._encoder.max_tokens, alone=self._alone)
-        logits = self._backend.logits(self._encoder.collate([window], num_tokens))
+        num_tokens = padded_length(window, max_tokens=self.encoder.max_tokens, alone=self._alone)
+        logits = self._backend.logits(self.encoder.collate([window], num_tokens))
         return logits[0, window.first_tokens]
 
     def _decode(

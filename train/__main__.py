@@ -24,7 +24,10 @@ from serve.errors import TaggingError
 from train.arguments import parse_args as parse_arguments
 from train.config import TrainConfig
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "distil": "train.commands.distil",
+    "search": "train.commands.search",
+}
 """Commands by first argument: the module whose `main` takes the rest."""
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from train.config import Decoder, Method, OptimizerName, TrainConfig
 from train.label_map import parse_label_map
@@ -21,16 +23,26 @@ def parse_args(documentation: str | None, argv: Sequence[str] | None = None) -> 
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_training_arguments(parser)
+    return training_config(parser, vars(parser.parse_args(argv)))
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add every flag of fine-tuning, for commands that fine-tune too."""
     _add_files(parser.add_argument_group("data and model"))
     _add_training(parser.add_argument_group("training"))
     _add_strategy(parser.add_argument_group("what is trained, and how"))
     add_machine(parser.add_argument_group("machine"), _DEFAULT)
-    values = vars(parser.parse_args(argv))
+
+
+def training_config(parser: argparse.ArgumentParser, values: dict[str, Any]) -> TrainConfig:
+    """Take the settings of fine-tuning out of parsed values; leave with status 2 if they clash."""
+    settings = {field.name: values.pop(field.name) for field in fields(TrainConfig)}
     try:
-        values["label_map"] = parse_label_map(values["label_map"])
+        settings["label_map"] = parse_label_map(settings["label_map"])
     except ValueError as error:
         parser.error(f"argument --label-map: {error}")
-    config = TrainConfig(**values)
+    config = TrainConfig(**settings)
     if config.label_all_tokens and config.decoder is Decoder.CRF:
         parser.error("--label-all-tokens: expected another --decoder: a CRF's chain is of words")
     if config.decoder is Decoder.CRF and (config.label_smoothing or config.class_weights):
@@ -75,6 +87,9 @@ def _add_strategy(group: argparse._ArgumentGroup) -> None:
     names, default_optimizer = list(OptimizerName), _DEFAULT.optimizer
     add("--optimizer", type=OptimizerName, choices=names, default=default_optimizer)
     add("--dropout", type=between(0, 0.9), metavar="R", help="everywhere (the base model's own)")
+    text = f"share of the words hidden from the model in training ({_DEFAULT.word_dropout:g})"
+    default = _DEFAULT.word_dropout
+    add("--word-dropout", type=between(0, 0.9), default=default, metavar="R", help=text)
     text = f"share of a target that all tags get alike ({_DEFAULT.label_smoothing:g})"
     default = _DEFAULT.label_smoothing
     add("--label-smoothing", type=between(0, 0.9), default=default, metavar="R", help=text)

@@ -7,6 +7,7 @@ promises and a file lacks are never filled in at random.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,15 @@ from serve.encoding import Encoder
 from serve.errors import CheckpointError
 from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
+from train.head import keep_rows, read_head
 from train.source import CONFIG, TOKENIZER, WEIGHTS, find_folder
 
 _SUPPORTED = {"position_embedding_type": "absolute", "is_decoder": False}
 """Settings that change what a model computes, and the values that make it a plain encoder."""
 _CASE = "do_lower_case"
 _UNSAFE = ("auto_map", "trust_remote_code", "_attn_implementation_internal")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,20 +75,18 @@ class Base:
             ) from error
 
     def load_model(self, tags: Tags) -> PreTrainedModel:
-        """Return the model in FP32 with a new head for the tags.
+        """Return the model in FP32 with a head for the tags: new, or kept where labels agree.
 
         Raises:
-            CheckpointError: If the weights are damaged or lack a part of the encoder.
+            CheckpointError: If the weights are damaged or lack a part of the encoder, or a head
+                does not fit its tags.
         """
         model, _ = self._load(
             AutoModelForTokenClassification,
             id2label=dict(enumerate(tags.names)),
             label2id={name: i for i, name in enumerate(tags.names)},
         )
-        # Also where the base brought one: it knows other tags, even if as many of them.
-        head = model.get_submodule("classifier")
-        nn.init.normal_(head.get_parameter("weight"), std=model.config.initializer_range)
-        nn.init.zeros_(head.get_parameter("bias"))
+        self._renew_head(model, tags)
         return model
 
     def load_masked(self) -> tuple[PreTrainedModel, bool]:
@@ -126,6 +128,20 @@ class Base:
                 f"{CONFIG} says, got none; choose a complete model"
             )
         return model, wrong
+
+    def _renew_head(self, model: PreTrainedModel, tags: Tags) -> None:
+        """Replace the head, also one of the right size: it knows its own tags' order, not ours."""
+        layer = model.get_submodule("classifier")
+        nn.init.normal_(layer.get_parameter("weight"), std=model.config.initializer_range)
+        nn.init.zeros_(layer.get_parameter("bias"))
+        head = read_head(self.folder, layer.get_parameter("weight").shape[1])
+        if head:
+            kept = keep_rows(layer, tags, head)
+            names = f" ({', '.join(kept)})" if kept else ""
+            logger.info(
+                "%s is a tagger: its encoder stays, and its head for %d of %d labels%s",
+                self.name, len(kept), len(tags.labels), names,
+            )  # fmt: skip
 
 
 def find_base(name: str) -> Base:

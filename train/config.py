@@ -114,6 +114,7 @@ class TrainConfig(LoopConfig):
         layer_decay: The learning rate of each layer is this many times that of the one above.
         optimizer: The optimizer.
         dropout: Of the hidden states, the attention and the head; None for the base model's own.
+        word_dropout: Share of the words that are hidden from the model in training, in [0, 1).
         label_smoothing: Share of each word's target that all tags get alike, in [0, 1).
         class_weights: Power of a tag's rarity that it is weighted by: 0 for none, 1 to give every
             tag the same weight in all.
@@ -135,6 +136,7 @@ class TrainConfig(LoopConfig):
     layer_decay: float = 1.0
     optimizer: OptimizerName = OptimizerName.ADAMW
     dropout: float | None = None
+    word_dropout: float = 0.0
     label_smoothing: float = 0.0
     class_weights: float = 0.0
     decoder: Decoder = Decoder.PLAIN

@@ -54,9 +54,9 @@ def peak_memory_bytes(device: torch.device) -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB
 
 
-def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module) -> str:
-    """Return a hash of all that a run's result depends on."""
-    digest = hashlib.sha256(json.dumps(_settings(config), sort_keys=True).encode())
+def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module, material: str = "") -> str:
+    """Return a hash of all that a run's result depends on; `material` is its material's digest."""
+    digest = hashlib.sha256(json.dumps([settings_json(config), material], sort_keys=True).encode())
     digest.update(repr((corpus.train.examples, corpus.dev.examples)).encode())
     for parameter in model.parameters():
         digest.update(parameter.detach().numpy().tobytes())
@@ -69,7 +69,7 @@ def run_record(
     """Return how a checkpoint came about, as JSON."""
     splits = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
     return {
-        "settings": _settings(config),
+        "settings": settings_json(config),
         "base": {
             "name": config.model,
             "weights_sha256": {p.name: sha256(p.read_bytes()) for p in base.weight_files},
@@ -93,5 +93,6 @@ def run_record(
     }
 
 
-def _settings(config: TrainConfig) -> dict[str, Any]:
+def settings_json(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that a run's result depends on, data and places aside, as JSON."""
     return {k: v for k, v in asdict(config).items() if k not in _NOT_THE_RUN}

@@ -1,8 +1,8 @@
-"""Owns the change of entity F1 from one model to another, and how sure of it the dev lines are.
+"""Owns how sure labelled lines are of entity F1, and of its change from one model to another.
 
-The interval comes from a paired bootstrap: the lines are drawn again with replacement, both models
-are scored on the same draw, and the difference is taken. Lines are drawn whole, for the entities of
-a line are not independent.
+Intervals come from the bootstrap: the lines are drawn again with replacement and scored anew. For a
+change it is paired: both models are scored on the same draw, and the difference is taken. Lines are
+drawn whole, for the entities of a line are not independent.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Spans = Sequence[Sequence[Span]]
 
 @dataclass(frozen=True, slots=True)
 class F1Change:
-    """Entity F1 of one label, or of all together, with PyTorch and with a graph.
+    """Entity F1 of one label, or of all together, with one model and with another.
 
     Attributes:
         num_gold: Gold entities it was measured on.
-        before: PyTorch's, in [0, 1].
-        after: The graph's.
+        before: The first model's, in [0, 1].
+        after: The second's.
         interval_points: Between which losses the true one lies, with 95 % confidence.
     """
 
@@ -42,13 +42,13 @@ class F1Change:
 
     @property
     def loss_points(self) -> float:
-        """F1 lost, in points (1 point = 0.01); negative when the graph is better."""
+        """F1 lost, in points (1 point = 0.01); negative when the second model is better."""
         return 100 * (self.before - self.after)
 
 
 @dataclass(frozen=True, slots=True)
 class F1Changes:
-    """Entity F1 with PyTorch and with a graph.
+    """Entity F1 with one model and with another.
 
     Attributes:
         overall: Of all labels counted together.
@@ -67,8 +67,7 @@ def f1_changes(gold: Spans, before: Spans, after: Spans) -> F1Changes:
         before: The first model's.
         after: The second's.
     """
-    every = (span.label for lines in (gold, before, after) for line in lines for span in line)
-    labels = sorted(set(every))
+    labels = labels_of(gold, before, after)
     pair = np.stack([line_counts(gold, before, labels), line_counts(gold, after, labels)], axis=1)
     f1 = f1_of(pair.sum(axis=0))  # (2, 1 + labels)
     support = pair[:, 0, :, 2].sum(axis=0)
@@ -83,6 +82,11 @@ def f1_changes(gold: Spans, before: Spans, after: Spans) -> F1Changes:
         for i in range(len(labels) + 1)
     )
     return F1Changes(overall, dict(zip(labels, changes, strict=True)))
+
+
+def labels_of(*lines: Spans) -> list[str]:
+    """Return every label that occurs, sorted."""
+    return sorted({span.label for spans in lines for line in spans for span in line})
 
 
 def line_counts(gold: Spans, predicted: Spans, labels: Sequence[str]) -> NDArray[np.int64]:
@@ -107,6 +111,19 @@ def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(2 * counts[..., 0] / np.maximum(total, 1))
 
 
+def f1_intervals(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the ends of each F1's interval.
+
+    Args:
+        counts: `line_counts` of a model. Shape: (lines, K, 3)
+
+    Returns:
+        In [0, 1]. Shape: (2, K)
+    """
+    f1 = np.concatenate([f1_of(block) for block in _resamples(counts)])  # (resamples, K)
+    return np.asarray(np.percentile(f1, PERCENTILES, axis=0))
+
+
 def loss_intervals(pair: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the ends of each loss's interval, in points.
 
@@ -120,10 +137,10 @@ def loss_intervals(pair: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(np.percentile(100 * (f1[:, 0] - f1[:, 1]), PERCENTILES, axis=0))
 
 
-def _resamples(pair: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _resamples(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Yield the counts of lines drawn with replacement, a block of draws at a time."""
     draw = np.random.default_rng(_SEED)
-    num_lines = len(pair)
+    num_lines = len(counts)
     for _ in range(NUM_RESAMPLES // _BLOCK):
         times = draw.multinomial(num_lines, np.full(num_lines, 1 / num_lines), size=_BLOCK)
-        yield (times @ pair.reshape(num_lines, -1)).reshape(_BLOCK, *pair.shape[1:])
+        yield (times @ counts.reshape(num_lines, -1)).reshape(_BLOCK, *counts.shape[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.bootstrap import NUM_RESAMPLES, f1_changes
+from serve.bootstrap import NUM_RESAMPLES, f1_changes, f1_intervals, line_counts
 from serve.examples import Span
 from serve.scoring import score_entities
 
@@ -53,3 +53,14 @@ def test_the_interval_is_that_of_a_slow_loop() -> None:
         losses.append(100 * (f1[0] - f1[1]))
     expected = np.percentile(losses, [2.5, 97.5])
     assert f1_changes(gold, before, after).overall.interval_points == pytest.approx(expected, abs=1)
+
+
+def test_the_interval_of_one_models_f1_is_that_of_the_draws_it_can_have() -> None:
+    # Two lines, one found and one missed: F1 0, 2/3 or 1, each end in a quarter of the draws.
+    counts = line_counts([[A], [B]], [[A], []], ["A", "B"])
+    low, high = f1_intervals(counts)
+    assert (low[0], high[0]) == (0, 1)
+    assert (low[2], high[2]) == (0, 0), "B is never found"
+    sure = line_counts([[A]] * 400, [[A]] * 200 + [[]] * 200, ["A"])
+    low, high = f1_intervals(sure)
+    assert 0.6 < low[0] < 2 / 3 < high[0] < 0.73
