@@ -25,6 +25,7 @@ from train.arguments import parse_args as parse_arguments
 from train.config import TrainConfig
 
 COMMANDS = {
+    "adapt": "train.commands.adapt",
     "distil": "train.commands.distil",
     "search": "train.commands.search",
 }

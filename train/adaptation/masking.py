@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from serve.encoding import NO_WORD, Window
-from serve.errors import CheckpointError
+from train.mask import mask_id
 
 MASKED, REPLACED = 0.8, 0.1
 """Shares of the words drawn; the rest stays as it is."""
@@ -61,14 +61,7 @@ class Masker:
         Raises:
             CheckpointError: If the tokenizer has no mask.
         """
-        found = (tokenizer.token_to_id(mask) for mask in ("[MASK]", "<mask>"))
-        mask_id = next((number for number in found if number is not None), None)
-        if mask_id is None:
-            raise CheckpointError(
-                "tokenizer.json: expected the token [MASK] or <mask>, got neither; "
-                "choose another model"
-            )
-        self._mask_id = mask_id
+        self._mask_id = mask_id(tokenizer)
         self._num_tokens = tokenizer.get_vocab_size()
         self._pad_id = pad_id
         self._share = share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -15,9 +16,11 @@ from train.adaptation.masking import MaskedBatch, Masker
 from train.adaptation.model import Guesser, loss_of
 from train.collate import group_by_length
 from train.config import OptimizerName
-from train.optimizer import FIRST_EPOCH, make_optimizer, parameter_groups
+from train.optimizer import FIRST_EPOCH, SCALE, make_optimizer, parameter_groups
 from train.plan import Task
 
+NEW_HEAD_SCALE = 5.0
+"""Of the learning rate: a new head has an epoch to learn in what the encoder has had years for."""
 _HELD_OUT_SEED = 1
 """Of the held-out lines' masks, which are the same for every run and epoch."""
 
@@ -38,14 +41,10 @@ def guessing_task(
         generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
         return group_by_length(lengths, config.batch_size, generator)
 
-    encoder = guesser.model.base_model.requires_grad_(False)
-    head = parameter_groups(guesser, config.weight_decay)
-    groups = parameter_groups(encoder.requires_grad_(True), config.weight_decay)
-    first = {FIRST_EPOCH: 2} if has_new_head else {}
     return Task(
         learner=guesser,
         optimizer=make_optimizer(
-            OptimizerName.ADAMW, [*head, *({**group, **first} for group in groups)]
+            OptimizerName.ADAMW, _groups(guesser, config.weight_decay, has_new_head=has_new_head)
         ),
         batches=batches,
         collate=lambda rows: masker.collate([blocks[row] for row in rows]),
@@ -54,8 +53,20 @@ def guessing_task(
     )
 
 
+def _groups(guesser: Guesser, decay: float, *, has_new_head: bool) -> list[dict[str, Any]]:
+    encoder = guesser.model.base_model
+    if not has_new_head:
+        return parameter_groups(guesser, decay)
+    below = {id(parameter) for parameter in encoder.parameters()}
+    scales = {id(p): NEW_HEAD_SCALE for p in guesser.parameters() if id(p) not in below}
+    groups = parameter_groups(guesser, decay, scales)
+    return [group if group[SCALE] != 1.0 else {**group, FIRST_EPOCH: 2} for group in groups]
+
+
 def _held_out(config: AdaptConfig, windows: Sequence[Window], masker: Masker) -> list[MaskedBatch]:
-    generator = torch.Generator().manual_seed(_HELD_OUT_SEED)
+    generator = torch.Generator().manual_seed(NEW_HEAD_SCALE = 5.0
+"""Of the learning rate: a new head has an epoch to learn in what the encoder has had years for."""
+_HELD_OUT_SEED)
     blocks = pack(windows, config.block_tokens)
     parts = [blocks[i : i + config.batch_size] for i in range(0, len(blocks), config.batch_size)]
     return [masker.collate(part, generator) for part in parts]
