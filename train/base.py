@@ -14,7 +14,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from serve.encoding import Encoder
@@ -23,6 +28,7 @@ from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
 from serve.pretrained import (
     CONFIG,
+    INDEX,
     TOKENIZER,
     TOKENIZER_CONFIG,
     VOCABULARY,
@@ -65,8 +71,7 @@ class Base:
     @property
     def weight_files(self) -> list[Path]:
         """The files of its weights: one, or those an index names."""
-        whole = self.folder / WEIGHTS
-        return [whole] if whole.is_file() else sorted(self.folder.glob("model-*.safetensors"))
+        return [self.folder / name for name in self.files.weights() if name != INDEX]
 
     def encoder(self) -> Encoder:
         """Return the encoder that training and serving share.
@@ -88,6 +93,25 @@ class Base:
             CheckpointError: If the weights are damaged or lack a part of the encoder, or a head
                 does not fit its tags.
         """
+        model, _ = self._load(
+            AutoModelForTokenClassification,
+            id2label=dict(enumerate(tags.names)),
+            label2id={name: i for i, name in enumerate(tags.names)},
+        )
+        self._renew_head(model, tags)
+        return model
+
+    def load_masked(self) -> tuple[PreTrainedModel, bool]:
+        """Return the model in FP32 with a head that guesses words, and whether that is a new one.
+
+        Raises:
+            CheckpointError: If the weights are damaged or lack a part of the encoder.
+        """
+        model, lost = self._load(AutoModelForMaskedLM)
+        return model, bool(lost)
+
+    def _load(self, auto: Any, **settings: Any) -> tuple[PreTrainedModel, set[str]]:  # noqa: ANN401
+        """Return a model and the names of those weights of its head that the base has not."""
         # A new head is no news, and what else could be wrong is checked below.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -95,15 +119,14 @@ class Base:
         info: dict[str, Any]
         try:
             with self.files.checked_folder() as folder:
-                model, info = AutoModelForTokenClassification.from_pretrained(
+                model, info = auto.from_pretrained(
                     folder,
-                    id2label=dict(enumerate(tags.names)),
-                    label2id={name: i for i, name in enumerate(tags.names)},
                     use_safetensors=True,
                     trust_remote_code=False,
                     dtype="float32",
                     ignore_mismatched_sizes=True,
                     output_loading_info=True,
+                    **settings,
                 )
         except CheckpointError:
             raise
@@ -113,13 +136,13 @@ class Base:
                 f"{self.folder}: expected the model's weights, got {reason}"
             ) from error
         wrong = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
-        if lost := sorted(key for key in wrong if not key.startswith("classifier.")):
+        encoder = f"{model.base_model_prefix}."
+        if lost := sorted(key for key in wrong if key.startswith(encoder)):
             raise CheckpointError(
                 f"{self.folder}: expected weights for {lost[0]} (and {len(lost) - 1} more) as its "
                 f"{CONFIG} says, got none; choose a complete model"
             )
-        self._renew_head(model, tags)
-        return model
+        return model, wrong
 
     def _renew_head(self, model: PreTrainedModel, tags: Tags) -> None:
         """Replace the head, also one of the right size: it knows its own tags' order, not ours."""

@@ -51,6 +51,11 @@ def number_format(arithmetic: Arithmetic, device: torch.device) -> torch.dtype:
     return _FORMATS[arithmetic]
 
 
+def format_name(dtype: torch.dtype) -> str:
+    """Return a number format's name, as `bfloat16`."""
+    return str(dtype).removeprefix("torch.")
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
     """Return a context whose matrix products are in a number format."""
     if dtype == torch.float32:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from serve.errors import CheckpointError
 from serve.labels import OUTSIDE, Tags
-from serve.pretrained import CONFIG, Pretrained
+from serve.pretrained import CONFIG, INDEX, Pretrained
 
 _WEIGHT, _BIAS = "classifier.weight", "classifier.bias"
 
@@ -36,7 +36,7 @@ class Head:
 
 
 def read_head(files: Pretrained, width: int) -> Head | None:
-    """Return the head of a tagger, None where the model has none.
+    """Return the head of a tagger's folder, None where the model has none.
 
     Raises:
         CheckpointError: If it has not as many rows as the configuration has tags, or they have
@@ -78,10 +78,11 @@ def keep_rows(layer: nn.Module, tags: Tags, head: Head) -> tuple[str, ...]:
 
 
 def _read_tensor(files: Pretrained, name: str) -> Tensor | None:
+    """Return a tensor from the file of the weights that holds it."""
     for part in files.weights():
-        if part.endswith(".safetensors"):
+        if part != INDEX:
             with safe_open(files.folder / part, framework="pt") as file:
-                if name in file.keys():  # noqa: SIM118 (no mapping)
+                if name in file.keys():  # noqa: SIM118
                     tensor: Tensor = file.get_tensor(name)
                     return tensor.float()
     return None

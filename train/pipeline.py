@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from train.borders import warn_of_lost_spans
 from train.checkpoint import Checkpoint, check_output, write_checkpoint
 from train.config import TrainConfig
 from train.data import Corpus, read_corpus
-from train.device import number_format, out_of_memory_told
+from train.device import format_name, number_format, out_of_memory_told
 from train.evaluate import Evaluation, TorchBackend, evaluate
 from train.fit import Fit, best_epoch
 from train.learner import Learner
@@ -29,10 +29,11 @@ from train.material import MakeMaterial, gold_material
 from train.method import merged, prepare
 from train.processes import Processes
 from train.progress import OnEpoch, Progress
-from train.record import Cost, fingerprint, peak_memory_bytes, run_record
+from train.record import cost_of, fingerprint, run_record
 from train.report import evaluation_json
 from train.state import Epoch, state_path
 from train.tagging import tagging_plan, tagging_task
+from train.temperature import fit_temperature
 
 logger = logging.getLogger(__name__)
 
@@ -148,12 +149,15 @@ def fit_corpus(
     task = tagging_task(config, corpus, made, base, learner)
     started = time.monotonic()
     history = Fit(task, plan, processes, progress).run()
-    cost = _cost(config, processes, time.monotonic() - started)
+    cost = cost_of(config, processes, time.monotonic() - started)
     if not processes.is_first:
         return None
     _warn_of_nothing_found(history)
-    decoding, record = made.objective.decoding(), run_record(config, corpus, base, history, cost)
-    return Fitted(merged(learner.model), base, encoder, decoding, history, record | made.record)
+    model, decoding = merged(learner.model), made.objective.decoding()
+    tagger = Tagger(encoder, corpus.tags, TorchBackend(model), decoding=decoding)
+    decoding = replace(decoding, temperature=fit_temperature(tagger, corpus.dev.examples))
+    record = run_record(config, corpus, base, history, cost) | made.record
+    return Fitted(model, base, encoder, decoding, history, record)
 
 
 def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
@@ -161,7 +165,7 @@ def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
     logger.info(
         "training %s on %d lines and %d labels; dev %d lines; %s, %s%s",
         config.model, len(corpus.train.examples), len(corpus.tags.labels),
-        len(corpus.dev.examples), processes.device.type, str(dtype).removeprefix("torch."),
+        len(corpus.dev.examples), processes.device.type, format_name(dtype),
         f", {processes.num} processes" if processes.num > 1 else "",
     )  # fmt: skip
     num_spans = corpus.train.labels
@@ -176,13 +180,3 @@ def _warn_of_nothing_found(history: tuple[Epoch, ...]) -> None:
             "give more lines, or raise --epochs or --learning-rate",
             len(history),
         )
-
-
-def _cost(config: TrainConfig, processes: Processes, training_s: float) -> Cost:
-    return Cost(
-        device=processes.device.type,
-        number_format=str(number_format(config.arithmetic, processes.device)),
-        num_processes=processes.num,
-        training_s=round(training_s, 3),
-        peak_memory_bytes=peak_memory_bytes(processes.device),
-    )

@@ -72,21 +72,8 @@ def tagging_task(
 
 def tagging_plan(config: TrainConfig, num_windows: int, run: str) -> Plan:
     """Return the plan that the settings make for so many windows; `run` identifies the run."""
-    steps_per_epoch = -(-num_windows // config.batch_size)
-    return Plan(
-        num_epochs=config.epochs or default_epochs(steps_per_epoch),
-        patience=config.patience,
-        learning_rate=config.learning_rate,
-        schedule=config.schedule,
-        warmup=config.warmup,
-        seed=config.seed,
-        arithmetic=config.arithmetic,
-        accumulate=config.accumulate,
-        save_every_s=config.save_every_s,
-        resume=config.resume,
-        state=state_path(config.output),
-        run=run,
-    )
+    epochs = config.epochs or default_epochs(-(-num_windows // config.batch_size))
+    return Plan(config=config, num_epochs=epochs, state=state_path(config.output), run=run)
 
 
 def default_epochs(steps_per_epoch: int) -> int:

@@ -14,9 +14,7 @@ import torch
 from tokenizers import Tokenizer
 
 from serve.encoding import NO_WORD, Window
-from serve.errors import CheckpointError
-
-_MASKS = ("[MASK]", "<mask>")
+from train.mask import mask_id
 
 Hide = Callable[[Window], Window]
 
@@ -33,19 +31,14 @@ def word_dropout(share: float, tokenizer: Tokenizer) -> Hide:
     """
     if share == 0.0:
         return lambda window: window
-    mask_id = next(filter(None, map(tokenizer.token_to_id, _MASKS)), None)
-    if mask_id is None:
-        raise CheckpointError(
-            f"expected a tokenizer with {' or '.join(_MASKS)} for --word-dropout, got neither; "
-            "train with --word-dropout 0"
-        )
+    mask = mask_id(tokenizer)
 
     def hide(window: Window) -> Window:
         words = sorted(set(window.word_ids) - {NO_WORD})
         draws = torch.rand(len(words)).tolist()
         hidden = {word for word, draw in zip(words, draws, strict=True) if draw < share}
         pairs = zip(window.input_ids, window.word_ids, strict=True)
-        ids = [mask_id if word in hidden else token for token, word in pairs]
+        ids = [mask if word in hidden else token for token, word in pairs]
         return replace(window, input_ids=ids)
 
     return hide
