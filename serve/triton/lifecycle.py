@@ -12,11 +12,11 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from serve.client import connect
 from serve.errors import ServerError
 from serve.triton.installation import Installation
-from serve.triton.launch import Ports, launch
+from serve.triton.launch import Exposure, Ports, launch
 from serve.triton.logs import is_lost_port, reason_of
+from serve.triton.probe import Probe
 from serve.triton.processes import sweep, wait_until
 from serve.triton.state import ServerState, read_state, remove_state, write_state
 
@@ -32,7 +32,11 @@ class LostPortError(ServerError):
 
 
 def bring_up(
-    installation: Installation, repository: Path, folder: Path, trials: Iterable[Ports]
+    installation: Installation,
+    repository: Path,
+    folder: Path,
+    trials: Iterable[Ports],
+    exposure: Exposure = Exposure(),  # noqa: B008  frozen
 ) -> ServerState:
     """Start a server and return when it answers.
 
@@ -41,6 +45,7 @@ def bring_up(
         repository: The model repository.
         folder: For log and state; nothing but the log stays there if the server does not come up.
         trials: Ports to try, in order, until nobody takes them first.
+        exposure: Who can reach it.
 
     Raises:
         LostPortError: If somebody took every one of the ports.
@@ -49,7 +54,7 @@ def bring_up(
     lost = LostPortError(f"{repository}: expected ports to try, got none")
     for ports in trials:
         with _signals_held():  # an interrupt between the two would leave a server nobody knows of
-            state = launch(installation, repository, ports, folder / LOG)
+            state = launch(installation, repository, ports, folder / LOG, exposure)
             write_state(folder, state)
         try:
             await_ready(state)
@@ -136,8 +141,8 @@ def _answers(state: ServerState) -> bool:
     with contextlib.suppress(OSError, ServerError):
         # Bare connections first: gRPC pauses longer between its own attempts, HTTP comes later.
         for url in filter(None, (state.url, state.http_url)):
-            host, _, port = url.partition(":")
+            host, _, port = url.rpartition(":")
             socket.create_connection((host, int(port)), timeout=1.0).close()
-        with contextlib.closing(connect(state.url, timeout_s=1.0)) as connection:
-            return connection.server_id() == state.prefix and bool(connection.graph())
+        with Probe(state, timeout_s=1.0) as probe:
+            return probe.identity()[0] == state.prefix and bool(probe.ask([""]).graph)
     return False

@@ -71,6 +71,26 @@ def sweep(prefix: str) -> None:
         region.unlink(missing_ok=True)
 
 
+def overwrite_argument(pid: int, secret: str) -> bool:
+    """Overwrite a secret in a process's memory of its command line; return whether it worked.
+
+    The process has to be ours, a child, and to have read its arguments; others see what is there.
+    """
+    fields = _stat(pid)
+    if fields is None:
+        return False
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end of proc(5); 0 if hidden
+    try:
+        with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+            memory.seek(start)
+            arguments = memory.read(end - start)
+            memory.seek(start)
+            hidden = arguments.replace(secret.encode(), b"x" * len(secret))
+            return hidden != arguments and memory.write(hidden) == len(hidden)
+    except OSError:  # it ended, or this system forbids it (ptrace_scope)
+        return False
+
+
 def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> bool:
     """Wait for a condition; return whether it came to hold in time."""
     deadline = time.monotonic() + timeout_s

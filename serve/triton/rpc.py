@@ -17,18 +17,10 @@ from tritonclient.grpc import service_pb2 as pb
 
 from serve.entities import EntityJson
 from serve.errors import DataError, ServerError, TaggingError
-from serve.triton.names import ENTITIES, GRAPH, MODEL, TEXT, GraphJson, ModelVersion
+from serve.triton.channels import OPTIONS
+from serve.triton.names import ENTITIES, GRAPH, MODEL, TEXT, GraphJson
 
 _SERVICE = "/inference.GRPCInferenceService"
-_OPTIONS = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    # A server that was restarted is found again within a second, not after gRPC's two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # gRPC would send even loopback through http_proxy; the server is on the plant's own network.
-    ("grpc.enable_http_proxy", 0),
-]
 _LENGTH = struct.Struct("<I")
 
 
@@ -43,7 +35,7 @@ class Connection:
         """Take an address; the connection is made with the first call."""
         self.url = url
         self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(url, options=_OPTIONS)
+        self._channel = grpc.insecure_channel(url, options=OPTIONS)
         self._infer = self._method("ModelInfer", pb.ModelInferResponse)
 
     def close(self) -> None:
@@ -69,25 +61,6 @@ class Connection:
         if not isinstance(graph, dict) or not graph.keys() >= GraphJson.__required_keys__:
             raise ServerError(f"{self.url}: expected the graph that answers, got {graph!r:.80}")
         return cast(GraphJson, graph)
-
-    def server_id(self) -> str:
-        """Return the server's `--id`.
-
-        Raises:
-            ServerError: If there is no answer in time.
-        """
-        call = self._method("ServerMetadata", pb.ServerMetadataResponse)
-        return str(self._call(call, pb.ServerMetadataRequest()).name)
-
-    def model_versions(self) -> list[ModelVersion]:
-        """Return every version the server knows of.
-
-        Raises:
-            ServerError: If there is no answer in time.
-        """
-        call = self._method("RepositoryIndex", pb.RepositoryIndexResponse)
-        models = self._call(call, pb.RepositoryIndexRequest()).models
-        return [ModelVersion(m.name, m.version, m.state, m.reason) for m in models]
 
     def _request(self, texts: Sequence[str], output: str) -> list[Any]:
         """Return an output's JSON value for each text."""

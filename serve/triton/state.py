@@ -1,4 +1,7 @@
-"""Owns the note a started server leaves for those who come after: `build/triton/state.json`."""
+"""Owns the note a started server leaves for those who come after: `state.json` in its folder.
+
+Under a supervisor each replica has such a folder, `replica-0` and so on, in the supervisor's.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from serve.files import write_durably
 from serve.triton.processes import is_alive
 
 STATE = "state.json"
+ADMIN_KEY = "admin.key"
+REPLICA = "replica-"
 PREFIX_PATTERN = r"linetag-[0-9a-z-]{8,}-"
 
 
@@ -26,9 +31,11 @@ class ServerState:
             the server's `--id`.
         url: Address of gRPC, `host:port`.
         http_url: Address of HTTP, or None where it is off.
+        metrics_url: Address of its metrics, or None where they are off.
         repository: The model repository it serves.
-        log: Its log file.
+        log: Its log file, in the folder of this note.
         started: Time of its start, ISO 8601 in UTC.
+        tls: Folder with the certificates to reach it with, or None where it speaks without TLS.
     """
 
     pid: int
@@ -39,6 +46,13 @@ class ServerState:
     repository: str
     log: str
     started: str
+    metrics_url: str | None = None
+    tls: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where this note, the log and the administrator's key lie."""
+        return Path(self.log).parent
 
     def is_running(self) -> bool:
         """Return whether the very process still runs."""
@@ -67,11 +81,28 @@ def read_state(folder: Path) -> ServerState | None:
         ) from error
 
 
+def read_states(folder: Path) -> list[ServerState]:
+    """Return the notes of all servers of a folder: the one in it, or a supervisor's replicas.
+
+    Raises:
+        ServerError: If one cannot be read.
+    """
+    states = [read_state(path) for path in (folder, *replica_folders(folder))]
+    return [state for state in states if state]
+
+
+def replica_folders(folder: Path) -> list[Path]:
+    """Return the folders of a supervisor's replicas, by their number."""
+    found = [path for path in folder.glob(f"{REPLICA}*") if path.name[len(REPLICA) :].isdecimal()]
+    return sorted(found, key=lambda path: int(path.name[len(REPLICA) :]))
+
+
 def write_state(folder: Path, state: ServerState) -> None:
     """Write the note, whole or not at all."""
     write_durably(folder / STATE, (json.dumps(asdict(state), indent=2) + "\n").encode())
 
 
 def remove_state(folder: Path) -> None:
-    """Remove the note."""
+    """Remove the note, and the key of the server that is no more."""
     (folder / STATE).unlink(missing_ok=True)
+    (folder / ADMIN_KEY).unlink(missing_ok=True)
