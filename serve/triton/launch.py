@@ -1,4 +1,4 @@
-"""Owns how Triton is launched: its command line, its process, its ports.
+"""Owns how Triton is launched: its command line and its process.
 
 Models are loaded and unloaded on request only, and such requests need the administrator's key. It
 is drawn here, and overwritten in the server's memory of its command line as soon as the server has
@@ -11,178 +11,121 @@ import contextlib
 import logging
 import os
 import secrets
-import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serve.errors import ServerError
 from serve.triton.admin import restrictions, write_admin_key
-from serve.triton.channels import AUTHORITY, SERVER, SERVER_KEY, read_pem
 from serve.triton.installation import Installation
-from serve.triton.processes import is_alive, overwrite_argument, start_ticks, wait_until
-from serve.triton.state import ServerState
+from serve.triton.listening import HOST, LOOPBACK, Exposure, Ports, listeners
+from serve.triton.processes import overwrite_argument, start_ticks, wait_until
+from serve.triton.state import ServerState, write_state
 
-HOST = "127.0.0.1"
+LOG = "triton.log"
 _EXIT_TIMEOUT_S = 5
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Where a server listens; None for a protocol that is off."""
-
-    grpc: int
-    http: int | None
-    metrics: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """Who can reach a server's gRPC. HTTP and metrics, which have no TLS, stay on loopback.
+class Order:
+    """Which server to launch.
 
     Attributes:
-        host: Address to listen on.
-        tls: Folder with the certificates of mutual TLS, see `serve.triton.channels`; None for none.
+        installation: Which Triton.
+        repository: The model repository.
+        ports: Where it listens.
+        exposure: Who can reach it.
     """
 
-    host: str = HOST
-    tls: Path | None = None
-
-    @property
-    def local_host(self) -> str:
-        """The address to reach it at from this machine."""
-        return HOST if self.host in ("0.0.0.0", "[::]") else self.host
+    installation: Installation
+    repository: Path
+    ports: Ports
+    exposure: Exposure = LOOPBACK
 
 
-def choose_ports(grpc_port: int, *, http: bool) -> Ports:
-    """Return the port asked for, or free ones in place of 0.
-
-    Raises:
-        ServerError: If the port asked for is taken.
-    """
-    taken = [_free_port(grpc_port)]
-    while len(taken) < 3:
-        port = _free_port(0)
-        if port not in taken:  # the kernel may offer one again that nobody listens on yet
-            taken.append(port)
-    return Ports(taken[0], taken[1] if http else None, taken[2])
-
-
-def launch(
-    installation: Installation,
-    repository: Path,
-    ports: Ports,
-    log: Path,
-    exposure: Exposure = Exposure(),
-) -> ServerState:
+def launch(order: Order, folder: Path) -> ServerState:
     """Start a server process and return what to know it by; it is not ready yet.
 
+    Its note is written before, so that whoever comes after a starter that was killed finds it.
+
+    Args:
+        order: Which server.
+        folder: For its log, the note of its state, and the administrator's key.
+
     Raises:
-        OSError: If the log or the key beside it cannot be written.
+        OSError: If a file cannot be written there.
+        ServerError: If a certificate cannot be read.
     """
-    prefix = f"linetag-{secrets.token_hex(6)}-"
-    key = write_admin_key(log.parent)
+    key, log = write_admin_key(folder), folder / LOG
+    state = _note(order, log)
     command = [
-        str(installation.server),
-        *_identity(installation, repository, prefix),
-        *_listeners(ports, exposure),
-        *restrictions(key, http=ports.http is not None),
+        str(order.installation.server),
+        *_identity(order, state.prefix),
+        *listeners(order.ports, order.exposure),
+        *restrictions(key, http=order.ports.http is not None),
     ]
     with contextlib.suppress(FileNotFoundError):  # why the last one ended is worth keeping
         log.replace(log.with_name(f"{log.name}.1"))
-    # posix_spawn and not subprocess: the server may outlive this process, and nobody waits for it.
-    pid = os.posix_spawn(
-        command[0],
-        command,
-        installation.variables(),
-        setsid=True,
-        setsigmask=[],  # whatever signals this process holds back just now
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-    )
-    ticks = start_ticks(pid) or 0
-    _hide(key, pid, ticks, log)
+    write_state(folder, state)
+    pid = _spawn(command, order.installation.variables(), log)
+    state = replace(state, pid=pid, start_ticks=start_ticks(pid) or 0)
+    write_state(folder, state)
+    _hide(key, state)
+    return state
+
+
+def _note(order: Order, log: Path) -> ServerState:
+    ports, exposure = order.ports, order.exposure
     return ServerState(
-        pid=pid,
-        start_ticks=ticks,
-        prefix=prefix,
+        pid=0,
+        start_ticks=0,
+        prefix=f"linetag-{secrets.token_hex(6)}-",
         url=f"{exposure.local_host}:{ports.grpc}",
         http_url=f"{HOST}:{ports.http}" if ports.http else None,
         metrics_url=f"{HOST}:{ports.metrics}" if ports.metrics else None,
         tls=str(exposure.tls) if exposure.tls else None,
-        repository=str(repository),
+        repository=str(order.repository),
         log=str(log),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _hide(key: str, pid: int, ticks: int, log: Path) -> None:
+def _spawn(command: list[str], variables: dict[str, str], log: Path) -> int:
+    # posix_spawn and not subprocess: the server may outlive this process, and nobody waits for it.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # appended to, it can be cut while it is open
+    return os.posix_spawn(
+        command[0],
+        command,
+        variables,
+        setsid=True,
+        setsigmask=[],  # whatever signals this process holds back just now
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+
+
+def _hide(key: str, state: ServerState) -> None:
     """Overwrite the key on a server's command line once it has read it: when it first logs."""
-    wait_until(lambda: bool(log.stat().st_size) or not is_alive(pid, ticks), timeout_s=2.0)
-    if not overwrite_argument(pid, key) and is_alive(pid, ticks):
+    log = Path(state.log)
+    wait_until(lambda: bool(log.stat().st_size) or not state.is_running(), timeout_s=2.0)
+    if not overwrite_argument(state.pid, key) and state.is_running():
         logger.warning("%s: expected to hide the administrator's key, could not: ps shows it", log)
 
 
-def _identity(installation: Installation, repository: Path, prefix: str) -> list[str]:
+def _identity(order: Order, prefix: str) -> list[str]:
     return [
         f"--id={prefix}",
-        f"--model-repository={repository}",
+        f"--model-repository={order.repository}",
         "--model-control-mode=explicit",
         "--load-model=*",
-        f"--backend-directory={installation.backends}",
+        f"--backend-directory={order.installation.backends}",
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         # Completion starts each model twice, and costs two seconds; our configuration is complete.
         "--disable-auto-complete-config",
         "--model-load-thread-count=2",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
     ]
-
-
-def _listeners(ports: Ports, exposure: Exposure) -> list[str]:
-    http = [f"--http-address={HOST}", f"--http-port={ports.http}"] if ports.http else []
-    metrics = [f"--metrics-address={HOST}", f"--metrics-port={ports.metrics}"]
-    return [
-        f"--grpc-address={exposure.host}",
-        f"--grpc-port={ports.grpc}",
-        *(_tls_arguments(exposure.tls) if exposure.tls else []),
-        f"--allow-http={str(ports.http is not None).lower()}",
-        *http,
-        f"--allow-metrics={str(ports.metrics is not None).lower()}",
-        *(metrics if ports.metrics else []),
-        "--metrics-config=summary_latencies=true",
-        "--metrics-config=summary_quantiles=0.5:0.05,0.99:0.001",
-        "--allow-gpu-metrics=false",
-        "--allow-cpu-metrics=false",
-    ]
-
-
-def _tls_arguments(folder: Path) -> list[str]:
-    for name in (AUTHORITY, SERVER, SERVER_KEY):
-        read_pem(folder / name)
-    return [
-        "--grpc-use-ssl=true",
-        "--grpc-use-ssl-mutual=true",
-        f"--grpc-root-cert={folder / AUTHORITY}",
-        f"--grpc-server-cert={folder / SERVER}",
-        f"--grpc-server-key={folder / SERVER_KEY}",
-    ]
-
-
-def _free_port(wanted: int) -> int:
-    with socket.socket() as probe:
-        # As gRPC binds: past connections of a port do not matter, a listener does.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, wanted))
-        except OSError as error:
-            raise ServerError(
-                f"expected port {wanted} to be free, got {error.strerror}; "
-                "choose another --grpc-port, or 0 for any"
-            ) from error
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from serve.errors import ServerError
 from serve.triton.installation import Installation
-from serve.triton.launch import Exposure, Ports, launch
+from serve.triton.launch import Order, launch
+from serve.triton.listening import Ports
 from serve.triton.logs import is_lost_port, reason_of
 from serve.triton.probe import Probe
 from serve.triton.processes import sweep, wait_until
-from serve.triton.state import ServerState, read_state, remove_state, write_state
+from serve.triton.state import ServerState, read_state, remove_state
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
-LOG = "triton.log"
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a program: Ctrl-C, a service manager, a closed terminal."""
 
@@ -32,11 +32,7 @@ class LostPortError(ServerError):
 
 
 def bring_up(
-    installation: Installation,
-    repository: Path,
-    folder: Path,
-    trials: Iterable[Ports],
-    exposure: Exposure = Exposure(),  # noqa: B008  frozen
+    installation: Installation, repository: Path, folder: Path, trials: Iterable[Ports]
 ) -> ServerState:
     """Start a server and return when it answers.
 
@@ -45,7 +41,6 @@ def bring_up(
         repository: The model repository.
         folder: For log and state; nothing but the log stays there if the server does not come up.
         trials: Ports to try, in order, until nobody takes them first.
-        exposure: Who can reach it.
 
     Raises:
         LostPortError: If somebody took every one of the ports.
@@ -53,9 +48,8 @@ def bring_up(
     """
     lost = LostPortError(f"{repository}: expected ports to try, got none")
     for ports in trials:
-        with _signals_held():  # an interrupt between the two would leave a server nobody knows of
-            state = launch(installation, repository, ports, folder / LOG, exposure)
-            write_state(folder, state)
+        with _signals_held():  # an interrupt between spawn and note would leave a server
+            state = launch(Order(installation, repository, ports), folder)
         try:
             await_ready(state)
             return state
@@ -86,8 +80,9 @@ def take_down(folder: Path) -> bool:
             if not wait_until(lambda: not state.is_running(), timeout_s=STOP_TIMEOUT_S):
                 os.killpg(state.pid, signal.SIGKILL)
     sweep(state.prefix)
-    with contextlib.suppress(ChildProcessError):  # not ours, when another process started it
-        os.waitpid(state.pid, 0)
+    if state.pid:
+        with contextlib.suppress(ChildProcessError):  # not ours, when another process started it
+            os.waitpid(state.pid, 0)
     remove_state(folder)
     return True
 
@@ -144,5 +139,6 @@ def _answers(state: ServerState) -> bool:
             host, _, port = url.rpartition(":")
             socket.create_connection((host, int(port)), timeout=1.0).close()
         with Probe(state, timeout_s=1.0) as probe:
-            return probe.identity()[0] == state.prefix and bool(probe.ask([""]).graph)
+            is_ours = probe.send_identity().result().name == state.prefix
+            return is_ours and bool(probe.send([""]).result().graph)
     return False

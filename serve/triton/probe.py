@@ -6,11 +6,12 @@ Unlike a client's, these calls know no policy, no second try and no other server
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 import grpc
 import numpy as np
@@ -25,6 +26,7 @@ from serve.triton.names import ENTITIES, GRAPH, MODEL, TEXT, GraphJson
 from serve.triton.state import ServerState
 
 _SERVICE = "/inference.GRPCInferenceService"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,61 @@ class Answer:
 
     graph: GraphJson
     entities: tuple[tuple[EntityJson, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a server says it is.
+
+    Attributes:
+        name: Its `--id`.
+        triton: Triton's version, such as "2.51.0".
+    """
+
+    name: str
+    triton: str
+
+
+class Flight(Generic[T]):
+    """A question on its way; after the time-out at the latest it is done."""
+
+    def __init__(self, url: str, future: Any, read: Callable[[Any], T]) -> None:  # noqa: ANN401
+        """Take gRPC's future and what makes a value of the response."""
+        self._url, self._future, self._read = url, future, read
+        self._sent = self._landed = time.monotonic()
+        future.add_done_callback(self._land)
+
+    def is_done(self) -> bool:
+        """Return whether the answer, or a failure, is there."""
+        return bool(self._future.done())
+
+    def is_silent(self) -> bool:
+        """Return whether time ran out without an answer."""
+        return self.is_done() and self._future.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    @property
+    def latency_s(self) -> float:
+        """How long the answer took."""
+        return self._landed - self._sent
+
+    def result(self) -> T:
+        """Return the answer, waiting for it.
+
+        Raises:
+            ServerError: If there is none in time, or not as agreed.
+        """
+        try:
+            return self._read(self._future.result())
+        except grpc.RpcError as error:
+            code, details = error.code(), str(error.details()).split("\n")[0]
+            message = f"{self._url}: expected an answer, got {code.name}: {details}"
+            raise ServerError(message) from error
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            message = f"{self._url}: expected {ENTITIES} and {GRAPH} in JSON, got {error!r:.80}"
+            raise ServerError(message) from error
+
+    def _land(self, future: object) -> None:
+        self._landed = time.monotonic()
 
 
 class Probe:
@@ -54,31 +111,14 @@ class Probe:
         tls = Path(state.tls) if state.tls else None
         self._channel = open_channel(state.url, tls, is_local=True)
 
-    def identity(self) -> tuple[str, str]:
-        """Return the server's `--id` and Triton's version, such as "2.51.0".
+    def send_identity(self) -> Flight[Identity]:
+        """Ask who the server is."""
+        request, response = pb.ServerMetadataRequest(), pb.ServerMetadataResponse
+        return self._send("ServerMetadata", request, response, _read_identity)
 
-        Raises:
-            ServerError: If there is no answer in time.
-        """
-        call = self._method("ServerMetadata", pb.ServerMetadataResponse)
-        try:
-            answer = call(pb.ServerMetadataRequest(), timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise ServerError(self._explained(error)) from error
-        return str(answer.name), str(answer.version)
-
-    def ask(self, texts: Sequence[str]) -> Answer:
-        """Return the model's answer to texts, in one request.
-
-        Raises:
-            ServerError: If there is no answer in time, or not as agreed.
-        """
-        return self.read(self.send(texts))
-
-    def send(self, texts: Sequence[str]) -> Any:  # noqa: ANN401  grpc has no types
-        """Send a request and return its future, done at the latest after the time-out."""
+    def send(self, texts: Sequence[str]) -> Flight[Answer]:
+        """Ask the model for the entities of texts, in one request."""
         rows = np.array([text.encode() for text in texts], dtype=np.object_)[:, None]
-        names = (ENTITIES, GRAPH)
         request = pb.ModelInferRequest(
             model_name=MODEL,
             inputs=[
@@ -86,35 +126,13 @@ class Probe:
                     name=TEXT, datatype="BYTES", shape=[len(texts), 1]
                 )
             ],
-            outputs=[pb.ModelInferRequest.InferRequestedOutputTensor(name=name) for name in names],
+            outputs=[
+                pb.ModelInferRequest.InferRequestedOutputTensor(name=name)
+                for name in (ENTITIES, GRAPH)
+            ],
             raw_input_contents=[serialize_byte_tensor(rows).item()],
         )
-        call = self._method("ModelInfer", pb.ModelInferResponse)
-        return call.future(request, timeout=self._timeout_s)
-
-    def read(self, future: Any) -> Answer:  # noqa: ANN401
-        """Return the answer of a future that `send` returned, waiting for it.
-
-        Raises:
-            ServerError: If there is no answer in time, or not as agreed.
-        """
-        try:
-            response = future.result()
-        except grpc.RpcError as error:
-            raise ServerError(self._explained(error)) from error
-        try:
-            contents = {
-                output.name: [json.loads(row) for row in deserialize_bytes_tensor(content)]
-                for output, content in zip(
-                    response.outputs, response.raw_output_contents, strict=True
-                )
-            }
-            entities = tuple(tuple(row) for row in contents[ENTITIES])
-            return Answer(cast(GraphJson, contents[GRAPH][0]), entities)
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise ServerError(
-                f"{self.state.url}: expected {ENTITIES} and {GRAPH} in JSON, got {error!r:.80}"
-            ) from error
+        return self._send("ModelInfer", request, pb.ModelInferResponse, _read_answer)
 
     def admin(self) -> Admin:
         """Return the administrator's calls.
@@ -142,13 +160,27 @@ class Probe:
         """Close the connection."""
         self.close()
 
-    def _method(self, name: str, response: Any) -> Any:  # noqa: ANN401
-        return self._channel.unary_unary(
+    def _send(self, name: str, request: Any, response: Any, read: Callable[[Any], T]) -> Flight[T]:  # noqa: ANN401
+        method = self._channel.unary_unary(
             f"{_SERVICE}/{name}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=response.FromString,
         )
+        return Flight(self.state.url, method.future(request, timeout=self._timeout_s), read)
 
-    def _explained(self, error: Any) -> str:  # noqa: ANN401
-        details = str(error.details()).split("\n")[0]
-        return f"{self.state.url}: expected an answer, got {error.code().name}: {details}"
+
+def _read_identity(response: Any) -> Identity:  # noqa: ANN401
+    return Identity(str(response.name), str(response.version))
+
+
+def _read_answer(response: Any) -> Answer:  # noqa: ANN401
+    pairs = zip(response.outputs, response.raw_output_contents, strict=True)
+    contents = {
+        output.name: [json.loads(row) for row in deserialize_bytes_tensor(content)]
+        for output, content in pairs
+    }
+    entities = tuple(tuple(row) for row in contents[ENTITIES])
+    graph = contents[GRAPH][0]
+    if not graph.keys() >= GraphJson.__required_keys__:
+        raise ValueError(f"{GRAPH} {graph}")
+    return Answer(cast(GraphJson, graph), entities)
