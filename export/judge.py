@@ -150,14 +150,11 @@ class Judge:
         checkpoint = self._source.checkpoint
         provider = self.provider
         backend = OrtBackend(content, provider=provider)
-        lanes = Lanes(
-            lambda: OrtBackend(content, provider=provider, threads=Threads(1)),
-            default_num_threads(),
-        )
-        tagger = Tagger(
-            checkpoint.encoder, checkpoint.tags, backend,
-            lanes=lanes if self._precision is Precision.INT8 else None, alone=alone,
-        )  # fmt: skip
+        lanes = None
+        if self._precision is Precision.INT8:
+            lane = OrtBackend(content, provider=provider, threads=Threads(1))
+            lanes = Lanes(lane, default_num_threads())
+        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, lanes=lanes, alone=alone)
         return self._source.reference.compare(tagger, backend)
 
     def _info(self, candidate: Candidate, content: bytes, report: ParityReport) -> GraphInfo:

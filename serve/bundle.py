@@ -25,9 +25,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from serve.encoding import MAX_CHARS, MIN_TOKENS, Encoder
+from serve.encoding import MIN_TOKENS, Encoder
 from serve.errors import BundleError
 from serve.labels import Tags
+from serve.limits import MAX_CHARS
 from serve.records import read_record
 from serve.signature import SIGNATURE, check_signature
 

@@ -16,6 +16,7 @@ from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
 from serve.lanes import TASK_TOKENS, Lanes
+from serve.quickest import QuickestBackend
 from serve.schedule import BATCH_TOKENS, padded_length, plan
 from serve.session import OrtBackend, default_provider
 from serve.threads import Threads, default_num_threads, remembered
@@ -86,8 +87,9 @@ class Tagger:
             folder: The bundle.
             precision: The graph to run; None for the fastest meant for the provider.
             provider: Where to run it; None for CUDA where ONNX Runtime offers it, else CPU.
-            num_threads: Threads on the CPU; None for what `python -m serve tune` found here, or
-                one per available core, at most 4.
+            num_threads: Most threads on the CPU; None for what `python -m serve tune` found here,
+                or one per available core, at most 4. INT8 takes one thread for a line while that
+                is quicker, see `serve.quickest`.
             public_key: File of the key that must have signed it; None to take unsigned ones too.
 
         Raises:
@@ -101,19 +103,25 @@ class Tagger:
         where = Provider(provider) if provider else default_provider()
         graph = bundle.graph(Precision(precision)) if precision else choose_graph(bundle, where)
         tuned = None if num_threads else remembered(graph)
-        lanes = num_threads or default_num_threads()
+        num_lanes = num_threads or default_num_threads()
         content = bundle.read_graph(graph)  # once: the bundle may be replaced while this lives
-        threads = tuned or Threads(lanes)
+        threads = tuned or Threads(num_lanes)
         backend = load_backend(bundle, graph, content, where, threads)
         logger.info("%s runs %s on %s, %s", folder, graph.precision, backend.provider, threads)
+        single: Backend = backend
+        lanes = None
+        # Other graphs have large weights, which a second session would hold once more.
+        if graph.precision is Precision.INT8:
+            lane = backend
+            if threads.num > 1:
+                lane = load_backend(bundle, graph, content, where, Threads(1))
+                single = QuickestBackend(backend, lane)
+            lanes = Lanes(lane, num_lanes)
         return cls(
             bundle.encoder(),
             bundle.tags,
-            backend,
-            # Other graphs have large weights, which a second session would hold once more.
-            lanes=Lanes(lambda: load_backend(bundle, graph, content, where, Threads(1)), lanes)
-            if graph.precision is Precision.INT8
-            else None,
+            single,
+            lanes=lanes,
             alone=graph.alone,
             graph=graph,
             provider=backend.provider,

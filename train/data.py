@@ -13,10 +13,10 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from serve.encoding import check_text
 from serve.errors import DataError
 from serve.examples import Example, numbered_jsonl
 from serve.labels import Tags
+from serve.limits import check_text
 from train.config import TrainConfig
 from train.conll import numbered_conll
 from train.label_map import map_labels

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from serve.errors import ServerError
-from serve.supervisor.answers import LINES, Known, KnownAnswers
+from serve.supervisor.answers import LINES, KnownAnswers
 from serve.supervisor.life import Verdict
 from serve.supervisor.patience import Patience
-from serve.triton.names import GraphJson
-from serve.triton.probe import Answer, Probe
+from serve.triton.messages import Reply
+from serve.triton.probe import Probe
 from serve.triton.state import ServerState
 
 _LATE_S = 0.1
@@ -32,14 +32,14 @@ class Result:
         verdict: As the state machine takes it.
         reason: What there is to say to it.
         latency_s: How long the answer took; None without one.
-        graph: The graph that answered; None without an answer.
+        version: The version that answered; empty without an answer.
         is_busy: Whether the server computed while it was silent.
     """
 
     verdict: Verdict
     reason: str = ""
     latency_s: float | None = None
-    graph: GraphJson | None = None
+    version: str = ""
     is_busy: bool = False
 
 
@@ -61,7 +61,7 @@ class _Flight:
     def latency_s(self) -> float:
         return self._answer.latency_s
 
-    def answer(self) -> Answer:
+    def answer(self) -> Reply:
         name = self._identity.result().name
         if name != self._expected:
             raise ServerError(f"expected the server {self._expected}, got {name!r:.80}")
@@ -92,7 +92,6 @@ class Canary:
         self._patience = patience
         self._is_busy = is_busy
         self._asked: tuple[str, ...] = LINES
-        self._known: Known | None = None
         self._flight: _Flight | None = None
         self._next = self._last_look = 0.0
 
@@ -130,20 +129,19 @@ class Canary:
 
     def _judge(self, flight: _Flight, now: float) -> Result | None:
         try:
-            answer = flight.answer()
+            reply = flight.answer()
         except ServerError as error:
             if not flight.is_silent():
                 return Result(Verdict.FAILED, str(error))
             watched_s = now - flight.watched if flight.watched else 0.0
             return Result(Verdict.SILENT, str(error), is_busy=self._is_busy(watched_s))
-        version = answer.graph["version"]
-        answers = dict(zip(flight.texts, answer.entities, strict=False))
-        self._known = self._answers.of(version, answers, now)
-        if self._known is None:
+        answers = dict(zip(flight.texts, reply.rows, strict=True))
+        known = self._answers.of(reply.version, answers, now)
+        if known is None:
             self._asked, self._next = LINES, now + _PENDING_S
             return None
-        self._asked = self._known.asked()
-        wrong = self._known.differences(answers)
-        reason = f"version {version}: {wrong}" if wrong else ""
+        self._asked = known.asked()
+        wrong = known.differences(answers)
+        reason = f"version {reply.version}: {wrong}" if wrong else ""
         verdict = Verdict.WRONG if wrong else Verdict.RIGHT
-        return Result(verdict, reason, flight.latency_s(), answer.graph)
+        return Result(verdict, reason, flight.latency_s(), reply.version)

@@ -14,6 +14,7 @@ import socket
 from pathlib import Path
 
 from serve.errors import ServerError
+from serve.events import log_event
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.canary import Canary, Result
 from serve.supervisor.life import Action, Life, Phase, Seen, Step, Verdict, restart, step, stop
@@ -70,11 +71,20 @@ class Replica:
         """Ask it to answer what is in flight and end."""
         self._take(stop(self.life, now, self._patience), now)
 
-    def watch(self, pids: list[int]) -> None:
-        """Take the processes of its models: when one of them ends, the canary hurries."""
-        self._stubs = {
-            pid: start_ticks(pid) for pid in pids if self.state and pid != self.state.pid
-        }
+    def end(self) -> None:
+        """Kill its processes and clear their remains, without further ado.
+
+        Raises:
+            ServerError: If a process does not die.
+        """
+        self._forget_canary()
+        take_down(self.folder, patiently=False)
+        self.state = None
+
+    def watch(self, pids: Iterable[int]) -> None:
+        """Take its processes: when one of them ends, the canary hurries."""
+        servers = {self.state.pid} if self.state else set()
+        self._stubs = {pid: start_ticks(pid) for pid in pids if pid not in servers}
 
     def _take(self, taken: Step, now: float) -> None:
         before, (self.life, action) = self.life, taken
@@ -173,11 +183,7 @@ def _listens(url: str) -> bool:
 
 def _log(number: int, before: Life, after: Life) -> None:
     is_sick = before.phase in (Phase.STARTING, Phase.READY) and after.phase is Phase.ENDING
-    logger.log(
-        logging.ERROR if is_sick else logging.INFO,
-        "replica %d is %s%s",
-        number,
-        after.phase,
-        f": {after.reason}" if is_sick or after.phase is Phase.DRAINING else "",
-        extra={"event": str(after.phase), "replica": number, "reason": after.reason},
-    )
+    has_reason = is_sick or after.phase is Phase.DRAINING
+    fields = {"reason": after.reason} if has_reason else {}
+    level = logging.ERROR if is_sick else logging.INFO
+    log_event(logger, level, f"replica_{after.phase}", replica=number, **fields)

@@ -19,7 +19,9 @@ class Rolling:
         """Put a replica at the end, unless it waits already."""
         self._waiting.setdefault(number, reason)
 
-    def next(self, lives: Mapping[int, Life], now: float, patience: Patience) -> tuple[int, str] | None:
+    def next(
+        self, lives: Mapping[int, Life], now: float, patience: Patience
+    ) -> tuple[int, str] | None:
         """Return who is to be restarted now, with the reason; None while that must wait.
 
         A replica waits until all others have settled: whoever lost one server to a restart must

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from serve.errors import ServerError
 from serve.supervisor.figures import Figures, fetch, read_figures
 from serve.supervisor.resources import Usage, usage
-from serve.triton.names import ModelVersion
+from serve.triton.names import GraphJson, ModelVersion
 from serve.triton.probe import Probe
 from serve.triton.processes import processes_of
 from serve.triton.state import ServerState
@@ -32,6 +32,7 @@ class Sample:
         usage: What they use.
         triton: Triton's version; empty if it did not say.
         versions: Every version of its models; empty if it did not say.
+        graph: The graph that answers; None if it did not say.
         metrics: Its metrics as text; empty if it gave none.
         figures: The same as numbers.
     """
@@ -40,8 +41,9 @@ class Sample:
     usage: Usage
     triton: str = ""
     versions: tuple[ModelVersion, ...] = ()
+    graph: GraphJson | None = None
     metrics: str = ""
-    figures: Figures = Figures()
+    figures: Figures | None = None
 
 
 class Sampler:
@@ -77,8 +79,9 @@ def sample(state: ServerState) -> Sample:
         with Probe(state, timeout_s=_TIMEOUT_S) as probe:
             triton = probe.send_identity().result().triton
             versions = tuple(probe.admin().model_versions())
+            graph = probe.send_graph().result()
         metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S) if state.metrics_url else ""
-        return Sample(pids, used, triton, versions, metrics, read_figures(metrics))
+        return Sample(pids, used, triton, versions, graph, metrics, read_figures(metrics))
     except ServerError as error:
         logger.debug("%s: %s", state.url, error)
         return seen

@@ -17,12 +17,12 @@ import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.errors import ServerError
+from serve.triton.channels import method
 from serve.triton.names import ModelVersion
 from serve.triton.state import ADMIN_KEY
 
 HEADER = "linetag-admin"
 RESTRICTED = "shared-memory,model-config,model-repository,statistics,trace,logging"
-_SERVICE = "/inference.GRPCInferenceService"
 _PREFIX = "triton-grpc-protocol-"
 
 
@@ -61,7 +61,7 @@ def admin_metadata(key: str) -> list[tuple[str, str]]:
 class Admin:
     """The administrator's calls to one Triton, over a channel of the caller's."""
 
-    def __init__(self, channel: grpc.Channel, key: str, *, timeout_s: float) -> None:
+    def __init__(self, channel: Any, key: str, *, timeout_s: float) -> None:  # noqa: ANN401  grpc has no types
         """Take an open channel; closing it is for its owner."""
         self._channel = channel
         self._metadata = admin_metadata(key)
@@ -77,19 +77,15 @@ class Admin:
         models = self.call("RepositoryIndex", request, pb.RepositoryIndexResponse).models
         return [ModelVersion(m.name, m.version, m.state, m.reason) for m in models]
 
-    def call(self, name: str, request: Any, response: Any) -> Any:  # noqa: ANN401  no types
+    def call(self, name: str, request: Any, response: Any) -> Any:  # noqa: ANN401
         """Return the answer of a method of the service, with the key sent along.
 
         Raises:
             ServerError: If the server refuses, or does not answer in time.
         """
-        method = self._channel.unary_unary(
-            f"{_SERVICE}/{name}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=response.FromString,
-        )
+        call = method(self._channel, name, response)
         try:
-            return method(request, timeout=self._timeout_s, metadata=self._metadata)
+            return call(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             details = str(error.details()).split("\n")[0]
             raise ServerError(

@@ -1,69 +1,67 @@
-"""Owns gRPC channels to a Triton: their options, and TLS where the server asks for it.
-
-A folder holds what mutual TLS needs, in PEM, by these names. A client needs the first three, a
-server all five; `ca.crt` signed both certificates.
-
-    ca.crt  client.crt  client.key  server.crt  server.key
-
-Checks from the server's own machine go to its loopback address, so server.crt must name
-`localhost` beside the names that clients use.
-"""
+"""Owns the connections to a Triton: gRPC's options, and TLS where there are files for it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import grpc
 
-from serve.errors import ServerError
+from serve.triton.tls import TlsFiles
 
-AUTHORITY, CLIENT, CLIENT_KEY = "ca.crt", "client.crt", "client.key"
-SERVER, SERVER_KEY = "server.crt", "server.key"
-LOCAL_NAME = "localhost"
-OPTIONS: list[tuple[str, int | str]] = [
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Five times what 20,000 entities take; a broken server must not fill our memory."""
+OPTIONS = [
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
     # A server that was restarted is found again within a second, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # Also the time-out of connecting, which gRPC gives 20 s: as long as a dead network lasts.
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    # With keepalive on, Linux drops a connection that acknowledges nothing for 2 s, and a new one
+    # is made when the network is back. The pings themselves come as seldom as any server allows.
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
     # gRPC would send even loopback through http_proxy; the server is on the plant's own network.
     ("grpc.enable_http_proxy", 0),
+    # A channel of its own state: another client's dead connection is none of ours.
+    ("grpc.use_local_subchannel_pool", 1),
 ]
+LOCAL_NAME = "localhost"
+_SERVICE = "/inference.GRPCInferenceService"
 
 
-def open_channel(url: str, tls: Path | None = None, *, is_local: bool = False) -> grpc.Channel:
+def open_channel(
+    url: str,
+    tls: TlsFiles | None,
+    *,
+    package: Any = grpc,  # noqa: ANN401
+    is_local: bool = False,
+) -> Any:  # noqa: ANN401
     """Return a channel; the connection is made with the first call.
 
     Args:
-        url: Address of the server's gRPC, `host:port`.
-        tls: Folder with the client's part of mutual TLS; None for none.
-        is_local: Whether to expect the name `localhost` in the server's certificate.
+        url: `host:port`.
+        tls: Files of mutual TLS; None for plain text.
+        package: `grpc`, or `grpc.aio` for channels of asyncio.
+        is_local: Whether the server runs on this machine, and its certificate names `LOCAL_NAME`
+            beside the names that clients use.
 
     Raises:
-        ServerError: If a file of `tls` cannot be read.
+        ServerError: If a file of TLS cannot be read.
     """
     if tls is None:
-        return grpc.insecure_channel(url, options=OPTIONS)
-    certificates = [read_pem(tls / name) for name in (AUTHORITY, CLIENT_KEY, CLIENT)]
+        return package.insecure_channel(url, options=OPTIONS)
+    authority, certificate, key = tls.read()
+    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
     name = [("grpc.ssl_target_name_override", LOCAL_NAME)] if is_local else []
-    return grpc.secure_channel(
-        url, grpc.ssl_channel_credentials(*certificates), options=[*OPTIONS, *name]
+    return package.secure_channel(url, credentials, options=[*OPTIONS, *name])
+
+
+def method(channel: Any, name: str, response: Any) -> Any:  # noqa: ANN401  grpc has no types
+    """Return a method of Triton's service on a channel."""
+    return channel.unary_unary(
+        f"{_SERVICE}/{name}",
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=response.FromString,
     )
-
-
-def read_pem(path: Path) -> bytes:
-    """Return a file's content.
-
-    Raises:
-        ServerError: If it cannot be read, or is not PEM.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ServerError(
-            f"{path}: expected a readable file in PEM, got {error.strerror}; mutual TLS needs "
-            f"{AUTHORITY}, a certificate and its key"
-        ) from error
-    if b"-----BEGIN " not in content:
-        raise ServerError(f"{path}: expected PEM, got {content[:20]!r}; convert it with openssl")
-    return content

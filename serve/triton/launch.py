@@ -84,7 +84,7 @@ def _note(order: Order, log: Path) -> ServerState:
         url=f"{exposure.local_host}:{ports.grpc}",
         http_url=f"{HOST}:{ports.http}" if ports.http else None,
         metrics_url=f"{HOST}:{ports.metrics}" if ports.metrics else None,
-        tls=str(exposure.tls) if exposure.tls else None,
+        tls=exposure.tls.names() if exposure.tls else (),
         repository=str(order.repository),
         log=str(log),
         started=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -62,8 +62,12 @@ def bring_up(
     raise lost
 
 
-def take_down(folder: Path) -> bool:
+def take_down(folder: Path, *, patiently: bool = True) -> bool:
     """Stop the server noted in a folder and remove whatever is left of it.
+
+    Args:
+        folder: Where its state was written.
+        patiently: Whether to let it answer what is in flight.
 
     Returns:
         Whether one was noted, alive or dead.
@@ -74,7 +78,7 @@ def take_down(folder: Path) -> bool:
     state = read_state(folder)
     if state is None:
         return False
-    if state.is_running():
+    if patiently and state.is_running():
         with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
             os.kill(state.pid, signal.SIGTERM)
             if not wait_until(lambda: not state.is_running(), timeout_s=STOP_TIMEOUT_S):
@@ -140,5 +144,5 @@ def _answers(state: ServerState) -> bool:
             socket.create_connection((host, int(port)), timeout=1.0).close()
         with Probe(state, timeout_s=1.0) as probe:
             is_ours = probe.send_identity().result().name == state.prefix
-            return is_ours and bool(probe.send([""]).result().graph)
+            return is_ours and bool(probe.send([""]).result().version)
     return False

@@ -5,10 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from serve.errors import ServerError
-from serve.triton.channels import AUTHORITY, SERVER, SERVER_KEY, read_pem
+from serve.triton.tls import TlsFiles
 
 HOST = "127.0.0.1"
 _ANYWHERE = ("0.0.0.0", "[::]")
@@ -29,11 +28,13 @@ class Exposure:
 
     Attributes:
         host: Address to listen on.
-        tls: Folder with the certificates of mutual TLS, see `serve.triton.channels`; None for none.
+        tls: The server's files of mutual TLS; None for plain text. Checks from this machine show
+            the same certificate, so it must name `localhost` too, and its authority is the one
+            that clients' certificates are checked by.
     """
 
     host: str = HOST
-    tls: Path | None = None
+    tls: TlsFiles | None = None
 
     @property
     def local_host(self) -> str:
@@ -92,15 +93,15 @@ def listeners(ports: Ports, exposure: Exposure) -> list[str]:
     ]
 
 
-def _tls_arguments(folder: Path) -> list[str]:
-    for name in (AUTHORITY, SERVER, SERVER_KEY):
-        read_pem(folder / name)
+def _tls_arguments(files: TlsFiles) -> list[str]:
+    files.read()  # Triton's own message names no file
+    authority, certificate, key = files.names()
     return [
         "--grpc-use-ssl=true",
         "--grpc-use-ssl-mutual=true",
-        f"--grpc-root-cert={folder / AUTHORITY}",
-        f"--grpc-server-cert={folder / SERVER}",
-        f"--grpc-server-key={folder / SERVER_KEY}",
+        f"--grpc-root-cert={authority}",
+        f"--grpc-server-cert={certificate}",
+        f"--grpc-server-key={key}",
     ]
 
 

@@ -5,41 +5,25 @@ Unlike a client's, these calls know no policy, no second try and no other server
 
 from __future__ import annotations
 
-import json
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
-import numpy as np
 from tritonclient.grpc import service_pb2 as pb
-from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
-from serve.entities import EntityJson
-from serve.errors import ServerError
+from serve.errors import AnswerError, ServerError
 from serve.triton.admin import Admin, read_admin_key
-from serve.triton.channels import open_channel
-from serve.triton.names import ENTITIES, GRAPH, MODEL, TEXT, GraphJson
+from serve.triton.channels import method, open_channel
+from serve.triton.messages import Reply, read_graph, read_response, write_request
+from serve.triton.names import ENTITIES, GRAPH, GraphJson
 from serve.triton.state import ServerState
+from serve.triton.tls import TlsFiles
 
-_SERVICE = "/inference.GRPCInferenceService"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered.
-
-    Attributes:
-        graph: The graph that answered, and its version.
-        entities: The entities of each text.
-    """
-
-    graph: GraphJson
-    entities: tuple[tuple[EntityJson, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +73,8 @@ class Flight(Generic[T]):
             code, details = error.code(), str(error.details()).split("\n")[0]
             message = f"{self._url}: expected an answer, got {code.name}: {details}"
             raise ServerError(message) from error
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            message = f"{self._url}: expected {ENTITIES} and {GRAPH} in JSON, got {error!r:.80}"
-            raise ServerError(message) from error
+        except AnswerError as error:
+            raise AnswerError(f"{self._url}: {error}") from error
 
     def _land(self, future: object) -> None:
         self._landed = time.monotonic()
@@ -108,31 +91,22 @@ class Probe:
         """
         self.state = state
         self._timeout_s = timeout_s
-        tls = Path(state.tls) if state.tls else None
+        tls = TlsFiles.from_names(state.tls)
         self._channel = open_channel(state.url, tls, is_local=True)
+        self._numbers = itertools.count()
 
     def send_identity(self) -> Flight[Identity]:
         """Ask who the server is."""
         request, response = pb.ServerMetadataRequest(), pb.ServerMetadataResponse
         return self._send("ServerMetadata", request, response, _read_identity)
 
-    def send(self, texts: Sequence[str]) -> Flight[Answer]:
+    def send(self, texts: Sequence[str]) -> Flight[Reply]:
         """Ask the model for the entities of texts, in one request."""
-        rows = np.array([text.encode() for text in texts], dtype=np.object_)[:, None]
-        request = pb.ModelInferRequest(
-            model_name=MODEL,
-            inputs=[
-                pb.ModelInferRequest.InferInputTensor(
-                    name=TEXT, datatype="BYTES", shape=[len(texts), 1]
-                )
-            ],
-            outputs=[
-                pb.ModelInferRequest.InferRequestedOutputTensor(name=name)
-                for name in (ENTITIES, GRAPH)
-            ],
-            raw_input_contents=[serialize_byte_tensor(rows).item()],
-        )
-        return self._send("ModelInfer", request, pb.ModelInferResponse, _read_answer)
+        return self._ask(texts, ENTITIES, lambda reply: reply)
+
+    def send_graph(self) -> Flight[GraphJson]:
+        """Ask the model which graph answers."""
+        return self._ask([""], GRAPH, lambda reply: read_graph(reply.rows[0]))
 
     def admin(self) -> Admin:
         """Return the administrator's calls.
@@ -160,27 +134,20 @@ class Probe:
         """Close the connection."""
         self.close()
 
-    def _send(self, name: str, request: Any, response: Any, read: Callable[[Any], T]) -> Flight[T]:  # noqa: ANN401
-        method = self._channel.unary_unary(
-            f"{_SERVICE}/{name}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=response.FromString,
+    def _ask(self, texts: Sequence[str], output: str, read: Callable[[Reply], T]) -> Flight[T]:
+        name = f"canary-{next(self._numbers)}"
+        request = write_request(texts, output, request_id=name)
+        return self._send(
+            "ModelInfer",
+            request,
+            pb.ModelInferResponse,
+            lambda response: read(read_response(response, texts, output, request_id=name)),
         )
-        return Flight(self.state.url, method.future(request, timeout=self._timeout_s), read)
+
+    def _send(self, name: str, request: Any, response: Any, read: Callable[[Any], T]) -> Flight[T]:  # noqa: ANN401
+        call = method(self._channel, name, response)
+        return Flight(self.state.url, call.future(request, timeout=self._timeout_s), read)
 
 
 def _read_identity(response: Any) -> Identity:  # noqa: ANN401
     return Identity(str(response.name), str(response.version))
-
-
-def _read_answer(response: Any) -> Answer:  # noqa: ANN401
-    pairs = zip(response.outputs, response.raw_output_contents, strict=True)
-    contents = {
-        output.name: [json.loads(row) for row in deserialize_bytes_tensor(content)]
-        for output, content in pairs
-    }
-    entities = tuple(tuple(row) for row in contents[ENTITIES])
-    graph = contents[GRAPH][0]
-    if not graph.keys() >= GraphJson.__required_keys__:
-        raise ValueError(f"{GRAPH} {graph}")
-    return Answer(cast(GraphJson, graph), entities)

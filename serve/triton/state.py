@@ -12,6 +12,7 @@ from pathlib import Path
 
 from serve.errors import ServerError
 from serve.files import write_durably
+from serve.records import read_record
 from serve.triton.processes import is_alive
 
 STATE = "state.json"
@@ -35,7 +36,7 @@ class ServerState:
         repository: The model repository it serves.
         log: Its log file, in the folder of this note.
         started: Time of its start, ISO 8601 in UTC.
-        tls: Folder with the certificates to reach it with, or None where it speaks without TLS.
+        tls: Files of mutual TLS to reach it with: authority, certificate, key; none without TLS.
     """
 
     pid: int
@@ -47,7 +48,7 @@ class ServerState:
     log: str
     started: str
     metrics_url: str | None = None
-    tls: str | None = None
+    tls: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -67,7 +68,7 @@ def read_state(folder: Path) -> ServerState | None:
     """
     path = folder / STATE
     try:
-        state = ServerState(**json.loads(path.read_text()))
+        state = read_record(ServerState, json.loads(path.read_text()))
         if not re.fullmatch(
             PREFIX_PATTERN, str(state.prefix)
         ):  # stopping kills whatever carries it
@@ -75,7 +76,7 @@ def read_state(folder: Path) -> ServerState | None:
         return state
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ServerError(
             f"{path}: expected the state of a server, got {error}; remove the file"
         ) from error

@@ -53,6 +53,6 @@ def read_status(folder: Path) -> ServerStatus:
     try:
         with Probe(state, timeout_s=_TIMEOUT_S) as probe:
             versions = tuple(probe.admin().model_versions())
-            return ServerStatus(True, True, None, state, versions, probe.send([""]).result().graph)
+            return ServerStatus(True, True, None, state, versions, probe.send_graph().result())
     except ServerError as error:
         return ServerStatus(True, False, str(error), state, versions)

@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from serve.bundle import Precision, Provider
-from serve.encoding import MAX_CHARS, EncodedBatch, Encoder
+from serve.encoding import EncodedBatch, Encoder
 from serve.errors import BundleError, DataError, GraphError
 from serve.labels import Tags
+from serve.limits import MAX_CHARS
 from serve.tagger import Tagger, best_probabilities
 from tests.serve.tiny import TAGS, noisy_lines, replace_file, tiny_graph, write_bundle
 
