@@ -32,7 +32,8 @@ class Result:
         verdict: As the state machine takes it.
         reason: What there is to say to it.
         latency_s: How long the answer took; None without one.
-        version: The version that answered; empty without an answer.
+        version: The version of the model that answered; empty without an answer.
+        triton: Triton's version; empty without an answer.
         is_busy: Whether the server computed while it was silent.
     """
 
@@ -40,6 +41,7 @@ class Result:
     reason: str = ""
     latency_s: float | None = None
     version: str = ""
+    triton: str = ""
     is_busy: bool = False
 
 
@@ -60,6 +62,9 @@ class _Flight:
 
     def latency_s(self) -> float:
         return self._answer.latency_s
+
+    def triton(self) -> str:
+        return self._identity.result().triton
 
     def answer(self) -> Reply:
         name = self._identity.result().name
@@ -144,4 +149,4 @@ class Canary:
         wrong = known.differences(answers)
         reason = f"version {reply.version}: {wrong}" if wrong else ""
         verdict = Verdict.WRONG if wrong else Verdict.RIGHT
-        return Result(verdict, reason, flight.latency_s(), reply.version)
+        return Result(verdict, reason, flight.latency_s(), reply.version, flight.triton())

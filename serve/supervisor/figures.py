@@ -67,7 +67,8 @@ def read_figures(text: str) -> Figures:
     samples = list(_samples(text))
 
     def total(name: str) -> int:
-        return int(sum(sample.value for sample in samples if sample.name == name))
+        names = (name, f"{name}_total")  # the parser calls every counter so
+        return int(sum(sample.value for sample in samples if sample.name in names))
 
     def quantile(which: str) -> float | None:
         found = [

@@ -54,6 +54,17 @@ class Verdict(StrEnum):
     SILENT = "silent"
 
 
+class Cause(StrEnum):
+    """Why a replica ended."""
+
+    START = "start"
+    DIED = "died"
+    WRONG = "wrong"
+    FAILED = "failed"
+    SILENT = "silent"
+    ASKED = "asked"
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was seen of a replica just now.
@@ -86,7 +97,8 @@ class Life:
         doubts: Canaries that failed in a row.
         failures: When it failed, as far as that counts still.
         num_starts: How often it was started.
-        reason: Why it last ended, or is ending; empty if it never did.
+        cause: Why it last ended, or is ending; None if it never did.
+        reason: The same in words.
         is_wanted: Whether it is to start again.
     """
 
@@ -98,13 +110,18 @@ class Life:
     doubts: int = 0
     failures: tuple[float, ...] = ()
     num_starts: int = 0
+    cause: Cause | None = None
     reason: str = ""
     is_wanted: bool = True
 
     def is_exhausted(self, now: float, patience: Patience) -> bool:
         """Return whether it failed as often as is allowed, and is not ready."""
-        recent = _recent(self.failures, now, patience)
+        recent = self.recent_failures(now, patience)
         return self.phase is not Phase.READY and len(recent) >= patience.max_failures
+
+    def recent_failures(self, now: float, patience: Patience) -> tuple[float, ...]:
+        """Return the failures that count still."""
+        return tuple(failure for failure in self.failures if now - failure < patience.window_s)
 
     def is_settled(self, now: float, patience: Patience) -> bool:
         """Return whether it has been ready for long enough to take over for another."""
@@ -123,20 +140,27 @@ def restart(life: Life, reason: str, now: float, patience: Patience) -> Step:
     """Ask a replica to end and start again; only a ready one does."""
     if life.phase is not Phase.READY:
         return life, None
-    return _drain(replace(life, reason=reason), now, patience)
+    return _drain(life, reason, now, patience)
 
 
 def stop(life: Life, now: float, patience: Patience) -> Step:
     """Ask a replica to end for good."""
     life = replace(life, is_wanted=False)
-    if life.phase in (Phase.READY, Phase.STARTING):
-        return _drain(replace(life, reason="stopped"), now, patience)
+    if life.phase is Phase.READY:
+        return _drain(life, "asked to stop", now, patience)
+    if life.phase is Phase.STARTING:  # nothing is in flight
+        return _end(life, now, patience)
     return life, None
 
 
-def _drain(life: Life, now: float, patience: Patience) -> Step:
-    life = replace(life, phase=Phase.DRAINING, since=now, due=now + patience.drain_s, resume=now)
-    return life, Action.DRAIN
+def _drain(life: Life, reason: str, now: float, patience: Patience) -> Step:
+    due = now + patience.drain_s
+    life = replace(life, phase=Phase.DRAINING, since=now, due=due, resume=now)
+    return replace(life, cause=Cause.ASKED, reason=reason), Action.DRAIN
+
+
+def _end(life: Life, now: float, patience: Patience) -> Step:
+    return replace(life, phase=Phase.ENDING, since=now, due=now + patience.kill_s), Action.KILL
 
 
 def _waiting(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
@@ -151,35 +175,38 @@ def _waiting(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
 
 def _starting(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
     if not seen.is_alive:
-        return _sick(life, seen.reason, now, patience)
+        return _sick(life, Cause.START, seen.reason, now, patience)
     if seen.verdict is Verdict.RIGHT:
         return replace(life, phase=Phase.READY, since=now, last_right=now), None
     if seen.verdict is Verdict.WRONG:
-        return _sick(life, seen.reason, now, patience)
+        return _sick(life, Cause.WRONG, seen.reason, now, patience)
     if now - life.since > patience.ready_s:
-        reason = f"expected to be ready within {patience.ready_s:g} s, got {seen.reason}"
-        return _sick(life, reason, now, patience)
+        reason = f"not ready within {patience.ready_s:g} s: {seen.reason}"
+        return _sick(life, Cause.START, reason, now, patience)
     return life, None
 
 
 def _ready(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
-    if not seen.is_alive or seen.verdict is Verdict.WRONG:
-        return _sick(life, seen.reason, now, patience)
+    if not seen.is_alive:
+        return _sick(life, Cause.DIED, seen.reason, now, patience)
     if seen.verdict is Verdict.RIGHT:
         return replace(life, last_right=now, doubts=0), None
+    if seen.verdict is Verdict.WRONG:
+        return _sick(life, Cause.WRONG, seen.reason, now, patience)
     if seen.verdict is Verdict.FAILED:
         life = replace(life, doubts=life.doubts + 1)
-        return _sick(life, seen.reason, now, patience) if life.doubts >= _DOUBTS else (life, None)
+        is_sick = life.doubts >= _DOUBTS
+        return _sick(life, Cause.FAILED, seen.reason, now, patience) if is_sick else (life, None)
     is_patient = seen.is_busy and now - life.last_right < patience.busy_s
     if seen.verdict is Verdict.SILENT and not is_patient:
-        return _sick(life, seen.reason, now, patience)
+        return _sick(life, Cause.SILENT, seen.reason, now, patience)
     return life, None
 
 
 def _draining(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
     if seen.is_alive and now < life.due:
         return life, None
-    return replace(life, phase=Phase.ENDING, since=now, due=now + patience.kill_s), Action.KILL
+    return _end(life, now, patience)
 
 
 def _ending(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
@@ -194,26 +221,14 @@ def _stopped(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
     return life, None
 
 
-def _sick(life: Life, reason: str, now: float, patience: Patience) -> Step:
-    failures = _recent(life.failures, now, patience)
+def _sick(life: Life, cause: Cause, reason: str, now: float, patience: Patience) -> Step:
+    failures = life.recent_failures(now, patience)
     was_stable = life.phase is Phase.READY and now - life.since >= patience.stable_s
     if not was_stable:
         failures = (*failures, now)
     pause_s = 0.0 if was_stable else patience.backoff_s(len(failures))
-    ending = replace(
-        life,
-        phase=Phase.ENDING,
-        since=now,
-        due=now + patience.kill_s,
-        resume=now + pause_s,
-        failures=failures,
-        reason=reason,
-    )
-    return ending, Action.KILL
-
-
-def _recent(failures: tuple[float, ...], now: float, patience: Patience) -> tuple[float, ...]:
-    return tuple(failure for failure in failures if now - failure < patience.window_s)
+    life = replace(life, failures=failures, resume=now + pause_s, cause=cause, reason=reason)
+    return _end(life, now, patience)
 
 
 _STEPS: dict[Phase, Callable[[Life, Seen, float, Patience], Step]] = {

@@ -11,16 +11,30 @@ import logging
 import os
 import signal
 import socket
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from serve.errors import ServerError
 from serve.events import log_event
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.canary import Canary, Result
-from serve.supervisor.life import Action, Life, Phase, Seen, Step, Verdict, restart, step, stop
+from serve.supervisor.life import (
+    Action,
+    Cause,
+    Life,
+    Phase,
+    Seen,
+    Step,
+    Verdict,
+    restart,
+    step,
+    stop,
+)
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Activity
 from serve.triton.launch import LOG, Order, launch
+from serve.triton.lifecycle import take_down
 from serve.triton.logs import reason_of
 from serve.triton.processes import (
     is_alive,
@@ -44,6 +58,8 @@ class Replica:
         life: Where it is in its life.
         state: What to know its processes by; None when there are none.
         result: Its last canary that was answered.
+        canaries: What came of its canaries, counted.
+        restarts: Why it was restarted, counted.
     """
 
     def __init__(
@@ -54,6 +70,8 @@ class Replica:
         self.life = Life()
         self.state: ServerState | None = None
         self.result: Result | None = None
+        self.canaries: Counter[Verdict] = Counter()
+        self.restarts: Counter[Cause] = Counter()
         self._answers, self._patience = answers, patience
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
@@ -90,6 +108,8 @@ class Replica:
         before, (self.life, action) = self.life, taken
         if before.phase is not self.life.phase:
             _log(self.number, before, self.life)
+            if self.life.phase is Phase.STARTING and self.life.cause:
+                self.restarts[self.life.cause] += 1
         if action:
             _ACTIONS[action](self)
 
@@ -105,6 +125,7 @@ class Replica:
         result = self._ask(self.state, now)
         if result is None:
             return Seen(is_alive=True, reason=reason_of(self.folder / LOG))
+        self.canaries[result.verdict] += 1
         if result.verdict is Verdict.RIGHT:
             self.result = result
         return Seen(True, verdict=result.verdict, is_busy=result.is_busy, reason=result.reason)
@@ -115,7 +136,7 @@ class Replica:
                 return None
             activity = Activity(state.prefix)
             self._canary = Canary(state, self._answers, self._patience, activity.is_busy)
-        if any(ticks and not is_alive(pid, ticks) for pid, ticks in self._stubs.items()):
+        if any(ticks is None or not is_alive(pid, ticks) for pid, ticks in self._stubs.items()):
             self._stubs.clear()
             self._canary.hurry()
         return self._canary.look(now)

@@ -30,7 +30,6 @@ class Sample:
     Attributes:
         pids: Its processes.
         usage: What they use.
-        triton: Triton's version; empty if it did not say.
         versions: Every version of its models; empty if it did not say.
         graph: The graph that answers; None if it did not say.
         metrics: Its metrics as text; empty if it gave none.
@@ -39,7 +38,6 @@ class Sample:
 
     pids: tuple[int, ...]
     usage: Usage
-    triton: str = ""
     versions: tuple[ModelVersion, ...] = ()
     graph: GraphJson | None = None
     metrics: str = ""
@@ -77,11 +75,10 @@ def sample(state: ServerState) -> Sample:
     seen = Sample(pids, used)
     try:
         with Probe(state, timeout_s=_TIMEOUT_S) as probe:
-            triton = probe.send_identity().result().triton
             versions = tuple(probe.admin().model_versions())
             graph = probe.send_graph().result()
         metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S) if state.metrics_url else ""
-        return Sample(pids, used, triton, versions, graph, metrics, read_figures(metrics))
+        return Sample(pids, used, versions, graph, metrics, read_figures(metrics))
     except ServerError as error:
         logger.debug("%s: %s", state.url, error)
         return seen

@@ -33,9 +33,10 @@ class ReplicaStatus:
         metrics_url: Address of its own metrics.
         log: Its log file.
         pid: Its server's process; None when there is none.
-        num_restarts: How often it was restarted.
+        restarts: How often it was restarted, by cause.
         num_failures: Failures that count against it now.
         reason: Why it last ended; empty if it never did.
+        canaries: What came of its canaries, counted.
         canary_ms: How long its last canary took; None before the first.
         version: The model's version that answered it; empty before the first.
         graph: That version's graph, its precision and provider; empty before the first.
@@ -53,9 +54,10 @@ class ReplicaStatus:
     metrics_url: str | None
     log: str
     pid: int | None
-    num_restarts: int
+    restarts: dict[str, int]
     num_failures: int
     reason: str
+    canaries: dict[str, int]
     canary_ms: float | None
     version: str
     graph: str

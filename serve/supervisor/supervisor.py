@@ -34,6 +34,8 @@ class Supervisor:
     Attributes:
         config: What it was asked to run.
         replicas: The replicas.
+        is_up: Whether all of them have been ready at one time.
+        is_stopping: Whether it was asked to stop.
     """
 
     def __init__(self, config: SupervisorConfig) -> None:
@@ -55,7 +57,9 @@ class Supervisor:
             self.replicas.append(Replica(number, order, folder, self._answers, config.patience))
         self._sampler = Sampler(self._ready_states, config.patience.canary_interval_s)
         self._ready_memory: dict[str, int] = {}
-        self._is_up = self._is_stopping = False
+        self._weighed: dict[int, Sample] = {}
+        self._is_restarting = False
+        self.is_up = self.is_stopping = False
 
     def run(self, tell: Callable[[], None]) -> None:
         """Start the replicas and keep them alive until all have stopped.
@@ -83,10 +87,11 @@ class Supervisor:
             self._answers.close()
 
     def stop(self) -> None:
-        """Ask all replicas to answer what is in flight and end; `run` returns when they have."""
-        self._is_stopping = True
-        for replica in self.replicas:
-            replica.stop(time.monotonic())
+        """Ask all replicas to answer what is in flight and end; `run` returns when they have.
+
+        Safe in a signal handler, as `restart_all` is: `run` looks at it next time round.
+        """
+        self.is_stopping = True
 
     def kill(self) -> None:
         """End all replicas at once, and clear their remains."""
@@ -95,17 +100,16 @@ class Supervisor:
 
     def restart_all(self) -> None:
         """Ask for a restart of each replica, one after the other."""
-        for replica in self.replicas:
-            self._rolling.ask(replica.number, "asked to restart")
-
-    @property
-    def is_up(self) -> bool:
-        """Whether every replica has been ready once."""
-        return self._is_up
+        self._is_restarting = True
 
     def sample(self, replica: Replica) -> Sample | None:
         """Return what was last seen of a replica from outside."""
         return self._sampler.samples.get(replica.state.prefix) if replica.state else None
+
+    def metrics(self) -> dict[int, str]:
+        """Return each replica's metrics as text, as they were last seen."""
+        seen = {replica.number: self.sample(replica) for replica in self.replicas}
+        return {number: sample.metrics for number, sample in seen.items() if sample}
 
     def ready_memory_bytes(self, replica: Replica) -> int | None:
         """Return a replica's memory when it was first looked at."""
@@ -113,13 +117,24 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         for replica in self.replicas:
+            if self.is_stopping:
+                replica.stop(now)
             replica.look(now)
-            if sample := self.sample(replica):
+            if (sample := self.sample(replica)) and sample is not self._weighed.get(replica.number):
+                self._weighed[replica.number] = sample
                 replica.watch(sample.pids)
                 self._weigh(replica, sample)
-        self._is_up = self._is_up or all(phase is Phase.READY for phase in self._phases())
+        self.is_up = self.is_up or all(phase is Phase.READY for phase in self._phases())
+        self._roll(now)
+
+    def _roll(self, now: float) -> None:
+        """Restart whose turn it is."""
+        if self._is_restarting:
+            self._is_restarting = False
+            for replica in self.replicas:
+                self._rolling.ask(replica.number, "asked to restart")
         lives = {replica.number: replica.life for replica in self.replicas}
-        if not self._is_stopping and (due := self._rolling.next(lives, now, self.config.patience)):
+        if not self.is_stopping and (due := self._rolling.next(lives, now, self.config.patience)):
             number, reason = due
             self.replicas[number].restart(reason, now)
 
@@ -134,9 +149,9 @@ class Supervisor:
 
     def _give_up(self, now: float) -> None:
         patience, lives = self.config.patience, [replica.life for replica in self.replicas]
-        if not self._is_up:
+        if not self.is_up:
             failed = [replica for replica in self.replicas if replica.life.failures]
-            if failed and not self._is_stopping:
+            if failed and not self.is_stopping:
                 raise ServerError(_last_words(failed[0], "expected Triton to start, got"))
         elif all(life.is_exhausted(now, patience) for life in lives):
             failures = f"{patience.max_failures} failures within {patience.window_s:g} s"

@@ -43,6 +43,21 @@ class Order:
     ports: Ports
     exposure: Exposure = LOOPBACK
 
+    @property
+    def url(self) -> str:
+        """Address of its gRPC, as seen from this machine."""
+        return f"{self.exposure.local_host}:{self.ports.grpc}"
+
+    @property
+    def http_url(self) -> str | None:
+        """Address of its HTTP, or None where it is off."""
+        return f"{HOST}:{self.ports.http}" if self.ports.http else None
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Address of its metrics, or None where they are off."""
+        return f"{HOST}:{self.ports.metrics}" if self.ports.metrics else None
+
 
 def launch(order: Order, folder: Path) -> ServerState:
     """Start a server process and return what to know it by; it is not ready yet.
@@ -76,15 +91,15 @@ def launch(order: Order, folder: Path) -> ServerState:
 
 
 def _note(order: Order, log: Path) -> ServerState:
-    ports, exposure = order.ports, order.exposure
+    tls = order.exposure.tls
     return ServerState(
         pid=0,
         start_ticks=0,
         prefix=f"linetag-{secrets.token_hex(6)}-",
-        url=f"{exposure.local_host}:{ports.grpc}",
-        http_url=f"{HOST}:{ports.http}" if ports.http else None,
-        metrics_url=f"{HOST}:{ports.metrics}" if ports.metrics else None,
-        tls=exposure.tls.names() if exposure.tls else (),
+        url=order.url,
+        http_url=order.http_url,
+        metrics_url=order.metrics_url,
+        tls=tls.names() if tls else (),
         repository=str(order.repository),
         log=str(log),
         started=datetime.now(UTC).isoformat(timespec="seconds"),

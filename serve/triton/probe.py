@@ -42,11 +42,12 @@ class Identity:
 class Flight(Generic[T]):
     """A question on its way; after the time-out at the latest it is done."""
 
-    def __init__(self, url: str, future: Any, read: Callable[[Any], T]) -> None:  # noqa: ANN401
-        """Take gRPC's future and what makes a value of the response."""
-        self._url, self._future, self._read = url, future, read
+    def __init__(self, url: str, send: Callable[[], Any], read: Callable[[Any], T]) -> None:
+        """Take what starts the call, as gRPC's future, and what makes a value of the response."""
+        self._url, self._read = url, read
         self._sent = self._landed = time.monotonic()
-        future.add_done_callback(self._land)
+        self._future = send()
+        self._future.add_done_callback(self._land)
 
     def is_done(self) -> bool:
         """Return whether the answer, or a failure, is there."""
@@ -146,7 +147,7 @@ class Probe:
 
     def _send(self, name: str, request: Any, response: Any, read: Callable[[Any], T]) -> Flight[T]:  # noqa: ANN401
         call = method(self._channel, name, response)
-        return Flight(self.state.url, call.future(request, timeout=self._timeout_s), read)
+        return Flight(self.state.url, lambda: call.future(request, timeout=self._timeout_s), read)
 
 
 def _read_identity(response: Any) -> Identity:  # noqa: ANN401

@@ -43,9 +43,7 @@ def test_free_ports_differ() -> None:
 def test_a_port_that_is_taken_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(
-            ServerError, match=f"expected port {port} of .* to be free, got Addr"
-        ):
+        with pytest.raises(ServerError, match=f"expected port {port} of .* to be free, got Addr"):
             choose_ports(port, http=False)
     assert choose_ports(port, http=False).grpc == port
 
