@@ -27,6 +27,7 @@ from serve.bundle import (
 )
 from serve.errors import BundleError
 from serve.files import replacing
+from serve.pretrained import CONFIG, TOKENIZER_CONFIG, Pretrained
 from serve.signature import SIGNATURE
 
 GRAPH_FILES = {
@@ -36,9 +37,6 @@ GRAPH_FILES = {
 }
 TENSORRT = "tensorrt"
 """Folder of what `--tensorrt` adds."""
-CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
-"""The model's and the tokenizer's configuration: the runtime needs neither, but Hugging Face's
-loaders do, optimum's among them."""
 REPORTS = ("report.html", "report.json")
 _PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
 
@@ -97,7 +95,8 @@ def write_bundle(
         BundleError: If the target is something else, or the bundle does not load.
     """
     labels = json.dumps({"tags": checkpoint.tags.names}, ensure_ascii=False).encode()
-    copied = {path.name: path.read_bytes() for path in copied_files(checkpoint.folder)}
+    read = Pretrained(checkpoint.folder).read
+    copied = {path.name: read(path.name) for path in copied_files(checkpoint.folder)}
     files = {LABELS: labels, **copied, **extras}
     manifest = Manifest(
         max_tokens=checkpoint.encoder.max_tokens,
@@ -124,6 +123,7 @@ def write_bundle(
 def copied_files(checkpoint: Path) -> list[Path]:
     """Return the files of a checkpoint that go into a bundle as they are.
 
+    The runtime needs no configuration, but Hugging Face's loaders do, optimum's among them.
     Many checkpoints have no tokenizer_config.json; loaders then go by the model's configuration.
     """
     wanted = [checkpoint / name for name in (TOKENIZER, CONFIG, TOKENIZER_CONFIG)]

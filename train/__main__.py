@@ -7,8 +7,14 @@ To begin with:
   python -m train --train a.conll --test b.jsonl --label-map Event=,Obs=Observation
 
 Files are columns (a word and its tag a line, empty lines between sentences; IOB1, IOB2, BIOES and
-others, detected) or, named .jsonl or .json, texts with character spans, one object a line. Without
-a dev file a tenth of the train lines serves. Figures go to stdout, everything else to stderr.
+others), JSON with character spans (spaCy, Prodigy, doccano), Label Studio's JSON, brat's folders or
+MaintIE's JSON; which one is found out and said. Without a dev file a tenth of the train lines
+serves. Figures go to stdout, everything else to stderr.
+
+Other commands, each with its own --help:
+  python -m train check my/lines                    lint a corpus
+  python -m train convert tasks.json lines.conll    from any format to any other
+  python -m train split lines.jsonl --output parts  into train, dev and test
 """
 
 from __future__ import annotations
@@ -24,9 +30,13 @@ from pathlib import Path
 
 from serve.errors import TaggingError
 from train.config import MAX_SEED, TrainConfig
-from train.label_map import parse_label_map
+from train.formats.arguments import add_reading
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "check": "train.commands.check",
+    "convert": "train.commands.convert",
+    "split": "train.commands.split",
+}
 """Commands by first argument: the module whose `main` takes the rest."""
 
 
@@ -77,12 +87,7 @@ def parse_args(argv: Sequence[str] | None = None) -> TrainConfig:
     )
     _add_files(parser, TrainConfig())
     _add_training(parser, TrainConfig())
-    values = vars(parser.parse_args(argv))
-    try:
-        values["label_map"] = parse_label_map(values["label_map"])
-    except ValueError as error:
-        parser.error(f"argument --label-map: {error}")
-    return TrainConfig(**values)
+    return TrainConfig(**vars(parser.parse_args(argv)))
 
 
 def _add_files(parser: argparse.ArgumentParser, default: TrainConfig) -> None:
@@ -90,7 +95,7 @@ def _add_files(parser: argparse.ArgumentParser, default: TrainConfig) -> None:
     add("--data", type=Path, metavar="DIR", help="folder of the splits (the sample corpus)")
     for split in ("train", "dev", "test"):
         add(f"--{split}", type=Path, metavar="FILE", help=f"{split} lines, instead of DIR's")
-    add("--label-map", default="", metavar="MAP", help="Old=New,Drop= merges and drops labels")
+    add_reading(parser)
     text = f"base model: a folder or a name on the Hugging Face hub ({default.model})"
     add("--model", default=default.model, metavar="NAME", help=text)
     text = f"the checkpoint ({default.output})"

@@ -27,10 +27,10 @@ from transformers import PreTrainedModel
 from serve.errors import CheckpointError
 from serve.examples import Example, write_jsonl
 from serve.files import replacing
+from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from train.base import Base
-from train.source import CONFIG, TOKENIZER, WEIGHTS
 
-TOKENIZER_CONFIG, DEV, TEST = "tokenizer_config.json", "dev.jsonl", "test.jsonl"
+DEV, TEST = "dev.jsonl", "test.jsonl"
 CALIBRATION, NUM_CALIBRATION_LINES = "calibration.jsonl", 512
 EVALUATION, TRAIN = "evaluation.json", "train.json"
 FILES = frozenset(

@@ -367,7 +367,7 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(
             '{"model_type": "bert", "id2label": {"0": "O", "1": "I-X"}}',
             "expected B-X beside I-X",
         ),
-        ("model.safetensors", "not safetensors", "expected a model that loads"),
+        ("model.safetensors", "not safetensors" * 999, "expected a model that loads"),
         ("model.safetensors", None, "model.safetensors: expected a file of the checkpoint"),
         ("dev.jsonl", None, "dev.jsonl: expected labelled lines for the gate"),
         ("dev.jsonl", "\n", "dev.jsonl: expected lines labelled with"),

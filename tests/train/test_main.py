@@ -13,6 +13,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from serve.examples import Example, Span, read_jsonl, write_jsonl
 from train.__main__ import main, parse_args
 from train.config import MAX_SEED, TrainConfig
+from train.formats.flat import Overlaps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,13 +32,13 @@ def test_every_setting_can_be_given() -> None:
     text = (
         "--data d --train a --dev b --test c --label-map X=Y,Z= --model m --output o --epochs 2 "
         "--patience 3 --batch-size 4 --learning-rate 5e-5 --freeze-layers 0 --label-all-tokens "
-        "--seed 6 --resume --json"
+        "--seed 6 --resume --json --format brat --label-level 2 --overlaps longest"
     )
     assert parse_args(text.split()) == TrainConfig(
         data=Path("d"), train=Path("a"), dev=Path("b"), test=Path("c"),
         label_map=(("X", "Y"), ("Z", "")), model="m", output=Path("o"), epochs=2, patience=3,
         batch_size=4, learning_rate=5e-5, freeze_layers=0, label_all_tokens=True, seed=6,
-        resume=True, json=True,
+        resume=True, json=True, format="brat", label_level=2, overlaps=Overlaps.LONGEST,
     )  # fmt: skip
 
 
@@ -252,5 +253,6 @@ def test_the_command_runs_by_itself_and_fails_without_a_traceback(
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
+    said, line = result.stderr.splitlines()
+    assert said == f"{tmp_path}/train.txt: format conll"
     assert line.startswith(f"error: {tmp_path}/train.txt:2: expected a tag O, B-X")

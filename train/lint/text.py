@@ -1,0 +1,54 @@
+"""Owns how a lint looks in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from serve.render import printable
+from train.lint import tables
+from train.lint.finding import Severity
+from train.lint.inspect import Inspection
+from train.lint.tables import Table
+
+NUM_SHOWN = 5
+"""Findings of each rule that are shown; the page and the JSON have more."""
+BAR_CHARS = 40
+
+
+def inspection_text(inspection: Inspection) -> str:
+    """Return a lint's findings and figures as text."""
+    return "\n\n".join(_parts(inspection))
+
+
+def _parts(inspection: Inspection) -> Iterator[str]:
+    yield aligned(tables.files(inspection))
+    if any(figures.num_lines for figures in inspection.files):
+        yield aligned(tables.labels(inspection))
+        yield _histogram(tables.lengths(inspection))
+    for heading, found in tables.by_rule(inspection):
+        lines = [heading, *(f"  {f.place}: {f.message}" for f in found[:NUM_SHOWN])]
+        if len(found) > NUM_SHOWN:
+            lines.append(f"  ... and {len(found) - NUM_SHOWN} more")
+        yield "\n".join(map(printable, lines))
+    errors, warnings = map(inspection.num, (Severity.ERROR, Severity.WARNING))
+    yield f"{errors} errors, {warnings} warnings"
+
+
+def aligned(table: Table) -> str:
+    """Return a table with its first column flush left and the others flush right."""
+    rows = [table.head, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.head))]
+    lines = []
+    for first, *others in rows:
+        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)
+
+
+def _histogram(table: Table) -> str:
+    """Return the lengths with a bar for all files together behind each row."""
+    totals = [sum(map(int, numbers)) for _, *numbers in table.rows]
+    longest = max(totals, default=0) or 1
+    first, *rows = aligned(table).splitlines()
+    bars = ("#" * -(-BAR_CHARS * total // longest) for total in totals)
+    return "\n".join([first, *(f"{row}  {bar}" for row, bar in zip(rows, bars, strict=True))])
