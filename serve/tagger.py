@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
-from serve.encoding import EncodedText, Encoder, Window
+from serve.encoding import EncodedBatch, EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
@@ -36,6 +36,8 @@ class Tagger:
         tags: The model's tags.
         graph: The bundle's graph that runs, or None for a backend of the caller's own.
         provider: Where it runs, as the session reports it, or None likewise.
+        on_windows: Called, if it is set, with windows that run together and the length that they
+            are padded to.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Tagger:
         self.tags = tags
         self.graph = graph
         self.provider = provider
+        self.on_windows: Callable[[Sequence[Window], int], None] | None = None
 
     @classmethod
     def load(
@@ -161,7 +164,7 @@ class Tagger:
                 batch_tokens=self._batch_tokens,
             )
         )
-        batches = [self._encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
+        batches = [self._collate(batch.windows, batch.num_tokens) for batch in planned]
         if self._lanes and len(batches) > 1:
             results = self._lanes.logits(batches)
         else:
@@ -178,8 +181,13 @@ class Tagger:
     def _only_window(self, window: Window) -> NDArray[np.float32]:
         """Return what planning would come to for a single line, which shall not wait for it."""
         num_tokens = padded_length(window, max_tokens=self._encoder.max_tokens, alone=self._alone)
-        logits = self._backend.logits(self._encoder.collate([window], num_tokens))
+        logits = self._backend.logits(self._collate([window], num_tokens))
         return logits[0, window.first_tokens]
+
+    def _collate(self, windows: Sequence[Window], num_tokens: int) -> EncodedBatch:
+        if self.on_windows:
+            self.on_windows(windows, num_tokens)
+        return self._encoder.collate(windows, num_tokens)
 
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]

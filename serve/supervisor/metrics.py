@@ -48,7 +48,7 @@ def export(text: Callable[[], str], port: int) -> str:
     class Page(BaseHTTPRequestHandler):
         timeout = 5.0  # a caller that says nothing shall not hold a thread for ever
 
-        def do_GET(self) -> None:  # noqa: N802  the name is http.server's
+        def do_GET(self) -> None:
             content = text().encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

@@ -65,7 +65,7 @@ def test_administration_without_the_key_is_refused(
     server: TritonServer, name: str, request_: object, key: str
 ) -> None:
     response = getattr(pb, f"{name}Response")
-    with open_channel(server.url) as channel:
+    with open_channel(server.url, None) as channel:
         stranger = Admin(channel, key, timeout_s=10.0)
         with pytest.raises(ServerError, match=f"{name}, got UNAVAILABLE: This protocol is restr"):
             stranger.call(name, request_, response)
