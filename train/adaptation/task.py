@@ -64,9 +64,7 @@ def _groups(guesser: Guesser, decay: float, *, has_new_head: bool) -> list[dict[
 
 
 def _held_out(config: AdaptConfig, windows: Sequence[Window], masker: Masker) -> list[MaskedBatch]:
-    generator = torch.Generator().manual_seed(NEW_HEAD_SCALE = 5.0
-"""Of the learning rate: a new head has an epoch to learn in what the encoder has had years for."""
-_HELD_OUT_SEED)
+    generator = torch.Generator().manual_seed(_HELD_OUT_SEED)
     blocks = pack(windows, config.block_tokens)
     parts = [blocks[i : i + config.batch_size] for i in range(0, len(blocks), config.batch_size)]
     return [masker.collate(part, generator) for part in parts]
