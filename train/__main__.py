@@ -7,8 +7,14 @@ To begin with:
   python -m train --train a.conll --test b.jsonl --label-map Event=,Obs=Observation
 
 Files are columns (a word and its tag a line, empty lines between sentences; IOB1, IOB2, BIOES and
-others, detected) or, named .jsonl or .json, texts with character spans, one object a line. Without
-a dev file a tenth of the train lines serves. Figures go to stdout, everything else to stderr.
+others), JSON with character spans (spaCy, Prodigy, doccano), Label Studio's JSON, brat's folders or
+MaintIE's JSON; which one is found out and said. Without a dev file a tenth of the train lines
+serves. Figures go to stdout, everything else to stderr.
+
+Other commands, each with its own --help:
+  python -m train check my/lines                    lint a corpus
+  python -m train convert tasks.json lines.conll    from any format to any other
+  python -m train split lines.jsonl --output parts  into train, dev and test
 """
 
 from __future__ import annotations
@@ -26,8 +32,12 @@ from train.config import TrainConfig
 
 COMMANDS = {
     "adapt": "train.commands.adapt",
+    "check": "train.commands.check",
+    "convert": "train.commands.convert",
     "distil": "train.commands.distil",
+    "evaluate": "train.commands.evaluate",
     "search": "train.commands.search",
+    "split": "train.commands.split",
 }
 """Commands by first argument: the module whose `main` takes the rest."""
 

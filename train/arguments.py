@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.config import Decoder, Method, OptimizerName, TrainConfig
-from train.label_map import parse_label_map
+from train.formats.arguments import add_reading
 from train.loop_arguments import add_loop, add_machine
 from train.numbers import at_least, between
 
@@ -29,7 +29,9 @@ def parse_args(documentation: str | None, argv: Sequence[str] | None = None) -> 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every flag of fine-tuning, for commands that fine-tune too."""
-    _add_files(parser.add_argument_group("data and model"))
+    files = parser.add_argument_group("data and model")
+    _add_files(files)
+    add_reading(files)
     _add_training(parser.add_argument_group("training"))
     _add_strategy(parser.add_argument_group("what is trained, and how"))
     add_machine(parser.add_argument_group("machine"), _DEFAULT)
@@ -37,12 +39,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 def training_config(parser: argparse.ArgumentParser, values: dict[str, Any]) -> TrainConfig:
     """Take the settings of fine-tuning out of parsed values; leave with status 2 if they clash."""
-    settings = {field.name: values.pop(field.name) for field in fields(TrainConfig)}
-    try:
-        settings["label_map"] = parse_label_map(settings["label_map"])
-    except ValueError as error:
-        parser.error(f"argument --label-map: {error}")
-    config = TrainConfig(**settings)
+    config = TrainConfig(**{field.name: values.pop(field.name) for field in fields(TrainConfig)})
     if config.label_all_tokens and config.decoder is Decoder.CRF:
         parser.error("--label-all-tokens: expected another --decoder: a CRF's chain is of words")
     if config.decoder is Decoder.CRF and (config.label_smoothing or config.class_weights):
@@ -57,7 +54,6 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
     add("--data", type=Path, metavar="DIR", help="folder of the splits (the sample corpus)")
     for split in ("train", "dev", "test"):
         add(f"--{split}", type=Path, metavar="FILE", help=f"{split} lines, instead of DIR's")
-    add("--label-map", default="", metavar="MAP", help="Old=New,Drop= merges and drops labels")
     text = f"base model: a folder or a name on the Hugging Face hub ({_DEFAULT.model})"
     add("--model", default=_DEFAULT.model, metavar="NAME", help=text)
     text = f"the checkpoint ({_DEFAULT.output})"

@@ -1,7 +1,7 @@
-"""Owns the base model: what is refused before anything of it is loaded, and its loading.
+"""Owns the base model: that it does for a tagger, and its loading.
 
-Code that comes with a model is never run and a pickle is never opened; weights that a configuration
-promises and a file lacks are never filled in at random.
+What could be unsafe in it, `serve.pretrained` refuses first. Weights that a configuration promises
+and a file lacks are never filled in at random.
 """
 
 from __future__ import annotations
@@ -26,13 +26,21 @@ from serve.encoding import Encoder
 from serve.errors import CheckpointError
 from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
+from serve.pretrained import (
+    CONFIG,
+    INDEX,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    VOCABULARY,
+    WEIGHTS,
+    Pretrained,
+)
 from train.head import keep_rows, read_head
-from train.source import CONFIG, TOKENIZER, WEIGHTS, find_folder
+from train.source import find_files
 
 _SUPPORTED = {"position_embedding_type": "absolute", "is_decoder": False}
 """Settings that change what a model computes, and the values that make it a plain encoder."""
 _CASE = "do_lower_case"
-_UNSAFE = ("auto_map", "trust_remote_code", "_attn_implementation_internal")
 
 logger = logging.getLogger(__name__)
 
@@ -43,23 +51,27 @@ class Base:
 
     Attributes:
         name: What the user asked for.
-        folder: Where its files lie.
+        files: Its files.
         tokenizer: Its tokenizer, without truncation or padding.
         max_tokens: Longest sequence it takes, special tokens included.
         pad_id: Token id of padding.
     """
 
     name: str
-    folder: Path
+    files: Pretrained
     tokenizer: Tokenizer
     max_tokens: int
     pad_id: int
 
     @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.files.folder
+
+    @property
     def weight_files(self) -> list[Path]:
         """The files of its weights: one, or those an index names."""
-        whole = self.folder / WEIGHTS
-        return [whole] if whole.is_file() else sorted(self.folder.glob("model-*.safetensors"))
+        return [self.folder / name for name in self.files.weights() if name != INDEX]
 
     def encoder(self) -> Encoder:
         """Return the encoder that training and serving share.
@@ -106,15 +118,18 @@ class Base:
         model: PreTrainedModel
         info: dict[str, Any]
         try:
-            model, info = auto.from_pretrained(
-                self.folder,
-                use_safetensors=True,
-                trust_remote_code=False,
-                dtype="float32",
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **settings,
-            )
+            with self.files.checked_folder() as folder:
+                model, info = auto.from_pretrained(
+                    folder,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    dtype="float32",
+                    ignore_mismatched_sizes=True,
+                    output_loading_info=True,
+                    **settings,
+                )
+        except CheckpointError:
+            raise
         except Exception as error:  # safetensors and transformers share no base class
             reason = str(error).splitlines()[0]
             raise CheckpointError(
@@ -134,7 +149,7 @@ class Base:
         layer = model.get_submodule("classifier")
         nn.init.normal_(layer.get_parameter("weight"), std=model.config.initializer_range)
         nn.init.zeros_(layer.get_parameter("bias"))
-        head = read_head(self.folder, layer.get_parameter("weight").shape[1])
+        head = read_head(self.files, layer.get_parameter("weight").shape[1])
         if head:
             kept = keep_rows(layer, tags, head)
             names = f" ({', '.join(kept)})" if kept else ""
@@ -150,34 +165,26 @@ def find_base(name: str) -> Base:
     Raises:
         CheckpointError: If it is missing, unsafe, or not of a supported family.
     """
-    folder = find_folder(name)
-    config = _checked_config(folder)
-    tokenizer = _tokenizer(folder)
+    files = find_files(name)
+    config = _checked_config(files)
+    tokenizer = _tokenizer(files)
     if (num_tokens := tokenizer.get_vocab_size()) > config["vocab_size"]:
         raise CheckpointError(
-            f"{folder / TOKENIZER}: expected at most {config['vocab_size']} tokens, as many as the "
-            f"model's, got {num_tokens}; take both from one model"
+            f"{files.folder / TOKENIZER}: expected at most {config['vocab_size']} tokens, as many "
+            f"as the model's, got {num_tokens}; take both from one model"
         )
-    return Base(name, folder, tokenizer, max_tokens(config), pad_id(config))
+    return Base(name, files, tokenizer, max_tokens(config), pad_id(config))
 
 
-def _checked_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"{path}: expected a readable file, got {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
-    kind = config.get("model_type") if isinstance(config, dict) else config
-    if not isinstance(config, dict) or kind not in FAMILIES:
+def _checked_config(files: Pretrained) -> dict[str, Any]:
+    folder, path = files.folder, files.folder / CONFIG
+    config = files.config()
+    if (kind := config.get("model_type")) not in FAMILIES:
         raise CheckpointError(
             f"{path}: expected a model_type of {', '.join(FAMILIES)}, got {kind!r}; "
             "choose a model of these families"
         )
-    if unsafe := [key for key in _UNSAFE if key in config]:
-        raise CheckpointError(f"{path}: expected no code of its own, got {unsafe[0]!r}; refused")
-    if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
+    if not files.weights():
         have = ", ".join(sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt")))
         raise CheckpointError(
             f"{folder}: expected {WEIGHTS}, got {have or 'none'}; pickled weights are not opened, "
@@ -188,25 +195,30 @@ def _checked_config(folder: Path) -> dict[str, Any]:
             raise CheckpointError(
                 f"{path}: expected {key} {expected!r}, got {got!r}; choose a model without it"
             )
-    for key in ("vocab_size", "max_position_embeddings"):
-        if not isinstance(config.get(key), int):
-            raise CheckpointError(f"{path}: expected a number {key!r}, got {config.get(key)!r}")
+    if not isinstance(positions := config.get("max_position_embeddings"), int):
+        raise CheckpointError(
+            f"{path}: expected a number 'max_position_embeddings', got {positions!r}"
+        )
+    files.check_sizes(config)
     return config
 
 
-def _tokenizer(folder: Path) -> Tokenizer:
-    """Return the tokenizer of a folder; from `vocab.txt` where it has nothing newer."""
-    path = folder / TOKENIZER
+def _tokenizer(files: Pretrained) -> Tokenizer:
+    """Return a model's tokenizer; from `vocab.txt` where it has nothing newer."""
+    folder = files.folder
     try:
-        if path.is_file():
-            tokenizer = Tokenizer.from_file(str(path))
-        elif (folder / "vocab.txt").is_file():
-            tokenizer = AutoTokenizer.from_pretrained(folder, **_case(folder)).backend_tokenizer
+        if files.has(TOKENIZER):
+            tokenizer = Tokenizer.from_str(files.read(TOKENIZER).decode())
+        elif files.has(VOCABULARY):
+            with files.checked_vocabulary() as checked:
+                case = _case(checked)
+                tokenizer = AutoTokenizer.from_pretrained(checked, **case).backend_tokenizer
         else:
-            raise CheckpointError(f"{folder}: expected {TOKENIZER} or vocab.txt, got neither")
+            raise CheckpointError(f"{folder}: expected {TOKENIZER} or {VOCABULARY}, got neither")
     except CheckpointError:
         raise
     except Exception as error:  # tokenizers raises plain Exception
+        path = folder / TOKENIZER
         raise CheckpointError(f"{path}: expected a tokenizer, got {error}") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -218,9 +230,9 @@ def _case(folder: Path) -> dict[str, bool]:
 
     An uncased BERT has no piece with a capital, special tokens aside.
     """
-    settings = folder / "tokenizer_config.json"
+    settings = folder / TOKENIZER_CONFIG
     if settings.is_file() and _CASE in json.loads(settings.read_text(encoding="utf-8")):
         return {}
-    pieces = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    pieces = (folder / VOCABULARY).read_text(encoding="utf-8").splitlines()
     words = (piece for piece in pieces if not (piece.startswith("[") and piece.endswith("]")))
     return {_CASE: all(word == word.lower() for word in words)}

@@ -7,6 +7,7 @@
         decoding.json          how logits become tags, where that is not plain
         dev.jsonl              the dev lines with mapped labels, on which export scores its graphs
         test.jsonl             the test lines, where there are any
+        train.jsonl            the train lines: what a later run mixes with new ones
         calibration.jsonl      some of the train lines, on which export calibrates INT8
         evaluation.json        figures on dev and test
         train.json             settings, epochs and versions
@@ -29,15 +30,15 @@ from serve.decoding import DECODING, Decoding
 from serve.errors import CheckpointError
 from serve.examples import Example, write_jsonl
 from serve.files import replacing
+from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from train.base import Base
-from train.source import CONFIG, TOKENIZER, WEIGHTS
 
-TOKENIZER_CONFIG, DEV, TEST = "tokenizer_config.json", "dev.jsonl", "test.jsonl"
+TRAIN_LINES, DEV, TEST = "train.jsonl", "dev.jsonl", "test.jsonl"
 CALIBRATION, NUM_CALIBRATION_LINES = "calibration.jsonl", 512
 EVALUATION, TRAIN = "evaluation.json", "train.json"
 FILES = frozenset(
     {CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DECODING}
-    | {DEV, TEST, CALIBRATION, EVALUATION, TRAIN}
+    | {TRAIN_LINES, DEV, TEST, CALIBRATION, EVALUATION, TRAIN}
 )
 
 
@@ -48,7 +49,7 @@ class Checkpoint:
     Attributes:
         model: The trained model; its configuration names the tags.
         base: Where the tokenizer comes from.
-        train_lines: The train lines, of which an even sample goes along.
+        train_lines: The train lines; an even sample of them is for calibration.
         dev: The dev lines.
         evaluation: Figures, as JSON.
         train: Settings, epochs and versions, as JSON.
@@ -122,6 +123,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         (folder / DECODING).write_text(checkpoint.decoding.to_json(), encoding="utf-8")
     step = max(1, -(-len(checkpoint.train_lines) // NUM_CALIBRATION_LINES))
     write_jsonl(folder / CALIBRATION, checkpoint.train_lines[::step])
+    write_jsonl(folder / TRAIN_LINES, checkpoint.train_lines)
     write_jsonl(folder / DEV, checkpoint.dev)
     if checkpoint.test:
         write_jsonl(folder / TEST, checkpoint.test)

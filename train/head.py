@@ -7,9 +7,7 @@ written: rename the data's labels with a label map where two corpora call one th
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from safetensors import safe_open
@@ -17,7 +15,7 @@ from torch import Tensor, nn
 
 from serve.errors import CheckpointError
 from serve.labels import OUTSIDE, Tags
-from train.source import CONFIG, WEIGHTS
+from serve.pretrained import CONFIG, INDEX, Pretrained
 
 _WEIGHT, _BIAS = "classifier.weight", "classifier.bias"
 
@@ -37,23 +35,23 @@ class Head:
     bias: Tensor
 
 
-def read_head(folder: Path, width: int) -> Head | None:
+def read_head(files: Pretrained, width: int) -> Head | None:
     """Return the head of a tagger's folder, None where the model has none.
 
     Raises:
         CheckpointError: If it has not as many rows as the configuration has tags, or they have
             another width than the model.
     """
-    weight, bias = (_read_tensor(folder, name) for name in (_WEIGHT, _BIAS))
-    id2label = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("id2label")
+    weight, bias = (_read_tensor(files, name) for name in (_WEIGHT, _BIAS))
+    id2label = files.config().get("id2label")
     if weight is None or bias is None or not isinstance(id2label, dict):
         return None
     names = tuple(str(id2label.get(str(row))) for row in range(len(id2label)))
     expected = (len(names), width)
     if tuple(weight.shape) != expected or tuple(bias.shape) != expected[:1]:
         raise CheckpointError(
-            f"{folder}: expected a {_WEIGHT} of shape {expected}, a row for each tag of {CONFIG}, "
-            f"got {tuple(weight.shape)}; take both from one model"
+            f"{files.folder}: expected a {_WEIGHT} of shape {expected}, a row for each tag of "
+            f"{CONFIG}, got {tuple(weight.shape)}; take both from one model"
         )
     return Head(names, weight, bias)
 
@@ -79,14 +77,12 @@ def keep_rows(layer: nn.Module, tags: Tags, head: Head) -> tuple[str, ...]:
     return kept
 
 
-def _read_tensor(folder: Path, name: str) -> Tensor | None:
-    """Return a tensor from `model.safetensors`, or from the part of it an index names."""
-    index = folder / f"{WEIGHTS}.index.json"
-    path = folder / WEIGHTS
-    if not path.is_file():
-        parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        path = folder / parts.get(name, "")
-    if not path.is_file():
-        return None
-    with safe_open(path, framework="pt") as file:
-        return file.get_tensor(name).float() if name in file.keys() else None  # noqa: SIM118
+def _read_tensor(files: Pretrained, name: str) -> Tensor | None:
+    """Return a tensor from the file of the weights that holds it."""
+    for part in files.weights():
+        if part != INDEX:
+            with safe_open(files.folder / part, framework="pt") as file:
+                if name in file.keys():  # noqa: SIM118
+                    tensor: Tensor = file.get_tensor(name)
+                    return tensor.float()
+    return None

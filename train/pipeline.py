@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from train.record import cost_of, fingerprint, run_record
 from train.report import evaluation_json
 from train.state import Epoch, state_path
 from train.tagging import tagging_plan, tagging_task
+from train.temperature import fit_temperature
 
 logger = logging.getLogger(__name__)
 
@@ -152,8 +153,11 @@ def fit_corpus(
     if not processes.is_first:
         return None
     _warn_of_nothing_found(history)
-    decoding, record = made.objective.decoding(), run_record(config, corpus, base, history, cost)
-    return Fitted(merged(learner.model), base, encoder, decoding, history, record | made.record)
+    model, decoding = merged(learner.model), made.objective.decoding()
+    tagger = Tagger(encoder, corpus.tags, TorchBackend(model), decoding=decoding)
+    decoding = replace(decoding, temperature=fit_temperature(tagger, corpus.dev.examples))
+    record = run_record(config, corpus, base, history, cost) | made.record
+    return Fitted(model, base, encoder, decoding, history, record)
 
 
 def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:

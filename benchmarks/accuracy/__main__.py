@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.accuracy.corpora import SOURCES, write_domain_text
-from benchmarks.accuracy.plan import DOMAIN, EXPERIMENTS
+from benchmarks.accuracy.plan import EXPERIMENTS
 from benchmarks.accuracy.run import append, execute, read_rows
 from benchmarks.accuracy.table import format_table, num_looks
 from benchmarks.machine import describe_machine
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is asked for, print the table; the last line of stdout is it as JSON."""
     config = parse_args(argv)
     if config.domain_text:
-        num_held = write_domain_text(Path(DOMAIN))
-        print(f"{DOMAIN}: {num_held} lines left out that dev or test holds", file=sys.stderr)
+        for path, num_held in write_domain_text().items():
+            print(f"{path}: {num_held} lines left out that dev or test holds", file=sys.stderr)
     try:
         for name in config.names:
             for seed in config.seeds:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve.examples import write_jsonl
+from serve.examples import Example, write_jsonl
 from serve.files import replacing
 from train.config import TrainConfig
 from train.data import Corpus, read_corpus
@@ -62,7 +62,8 @@ SOURCES = {
         test=SHARED / "wnut17/emerging.test.annotated",
     ),
 }
-DOMAIN_TEXT = ("mwo2kg_texts.txt", "maintie_texts.txt", "maintnorm_raw.txt")
+DOMAIN_TEXT = ("mwo2kg_texts", "maintie_texts", "maintnorm_raw")
+TEXTS = Path("build/accuracy/texts")
 
 
 def read(source: Source) -> Corpus:
@@ -97,12 +98,25 @@ def write_corpus(
             write_jsonl(staging / "test.jsonl", corpus.test.examples)
 
 
-def write_domain_text(path: Path, names: Iterable[str] = ("mwo2kg", "maintie")) -> int:
-    """Write the unlabelled domain text without lines of dev or test; return how many were held."""
-    corpora = [read(SOURCES[name]) for name in names]
-    held = [e.text for c in corpora for s in (c.dev, c.test) if s for e in s.examples]
-    files = [SHARED / "domain_text" / file for file in DOMAIN_TEXT]
-    lines = read_unlabelled(files, held=held, known=(), most=10**9, seed=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{text}\n" for text in lines.texts), encoding="utf-8")
-    return lines.num_held
+def domain_text(stem: str) -> Path:
+    """Return where the cleaned copy of a file of domain text lies."""
+    return TEXTS / f"{stem}.txt"
+
+
+def write_domain_text() -> dict[Path, int]:
+    """Write domain text without lines of dev or test; return how many each file held of them."""
+    held = [example.text for source in SOURCES.values() for example in _held(source)]
+    found: dict[Path, int] = {}
+    TEXTS.mkdir(parents=True, exist_ok=True)
+    for stem in DOMAIN_TEXT:
+        files = [SHARED / "domain_text" / f"{stem}.txt"]
+        lines = read_unlabelled(files, held=held, known=(), most=10**9, seed=1)
+        text = "".join(f"{line}\n" for line in lines.texts)
+        domain_text(stem).write_text(text, encoding="utf-8")
+        found[domain_text(stem)] = lines.num_held
+    return found
+
+
+def _held(source: Source) -> Iterable[Example]:
+    corpus = read(source)
+    return (e for split in (corpus.dev, corpus.test) if split for e in split.examples)

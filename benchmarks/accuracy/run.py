@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.corpora import Source, write_corpus
-from benchmarks.accuracy.plan import Experiment
+from benchmarks.accuracy.corpora import Source, domain_text, write_corpus
+from benchmarks.accuracy.plan import Experiment, draw_of, teacher_seeds
 from serve.bootstrap import f1_intervals, labels_of, line_counts
 from serve.examples import Span, read_jsonl
 
@@ -84,7 +84,7 @@ def execute(
     """
     output = checkpoint_of(experiment.name, seed)
     data = output.with_name(f"{output.name}.data")
-    write_corpus(data, source, experiment.num_lines, seed, test=test)
+    write_corpus(data, source, experiment.num_lines, draw_of(seed), test=test)
     arguments = _arguments(experiment, seed, data, output)
     started, before = time.monotonic(), _children_s()
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
@@ -134,15 +134,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _arguments(experiment: Experiment, seed: int, data: Path, output: Path) -> list[str]:
     verb = ["-m", "train"]
-    if experiment.teachers:
-        seeds = range(1, experiment.num_teachers + 1) if experiment.num_teachers else [seed]
-        folders = [str(checkpoint_of(name, s)) for name in experiment.teachers for s in seeds]
-        verb += ["distil", "--teachers", *folders]
-        if experiment.unlabelled:
-            verb += ["--unlabelled", *experiment.unlabelled]
-    start = experiment.start
-    if start and not Path(start).is_dir():
-        start = str(checkpoint_of(start, seed))
+    if name := experiment.teachers:
+        seeds = teacher_seeds(experiment, seed)
+        verb += ["distil", "--teachers", *(str(checkpoint_of(name, s)) for s in seeds)]
+        texts = [str(domain_text(stem)) for stem in experiment.unlabelled]
+        verb += ["--unlabelled", *texts] if texts else []
+    start = experiment.start and str(checkpoint_of(experiment.start, draw_of(seed)))
     flags = [*experiment.flags, *(["--model", start] if start else [])]
     return [*verb, "--data", str(data), "--seed", str(seed), *flags, "--output", str(output)]
 

@@ -17,11 +17,20 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from serve.encoding import bucket_of, check_text
+from serve.encoding import bucket_of
 from serve.entities import Entity
 from serve.errors import DataError
+from serve.limits import decode_text
 from serve.tagger import Tagger
-from serve.triton.names import ENTITIES, GRAPH, NUM_THREADS, PUBLIC_KEY, TEXT, GraphJson
+from serve.triton.names import (
+    ENTITIES,
+    GRAPH,
+    NUM_CHARS,
+    NUM_THREADS,
+    PUBLIC_KEY,
+    TEXT,
+    GraphJson,
+)
 
 WARM_TOKENS = 64
 """Longest text of the warm-up; work orders are 5 to 15 tokens."""
@@ -60,15 +69,23 @@ class TritonPythonModel:
         return [
             _refusal(answer)
             if isinstance(answer, DataError)
-            else self._response(request, entities[answer])
+            else self._response(request, texts[answer], entities[answer])
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _response(self, request: Any, entities: list[list[Entity]]) -> Any:  # noqa: ANN401
+    def _response(
+        self,
+        request: Any,  # noqa: ANN401
+        texts: list[str],
+        entities: list[list[Entity]],
+    ) -> Any:  # noqa: ANN401
         wanted = request.requested_output_names()
         tensors = []
         if ENTITIES in wanted:
             tensors.append(_tensor(ENTITIES, [write_entities(row) for row in entities]))
+        if NUM_CHARS in wanted:
+            num_chars = np.array([[len(text)] for text in texts], dtype=np.int32)
+            tensors.append(pb_utils.Tensor(NUM_CHARS, num_chars))
         if GRAPH in wanted:
             tensors.append(_tensor(GRAPH, [self._graph] * len(entities)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
@@ -80,17 +97,8 @@ def read_texts(request: Any) -> list[str]:  # noqa: ANN401  Triton's classes hav
     Raises:
         DataError: If one is over the cap or not UTF-8; naming its index in the request.
     """
-    texts = []
     raw = pb_utils.get_input_tensor_by_name(request, TEXT).as_numpy()  # (B, 1), bytes
-    for index, content in enumerate(raw[:, 0]):
-        try:
-            text = content.decode()
-        except UnicodeDecodeError as error:
-            message = f"text {index}: expected UTF-8, got byte {error.start} that is not"
-            raise DataError(message) from error
-        check_text(text, index)
-        texts.append(text)
-    return texts
+    return [decode_text(content, index) for index, content in enumerate(raw[:, 0])]
 
 
 def write_entities(entities: Sequence[Entity]) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.corpora import SOURCES, Source, write_corpus
-from benchmarks.accuracy.plan import EXPERIMENTS, Experiment
+from benchmarks.accuracy.plan import EXPERIMENTS, Experiment, draw_of, teacher_seeds
 from benchmarks.accuracy.run import append, checkpoint_of, execute, read_rows
 from benchmarks.accuracy.table import format_table, num_looks
 from serve.examples import read_jsonl
@@ -29,7 +29,17 @@ def test_every_experiment_names_what_there_is() -> None:
     for name, experiment in EXPERIMENTS.items():
         assert experiment.name == name
         assert experiment.corpus in SOURCES
-        assert set(experiment.teachers) <= EXPERIMENTS.keys()
+        for other in filter(None, (experiment.teachers, experiment.start)):
+            assert other in EXPERIMENTS
+        if experiment.teachers:
+            assert EXPERIMENTS[experiment.teachers].num_lines == experiment.num_lines
+
+
+def test_a_students_teachers_saw_the_lines_that_it_sees(experiment: Experiment) -> None:
+    few = replace(experiment, num_lines=10)
+    assert [teacher_seeds(few, seed) for seed in (2, 102)] == [[2, 102, 202]] * 2
+    assert {draw_of(seed) for seed in teacher_seeds(few, 2)} == {2}
+    assert teacher_seeds(experiment, 2) == [1, 2, 3]
 
 
 def test_few_lines_are_a_seeded_draw_and_dev_stays_whole(source: Source, tmp_path: Path) -> None:
@@ -55,6 +65,8 @@ def test_a_run_is_scored_and_kept_and_teaches_the_next(
     experiment: Experiment, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for seed in (1, 3):
+        execute(experiment, source, seed, None, test=False)
     row = execute(experiment, source, 2, None, test=True)
     evaluation = json.loads((checkpoint_of("tiny plain", 2) / "evaluation.json").read_text())
     assert row.test is not None
@@ -63,10 +75,11 @@ def test_a_run_is_scored_and_kept_and_teaches_the_next(
         assert score.interval[0] < score.f1 < score.interval[1]
     assert row.settings["seed"] == 2
     assert len(row.epochs) == 4
-    student = replace(experiment, name="tiny student", teachers=("tiny plain",), num_teachers=0)
+    student = replace(experiment, name="tiny student", teachers="tiny plain")
     taught = execute(student, source, 2, None, test=False)
     assert taught.test is None
-    assert f"distil --teachers {checkpoint_of('tiny plain', 2)} --data" in taught.command
+    folders = " ".join(str(checkpoint_of("tiny plain", seed)) for seed in (1, 2, 3))
+    assert f"distil --teachers {folders} --data" in taught.command
     append(Path("runs.jsonl"), row)
     append(Path("runs.jsonl"), taught)
     assert read_rows(Path("runs.jsonl")) == json.loads(json.dumps([asdict(row), asdict(taught)]))

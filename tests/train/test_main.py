@@ -22,6 +22,7 @@ from train.config import (
     Schedule,
     TrainConfig,
 )
+from train.formats.flat import Overlaps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +44,8 @@ def test_every_setting_can_be_given() -> None:
         "--method head --lora-rank 3 --layer-decay 0.9 --optimizer sgd --schedule cosine "
         "--warmup 0.2 --weight-decay 0.1 --dropout 0.3 --label-smoothing 0.15 --class-weights 0.5 "
         "--decoder constrained --arithmetic fp32 --accumulate 7 --checkpoint-gradients "
-        "--save-every-s 8 --seed 6 --resume --tensorboard e --json"
+        "--save-every-s 8 --seed 6 --resume --tensorboard e --json "
+        "--format brat --label-level 2 --overlaps longest"
     )
     assert parse_args(text.split()) == TrainConfig(
         data=Path("d"), train=Path("a"), dev=Path("b"), test=Path("c"),
@@ -53,7 +55,7 @@ def test_every_setting_can_be_given() -> None:
         schedule=Schedule.COSINE, warmup=0.2, weight_decay=0.1, dropout=0.3, label_smoothing=0.15,
         class_weights=0.5, decoder=Decoder.CONSTRAINED, arithmetic=Arithmetic.FP32, accumulate=7,
         checkpoint_gradients=True, save_every_s=8, seed=6, resume=True, tensorboard=Path("e"),
-        json=True,
+        json=True, format="brat", label_level=2, overlaps=Overlaps.LONGEST,
     )  # fmt: skip
 
 
@@ -114,6 +116,8 @@ def test_training_leaves_a_checkpoint_and_prints_its_figures(
     assert record["data"]["train"]["sha256"] == sha256(train_file)
     assert len(record["epochs"]) <= 20
     assert read_jsonl(output / "dev.jsonl") == read_jsonl(tiny_data / "dev.jsonl")
+    assert read_jsonl(output / "train.jsonl") == read_jsonl(tiny_data / "train.jsonl")
+    assert json.loads((output / "decoding.json").read_text())["temperature"] != 1.0
     assert [path.name for path in output.parent.iterdir()] == ["checkpoint"], "the state is gone"
 
 
@@ -276,5 +280,6 @@ def test_the_command_runs_by_itself_and_fails_without_a_traceback(
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
+    said, line = result.stderr.splitlines()
+    assert said == f"{tmp_path}/train.txt: format conll"
     assert line.startswith(f"error: {tmp_path}/train.txt:2: expected a tag O, B-X")

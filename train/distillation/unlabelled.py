@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from serve.encoding import check_text
 from serve.errors import DataError
+from serve.limits import check_text
 from serve.lines import read_chunks
 
 

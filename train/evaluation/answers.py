@@ -14,7 +14,7 @@ class Answer:
     """A labelled line and what a tagger said of it.
 
     Attributes:
-        number: Where the line stands in its file, from 1.
+        place: Where the line stands: file and line, or file and JSON path.
         text: The line.
         gold: Its gold spans.
         entities: The tagger's entities, with the scores that serving gives them.
@@ -26,7 +26,7 @@ class Answer:
         plain_scores: The same at temperature 1. Shape: (W,)
     """
 
-    number: int
+    place: str
     text: str
     gold: tuple[Span, ...]
     entities: tuple[Entity, ...]

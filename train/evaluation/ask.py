@@ -21,7 +21,7 @@ from train.evaluation.answers import Answer
 
 def ask(tagger: Tagger, split: Split) -> list[Answer]:
     """Return a tagger's answer to each line of a split."""
-    lines = list(zip(split.numbers, split.examples, strict=True))
+    lines = list(zip(split.places, split.examples, strict=True))
     answers: list[Answer] = []
     with tqdm(total=len(lines), unit="line", disable=not sys.stderr.isatty()) as bar:
         for start in range(0, len(lines), CHUNK_LINES):
@@ -30,18 +30,18 @@ def ask(tagger: Tagger, split: Split) -> list[Answer]:
     return answers
 
 
-def _answers(tagger: Tagger, lines: Sequence[tuple[int, Example]]) -> Iterator[Answer]:
+def _answers(tagger: Tagger, lines: Sequence[tuple[str, Example]]) -> Iterator[Answer]:
     encoded = tagger.encoder.encode([example.text for _, example in lines])
     logits = tagger.word_logits(encoded)
     num_words = [len(text.offsets) for text in encoded]
     plain = replace(tagger.decoding, temperature=1.0)
     read = [Decoder(tagger.tags, d).decode(logits, num_words) for d in (tagger.decoding, plain)]
     row = 0
-    for (number, example), text in zip(lines, encoded, strict=True):
+    for (place, example), text in zip(lines, encoded, strict=True):
         words = slice(row, row := row + len(text.offsets))
         served, at_one = (_words(tagger, decoded, words) for decoded in read)
         yield Answer(
-            number=number,
+            place=place,
             text=example.text,
             gold=example.spans,
             entities=_entities(*served, text),

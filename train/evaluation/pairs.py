@@ -81,7 +81,10 @@ def confusion(answers: Sequence[Answer]) -> dict[tuple[str | None, str | None], 
         Counts by gold label (None: spurious) and predicted label (None: missed).
     """
     return Counter(
-        (pair.gold and pair.gold.label, pair.predicted and pair.predicted.label)
+        (
+            pair.gold.label if pair.gold else None,
+            pair.predicted.label if pair.predicted else None,
+        )
         for answer in answers
         for pair in pair_up(answer.gold, answer.predicted)
     )

@@ -22,7 +22,7 @@ class WorstLine:
     """A line with errors.
 
     Attributes:
-        number: Where it stands in its file, from 1.
+        place: Where it stands: file and line, or file and JSON path.
         text: The line.
         weight: Sum of the scores of its wrong words' tags.
         gold: Its gold spans.
@@ -30,7 +30,7 @@ class WorstLine:
         errors: The pairs that are not right.
     """
 
-    number: int
+    place: str
     text: str
     weight: float
     gold: tuple[Span, ...]
@@ -46,13 +46,13 @@ class WorstLine:
 def worst_lines(answers: Sequence[Answer]) -> list[WorstLine]:
     """Return the worst lines, worst first; no more than `NUM_WORST`."""
     lines = [line for answer in answers if (line := _line(answer)).errors]
-    return sorted(lines, key=lambda line: (-line.weight, line.number))[:NUM_WORST]
+    return sorted(lines, key=lambda line: -line.weight)[:NUM_WORST]
 
 
 def _line(answer: Answer) -> WorstLine:
     pairs = pair_up(answer.gold, answer.predicted)
     return WorstLine(
-        number=answer.number,
+        place=answer.place,
         text=answer.text,
         weight=sum(answer.scores[word] for word in answer.wrong_words),
         gold=answer.gold,

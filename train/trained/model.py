@@ -14,11 +14,11 @@ from serve.decoding import Decoding
 from serve.encoding import Encoder
 from serve.errors import CheckpointError
 from serve.labels import Tags
+from serve.pretrained import CONFIG
 from serve.tagger import Tagger
 from train.base import find_base
-from train.device import choose_device
 from train.evaluate import TorchBackend
-from train.source import CONFIG
+from train.processes import Processes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,5 +70,5 @@ def load_trained(folder: Path) -> Trained:
             f"{folder}: expected every weight of the model, got {len(lost)} missing or of another "
             f"shape, first {lost[0]}; {REMEDY}"
         )
-    model.to(choose_device()).eval()
+    model.to(Processes().device).eval()
     return Trained(folder, model, base.encoder(), tags, decoding_of(folder, tags))

@@ -1,6 +1,6 @@
 import pytest
 
-from train.schemes import Scheme, SchemeDetector, WordSpan, word_spans
+from train.formats.schemes import Scheme, SchemeDetector, WordSpan, tags_of, violations, word_spans
 
 
 def detect(*sentences: str) -> SchemeDetector:
@@ -74,3 +74,43 @@ def test_tags_of_every_scheme_become_spans(tags: str, spans: list[tuple[int, int
 
 def test_no_words_make_no_spans() -> None:
     assert word_spans([]) == []
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags"),
+    [
+        (Scheme.IO, "I-A I-A I-B I-B O I-A I-A"),
+        (Scheme.IOB1, "I-A B-A I-B I-B O I-A I-A"),
+        (Scheme.IOB2, "B-A B-A B-B I-B O B-A I-A"),
+        (Scheme.BIOES, "S-A S-A B-B E-B O B-A E-A"),
+        (Scheme.BILOU, "U-A U-A B-B L-B O B-A L-A"),
+    ],
+)
+def test_spans_become_tags_of_every_scheme(scheme: Scheme, tags: str) -> None:
+    spans = [WordSpan(0, 1, "A"), WordSpan(1, 2, "A"), WordSpan(2, 4, "B"), WordSpan(5, 7, "A")]
+    assert tags_of(7, spans, scheme) == tags.split()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "words"),
+    [
+        (Scheme.IO, "I-A I-B O I-A", []),
+        (Scheme.IOB1, "I-A B-A O I-A", []),
+        (Scheme.IOB2, "I-A O B-A I-B I-B", [0, 3]),
+        (Scheme.BIOES, "B-A O B-A I-A S-B", [0, 3]),
+        (Scheme.BIOES, "E-A S-A I-A E-A B-B", [0, 2, 4]),
+        (Scheme.BILOU, "B-A L-A U-A L-A", [3]),
+        (Scheme.BIOES, "B-A I-A E-A S-B O", []),
+    ],
+)
+def test_tags_that_break_their_scheme_are_told(scheme: Scheme, tags: str, words: list[int]) -> None:
+    assert [word for word, _ in violations(tags.split(), scheme)] == words
+
+
+def test_a_violation_is_told_in_words() -> None:
+    assert list(violations(["B-A", "I-B"], Scheme.IOB2)) == [
+        (1, "I-B continues nothing, B-A stands before it")
+    ]
+    assert list(violations(["B-A", "O"], Scheme.BILOU)) == [
+        (0, "B-A is the last of its entity, expected L- or U-")
+    ]

@@ -4,7 +4,8 @@ import pytest
 
 from serve.errors import DataError
 from serve.examples import Example, Span
-from train.conll import numbered_conll
+from train.formats.flat import Reading
+from train.formats.registry import read_examples
 
 TWO = [
     (1, Example("change air filter", (Span(0, 6, "Act"), Span(7, 17, "Item")))),
@@ -15,7 +16,8 @@ TWO = [
 def read(path: Path, content: bytes) -> list[tuple[int, Example]]:
     path = path / "train.conll"
     path.write_bytes(content)
-    return list(numbered_conll(path))
+    found = read_examples(path, Reading(format="conll"))
+    return [(int(record.place.rpartition(":")[2]), example) for record, example in found]
 
 
 @pytest.mark.parametrize(
@@ -103,4 +105,4 @@ def test_a_broken_column_file_is_refused_by_file_and_line(
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.txt: expected a readable file, got No such file"):
-        list(numbered_conll(tmp_path / "none.txt"))
+        list(read_examples(tmp_path / "none.txt", Reading()))

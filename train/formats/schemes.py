@@ -8,7 +8,7 @@ BIOES and BILOU add tags that end an entity (E, L) and that are a whole one (S, 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -24,6 +24,10 @@ class Scheme(StrEnum):
     IOB2 = "IOB2"
     BIOES = "BIOES"
     BILOU = "BILOU"
+
+
+_ENDINGS = {Scheme.BIOES: ("E", "S"), Scheme.BILOU: ("L", "U")}
+"""Prefixes of an entity's last word and of its only one, where a scheme marks them."""
 
 
 @dataclass(slots=True)
@@ -99,6 +103,49 @@ def word_spans(tags: Sequence[str]) -> list[WordSpan]:
             spans.append(WordSpan(first, word, tags[first][2:]))
         first = word
     return spans
+
+
+def tags_of(num_words: int, spans: Iterable[WordSpan], scheme: Scheme) -> list[str]:
+    """Return the tags of a sentence's words in a scheme.
+
+    In IO, two entities of one label that touch become one.
+
+    Args:
+        num_words: Number of words.
+        spans: Entities in order, disjoint.
+        scheme: The scheme.
+    """
+    tags = ["O"] * num_words
+    previous = WordSpan(0, 0, "")
+    for span in spans:
+        length = span.end_word - span.first_word
+        touches = (previous.end_word, previous.label) == (span.first_word, span.label)
+        prefixes = _prefixes(length, scheme, is_parted=touches)
+        tags[span.first_word : span.end_word] = [f"{prefix}-{span.label}" for prefix in prefixes]
+        previous = span
+    return tags
+
+
+def _prefixes(length: int, scheme: Scheme, *, is_parted: bool) -> str:
+    """Return the prefix of each word of an entity, parted or not from one of its label before."""
+    if scheme in _ENDINGS:
+        end, whole = _ENDINGS[scheme]
+        return whole if length == 1 else f"B{'I' * (length - 2)}{end}"
+    begins_with_b = scheme is Scheme.IOB2 or (scheme is Scheme.IOB1 and is_parted)
+    return f"{'B' if begins_with_b else 'I'}{'I' * (length - 1)}"
+
+
+def violations(tags: Sequence[str], scheme: Scheme) -> Iterator[tuple[int, str]]:
+    """Yield the words of a sentence whose tags break a scheme, and how they do."""
+    for word, tag in enumerate(tags):
+        previous = tags[word - 1] if word else "O"
+        following = tags[word + 1] if word + 1 < len(tags) else "O"
+        may_start = tag[0] == "I" and scheme in (Scheme.IO, Scheme.IOB1)
+        if tag[0] in "IEL" and not may_start and not _continues(tag, previous):
+            yield word, f"{tag} continues nothing, {previous} stands before it"
+        elif scheme in _ENDINGS and tag[0] in "BI" and not _continues(following, tag):
+            end, whole = _ENDINGS[scheme]
+            yield word, f"{tag} is the last of its entity, expected {end}- or {whole}-"
 
 
 def _continues(tag: str, previous: str) -> bool:
