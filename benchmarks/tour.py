@@ -130,7 +130,10 @@ def f1_table(config: TourConfig, split: str, examples: Sequence[Example]) -> str
     """
     graphs = Bundle.load(config.bundle).manifest.graphs
     checkpoint = load_checkpoint(config.checkpoint)
-    reference = Tagger(checkpoint.encoder, checkpoint.tags, TorchBackend(checkpoint.model))
+    reference = Tagger(
+        checkpoint.encoder, checkpoint.tags, TorchBackend(checkpoint.model),
+        decoding=checkpoint.decoding,
+    )  # fmt: skip
     rows = [("PyTorch", graphs[0].f1_before, score_tagger(reference, examples).micro.f1)]
     for graph in graphs:
         tagger = Tagger.load(config.bundle, precision=graph.precision)

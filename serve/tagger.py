@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
-from serve.encoding import EncodedText, Encoder, Window
+from serve.decoder import Decoder
+from serve.decoding import Decoding
+from serve.encoding import EncodedBatch, EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
@@ -33,9 +35,13 @@ class Tagger:
     """Tags texts with one model. Several threads may call it at once.
 
     Attributes:
+        encoder: Turns texts into windows.
         tags: The model's tags.
+        decoding: How its logits are read.
         graph: The bundle's graph that runs, or None for a backend of the caller's own.
         provider: Where it runs, as the session reports it, or None likewise.
+        on_windows: Called, if it is set, with windows that run together and the length that they
+            are padded to.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class Tagger:
         tags: Tags,
         backend: Backend,
         *,
+        decoding: Decoding | None = None,
         lanes: Lanes | None = None,
         alone: bool = False,
         batch_tokens: int = BATCH_TOKENS,
@@ -56,20 +63,24 @@ class Tagger:
             encoder: Turns texts into windows.
             tags: Tags of the backend's logits.
             backend: Scores the tags.
+            decoding: How logits are read; None for the largest.
             lanes: Runs several batches at once; None for one after the other on the backend.
             alone: Whether each text must run by itself, see `GraphInfo.alone`.
             batch_tokens: Most tokens that run together without lanes; a GPU is idle on few.
             graph: What `backend` runs.
             provider: Where it runs.
         """
-        self._encoder = encoder
+        self.encoder = encoder
         self._backend = backend
+        self.decoding = decoding or Decoding()
+        self._decoder = Decoder(tags, self.decoding)
         self._lanes = lanes
         self._alone = alone
         self._batch_tokens = TASK_TOKENS if lanes else batch_tokens
         self.tags = tags
         self.graph = graph
         self.provider = provider
+        self.on_windows: Callable[[Sequence[Window], int], None] | None = None
 
     @classmethod
     def load(
@@ -121,6 +132,7 @@ class Tagger:
             bundle.encoder(),
             bundle.tags,
             single,
+            decoding=bundle.decoding,
             lanes=lanes,
             alone=graph.alone,
             graph=graph,
@@ -139,29 +151,29 @@ class Tagger:
             raise TypeError("expected a list of strings, got something else in `texts`")
         if not texts:
             return []
-        encoded = self._encoder.encode(texts)
-        return list(self._decode(encoded, self._word_logits(encoded)))
+        encoded = self.encoder.encode(texts)
+        return list(self._decode(encoded, self.word_logits(encoded)))
 
     def word_tags(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the tag of each word of each text, for token-level reports."""
-        encoded = self._encoder.encode(texts)
-        best = self._word_logits(encoded).argmax(axis=1).tolist()
-        names = iter([self.tags.names[tag] for tag in best])
+        encoded = self.encoder.encode(texts)
+        decoded = self._decoder.decode(self.word_logits(encoded), _num_words(encoded))
+        names = iter([self.tags.names[tag] for tag in decoded.tag_ids.tolist()])
         return [[next(names) for _ in text.offsets] for text in encoded]
 
-    def _word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
+    def word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
         """Return the logits of all texts' words, one after the other. Shape: (W, L)."""
         if len(encoded) == 1 and len(encoded[0].windows) == 1:
             return self._only_window(encoded[0].windows[0])
         planned = list(
             plan(
                 encoded,
-                max_tokens=self._encoder.max_tokens,
+                max_tokens=self.encoder.max_tokens,
                 alone=self._alone,
                 batch_tokens=self._batch_tokens,
             )
         )
-        batches = [self._encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
+        batches = [self._collate(batch.windows, batch.num_tokens) for batch in planned]
         if self._lanes and len(batches) > 1:
             results = self._lanes.logits(batches)
         else:
@@ -177,15 +189,20 @@ class Tagger:
 
     def _only_window(self, window: Window) -> NDArray[np.float32]:
         """Return what planning would come to for a single line, which shall not wait for it."""
-        num_tokens = padded_length(window, max_tokens=self._encoder.max_tokens, alone=self._alone)
-        logits = self._backend.logits(self._encoder.collate([window], num_tokens))
+        num_tokens = padded_length(window, max_tokens=self.encoder.max_tokens, alone=self._alone)
+        logits = self._backend.logits(self._collate([window], num_tokens))
         return logits[0, window.first_tokens]
+
+    def _collate(self, windows: Sequence[Window], num_tokens: int) -> EncodedBatch:
+        if self.on_windows:
+            self.on_windows(windows, num_tokens)
+        return self.encoder.collate(windows, num_tokens)
 
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]
     ) -> Iterator[list[Entity]]:
-        best = logits.argmax(axis=1).tolist()
-        scores = best_probabilities(logits).tolist()
+        decoded = self._decoder.decode(logits, _num_words(encoded))
+        best, scores = decoded.tag_ids.tolist(), decoded.scores.tolist()
         names = self.tags.names
         row = 0
         for text in encoded:
@@ -195,10 +212,8 @@ class Tagger:
             row = end
 
 
-def best_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the softmax probability of each row's largest logit. Shape: (W, L) to (W,)."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(1.0 / shifted.sum(axis=1), dtype=np.float32)
+def _num_words(encoded: Sequence[EncodedText]) -> list[int]:
+    return [len(text.offsets) for text in encoded]
 
 
 def choose_graph(bundle: Bundle, provider: Provider = Provider.CPU) -> GraphInfo:

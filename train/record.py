@@ -1,0 +1,134 @@
+"""Owns what is written down of a run: what identifies it, and how its checkpoint came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from serve.bundle import sha256
+from train.base import Base
+from train.config import LoopConfig, TrainConfig
+from train.data import Corpus
+from train.device import format_name, number_format
+from train.fit import best_epoch
+from train.processes import Processes
+from train.state import Epoch
+
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+_NOT_THE_RUN = frozenset(
+    {"data", "train", "dev", "test", "texts", "leave_out", "output"}
+    | {"save_every_s", "resume", "tensorboard", "json"}
+)
+"""Settings a resumed run may change; of the data, what the files hold counts instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What training took.
+
+    Attributes:
+        device: Where it ran.
+        number_format: Of its matrix products.
+        num_processes: How many shared it.
+        training_s: Since it began, or was resumed, dev F1 of each epoch included.
+        peak_memory_bytes: Of the first process: on the GPU where there is one, else in all.
+    """
+
+    device: str
+    number_format: str
+    num_processes: int
+    training_s: float
+    peak_memory_bytes: int
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Return the most memory this process has held: of a GPU's where it runs there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB
+
+
+def cost_of(config: LoopConfig, processes: Processes, training_s: float) -> Cost:
+    """Return what a training took that lasted so long."""
+    return Cost(
+        device=processes.device.type,
+        number_format=format_name(number_format(config.arithmetic, processes.device)),
+        num_processes=processes.num,
+        training_s=round(training_s, 3),
+        peak_memory_bytes=peak_memory_bytes(processes.device),
+    )
+
+
+def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module, material: str = "") -> str:
+    """Return a hash of all that a run's result depends on; `material` is its material's digest."""
+    return run_digest(config, (corpus.train.examples, corpus.dev.examples, material), model)
+
+
+def run_digest(config: LoopConfig, content: object, model: nn.Module) -> str:
+    """Return a hash of settings, of what the data files hold, and of a model's weights."""
+    digest = hashlib.sha256(json.dumps(settings_json(config), sort_keys=True).encode())
+    digest.update(repr(content).encode())
+    for parameter in model.parameters():
+        digest.update(parameter.detach().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def run_record(
+    config: TrainConfig, corpus: Corpus, base: Base, history: Sequence[Epoch], cost: Cost
+) -> dict[str, Any]:
+    """Return how a checkpoint came about, as JSON."""
+    splits = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
+    return {
+        "settings": settings_json(config),
+        "base": base_json(base),
+        "data": {
+            name: {
+                "file": split.path.name,
+                "sha256": _sha256(split.path),
+                "num_lines": len(split.examples),
+                "num_spans": dict(sorted(split.labels.items())),
+            }
+            for name, split in splits.items()
+            if split
+        },
+        "epochs": [
+            {"number": epoch.number, "loss": epoch.loss, "dev_f1": epoch.score} for epoch in history
+        ],
+        "best_epoch": best_epoch(history).number,
+        "cost": asdict(cost),
+        "versions": versions(),
+    }
+
+
+def base_json(base: Base) -> dict[str, Any]:
+    """Return what a base model is called and which one it is, as JSON."""
+    digests = {path.name: sha256(path.read_bytes()) for path in base.weight_files}
+    return {"name": base.name, "weights_sha256": digests}
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of each package that had a hand in a run."""
+    return {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES}
+
+
+def settings_json(config: LoopConfig) -> dict[str, Any]:
+    """Return the settings that a run's result depends on, data and places aside, as JSON."""
+    return {k: v for k, v in asdict(config).items() if k not in _NOT_THE_RUN}
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a data file, or of all files of a folder (brat's) in order."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return sha256(b"".join(sha256(file.read_bytes()).encode() for file in files))
+    return sha256(path.read_bytes())
