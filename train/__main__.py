@@ -34,9 +34,11 @@ COMMANDS = {
     "adapt": "train.commands.adapt",
     "check": "train.commands.check",
     "convert": "train.commands.convert",
+    "curve": "train.commands.curve",
     "distil": "train.commands.distil",
     "evaluate": "train.commands.evaluate",
     "search": "train.commands.search",
+    "select": "train.commands.select",
     "split": "train.commands.split",
 }
 """Commands by first argument: the module whose `main` takes the rest."""

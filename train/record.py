@@ -9,6 +9,7 @@ import resource
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -93,7 +94,7 @@ def run_record(
         "data": {
             name: {
                 "file": split.path.name,
-                "sha256": sha256(split.path.read_bytes()),
+                "sha256": _sha256(split.path),
                 "num_lines": len(split.examples),
                 "num_spans": dict(sorted(split.labels.items())),
             }
@@ -123,3 +124,11 @@ def versions() -> dict[str, str]:
 def settings_json(config: LoopConfig) -> dict[str, Any]:
     """Return the settings that a run's result depends on, data and places aside, as JSON."""
     return {k: v for k, v in asdict(config).items() if k not in _NOT_THE_RUN}
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a data file, or of all files of a folder (brat's) in order."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return sha256(b"".join(sha256(file.read_bytes()).encode() for file in files))
+    return sha256(path.read_bytes())
