@@ -28,6 +28,7 @@ from serve.bundle import (
 from serve.decoding import DECODING
 from serve.errors import BundleError
 from serve.files import replacing
+from serve.pretrained import CONFIG, TOKENIZER_CONFIG, Pretrained
 from serve.signature import SIGNATURE
 
 GRAPH_FILES = {
@@ -37,9 +38,6 @@ GRAPH_FILES = {
 }
 TENSORRT = "tensorrt"
 """Folder of what `--tensorrt` adds."""
-CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
-"""The model's and the tokenizer's configuration: the runtime needs neither, but Hugging Face's
-loaders do, optimum's among them."""
 _OPTIONAL = (TOKENIZER_CONFIG, DECODING)
 """Files a checkpoint may lack: many have no tokenizer_config.json, and loaders then go by the
 model's configuration; without a decoding the largest logit counts."""
@@ -101,7 +99,8 @@ def write_bundle(
         BundleError: If the target is something else, or the bundle does not load.
     """
     labels = json.dumps({"tags": checkpoint.tags.names}, ensure_ascii=False).encode()
-    copied = {path.name: path.read_bytes() for path in copied_files(checkpoint.folder)}
+    read = Pretrained(checkpoint.folder).read
+    copied = {path.name: read(path.name) for path in copied_files(checkpoint.folder)}
     files = {LABELS: labels, **copied, **extras}
     manifest = Manifest(
         max_tokens=checkpoint.encoder.max_tokens,
@@ -126,7 +125,10 @@ def write_bundle(
 
 
 def copied_files(checkpoint: Path) -> list[Path]:
-    """Return the files of a checkpoint that go into a bundle as they are."""
+    """Return the files of a checkpoint that go into a bundle as they are.
+
+    The runtime needs no configuration, but Hugging Face's loaders do, optimum's among them.
+    """
     wanted = [checkpoint / name for name in (TOKENIZER, CONFIG, *_OPTIONAL)]
     return [path for path in wanted if path.name not in _OPTIONAL or path.is_file()]
 

@@ -17,8 +17,9 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from serve.encoding import MAX_CHARS, EncodedBatch, Encoder, Window
+from serve.encoding import EncodedBatch, Encoder, Window
 from serve.errors import GraphError
+from serve.limits import MAX_CHARS
 from serve.tensors import ATTENTION_MASK, INPUT_IDS
 
 BATCH_TOKENS = 512  # every activation of a batch is held at once

@@ -1,12 +1,11 @@
 """Owns the way into a checkpoint: what is refused before loading, and the PyTorch reference.
 
-Only safetensors are read, and no code that comes with a checkpoint is run. Knows nothing of ONNX.
+What could be unsafe in it, `serve.pretrained` refuses. Knows nothing of ONNX.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,11 @@ from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError
 from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
+from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
 
-_UNSAFE_KEYS = ("auto_map", "_attn_implementation_internal", "trust_remote_code")
 MAX_WEIGHT_BYTES = 2**31 - 2**24
 """Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""
-_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+_FILES = (CONFIG, WEIGHTS, TOKENIZER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +97,23 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             known, the tags are not BIO, or the weights do not fit into one ONNX file.
     """
     config = _read_config(folder)
-    tags = tags_of(config, folder / "config.json")
+    tags = tags_of(config, folder / CONFIG)
+    Pretrained(folder).check_sizes(config)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we say it below
     try:
-        model, loading = AutoModelForTokenClassification.from_pretrained(
-            folder,
-            output_loading_info=True,
-            attn_implementation="eager",  # the form whose attention can be fused
-            dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
+        with Pretrained(folder).checked_folder() as checked:
+            model, loading = AutoModelForTokenClassification.from_pretrained(
+                checked,
+                output_loading_info=True,
+                attn_implementation="eager",  # the form whose attention can be fused
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
+    except CheckpointError:
+        raise
     except Exception as error:  # transformers raises many kinds for a damaged folder
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
@@ -123,7 +126,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         decoding=decoding_of(folder, tags),
         encoder=_encoder(folder, model.config),
         shape=_shape(model.config),
-        sha256=_digest(folder / "model.safetensors"),
+        sha256=_digest(folder / WEIGHTS),
     )
 
 
@@ -132,7 +135,7 @@ def _check_loaded(folder: Path, loading: dict[str, Any]) -> None:
     lacking = [*loading["missing_keys"], *loading["mismatched_keys"]]
     if lacking:
         raise CheckpointError(
-            f"{folder / 'model.safetensors'}: expected every weight of the model, "
+            f"{folder / WEIGHTS}: expected every weight of the model, "
             f"got {len(lacking)} missing or of another shape, first {sorted(map(str, lacking))[0]}"
         )
 
@@ -141,7 +144,7 @@ def _check_size(folder: Path, model: PreTrainedModel) -> None:
     size_bytes = 4 * model.num_parameters()
     if size_bytes > MAX_WEIGHT_BYTES:
         raise CheckpointError(
-            f"{folder / 'model.safetensors'}: expected at most {MAX_WEIGHT_BYTES / 1e9:.2f} GB of "
+            f"{folder / WEIGHTS}: expected at most {MAX_WEIGHT_BYTES / 1e9:.2f} GB of "
             f"weights in FP32, what one ONNX file holds, got {size_bytes / 1e9:.2f}; "
             "choose a smaller model, or one with fewer tokens"
         )
@@ -154,10 +157,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
                 f"{folder / name}: expected a file of the checkpoint, got none; "
                 "train one with python -m train"
             )
-    path = folder / "config.json"
-    config = _read_safe(path)
-    if (folder / "tokenizer_config.json").is_file():  # optional, and copied into the bundle
-        _read_safe(folder / "tokenizer_config.json")
+    path, files = folder / CONFIG, Pretrained(folder)
+    config = files.config()
+    if files.has(TOKENIZER_CONFIG):  # optional, and copied into the bundle
+        files.config(TOKENIZER_CONFIG)
     if config.get("model_type") not in FAMILIES:
         raise CheckpointError(
             f"{path}: expected a model_type of {', '.join(FAMILIES)}, "
@@ -166,29 +169,17 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _read_safe(path: Path) -> dict[str, Any]:
-    """Return a configuration that asks no loader to run code."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError(f"a {type(config).__name__}, no object")
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: expected a JSON object, got {error}") from error
-    for key in _UNSAFE_KEYS:
-        if key in config:
-            raise CheckpointError(f"{path}: expected no {key!r}, which runs code from outside")
-    return config
-
-
 def _encoder(folder: Path, config: PretrainedConfig) -> Encoder:
-    path = folder / "tokenizer.json"
+    path = folder / TOKENIZER
     settings = config.to_dict()
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_str(Pretrained(folder).read(TOKENIZER).decode())
         largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
         if largest >= config.vocab_size:
             raise ValueError(f"token id {largest} for {config.vocab_size} embeddings")
         return Encoder(tokenizer, max_tokens=max_tokens(settings), pad_id=pad_id(settings))
+    except CheckpointError:
+        raise
     except Exception as error:  # tokenizers raises plain Exception
         raise CheckpointError(
             f"{path}: expected the model's tokenizer, got {error}; take both from one training run"

@@ -16,10 +16,11 @@ import numpy as np
 from export.checkpoint import Checkpoint, TorchBackend
 from serve.backend import Backend
 from serve.bootstrap import F1Changes, f1_changes
-from serve.encoding import MAX_CHARS, EncodedBatch
+from serve.encoding import EncodedBatch
 from serve.entities import decode_entities
 from serve.errors import DataError
 from serve.examples import Example, Span
+from serve.limits import MAX_CHARS
 from serve.scoring import score_entities
 from serve.tagger import Tagger
 

@@ -20,7 +20,7 @@ from export.graph import export_graph
 from export.latency import measure_latency
 from export.optimize import fuse
 from export.parity import Reference
-from export.provenance import CALIBRATION, dev_file, provenance
+from export.provenance import CALIBRATION, DEV, dev_file, provenance
 from export.report import Report, report_files
 from export.source import Source
 from export.tensorrt.rewrite import for_tensorrt
@@ -28,8 +28,10 @@ from export.tensorrt.write import write_tensorrt
 from serve.bundle import Bundle
 from serve.errors import DataError
 from serve.examples import Example, read_jsonl
+from serve.pretrained import Pretrained
 
 MAX_CALIBRATION_LINES = 512
+MAX_LINES_BYTES = 2**30
 
 
 def export(config: ExportConfig) -> Bundle:
@@ -90,6 +92,8 @@ def read_dev(config: ExportConfig, checkpoint: Checkpoint) -> list[Example]:
     path = dev_file(config)
     if not path.is_file():
         raise DataError(f"{path}: expected labelled lines for the gate; name some with --data")
+    if config.data is None:
+        Pretrained(checkpoint.folder).check(DEV, max_bytes=MAX_LINES_BYTES)
     examples = read_jsonl(path)
     unknown = {s.label for e in examples for s in e.spans} - set(checkpoint.tags.labels)
     if unknown or not examples:
@@ -106,6 +110,8 @@ def read_calibration(checkpoint: Checkpoint, dev: Sequence[Example]) -> list[str
         DataError: If the checkpoint's file of them is damaged.
     """
     path = checkpoint.folder / CALIBRATION
+    if path.is_file():
+        Pretrained(checkpoint.folder).check(CALIBRATION, max_bytes=MAX_LINES_BYTES)
     examples = read_jsonl(path) if path.is_file() else dev
     if not examples:
         raise DataError(f"{path}: expected lines, got none; remove it to calibrate on dev lines")

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serve.artefacts import MAX_JSON_BYTES, read_plain
 from serve.bundle import MANIFEST
 from serve.errors import BundleError
 from serve.files import write_durably
@@ -52,7 +53,7 @@ def sign(folder: Path, manifest: bytes, key: Ed25519PrivateKey) -> Path:
     Raises:
         BundleError: If the manifest on disk is another one.
     """
-    if (folder / MANIFEST).read_bytes() != manifest:
+    if read_plain(folder / MANIFEST, max_bytes=MAX_JSON_BYTES) != manifest:
         raise BundleError(f"{folder / MANIFEST}: expected it to stay as it was; sign again")
     write_durably(folder / SIGNATURE, key.sign(manifest))
     return folder / SIGNATURE

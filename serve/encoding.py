@@ -12,8 +12,7 @@ Policy:
   character inside to the word before it. On all others its words are these.
 * Nothing is truncated: a text of more tokens than the model takes is read through overlapping
   windows, and each word is read from the window that shows most of what surrounds it.
-* A text of more than `MAX_CHARS` characters is refused before it reaches the tokenizer, whose time
-  and memory no truncation bounds (seconds and gigabytes for 10 MB).
+* What `serve.limits` refuses never reaches the tokenizer.
 * Padding stands on the right. Serving pads by a text's own length, and by an eighth at most, so
   that batches of one padded length give answers that do not depend on a text's neighbours.
 
@@ -29,9 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from serve.errors import DataError
+from serve.limits import check_text
 
-MAX_CHARS = 20_000
 MIN_TOKENS = 8
 """Shortest sequence of a model whose windows overlap at all, special tokens included."""
 NO_WORD = -1
@@ -185,25 +183,6 @@ class Encoder:
             if end == last:
                 break
         return windows
-
-
-def check_text(text: str, index: int) -> None:
-    """Refuse what must not reach the tokenizer.
-
-    Raises:
-        DataError: If the text is over `MAX_CHARS` or holds a lone surrogate.
-    """
-    if len(text) > MAX_CHARS:
-        raise DataError(
-            f"text {index}: expected at most {MAX_CHARS} characters, got {len(text)}; split it"
-        )
-    if not text.isascii():
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"text {index}: expected valid Unicode, got a lone surrogate at {error.start}"
-            ) from error
 
 
 def bucket_of(num_tokens: int, max_tokens: int) -> int:

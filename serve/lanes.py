@@ -19,8 +19,8 @@ from serve.backend import Backend
 from serve.encoding import EncodedBatch
 
 TASK_TOKENS = 256
-"""Tokens a lane takes at once: enough to cost nothing, few enough to share the work evenly. Such a
-batch's widest activation, 1.5 MB in MiniLM, about fits a core's second cache."""
+"""Most tokens a lane takes at once: enough to cost nothing, few enough to share the work evenly.
+Such a batch's widest activation, 1.5 MB in MiniLM, about fits a core's second cache."""
 
 
 class Lanes:
@@ -37,7 +37,8 @@ class Lanes:
         run = self._backend.logits
         with self._starting:  # callers on several threads make one pool
             pool = self._pool
-        results = pool.map(lambda task: [run(batch) for batch in task], tasks(batches))
+        shares = tasks(batches, self._num_lanes)
+        results = pool.map(lambda task: [run(batch) for batch in task], shares)
         return (logits for task in results for logits in task)
 
     @cached_property
@@ -45,14 +46,18 @@ class Lanes:
         return ThreadPoolExecutor(self._num_lanes, thread_name_prefix="lane")
 
 
-def tasks(batches: Sequence[EncodedBatch]) -> Iterator[list[EncodedBatch]]:
-    """Yield runs of batches of at least `TASK_TOKENS` tokens, but for the last."""
+def tasks(batches: Sequence[EncodedBatch], num_lanes: int) -> Iterator[list[EncodedBatch]]:
+    """Yield runs of batches for lanes: an even share of the tokens each, or `TASK_TOKENS` if less.
+
+    No run is shorter than that, but for the last.
+    """
+    share = -(-sum(batch.input_ids.size for batch in batches) // num_lanes)
     task: list[EncodedBatch] = []
     num_tokens = 0
     for batch in batches:
         task.append(batch)
         num_tokens += batch.input_ids.size
-        if num_tokens >= TASK_TOKENS:
+        if num_tokens >= min(share, TASK_TOKENS):
             yield task
             task, num_tokens = [], 0
     if task:

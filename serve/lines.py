@@ -15,11 +15,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from serve.encoding import MAX_CHARS
 from serve.errors import DataError
+from serve.limits import MAX_CHARS, MAX_TEXT_BYTES
 
 STDIN = "-"
-_MAX_BYTES = 4 * MAX_CHARS + len(codecs.BOM_UTF8) + len(b"\r\n")
+_MAX_BYTES = MAX_TEXT_BYTES + len(codecs.BOM_UTF8) + len(b"\r\n")
 CHUNK_LINES = 256
 CHUNK_CHARS = 65_536
 

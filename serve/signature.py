@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serve.artefacts import read_plain
 from serve.errors import BundleError
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ def check_signature(path: Path, manifest: bytes, public_key: Path) -> None:
     from cryptography.exceptions import InvalidSignature  # there, or the key had not been read
 
     try:
-        with path.open("rb") as file:
-            signature = file.read(SIZE_BYTES + 1)
+        signature = read_plain(path, max_bytes=SIZE_BYTES)
     except OSError as error:
         raise BundleError(
             f"{path}: expected a signature by {public_key}, got {error.strerror}; {REMEDY}"

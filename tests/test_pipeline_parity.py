@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import transformers
 
 from export.__main__ import main as export_main
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.parity import Reference
 from serve.bundle import Bundle, Precision, Provider
-from serve.client import TritonTagger
+from serve.client import Policy, TritonTagger
 from serve.entities import Entity
 from serve.examples import Example, write_jsonl
 from serve.repository import publish
@@ -98,10 +99,15 @@ def checkpoint(real_checkpoint: Path) -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def pipeline(real_checkpoint: Path) -> Any:
-    return transformers.pipeline(
+def pipeline(real_checkpoint: Path, checkpoint: Checkpoint) -> Any:
+    pipeline = transformers.pipeline(
         "token-classification", model=str(real_checkpoint), aggregation_strategy="first"
     )
+    head = pipeline.model.classifier  # the pipeline knows no temperature: give it its head's share
+    with torch.no_grad():
+        head.weight /= checkpoint.decoding.temperature
+        head.bias /= checkpoint.decoding.temperature
+    return pipeline
 
 
 def _mapped(path: Path) -> list[Example]:
@@ -261,7 +267,10 @@ def test_every_graph_answers_as_pytorch_does(
 def triton(real_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonTagger]:
     repository = tmp_path_factory.mktemp("repository")
     publish(real_bundle, repository)
-    with start_triton(repository) as server, TritonTagger(server.url, timeout_s=60.0) as tagger:
+    with (
+        start_triton(repository) as server,
+        TritonTagger(server.url, policy=Policy(deadline_s=60.0)) as tagger,
+    ):
         yield tagger
 
 

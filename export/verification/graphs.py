@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from export.verification.finding import Check, Finding
 from serve.bundle import LABELS, REMEDY, Bundle, GraphInfo
-from serve.errors import GraphError
+from serve.errors import BundleError, GraphError
+from serve.onnx_file import check_single_file
 from serve.session import OrtBackend
 from serve.tensors import LOGITS
 
@@ -27,9 +27,14 @@ def graph_findings(bundle: Bundle, graph: GraphInfo) -> Iterator[Finding]:
     """Yield what is wrong with a graph of a bundle.
 
     Raises:
-        BundleError: If the file, or the tokenizer, is not as the manifest says.
+        BundleError: If the tokenizer is not as the manifest says.
     """
-    content, path = bundle.read_graph(graph), bundle.folder / graph.file
+    path = bundle.folder / graph.file
+    try:
+        content = bundle.read_graph(graph)
+    except BundleError as error:
+        yield Finding(Check.GRAPH, str(error))
+        return
     problems = list(_problems(content, graph))
     for problem in problems:
         yield Finding(Check.GRAPH, f"{path}: {problem}; {REMEDY}")
@@ -37,54 +42,26 @@ def graph_findings(bundle: Bundle, graph: GraphInfo) -> Iterator[Finding]:
         yield from _run_findings(bundle, graph, content)
 
 
-def onnx_problems(model: onnx.ModelProto) -> Iterator[str]:
-    """Yield what is wrong with a model as ONNX: weights that lie elsewhere, or its form."""
-    outside = [tensor.name for tensor in tensors(model) if is_external(tensor)]
-    if outside:
-        yield f"expected every weight in the file, got {len(outside)} outside, first {outside[0]!r}"
-        return  # the checker would look for them
+def onnx_problems(content: bytes) -> Iterator[str]:
+    """Yield what is wrong with a file as ONNX: parts that lie elsewhere, or its form."""
+    try:
+        check_single_file(content)  # or the checker would look for them
+        model = _parsed(content)
+    except (ValueError, GraphError) as error:
+        yield str(error)
+        return
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         yield f"expected a graph that onnx.checker accepts, got {_first_line(error)}"
 
 
-def parse_onnx(content: bytes) -> onnx.ModelProto:
-    """Return a file as a model.
-
-    Raises:
-        GraphError: If it is none.
-    """
-    try:
-        return onnx.load_from_string(content)
-    except DecodeError as error:
-        raise GraphError(f"expected an ONNX graph, got {_first_line(error)}") from error
-
-
-def tensors(message: Message) -> Iterator[TensorProto]:
-    """Yield every tensor in a model, wherever it is: weights, attributes, subgraphs, functions."""
-    if isinstance(message, TensorProto):
-        yield message
-        return
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for inner in [value] if isinstance(value, Message) else value:
-                yield from tensors(inner)
-
-
-def is_external(tensor: TensorProto) -> bool:
-    """Return whether a tensor's values lie in another file."""
-    return tensor.data_location == TensorProto.EXTERNAL or len(tensor.external_data) > 0
-
-
 def _problems(content: bytes, graph: GraphInfo) -> Iterator[str]:
     """Yield what is wrong with a graph before it is run."""
-    try:
-        model = parse_onnx(content)
-    except GraphError as error:
-        yield str(error)
+    if problems := list(onnx_problems(content)):
+        yield from problems
         return
-    yield from onnx_problems(model)
+    model = _parsed(content)
     opset = {entry.domain: entry.version for entry in model.opset_import}.get("")
     if opset != graph.opset:
         yield f"expected opset {graph.opset}, as the manifest says, got {opset}"
@@ -92,6 +69,13 @@ def _problems(content: bytes, graph: GraphInfo) -> Iterator[str]:
     for name, count in graph.operators.items():
         if counts[name] != count:
             yield f"expected {count} nodes {name}, as the manifest says, got {counts[name]}"
+
+
+def _parsed(content: bytes) -> onnx.ModelProto:
+    try:
+        return onnx.load_from_string(content)
+    except DecodeError as error:
+        raise GraphError(f"expected an ONNX graph, got {_first_line(error)}") from error
 
 
 def _run_findings(bundle: Bundle, graph: GraphInfo, content: bytes) -> Iterator[Finding]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from export.verification.files import file_findings, is_plain, links, strangers
+from export.verification.files import file_findings, strangers
 from export.verification.finding import Check, Finding
-from export.verification.graphs import graph_findings, onnx_problems, parse_onnx
+from export.verification.graphs import graph_findings, onnx_problems
+from serve.artefacts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, check_plain, read_plain
 from serve.bundle import LABELS, MANIFEST, REMEDY, TOKENIZER, Bundle, Manifest, sha256
 from serve.decoding import DECODING
-from serve.errors import BundleError, GraphError
+from serve.errors import BundleError
 from serve.signature import SIGNATURE, SIZE_BYTES, check_signature, read_public_key
 
 
@@ -79,13 +80,12 @@ def verify_content(folder: Path, content: bytes) -> list[Finding]:
         OSError: If a folder in it cannot be listed.
     """
     path = folder / MANIFEST
-    findings = list(links(folder))
     try:
         manifest = Manifest.from_json(content.decode())
     except (ValueError, RecursionError) as error:
-        return [*findings, Finding(Check.MANIFEST, f"{path}: {error}; {REMEDY}")]
+        return [Finding(Check.MANIFEST, f"{path}: {error}; {REMEDY}")]
     unsound = file_findings(folder, manifest)
-    findings += [*unsound.values(), *strangers(folder, manifest)]
+    findings = [*unsound.values(), *strangers(folder, manifest)]
     if not {LABELS, TOKENIZER, DECODING} & unsound.keys():
         findings += _bundle_findings(folder, set(unsound))
     return findings
@@ -99,9 +99,7 @@ def read_manifest(folder: Path) -> bytes:
     """
     path = folder / MANIFEST
     try:
-        if not is_plain(path):
-            raise BundleError(f"{path}: expected a plain file, got something else; {REMEDY}")
-        return path.read_bytes()
+        return read_plain(path, max_bytes=MAX_JSON_BYTES)
     except OSError as error:
         raise BundleError(
             f"{path}: expected a readable file, got {error.strerror}; name a bundle, or {REMEDY}"
@@ -119,12 +117,17 @@ def _signature(
         except BundleError as error:
             return Signature.INVALID, [Finding(Check.SIGNATURE, str(error))]
         return Signature.VALID, []
-    if not path.exists():
+    try:
+        size_bytes = check_plain(path, max_bytes=SIZE_BYTES).st_size
+        got = None if size_bytes == SIZE_BYTES else f"{size_bytes} bytes"
+    except FileNotFoundError:
         return Signature.NONE, []
-    if not is_plain(path) or path.stat().st_size != SIZE_BYTES:
-        message = f"{path}: expected a signature of {SIZE_BYTES} bytes, got something else; sign "
-        return Signature.INVALID, [Finding(Check.SIGNATURE, f"{message}it again, or remove it")]
-    return Signature.UNCHECKED, []
+    except OSError as error:
+        got = str(error.strerror)
+    if got is None:
+        return Signature.UNCHECKED, []
+    message = f"{path}: expected a signature of {SIZE_BYTES} bytes, got {got}; sign it again, or "
+    return Signature.INVALID, [Finding(Check.SIGNATURE, f"{message}remove it")]
 
 
 def _bundle_findings(folder: Path, unsound: set[str]) -> Iterator[Finding]:
@@ -148,8 +151,5 @@ def _bundle_findings(folder: Path, unsound: set[str]) -> Iterator[Finding]:
 
 
 def _other_graph(path: Path) -> Iterator[Finding]:
-    try:
-        for problem in onnx_problems(parse_onnx(path.read_bytes())):
-            yield Finding(Check.GRAPH, f"{path}: {problem}; {REMEDY}")
-    except GraphError as error:
-        yield Finding(Check.GRAPH, f"{path}: {error}; {REMEDY}")
+    for problem in onnx_problems(read_plain(path, max_bytes=MAX_GRAPH_BYTES)):
+        yield Finding(Check.GRAPH, f"{path}: {problem}; {REMEDY}")

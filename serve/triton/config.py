@@ -19,7 +19,15 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from serve.triton.names import ENTITIES, GRAPH, MAX_BATCH_SIZE, MODEL, NUM_THREADS, TEXT
+from serve.triton.names import (
+    ENTITIES,
+    GRAPH,
+    MAX_BATCH_SIZE,
+    MODEL,
+    NUM_CHARS,
+    NUM_THREADS,
+    TEXT,
+)
 
 HEADER = "# Written by python -m serve publish where it is missing; see serve/triton/config.py.\n"
 
@@ -34,8 +42,9 @@ def model_config() -> Any:  # noqa: ANN401  the protobuf package has no types
         max_batch_size=MAX_BATCH_SIZE,
         input=[text],
         output=[
-            pb.ModelOutput(name=name, data_type=pb.TYPE_STRING, dims=[1])
-            for name in (ENTITIES, GRAPH)
+            pb.ModelOutput(name=ENTITIES, data_type=pb.TYPE_STRING, dims=[1]),
+            pb.ModelOutput(name=NUM_CHARS, data_type=pb.TYPE_INT32, dims=[1]),
+            pb.ModelOutput(name=GRAPH, data_type=pb.TYPE_STRING, dims=[1]),
         ],
         dynamic_batching=pb.ModelDynamicBatching(),
         instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],

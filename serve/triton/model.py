@@ -9,7 +9,9 @@ no other. Triton imports this module inside its Python stub, the only place wher
 from __future__ import annotations
 
 import json
+import logging
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,27 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from serve.encoding import bucket_of, check_text
+from serve.encoding import bucket_of
 from serve.entities import Entity
 from serve.errors import DataError
+from serve.events import log_event
+from serve.limits import decode_text
 from serve.tagger import Tagger
-from serve.triton.names import ENTITIES, GRAPH, NUM_THREADS, PUBLIC_KEY, TEXT, GraphJson
+from serve.triton.exporting import TritonHandler, TritonMetrics
+from serve.triton.metering import Flusher, Meter, reason_of
+from serve.triton.names import (
+    ENTITIES,
+    GRAPH,
+    NUM_CHARS,
+    NUM_THREADS,
+    PUBLIC_KEY,
+    TEXT,
+    GraphJson,
+)
 
 WARM_TOKENS = 64
 """Longest text of the warm-up; work orders are 5 to 15 tokens."""
+logger = logging.getLogger(__name__)
 
 
 class TritonPythonModel:
@@ -32,6 +47,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version's bundle and warm it up; Triton reports READY after this returns."""
+        logging.getLogger("serve").addHandler(TritonHandler())
+        logging.getLogger("serve").setLevel(logging.INFO)
         parameters = json.loads(args["model_config"])["parameters"]
         num_threads = parameters.get(NUM_THREADS, {}).get("string_value", "auto")
         model = Path(args["model_repository"])
@@ -43,10 +60,19 @@ class TritonPythonModel:
         )
         self._graph = json.dumps(describe(self._tagger, args["model_version"])).encode()
         warm_up(self._tagger)
-        pb_utils.Logger.log_info(f"tagger: {self._graph.decode()}")
+        self._meter = Meter()
+        metrics = TritonMetrics(args["model_name"], args["model_version"])
+        self._flusher = Flusher(self._meter, metrics.add)
+        self._tagger.on_windows = self._meter.count_windows
+        log_event(logger, logging.INFO, "loaded", **describe(self._tagger, args["model_version"]))
+
+    def finalize(self) -> None:
+        """Hand on the last figures; Triton calls this when it unloads the version."""
+        self._flusher.close()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each of the requests that the dynamic batcher merged."""
+        started = time.perf_counter()
         texts: list[str] = []
         answers: list[slice | DataError] = []
         for request in requests:
@@ -56,19 +82,40 @@ class TritonPythonModel:
                 answers.append(slice(start, len(texts)))
             except DataError as error:
                 answers.append(error)
+                self._note_refusal(request, error)
         entities = self._tagger.tag(texts)
+        self._meter.count_answers(
+            texts,
+            entities,
+            num_requests=sum(isinstance(answer, slice) for answer in answers),
+            seconds=time.perf_counter() - started,
+        )
         return [
             _refusal(answer)
             if isinstance(answer, DataError)
-            else self._response(request, entities[answer])
+            else self._response(request, texts[answer], entities[answer])
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _response(self, request: Any, entities: list[list[Entity]]) -> Any:  # noqa: ANN401
+    def _note_refusal(self, request: Any, error: DataError) -> None:  # noqa: ANN401
+        reason = reason_of(error)
+        self._meter.count_refusal(reason)
+        fields = {"request": request.request_id(), "reason": reason, "error": str(error)}
+        log_event(logger, logging.WARNING, "refused", **fields)
+
+    def _response(
+        self,
+        request: Any,  # noqa: ANN401
+        texts: list[str],
+        entities: list[list[Entity]],
+    ) -> Any:  # noqa: ANN401
         wanted = request.requested_output_names()
         tensors = []
         if ENTITIES in wanted:
             tensors.append(_tensor(ENTITIES, [write_entities(row) for row in entities]))
+        if NUM_CHARS in wanted:
+            num_chars = np.array([[len(text)] for text in texts], dtype=np.int32)
+            tensors.append(pb_utils.Tensor(NUM_CHARS, num_chars))
         if GRAPH in wanted:
             tensors.append(_tensor(GRAPH, [self._graph] * len(entities)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
@@ -80,17 +127,8 @@ def read_texts(request: Any) -> list[str]:  # noqa: ANN401  Triton's classes hav
     Raises:
         DataError: If one is over the cap or not UTF-8; naming its index in the request.
     """
-    texts = []
     raw = pb_utils.get_input_tensor_by_name(request, TEXT).as_numpy()  # (B, 1), bytes
-    for index, content in enumerate(raw[:, 0]):
-        try:
-            text = content.decode()
-        except UnicodeDecodeError as error:
-            message = f"text {index}: expected UTF-8, got byte {error.start} that is not"
-            raise DataError(message) from error
-        check_text(text, index)
-        texts.append(text)
-    return texts
+    return [decode_text(content, index) for index, content in enumerate(raw[:, 0])]
 
 
 def write_entities(entities: Sequence[Entity]) -> bytes:

@@ -1,7 +1,9 @@
 """Owns the contract between Triton's model and its clients: the names, and nothing to install.
 
 One request carries one or more texts. `TEXT` holds them, `ENTITIES` answers each with a JSON list
-of `serve.entities.EntityJson`. `GRAPH` tells, for those who ask, which graph answered.
+of `serve.entities.EntityJson`. `NUM_CHARS` counts each text's characters as the model saw them: a
+caller that compares them knows that an answer is to its own text. `GRAPH` tells, for those who ask,
+which graph answered.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 MODEL = "tagger"
-TEXT, ENTITIES, GRAPH = "TEXT", "ENTITIES", "GRAPH"
+TEXT, ENTITIES, NUM_CHARS, GRAPH = "TEXT", "ENTITIES", "NUM_CHARS", "GRAPH"
 MAX_BATCH_SIZE = 256
 """Most texts in one execution of the model, whether one request's or many merged."""
 NUM_THREADS = "num_threads"

@@ -20,7 +20,7 @@ from benchmarks.grid.table import tables
 from benchmarks.machine import describe_machine
 from benchmarks.timing import MIN_ROUNDS
 from export.checkpoint import load_checkpoint
-from serve.encoding import MAX_CHARS
+from serve.limits import MAX_CHARS
 
 
 def constant(seconds: float) -> tuple[tuple[float, ...], ...]:

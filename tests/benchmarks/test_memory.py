@@ -16,7 +16,7 @@ from benchmarks.memory.curve import MAX_GROWTH_MB, Curve, follow, resident_bytes
 from benchmarks.memory.group import group_bytes
 from benchmarks.memory.lines import LONG_WORDS, MAX_WORDS, batches
 from export.__main__ import main as export_main
-from serve.encoding import MAX_CHARS
+from serve.limits import MAX_CHARS
 
 MB = 10**6
 

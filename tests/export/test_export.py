@@ -410,7 +410,7 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(
         ),
         ("decoding.json", "{}", "decoding.json: expected the keys temperature, constrained, trans"),
         ("decoding.json", "[" * 200_000, "decoding.json: "),
-        ("model.safetensors", "not safetensors", "expected a model that loads"),
+        ("model.safetensors", "not safetensors" * 999, "expected a model that loads"),
         ("model.safetensors", None, "model.safetensors: expected a file of the checkpoint"),
         ("dev.jsonl", None, "dev.jsonl: expected labelled lines for the gate"),
         ("dev.jsonl", "\n", "dev.jsonl: expected lines labelled with"),

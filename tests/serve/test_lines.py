@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.encoding import MAX_CHARS
 from serve.errors import DataError
+from serve.limits import MAX_CHARS
 from serve.lines import CHUNK_CHARS, CHUNK_LINES, read_chunks
 
 

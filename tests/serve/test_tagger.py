@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from serve.bundle import Precision, Provider
 from serve.decoding import Decoding
-from serve.encoding import MAX_CHARS, EncodedBatch, Encoder
+from serve.encoding import EncodedBatch, Encoder
 from serve.errors import BundleError, DataError, GraphError
 from serve.labels import Tags
+from serve.limits import MAX_CHARS
 from serve.tagger import Tagger
 from tests.serve.tiny import TAGS, noisy_lines, replace_file, tiny_graph, write_bundle
 
@@ -118,6 +119,9 @@ def test_labels_that_do_not_match_the_logits_are_refused(bundle: Path) -> None:
 
 def test_a_graph_that_does_not_load_is_named(bundle: Path) -> None:
     replace_file(bundle, "model_fp32.onnx", b"no graph")
+    with pytest.raises(BundleError, match=r"bundle/model_fp32\.onnx: expected an ONNX graph"):
+        Tagger.load(bundle)
+    replace_file(bundle, "model_fp32.onnx", b"\x08\x08")  # a model of IR version 8, and no more
     with pytest.raises(GraphError, match=r"bundle/model_fp32\.onnx: expected a graph ONNX Runtime"):
         Tagger.load(bundle)
 

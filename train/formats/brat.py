@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve.encoding import MAX_CHARS
 from serve.errors import DataError
 from serve.examples import Span, numbered_lines
+from serve.limits import MAX_CHARS
 from train.formats.record import Record, Row, shown, told
 
 _BLANKS = re.compile(r"[^\S\n]*")

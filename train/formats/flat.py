@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from serve.encoding import check_text
 from serve.errors import DataError
 from serve.examples import Example, Span
+from serve.limits import check_text
 from train.formats.record import Record, told
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from serve.encoding import check_text
 from serve.errors import DataError
 from serve.examples import Span
+from serve.limits import check_text
 from train.formats.flat import Overlaps
 from train.formats.record import Record, shown
 from train.formats.words import off_border

@@ -14,11 +14,11 @@ from serve.decoding import Decoding
 from serve.encoding import Encoder
 from serve.errors import CheckpointError
 from serve.labels import Tags
+from serve.pretrained import CONFIG
 from serve.tagger import Tagger
 from train.base import find_base
 from train.evaluate import TorchBackend
 from train.processes import Processes
-from train.source import CONFIG
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from serve.commands.start import StartConfig
 from serve.commands.start import parse_args as parse_start
 from serve.commands.tag import TagConfig
 from serve.commands.tag import parse_args as parse_tag
-from serve.encoding import MAX_CHARS
+from serve.limits import MAX_CHARS
 from serve.server import TritonServer
 from serve.tagger import Tagger
 from serve.triton.processes import processes_of, shared_memory_of, wait_until

@@ -1,0 +1,47 @@
+"""Owns the words between the policy and whoever carries it out: what to do, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+from serve.client.endpoints import Endpoint
+from serve.triton.failures import Failed
+
+
+class Try(NamedTuple):
+    """Send the request to an endpoint, and say what came of it."""
+
+    endpoint: Endpoint
+    timeout_s: float
+
+
+class Pause(NamedTuple):
+    """Wait."""
+
+    seconds: float
+
+
+class Probe(NamedTuple):
+    """Send a probe to an endpoint, and do not wait; `Dispatcher.probed` takes what comes of it."""
+
+    endpoint: Endpoint
+    timeout_s: float
+
+
+class Answered(NamedTuple):
+    """A proper answer.
+
+    Attributes:
+        rows: What was wanted of each text: its entities, or the graph.
+        version: The model's version.
+    """
+
+    rows: list[Any]
+    version: str
+
+
+Step = Try | Pause | Probe
+Outcome = Answered | Failed
+Course = Generator[Step, Outcome | None, Answered]
+"""Yields steps; is sent the outcome of a try, and None after anything else; returns the answer."""
