@@ -12,10 +12,10 @@ from tokenizers import Tokenizer
 
 from serve.encoding import NO_WORD, EncodedText
 from serve.entities import Entity
-from serve.errors import CheckpointError
 from train.explanation.attribution import Attribution, attribute
 from train.explanation.choice import choice_of, log_odds
 from train.mask import mask_id
+from train.source import TOKENIZER
 from train.trained.model import Trained
 
 MIN_RANKED = 3
@@ -72,14 +72,8 @@ class Explainer:
         """
         self._trained = trained
         self._tagger = trained.tagger()
-        tokenizer = Tokenizer.from_file(str(trained.folder / "tokenizer.json"))
-        mask = mask_id(tokenizer)
-        if mask is None:
-            raise CheckpointError(
-                f"{trained.folder}: expected a tokenizer with a mask token to hide words behind, "
-                "got none; train on a base model that has one"
-            )
-        self._mask_id = mask
+        tokenizer = Tokenizer.from_file(str(trained.folder / TOKENIZER))
+        self._mask_id = mask_id(tokenizer)
 
     def explain(self, text: str) -> list[Explanation]:
         """Return why each entity of a text was chosen, in the order of the text.
