@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve.encoding import Encoder, Window, check_text
+from serve.encoding import Encoder, Window
 from serve.errors import DataError
 from serve.examples import numbered_lines
+from serve.limits import check_text
 from train.adaptation.config import AdaptConfig
 from train.data import read_split
 
