@@ -1,10 +1,10 @@
 """Owns how many small things are timed side by side: rounds, warm calls, repeats.
 
 Every round runs every group; within a group its runners take turns, their order rotating from
-round to round, so that what else the machine does falls on all that are compared. Calls that are not
-timed, one at least and `WARM_S` long, bring a runner's weights back into the caches, and let the
-threads of the one before it, which spin for a while, come to rest. Then it is timed as often as fits
-into `TURN_S`, up to `MAX_CALLS`. Rounds end at a minimum of rounds *and* of seconds.
+round to round, so that what else the machine does falls on all that are compared. Calls that are
+not timed, at least one and `WARM_S` long, bring a runner's weights back into the caches, and let
+the threads of the runner before, which spin for a while, come to rest. Then it is timed as often as
+fits into `TURN_S`, up to `MAX_CALLS`. Rounds end at a minimum of rounds *and* of seconds.
 """
 
 from __future__ import annotations
