@@ -23,7 +23,7 @@ from benchmarks.precision import precision_of
 from export.checkpoint import load_checkpoint
 from export.graph import export_graph
 from serve.bundle import Bundle, Precision, Provider
-from serve.client import TritonTagger
+from serve.client import Policy, TritonTagger
 from serve.entities import AnyTagger, Entity
 from serve.repository import publish
 from serve.server import start_triton
@@ -103,7 +103,9 @@ def unfused(checkpoint: Path) -> Embedded:
     loaded = load_checkpoint(checkpoint)
     graph = export_graph(loaded).SerializeToString()
     backend = OrtBackend(graph, provider=default_provider())
-    tagger = Tagger(loaded.encoder, loaded.tags, backend, provider=backend.provider)
+    tagger = Tagger(
+        loaded.encoder, loaded.tags, backend, decoding=loaded.decoding, provider=backend.provider
+    )
     return Embedded("ONNX Runtime", "PyTorch's export, unfused", tagger, graph=graph)
 
 
@@ -131,7 +133,7 @@ def open_systems(
         repository = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linetag-")))
         publish(bundle, repository)
         server = stack.enter_context(start_triton(repository))
-        client = stack.enter_context(TritonTagger(server.url, timeout_s=TIMEOUT_S))
+        client = stack.enter_context(TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)))
         served = Served(client, server.state.pid)
         stack.callback(resume, server.state.pid)  # it must hear the stop
         plain = unfused(checkpoint)  # first: it checks the checkpoint, which the pipeline trusts

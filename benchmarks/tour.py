@@ -23,7 +23,7 @@ from benchmarks.result import Result
 from benchmarks.workload import lines_of
 from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
-from serve.client import TritonTagger
+from serve.client import Policy, TritonTagger
 from serve.errors import TaggingError
 from serve.examples import Example, read_jsonl
 from serve.render import Painter, entity_table
@@ -110,7 +110,8 @@ def tagged(repository: Path, texts: Sequence[str]) -> str:
     Raises:
         ServerError: If Triton does not start or answer.
     """
-    with start_triton(repository) as server, TritonTagger(server.url, timeout_s=30) as tagger:
+    policy = Policy(deadline_s=30.0)
+    with start_triton(repository) as server, TritonTagger(server.url, policy=policy) as tagger:
         graph = tagger.graph()
         entities = tagger.tag(texts)
     painter = Painter(in_colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
@@ -129,7 +130,10 @@ def f1_table(config: TourConfig, split: str, examples: Sequence[Example]) -> str
     """
     graphs = Bundle.load(config.bundle).manifest.graphs
     checkpoint = load_checkpoint(config.checkpoint)
-    reference = Tagger(checkpoint.encoder, checkpoint.tags, TorchBackend(checkpoint.model))
+    reference = Tagger(
+        checkpoint.encoder, checkpoint.tags, TorchBackend(checkpoint.model),
+        decoding=checkpoint.decoding,
+    )  # fmt: skip
     rows = [("PyTorch", graphs[0].f1_before, score_tagger(reference, examples).micro.f1)]
     for graph in graphs:
         tagger = Tagger.load(config.bundle, precision=graph.precision)

@@ -25,6 +25,7 @@ from serve.bundle import (
     Precision,
     sha256,
 )
+from serve.decoding import DECODING
 from serve.errors import BundleError
 from serve.files import replacing
 from serve.pretrained import CONFIG, TOKENIZER_CONFIG, Pretrained
@@ -37,6 +38,9 @@ GRAPH_FILES = {
 }
 TENSORRT = "tensorrt"
 """Folder of what `--tensorrt` adds."""
+_OPTIONAL = (TOKENIZER_CONFIG, DECODING)
+"""Files a checkpoint may lack: many have no tokenizer_config.json, and loaders then go by the
+model's configuration; without a decoding the largest logit counts."""
 REPORTS = ("report.html", "report.json")
 _PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
 
@@ -65,7 +69,7 @@ def check_replaceable(target: Path) -> None:
     if not target.exists():
         return
     names = {path.name for path in target.iterdir()}
-    settings = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, CONFIG, TOKENIZER_CONFIG}
+    settings = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, CONFIG, *_OPTIONAL}
     ours = {*settings, TENSORRT, *REPORTS, *GRAPH_FILES.values()}
     foreign = names - ours
     if names and (foreign or MANIFEST not in names):
@@ -124,10 +128,9 @@ def copied_files(checkpoint: Path) -> list[Path]:
     """Return the files of a checkpoint that go into a bundle as they are.
 
     The runtime needs no configuration, but Hugging Face's loaders do, optimum's among them.
-    Many checkpoints have no tokenizer_config.json; loaders then go by the model's configuration.
     """
-    wanted = [checkpoint / name for name in (TOKENIZER, CONFIG, TOKENIZER_CONFIG)]
-    return [path for path in wanted if path.name != TOKENIZER_CONFIG or path.is_file()]
+    wanted = [checkpoint / name for name in (TOKENIZER, CONFIG, *_OPTIONAL)]
+    return [path for path in wanted if path.name not in _OPTIONAL or path.is_file()]
 
 
 def package_versions() -> dict[str, str]:

@@ -18,6 +18,8 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForTokenClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from serve.checkpoint import decoding_of, tags_of
+from serve.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError
 from serve.families import FAMILIES, max_tokens, pad_id
@@ -54,6 +56,7 @@ class Checkpoint:
         folder: Where it lies.
         model: The PyTorch tagger, in evaluation mode, with eager attention.
         tags: Tags of its logits.
+        decoding: How its logits are read.
         encoder: Its encoder.
         shape: Its sizes.
         sha256: Of its weights.
@@ -62,6 +65,7 @@ class Checkpoint:
     folder: Path
     model: PreTrainedModel
     tags: Tags
+    decoding: Decoding
     encoder: Encoder
     shape: Shape
     sha256: str
@@ -93,7 +97,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             known, the tags are not BIO, or the weights do not fit into one ONNX file.
     """
     config = _read_config(folder)
-    tags = _tags(folder, config)
+    tags = tags_of(config, folder / CONFIG)
     Pretrained(folder).check_sizes(config)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we say it below
@@ -119,6 +123,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         folder=folder,
         model=model.eval(),
         tags=tags,
+        decoding=decoding_of(folder, tags),
         encoder=_encoder(folder, model.config),
         shape=_shape(model.config),
         sha256=_digest(folder / WEIGHTS),
@@ -162,18 +167,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"got {config.get('model_type')!r}"
         )
     return config
-
-
-def _tags(folder: Path, config: dict[str, Any]) -> Tags:
-    id2label = config.get("id2label")
-    try:
-        if not isinstance(id2label, dict):
-            raise ValueError(f"expected id2label, got {id2label!r}")
-        return Tags(tuple(str(id2label[str(i)]) for i in range(len(id2label))))
-    except (ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{folder / CONFIG}: {error}; train it with python -m train"
-        ) from error
 
 
 def _encoder(folder: Path, config: PretrainedConfig) -> Encoder:

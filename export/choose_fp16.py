@@ -5,6 +5,8 @@ All but the nodes that meet values beyond FP16's range; then also without the mo
 
 from __future__ import annotations
 
+from functools import partial
+
 import onnx
 
 from export.fp16 import to_fp16
@@ -62,12 +64,12 @@ def _without_worst(
 def _candidate(
     source: Source, judge: Judge, fp32_nodes: tuple[str, ...], extents: Extents
 ) -> Candidate:
-    stand_in = None if _on_gpu(judge) else rounded_to_fp16(source.fused, fp32_nodes, extents)
+    stand_in = partial(rounded_to_fp16, source.fused, fp32_nodes, extents)
     return Candidate(
         to_fp16(source.fused, fp32_nodes, extents),
         f"FP16, {len(fp32_nodes)} nodes in FP32" if fp32_nodes else "FP16",
         fp32_nodes=fp32_nodes,
-        stand_in=stand_in,
+        stand_in=None if _on_gpu(judge) else stand_in,
     )
 
 

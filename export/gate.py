@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.bootstrap import F1Change
 from export.config import FP32_ATOL, ExportConfig
 from export.parity import ParityReport
+from serve.bootstrap import F1Change
 from serve.bundle import Precision
 from serve.errors import ParityError
 

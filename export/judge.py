@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import onnx
@@ -39,14 +39,15 @@ class Candidate:
         method: How it was made, in a few words.
         alone: See `GraphInfo.alone`.
         fp32_nodes: Nodes that were left in FP32 by measurement.
-        stand_in: What shows a GPU's rounding on a CPU, if the graph is meant for a GPU.
+        stand_in: Makes the graph that shows a GPU's rounding on a CPU, if this one is meant for a
+            GPU; only when it is compared, for it is as large as the model.
     """
 
     model: onnx.ModelProto
     method: str
     alone: bool = False
     fp32_nodes: tuple[str, ...] = ()
-    stand_in: onnx.ModelProto | None = None
+    stand_in: Callable[[], onnx.ModelProto] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +144,20 @@ class Judge:
     def _reports(self, candidate: Candidate, content: bytes) -> Iterator[ParityReport]:
         yield self._compared(content, alone=candidate.alone)
         if candidate.stand_in is not None:
-            yield self._compared(candidate.stand_in.SerializeToString(), alone=False)
+            yield self._compared(candidate.stand_in().SerializeToString(), alone=False)
 
     def _compared(self, content: bytes, *, alone: bool) -> ParityReport:
         """Compare a graph the way the runtime will run it."""
         checkpoint = self._source.checkpoint
         provider = self.provider
         backend = OrtBackend(content, provider=provider)
-        lanes = Lanes(
-            lambda: OrtBackend(content, provider=provider, threads=Threads(1)),
-            default_num_threads(),
-        )
+        lanes = None
+        if self._precision is Precision.INT8:
+            lane = OrtBackend(content, provider=provider, threads=Threads(1))
+            lanes = Lanes(lane, default_num_threads())
         tagger = Tagger(
             checkpoint.encoder, checkpoint.tags, backend,
-            lanes=lanes if self._precision is Precision.INT8 else None, alone=alone,
+            decoding=checkpoint.decoding, lanes=lanes, alone=alone,
         )  # fmt: skip
         return self._source.reference.compare(tagger, backend)
 

@@ -79,11 +79,7 @@ def count_fused(graph: onnx.ModelProto, shape: Shape) -> dict[str, int]:
 
 def own_operators(graph: onnx.ModelProto) -> dict[str, int]:
     """Return how many nodes of each of ONNX Runtime's own operators a graph has, by name."""
-    counts = Counter(
-        node.op_type
-        for node in graph.graph.node
-        if node.domain == CONTRIB or node.op_type == "SimplifiedLayerNormalization"
-    )
+    counts = Counter(node.op_type for node in graph.graph.node if node.domain == CONTRIB)
     return dict(sorted(counts.items()))
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.bootstrap import F1Changes, f1_changes
 from export.checkpoint import Checkpoint, TorchBackend
 from serve.backend import Backend
+from serve.bootstrap import F1Changes, f1_changes
 from serve.encoding import EncodedBatch
 from serve.entities import decode_entities
 from serve.errors import DataError
@@ -65,7 +65,7 @@ class Reference:
         self._texts = [example.text for example in examples]
         backend = TorchBackend(checkpoint.model)
         self._offsets = [text.offsets for text in checkpoint.encoder.encode(self._texts)]
-        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend)
+        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
         self._word_tags = tagger.word_tags(self._texts)
         self._gold = [example.spans for example in examples]
         self._predicted = self._spans(self._word_tags)
@@ -114,7 +114,8 @@ class Reference:
     def compare_torch_fp16(self) -> ParityReport:
         """Compare PyTorch in FP16 with PyTorch in FP32."""
         backend = TorchBackend(copy.deepcopy(self._checkpoint.model).half())  # type: ignore[no-untyped-call]
-        tagger = Tagger(self._checkpoint.encoder, self._checkpoint.tags, backend)
+        checkpoint = self._checkpoint
+        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
         return self.compare(tagger, backend)
 
 

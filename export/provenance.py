@@ -8,6 +8,7 @@ from pathlib import Path
 
 from export.config import ExportConfig
 from serve.bundle import TOKENIZER, sha256
+from serve.decoding import DECODING
 
 CALIBRATION = "calibration.jsonl"
 DEV = "dev.jsonl"
@@ -32,6 +33,8 @@ def provenance(config: ExportConfig) -> dict[str, str | int]:
         "dev_sha256": dev,
         "calibration_sha256": calibration if calibration.is_file() else dev,
     }
+    if (decoding := config.model / DECODING).is_file():
+        read["decoding_sha256"] = decoding
     digests = {name: sha256(path.read_bytes()) for name, path in read.items()}
     return {"command": command_line(config), **digests}
 

@@ -1,42 +1,28 @@
-"""Owns the report's page: one file of HTML, without scripts and without anything from elsewhere.
+"""Owns the report's page.
 
 The pictures need matplotlib, of the extra `bench`; without it the page has its tables only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from export.gate import MIN_LABEL_ENTITIES
 from export.judge import Gated
 from export.latency import Latencies
 from export.report import Report, findings
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem }
-h1, h2 { line-height: 1.2 } h2 { margin-top: 2.2rem }
-table { border-collapse: collapse; margin: .6rem 0 } svg { max-width: 100%; height: auto }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
-th:first-child, td:first-child { text-align: left } th { border-bottom: 2px solid #888 }
-td { overflow-wrap: break-word } div { overflow-x: auto }
-"""
+from serve.page import bullets, page, table
 
 
 def as_html(report: Report) -> str:
     """Return the report as a page."""
-    body = "\n".join(_sections(report))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Export report</title><style>{_STYLE}</style></head>"
-        f"<body>\n{body}\n</body></html>\n"
-    )
+    return page("Export report", _sections(report))
 
 
 def _sections(report: Report) -> Iterator[str]:
     yield "<h1>Export report</h1>"
-    yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in findings(report)) + "</ul>"
+    yield bullets(findings(report))
     yield _pictures(report)
     yield "<h2>Graphs</h2>" + _graphs(report.graphs)
     yield "<h2>Latency</h2>" + _latency(report.latencies)
@@ -51,7 +37,7 @@ def _sections(report: Report) -> Iterator[str]:
         yield f"<p>Labels with {MIN_LABEL_ENTITIES} or more entities are gated on.</p>"
         yield "<h3>Graphs that were tried</h3>" + _trials(graph)
         if graph.reasons:
-            yield "<h3>Left in FP32</h3>" + _table(["node", "why"], list(graph.reasons.items()))
+            yield "<h3>Left in FP32</h3>" + table(["node", "why"], list(graph.reasons.items()))
 
 
 def _pictures(report: Report) -> str:
@@ -65,7 +51,7 @@ def _pictures(report: Report) -> str:
 def _graphs(graphs: Sequence[Gated]) -> str:
     head = ["graph", "meant for", "MB", "max diff", "same tags", "F1", "loss",
             "95 % interval", "allowed"]  # fmt: skip
-    return _table(head, [_graph_row(graph) for graph in graphs])
+    return table(head, [_graph_row(graph) for graph in graphs])
 
 
 def _graph_row(graph: Gated) -> list[str]:
@@ -99,7 +85,7 @@ def _latency(latencies: Latencies) -> str:
         f"<p>Milliseconds from tokens to logits, median of interleaved rounds, on "
         f"{latencies.threads} threads of this machine; in brackets the speed-up over PyTorch.</p>"
     )
-    return note + _table(["batch x tokens", *names, "rounds"], rows)
+    return note + table(["batch x tokens", *names, "rounds"], rows)
 
 
 def _parity(graphs: Sequence[Gated]) -> str:
@@ -108,7 +94,7 @@ def _parity(graphs: Sequence[Gated]) -> str:
         [g.file.info.file, *(f"{g.parity.diff_by_length[length]:.2g}" for length in lengths)]
         for g in graphs
     ]
-    return _table(["graph", *(f"up to {length}" for length in lengths)], rows)
+    return table(["graph", *(f"up to {length}" for length in lengths)], rows)
 
 
 def _labels(graph: Gated) -> str:
@@ -121,7 +107,7 @@ def _labels(graph: Gated) -> str:
         ]
         for label, change in changes.items()
     ]  # fmt: skip
-    return _table(["label", "entities", "PyTorch", "graph", "loss", "95 % interval"], rows)
+    return table(["label", "entities", "PyTorch", "graph", "loss", "95 % interval"], rows)
 
 
 def _trials(graph: Gated) -> str:
@@ -129,12 +115,4 @@ def _trials(graph: Gated) -> str:
         [t.method, f"{100 * t.f1:.2f}", ", ".join(t.fp32_nodes) or "none", t.refusal or "passed"]
         for t in graph.trials
     ]
-    return _table(["made by", "F1", "left in FP32", "gate"], rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<div><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    return table(["made by", "F1", "left in FP32", "gate"], rows)

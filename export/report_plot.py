@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from export.latency import PYTORCH, Cell
 from export.report import Report
+from serve.page import picture
 
 
 def pictures(report: Report) -> str:
@@ -17,15 +16,11 @@ def pictures(report: Report) -> str:
     cells = [cell for cell in report.latencies.cells if cell.rounds]
     if not cells:
         return ""
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}):
-        figure = Figure(figsize=(10, 3.8), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        _draw_accuracy(left, report, cells[0])
-        _draw_length(right, cells)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    svg = file.getvalue()
-    return svg[svg.index("<svg") :]
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw_accuracy(left, report, cells[0])
+    _draw_length(right, cells)
+    return picture(figure)
 
 
 def _draw_accuracy(axes: Any, report: Report, cell: Cell) -> None:  # noqa: ANN401

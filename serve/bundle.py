@@ -3,6 +3,7 @@
     build/bundle/
         manifest.json      what each file is, its SHA-256, parity and F1 figures, versions
         labels.json        the tags, in the order of the logits
+        decoding.json      how logits become tags, where that is not plain; see `serve.decoding`
         tokenizer.json     the tokenizer, Hugging Face form
         config.json        the model's configuration, and tokenizer_config.json the tokenizer's: for
                            Hugging Face's loaders, unused here
@@ -24,6 +25,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from serve.artefacts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, read_plain
+from serve.decoding import DECODING, Decoding
 from serve.encoding import Encoder
 from serve.errors import BundleError
 from serve.labels import Tags
@@ -56,11 +58,13 @@ class Bundle:
         folder: Where it lies.
         manifest: Its manifest.
         tags: The tags of its logits.
+        decoding: How its logits are read.
     """
 
     folder: Path
     manifest: Manifest
     tags: Tags
+    decoding: Decoding
 
     @classmethod
     def load(cls, folder: Path, *, public_key: Path | None = None) -> Bundle:
@@ -86,7 +90,7 @@ class Bundle:
             tags = Tags(tuple(json.loads(_checked(path, manifest.files, MAX_JSON_BYTES))["tags"]))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BundleError(f"{path}: {error}; {REMEDY}") from error
-        return cls(folder, manifest, tags)
+        return cls(folder, manifest, tags, _decoding(folder / DECODING, manifest, len(tags)))
 
     def encoder(self) -> Encoder:
         """Return the bundle's encoder.
@@ -138,6 +142,17 @@ class Bundle:
         except ValueError as error:
             raise BundleError(f"{path}: {error}; {REMEDY}") from error
         return content
+
+
+def _decoding(path: Path, manifest: Manifest, num_tags: int) -> Decoding:
+    """Return the decoding a manifest names, the plain one if it names none."""
+    if path.name not in manifest.files:
+        return Decoding()
+    try:
+        content = _checked(path, manifest.files, MAX_JSON_BYTES).decode()
+        return Decoding.from_json(content, num_tags=num_tags)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: {error}; {REMEDY}") from error
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

@@ -7,6 +7,10 @@ TaggingError
 ├── ParityError      a graph's answers differ from PyTorch's by more than allowed
 ├── BundleError      a bundle is missing, damaged or tampered with
 └── ServerError      Triton cannot be started, reached, or did not answer as agreed
+    ├── Overloaded        too much is under way; the request was not sent, ask again later
+    ├── UnreachableError  no endpoint takes requests just now
+    ├── DeadlineError     no answer in time
+    └── AnswerError       an answer came, but not to what was asked
 """
 
 
@@ -36,3 +40,19 @@ class BundleError(TaggingError):
 
 class ServerError(TaggingError):
     """Triton cannot be started, reached, or did not answer as agreed."""
+
+
+class Overloaded(ServerError):  # noqa: N818  a state of the client, not a fault of anybody
+    """Every endpoint has as many requests under way as it may; nothing was sent."""
+
+
+class UnreachableError(ServerError):
+    """No endpoint takes requests: down, stopping, or without a version of the model."""
+
+
+class DeadlineError(ServerError):
+    """No endpoint answered before the deadline."""
+
+
+class AnswerError(ServerError):
+    """An answer is not in the agreed form, or not to the request it came for."""

@@ -7,12 +7,12 @@ lines to export's gate, and the form in which gold and predicted entities are co
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from serve.errors import DataError
+from serve.files import replacing_file
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,26 +80,50 @@ def numbered_jsonl(path: Path) -> Iterator[tuple[int, Example]]:
     for number, line in numbered_lines(path):
         if line.strip():
             try:
-                yield number, _parse(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"{path}:{number}: expected a JSON object on each line, got: {error.msg} "
-                    f"at character {error.pos}"
-                ) from error
-            except (ValueError, RecursionError) as error:  # too deep
+                text, spans = labelled_text(parse_json(line))
+                yield number, Example(text, tuple(sorted(spans)))
+            except (ValueError, RecursionError) as error:  # nested too deeply
                 raise DataError(f"{path}:{number}: {error}") from error
+
+
+def parse_json(line: str) -> object:
+    """Return the value of a line of JSON.
+
+    Raises:
+        ValueError: If it is none.
+        RecursionError: If it is nested too deeply.
+    """
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"expected a JSON object on each line, got: {error.msg} at character {error.pos}"
+        ) from error
+
+
+def labelled_text(row: object) -> tuple[str, list[Span]]:
+    """Return the text of a JSON line and its spans as they stand there, checked by themselves only.
+
+    Raises:
+        ValueError: If the row is not of one of the forms of `read_jsonl`.
+    """
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise ValueError('expected an object with a "text", got ' + json.dumps(row)[:80])
+    raw = row.get("spans", row.get("label"))
+    if not isinstance(raw, list):
+        got = repr(raw)[:80]
+        raise ValueError(f'expected a list under "spans" (or doccano\'s "label"), got {got}')
+    return row["text"], [_span(item) for item in raw]
 
 
 def write_jsonl(path: Path, examples: Iterable[Example]) -> None:
     """Write examples as JSON lines, whole or not at all."""
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    with staging.open("w", encoding="utf-8") as file:
+    with replacing_file(path) as file:
         for example in examples:
             spans = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
             file.write(
                 json.dumps({"text": example.text, "spans": spans}, ensure_ascii=False) + "\n"
             )
-    staging.replace(path)
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -129,15 +153,6 @@ def _check_utf8(line: str, path: Path, number: int) -> None:
             f"{path}:{number}: expected UTF-8, got byte {position} of the line that is not; "
             "convert the file"
         ) from error
-
-
-def _parse(row: object) -> Example:
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise ValueError('expected an object with a "text", got ' + json.dumps(row)[:80])
-    raw = row.get("spans", row.get("label"))
-    if not isinstance(raw, list):
-        raise ValueError('expected a list under "spans" (or doccano\'s "label"), got ' + repr(raw))
-    return Example(row["text"], tuple(sorted(_span(item) for item in raw)))
 
 
 def _span(item: object) -> Span:

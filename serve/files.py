@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 @contextmanager
@@ -28,6 +29,19 @@ def write_durably(path: Path, content: bytes) -> None:
     staging.write_bytes(content)
     sync(staging)
     staging.replace(path)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[TextIO]:
+    """Give an empty UTF-8 file that takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with staging.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle
+from serve.decoding import DECODING
 from serve.errors import BundleError, ServerError
 from serve.files import locked, sync, write_durably
 from serve.signature import SIGNATURE, read_key
@@ -82,7 +83,8 @@ def verify(folder: Path, public_key: Path | None = None) -> list[str]:
         bundle.read_graph(graph)
     graphs = [graph.file for graph in bundle.manifest.graphs]
     signature = [SIGNATURE] if (folder / SIGNATURE).exists() else []
-    return [MANIFEST, *signature, LABELS, TOKENIZER, *graphs]
+    decoding = [DECODING] if DECODING in bundle.manifest.files else []
+    return [MANIFEST, *signature, LABELS, *decoding, TOKENIZER, *graphs]
 
 
 def _publish(bundle: Path, names: list[str], model: Path, public_key: Path | None) -> int:

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
+from serve.decoder import Decoder
+from serve.decoding import Decoding
 from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
 from serve.lanes import TASK_TOKENS, Lanes
+from serve.quickest import QuickestBackend
 from serve.schedule import BATCH_TOKENS, padded_length, plan
 from serve.session import OrtBackend, default_provider
 from serve.threads import Threads, default_num_threads, remembered
@@ -32,7 +35,9 @@ class Tagger:
     """Tags texts with one model. Several threads may call it at once.
 
     Attributes:
+        encoder: Turns texts into windows.
         tags: The model's tags.
+        decoding: How its logits are read.
         graph: The bundle's graph that runs, or None for a backend of the caller's own.
         provider: Where it runs, as the session reports it, or None likewise.
     """
@@ -43,6 +48,7 @@ class Tagger:
         tags: Tags,
         backend: Backend,
         *,
+        decoding: Decoding | None = None,
         lanes: Lanes | None = None,
         alone: bool = False,
         batch_tokens: int = BATCH_TOKENS,
@@ -55,14 +61,17 @@ class Tagger:
             encoder: Turns texts into windows.
             tags: Tags of the backend's logits.
             backend: Scores the tags.
+            decoding: How logits are read; None for the largest.
             lanes: Runs several batches at once; None for one after the other on the backend.
             alone: Whether each text must run by itself, see `GraphInfo.alone`.
             batch_tokens: Most tokens that run together without lanes; a GPU is idle on few.
             graph: What `backend` runs.
             provider: Where it runs.
         """
-        self._encoder = encoder
+        self.encoder = encoder
         self._backend = backend
+        self.decoding = decoding or Decoding()
+        self._decoder = Decoder(tags, self.decoding)
         self._lanes = lanes
         self._alone = alone
         self._batch_tokens = TASK_TOKENS if lanes else batch_tokens
@@ -86,8 +95,9 @@ class Tagger:
             folder: The bundle.
             precision: The graph to run; None for the fastest meant for the provider.
             provider: Where to run it; None for CUDA where ONNX Runtime offers it, else CPU.
-            num_threads: Threads on the CPU; None for what `python -m serve tune` found here, or
-                one per available core, at most 4.
+            num_threads: Most threads on the CPU; None for what `python -m serve tune` found here,
+                or one per available core, at most 4. INT8 takes one thread for a line while that
+                is quicker, see `serve.quickest`.
             public_key: File of the key that must have signed it; None to take unsigned ones too.
 
         Raises:
@@ -101,19 +111,26 @@ class Tagger:
         where = Provider(provider) if provider else default_provider()
         graph = bundle.graph(Precision(precision)) if precision else choose_graph(bundle, where)
         tuned = None if num_threads else remembered(graph)
-        lanes = num_threads or default_num_threads()
+        num_lanes = num_threads or default_num_threads()
         content = bundle.read_graph(graph)  # once: the bundle may be replaced while this lives
-        threads = tuned or Threads(lanes)
+        threads = tuned or Threads(num_lanes)
         backend = load_backend(bundle, graph, content, where, threads)
         logger.info("%s runs %s on %s, %s", folder, graph.precision, backend.provider, threads)
+        single: Backend = backend
+        lanes = None
+        # Other graphs have large weights, which a second session would hold once more.
+        if graph.precision is Precision.INT8:
+            lane = backend
+            if threads.num > 1:
+                lane = load_backend(bundle, graph, content, where, Threads(1))
+                single = QuickestBackend(backend, lane)
+            lanes = Lanes(lane, num_lanes)
         return cls(
             bundle.encoder(),
             bundle.tags,
-            backend,
-            # Other graphs have large weights, which a second session would hold once more.
-            lanes=Lanes(lambda: load_backend(bundle, graph, content, where, Threads(1)), lanes)
-            if graph.precision is Precision.INT8
-            else None,
+            single,
+            decoding=bundle.decoding,
+            lanes=lanes,
             alone=graph.alone,
             graph=graph,
             provider=backend.provider,
@@ -131,29 +148,29 @@ class Tagger:
             raise TypeError("expected a list of strings, got something else in `texts`")
         if not texts:
             return []
-        encoded = self._encoder.encode(texts)
-        return list(self._decode(encoded, self._word_logits(encoded)))
+        encoded = self.encoder.encode(texts)
+        return list(self._decode(encoded, self.word_logits(encoded)))
 
     def word_tags(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the tag of each word of each text, for token-level reports."""
-        encoded = self._encoder.encode(texts)
-        best = self._word_logits(encoded).argmax(axis=1).tolist()
-        names = iter([self.tags.names[tag] for tag in best])
+        encoded = self.encoder.encode(texts)
+        decoded = self._decoder.decode(self.word_logits(encoded), _num_words(encoded))
+        names = iter([self.tags.names[tag] for tag in decoded.tag_ids.tolist()])
         return [[next(names) for _ in text.offsets] for text in encoded]
 
-    def _word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
+    def word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
         """Return the logits of all texts' words, one after the other. Shape: (W, L)."""
         if len(encoded) == 1 and len(encoded[0].windows) == 1:
             return self._only_window(encoded[0].windows[0])
         planned = list(
             plan(
                 encoded,
-                max_tokens=self._encoder.max_tokens,
+                max_tokens=self.encoder.max_tokens,
                 alone=self._alone,
                 batch_tokens=self._batch_tokens,
             )
         )
-        batches = [self._encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
+        batches = [self.encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
         if self._lanes and len(batches) > 1:
             results = self._lanes.logits(batches)
         else:
@@ -169,15 +186,15 @@ class Tagger:
 
     def _only_window(self, window: Window) -> NDArray[np.float32]:
         """Return what planning would come to for a single line, which shall not wait for it."""
-        num_tokens = padded_length(window, max_tokens=self._encoder.max_tokens, alone=self._alone)
-        logits = self._backend.logits(self._encoder.collate([window], num_tokens))
+        num_tokens = padded_length(window, max_tokens=self.encoder.max_tokens, alone=self._alone)
+        logits = self._backend.logits(self.encoder.collate([window], num_tokens))
         return logits[0, window.first_tokens]
 
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]
     ) -> Iterator[list[Entity]]:
-        best = logits.argmax(axis=1).tolist()
-        scores = best_probabilities(logits).tolist()
+        decoded = self._decoder.decode(logits, _num_words(encoded))
+        best, scores = decoded.tag_ids.tolist(), decoded.scores.tolist()
         names = self.tags.names
         row = 0
         for text in encoded:
@@ -187,10 +204,8 @@ class Tagger:
             row = end
 
 
-def best_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the softmax probability of each row's largest logit. Shape: (W, L) to (W,)."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(1.0 / shifted.sum(axis=1), dtype=np.float32)
+def _num_words(encoded: Sequence[EncodedText]) -> list[int]:
+    return [len(text.offsets) for text in encoded]
 
 
 def choose_graph(bundle: Bundle, provider: Provider = Provider.CPU) -> GraphInfo:

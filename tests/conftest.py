@@ -39,6 +39,11 @@ FILLERS = ("on", "the", "is", "and", "please", "at", "for", "near", ".", ",", "#
 PIECES = ("##s", "##ing", "##ed", "##er", "weld", "re", "##weld", "leak", "hydra", "##ulic")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the size of the tests in tests/soak."""
+    parser.addoption("--large", action="store_true", help="soak tests at their large size: hours")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what the user's machine was tuned to out of the tests, and theirs out of it."""

@@ -29,7 +29,7 @@ from export.__main__ import main as export_main
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.parity import Reference
 from serve.bundle import Bundle, Precision, Provider
-from serve.client import TritonTagger
+from serve.client import Policy, TritonTagger
 from serve.entities import Entity
 from serve.examples import Example, write_jsonl
 from serve.repository import publish
@@ -261,7 +261,10 @@ def test_every_graph_answers_as_pytorch_does(
 def triton(real_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonTagger]:
     repository = tmp_path_factory.mktemp("repository")
     publish(real_bundle, repository)
-    with start_triton(repository) as server, TritonTagger(server.url, timeout_s=60.0) as tagger:
+    with (
+        start_triton(repository) as server,
+        TritonTagger(server.url, policy=Policy(deadline_s=60.0)) as tagger,
+    ):
         yield tagger
 
 

@@ -7,26 +7,35 @@ To begin with:
   python -m train --train a.conll --test b.jsonl --label-map Event=,Obs=Observation
 
 Files are columns (a word and its tag a line, empty lines between sentences; IOB1, IOB2, BIOES and
-others, detected) or, named .jsonl or .json, texts with character spans, one object a line. Without
-a dev file a tenth of the train lines serves. Figures go to stdout, everything else to stderr.
+others), JSON with character spans (spaCy, Prodigy, doccano), Label Studio's JSON, brat's folders or
+MaintIE's JSON; which one is found out and said. Without a dev file a tenth of the train lines
+serves. Figures go to stdout, everything else to stderr.
+
+Other commands, each with its own --help:
+  python -m train check my/lines                    lint a corpus
+  python -m train convert tasks.json lines.conll    from any format to any other
+  python -m train split lines.jsonl --output parts  into train, dev and test
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 from serve.errors import TaggingError
-from train.config import MAX_SEED, TrainConfig
-from train.label_map import parse_label_map
+from train.arguments import parse_args as parse_arguments
+from train.config import TrainConfig
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "check": "train.commands.check",
+    "convert": "train.commands.convert",
+    "evaluate": "train.commands.evaluate",
+    "split": "train.commands.split",
+}
 """Commands by first argument: the module whose `main` takes the rest."""
 
 
@@ -34,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train as the arguments say, or run a command; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("train").setLevel(logging.INFO)
+    logging.getLogger("train").setLevel(logging.INFO if is_first_process() else logging.ERROR)
     # OpenMP's threads spin while they wait; on a machine that does anything else besides, sleeping
     # made a step two to six times faster (2 cores). Read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -60,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted; go on with --resume", file=sys.stderr)
         return 1
+    if not evaluations:  # a process beside the first
+        return 0
     if config.json:
         print(json.dumps({name: evaluation_json(e) for name, e in evaluations.items()}, indent=2))
     else:
@@ -68,80 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def is_first_process() -> bool:
+    """Tell whether this is a run's only process, or the first that torchrun or accelerate began."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def parse_args(argv: Sequence[str] | None = None) -> TrainConfig:
     """Return the settings the arguments ask for; leave with status 2 if they are wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_files(parser, TrainConfig())
-    _add_training(parser, TrainConfig())
-    values = vars(parser.parse_args(argv))
-    try:
-        values["label_map"] = parse_label_map(values["label_map"])
-    except ValueError as error:
-        parser.error(f"argument --label-map: {error}")
-    return TrainConfig(**values)
-
-
-def _add_files(parser: argparse.ArgumentParser, default: TrainConfig) -> None:
-    add = parser.add_argument
-    add("--data", type=Path, metavar="DIR", help="folder of the splits (the sample corpus)")
-    for split in ("train", "dev", "test"):
-        add(f"--{split}", type=Path, metavar="FILE", help=f"{split} lines, instead of DIR's")
-    add("--label-map", default="", metavar="MAP", help="Old=New,Drop= merges and drops labels")
-    text = f"base model: a folder or a name on the Hugging Face hub ({default.model})"
-    add("--model", default=default.model, metavar="NAME", help=text)
-    text = f"the checkpoint ({default.output})"
-    add("--output", type=Path, default=default.output, metavar="DIR", help=text)
-    add("--json", action="store_true", help="print the figures as JSON")
-
-
-def _add_training(parser: argparse.ArgumentParser, default: TrainConfig) -> None:
-    add = parser.add_argument
-    text = "passes over the train lines, at most (more for a small corpus)"
-    add("--epochs", type=_at_least(1), metavar="N", help=text)
-    text = f"epochs without a better dev F1 before stopping ({default.patience})"
-    add("--patience", type=_at_least(1), default=default.patience, metavar="N", help=text)
-    text = f"sequences a step ({default.batch_size})"
-    add("--batch-size", type=_at_least(1), default=default.batch_size, metavar="N", help=text)
-    text = f"peak of the schedule ({default.learning_rate})"
-    add("--learning-rate", type=_positive, default=default.learning_rate, metavar="R", help=text)
-    text = "freeze all embeddings and the first N layers (the word embeddings only)"
-    add("--freeze-layers", type=_at_least(0), metavar="N", help=text)
-    text = "train all tokens of a word, not only the one serving reads"
-    add("--label-all-tokens", action="store_true", help=text)
-    text = f"same seed, same checkpoint on a CPU ({default.seed})"
-    add("--seed", type=_seed, default=default.seed, metavar="N", help=text)
-    text = "go on after the last epoch of an interrupted run"
-    add("--resume", action="store_true", help=text)
-
-
-def _at_least(minimum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"expected a number of at least {minimum}, got {text}")
-        return int(text)
-
-    return parse
-
-
-def _seed(text: str) -> int:
-    seed = _at_least(0)(text)
-    if seed > MAX_SEED:
-        raise argparse.ArgumentTypeError(f"expected a number of at most {MAX_SEED}, got {text}")
-    return seed
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value
+    return parse_arguments(__doc__, argv)
 
 
 if __name__ == "__main__":

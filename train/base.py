@@ -58,6 +58,12 @@ class Base:
         """Where its files lie."""
         return self.files.folder
 
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files of its weights: one, or those an index names."""
+        whole = self.folder / WEIGHTS
+        return [whole] if whole.is_file() else sorted(self.folder.glob("model-*.safetensors"))
+
     def encoder(self) -> Encoder:
         """Return the encoder that training and serving share.
 

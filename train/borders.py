@@ -34,14 +34,14 @@ def warn_of_lost_spans(split: Split, encoder: Encoder) -> None:
     """Say how many spans of a split its words cannot express, and where the first one stands."""
     encoded = encoder.encode([example.text for example in split.examples])
     lost = [
-        (number, example.text[span.start : span.end], span.label)
-        for number, example, text in zip(split.numbers, split.examples, encoded, strict=True)
+        (place, example.text[span.start : span.end], span.label)
+        for place, example, text in zip(split.places, split.examples, encoded, strict=True)
         for span in lost_spans(example, text.offsets)
     ]
     if lost:
-        number, text, label = lost[0]
+        place, text, label = lost[0]
         logger.warning(
-            "warning: %s:%d: expected spans that begin and end with a word, got %r for %s, and %d "
+            "warning: %s: expected spans that begin and end with a word, got %r for %s, and %d "
             "more such; they count as missed, move their borders to those of words",
-            split.path, number, text, label, len(lost) - 1,
+            place, text, label, len(lost) - 1,
         )  # fmt: skip

@@ -4,8 +4,10 @@
         config.json            the model and its tags, in the order of the logits
         model.safetensors      the weights
         tokenizer.json         the tokenizer; tokenizer_config.json names its special tokens
+        decoding.json          how logits become tags, where that is not plain
         dev.jsonl              the dev lines with mapped labels, on which export scores its graphs
         test.jsonl             the test lines, where there are any
+        train.jsonl            the train lines: what a later run mixes with new ones
         calibration.jsonl      some of the train lines, on which export calibrates INT8
         evaluation.json        figures on dev and test
         train.json             settings, epochs and versions
@@ -17,24 +19,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from serve.decoding import DECODING, Decoding
 from serve.errors import CheckpointError
 from serve.examples import Example, write_jsonl
 from serve.files import replacing
 from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from train.base import Base
 
-DEV, TEST = "dev.jsonl", "test.jsonl"
+TRAIN_LINES, DEV, TEST = "train.jsonl", "dev.jsonl", "test.jsonl"
 CALIBRATION, NUM_CALIBRATION_LINES = "calibration.jsonl", 512
 EVALUATION, TRAIN = "evaluation.json", "train.json"
 FILES = frozenset(
-    {CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DEV, TEST, CALIBRATION, EVALUATION, TRAIN}
+    {CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DECODING}
+    | {TRAIN_LINES, DEV, TEST, CALIBRATION, EVALUATION, TRAIN}
 )
 
 
@@ -45,11 +49,12 @@ class Checkpoint:
     Attributes:
         model: The trained model; its configuration names the tags.
         base: Where the tokenizer comes from.
-        train_lines: The train lines, of which an even sample goes along.
+        train_lines: The train lines; an even sample of them is for calibration.
         dev: The dev lines.
         evaluation: Figures, as JSON.
         train: Settings, epochs and versions, as JSON.
         test: The test lines, if any.
+        decoding: How its logits are to be read.
     """
 
     model: PreTrainedModel
@@ -59,6 +64,7 @@ class Checkpoint:
     evaluation: dict[str, Any]
     train: dict[str, Any]
     test: Sequence[Example] = ()
+    decoding: Decoding = field(default=Decoding())
 
 
 def check_output(output: Path) -> None:
@@ -110,8 +116,11 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     # the vocabulary and makes the rest anew, in lower case unless told otherwise.
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": base.max_tokens}
     write_json(folder / TOKENIZER_CONFIG, settings | _special_tokens(base))
+    if checkpoint.decoding != Decoding():
+        (folder / DECODING).write_text(checkpoint.decoding.to_json(), encoding="utf-8")
     step = max(1, -(-len(checkpoint.train_lines) // NUM_CALIBRATION_LINES))
     write_jsonl(folder / CALIBRATION, checkpoint.train_lines[::step])
+    write_jsonl(folder / TRAIN_LINES, checkpoint.train_lines)
     write_jsonl(folder / DEV, checkpoint.dev)
     if checkpoint.test:
         write_jsonl(folder / TEST, checkpoint.test)

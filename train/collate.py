@@ -55,6 +55,16 @@ class TrainingBatch:
     attention_mask: Tensor
     tag_ids: Tensor
 
+    @property
+    def num_trained(self) -> int:
+        """Number of tokens that train."""
+        return int((self.tag_ids != IGNORE_INDEX).sum())
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """Return the batch on a device."""
+        tensors = (self.input_ids, self.attention_mask, self.tag_ids)
+        return TrainingBatch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
 
 def align_tags(example: Example, offsets: Sequence[tuple[int, int]]) -> list[str]:
     """Return the gold tag of each word of a text.

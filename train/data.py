@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Example, numbered_jsonl
+from serve.examples import Example
 from serve.labels import Tags
-from serve.limits import check_text
 from train.config import TrainConfig
-from train.conll import numbered_conll
-from train.label_map import map_labels
-from train.splits import JSONL, find_splits
+from train.formats.flat import Reading
+from train.formats.registry import read_examples
+from train.label_map import check_label_map, map_labels
+from train.splits import find_splits
 
 DEV_SHARE = 0.1
 RARE = 20
@@ -34,13 +34,13 @@ class Split:
     """A part of the corpus and where each of its lines stands.
 
     Attributes:
-        path: The file.
-        numbers: Line number of each example, from 1.
+        path: The file, or brat's folder.
+        places: Where each example stands, for messages: file and line, or file and JSON path.
         examples: The lines, in the order of the file.
     """
 
     path: Path
-    numbers: tuple[int, ...]
+    places: tuple[str, ...]
     examples: tuple[Example, ...]
 
     @property
@@ -74,9 +74,12 @@ def read_corpus(config: TrainConfig) -> Corpus:
             not; or if a label to map does not occur.
     """
     files = find_splits(config)
-    found = {name: read_split(path) for name, path in files._asdict().items() if path}
-    _check_map(config.label_map, found.values())
+    reading = Reading(
+        format=config.format, label_level=config.label_level, overlaps=config.overlaps
+    )
+    found = {name: read_split(path, reading) for name, path in files._asdict().items() if path}
     label_map = dict(config.label_map)
+    check_label_map(label_map, (label for split in found.values() for label in split.labels))
     mapped = {name: _mapped(split, label_map) for name, split in found.items()}
     train, dev, test = mapped["train"], mapped.get("dev"), mapped.get("test")
     known = train.labels
@@ -88,30 +91,24 @@ def read_corpus(config: TrainConfig) -> Corpus:
             "label some of its lines, or name another file with --dev"
         )
     for split in filter(None, (dev, test)):
-        _check_labels(split, known, train.path)
+        check_labels(split, known, str(train.path))
     _warn_of_rare(known)
     if dev is None:
         train, dev = hold_out(train, config.seed)
     return Corpus(train, dev, test, Tags.from_labels(known))
 
 
-def read_split(path: Path) -> Split:
-    """Read one file: JSON lines by its suffix, else columns.
+def read_split(path: Path, reading: Reading = Reading()) -> Split:  # noqa: B008 (frozen)
+    """Read one file of any format that `train.formats` knows.
 
     Raises:
         DataError: Naming file and line, if it is not as expected or holds nothing.
     """
-    numbered = numbered_jsonl(path) if path.suffix.lower() in JSONL else numbered_conll(path)
-    pairs = list(numbered)
+    pairs = [(record.place, example) for record, example in read_examples(path, reading)]
     if not pairs:
         raise DataError(f"{path}: expected labelled lines, got an empty file; name another one")
-    for number, example in pairs:
-        try:
-            check_text(example.text, number)
-        except DataError as error:
-            raise DataError(f"{path}:{number}: {str(error).partition(': ')[2]}") from error
-    numbers, examples = zip(*pairs, strict=True)
-    return Split(path, numbers, examples)
+    places, examples = zip(*pairs, strict=True)
+    return Split(path, places, examples)
 
 
 def hold_out(train: Split, seed: int) -> tuple[Split, Split]:
@@ -144,28 +141,25 @@ def hold_out(train: Split, seed: int) -> tuple[Split, Split]:
 
 def _pick(split: Split, keep: Iterable[bool]) -> Split:
     rows = [row for row, kept in enumerate(keep) if kept]
-    numbers = tuple(split.numbers[row] for row in rows)
-    return replace(split, numbers=numbers, examples=tuple(split.examples[row] for row in rows))
+    places = tuple(split.places[row] for row in rows)
+    return replace(split, places=places, examples=tuple(split.examples[row] for row in rows))
 
 
 def _mapped(split: Split, label_map: dict[str, str]) -> Split:
     return replace(split, examples=tuple(map_labels(e, label_map) for e in split.examples))
 
 
-def _check_map(label_map: Iterable[tuple[str, str]], splits: Iterable[Split]) -> None:
-    labels = {label for split in splits for label in split.labels}
-    for old, _ in label_map:
-        if old not in labels:
-            have = ", ".join(sorted(labels))
-            raise DataError(f"--label-map: expected a label of the data ({have}), got {old!r}")
+def check_labels(split: Split, known: Container[str], owner: str) -> None:
+    """Refuse a split with a label that its owner, the train file or a tagger, does not have.
 
-
-def _check_labels(split: Split, known: Container[str], train: Path) -> None:
-    for number, example in zip(split.numbers, split.examples, strict=True):
+    Raises:
+        DataError: Naming file and line of the first.
+    """
+    for place, example in zip(split.places, split.examples, strict=True):
         for label in (span.label for span in example.spans):
             if label not in known:
                 raise DataError(
-                    f"{split.path}:{number}: expected a label that {train} has, got {label!r}; "
+                    f"{place}: expected a label that {owner} has, got {label!r}; "
                     f"map or drop it with --label-map {label}=New or {label}="
                 )
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 
 from serve.errors import TaggingError
+from train.config import Arithmetic
 
+_FORMATS = {
+    Arithmetic.FP32: torch.float32,
+    Arithmetic.BF16: torch.bfloat16,
+    Arithmetic.FP16: torch.float16,
+}
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
 _CPUINFO = Path("/proc/cpuinfo")
-
-
-def choose_device() -> torch.device:
-    """Return the CUDA device where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def has_bf16(device: torch.device, cpuinfo: Path = _CPUINFO) -> bool:
@@ -30,11 +31,26 @@ def has_bf16(device: torch.device, cpuinfo: Path = _CPUINFO) -> bool:
     return not _BF16_FLAGS.isdisjoint(_cpu_flags(cpuinfo))
 
 
-def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context whose matrix products are in bfloat16 where the hardware has it."""
-    if has_bf16(device):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+def number_format(arithmetic: Arithmetic, device: torch.device) -> torch.dtype:
+    """Return the number format of matrix products on a device.
+
+    Raises:
+        TaggingError: If the device cannot be asked for that format.
+    """
+    if arithmetic is Arithmetic.AUTO:
+        return torch.bfloat16 if has_bf16(device) else torch.float32
+    if arithmetic is Arithmetic.FP16 and device.type != "cuda":
+        raise TaggingError(
+            f"--arithmetic fp16: expected a GPU, got {device.type}; choose bf16, or fp32"
+        )
+    return _FORMATS[arithmetic]
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Return a context whose matrix products are in a number format."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
 
 
 @contextmanager
@@ -49,7 +65,8 @@ def out_of_memory_told() -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         reason = ". ".join(str(error).split(". ")[:2])  # the rest is advice for programmers
         raise TaggingError(
-            f"expected room in the device's memory, got: {reason}; lower --batch-size"
+            f"expected room in the device's memory, got: {reason}; raise --accumulate, or lower "
+            "--batch-size"
         ) from error
 
 

@@ -1,34 +1,35 @@
 """Owns the one training loop: steps, epochs, early stopping, and going on after an interruption.
 
-Every source of chance is seeded anew at each epoch, so on the CPU a run that was interrupted ends
-with the weights of one that was not. Knows nothing of texts, files of data or entities: what a dev
-F1 is, the caller says.
+Every source of chance is seeded anew at each step, so on the CPU a run that was interrupted, at any
+moment, ends with the weights of one that was not. A step divides its loss by the tokens that train
+in its whole batch, so it is the same step in however many parts and processes it is computed. Knows
+nothing of texts, files of data or entities: what is trained, and how good it is, the task says.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Never
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic
 
 import torch
-from torch import nn
-from torch.nn.functional import cross_entropy
-from tqdm import tqdm
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
-from serve.encoding import Encoder
 from serve.errors import TaggingError
-from train.collate import IGNORE_INDEX, LabelledWindow, collate, group_by_length
-from train.config import TrainConfig
-from train.device import autocast
-from train.optimizer import learning_rate_at, make_optimizer
+from train.device import autocast, number_format
+from train.optimizer import SCALE
+from train.plan import AnyBatch, Plan, Task
+from train.processes import Processes, without_sync
+from train.progress import Progress
+from train.schedule import rate_at
 from train.state import (
     Epoch,
     TrainingState,
+    Underway,
     Weights,
     load_state,
     optimizer_tensors,
@@ -39,60 +40,40 @@ from train.state import (
 MAX_NORM = 1.0
 """Gradients are scaled down to this L2 norm."""
 
-DEFAULT_STEPS = 400
-"""Steps a run takes unless told its epochs: a small corpus is read more often than a large one."""
-MIN_EPOCHS, MAX_EPOCHS = 4, 40
-
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Where a run keeps its state and how it knows it for its own.
-
-    Attributes:
-        path: The state's file.
-        run: Identifies settings, data and base model.
-    """
-
-    path: Path
-    run: str
-
-
-class Fit:
+class Fit(Generic[AnyBatch]):
     """A model on its way through the epochs."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        windows: Sequence[LabelledWindow],
-        encoder: Encoder,
-        score_dev: Callable[[], float],
-        config: TrainConfig,
+        self, task: Task[AnyBatch], plan: Plan, processes: Processes, progress: Progress
     ) -> None:
-        """Take what does not change from epoch to epoch.
+        """Take a task whose learner is on the processes' device.
 
-        Args:
-            model: A Hugging Face token classifier, on its device; trained in place.
-            windows: What to train on.
-            encoder: Pads batches as serving does.
-            score_dev: Returns the model's F1 on the dev lines, in [0, 1].
-            config: The settings.
+        Raises:
+            TaggingError: If the device does not know the number format.
         """
-        self._model = model
-        self._windows = windows
-        self._encoder = encoder
-        self._score_dev = score_dev
-        self._config = config
-        self._optimizer = make_optimizer(model)
-        self._num_epochs = config.epochs or default_epochs(self._steps_per_epoch)
-        self._device = next(model.parameters()).device
-        self._trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._task = task
+        self._plan = plan
+        self._processes = processes
+        self._progress = progress
+        self._dtype = number_format(plan.arithmetic, processes.device)
+        self._scaler = GradScaler(processes.device.type, enabled=self._dtype == torch.float16)
+        self._learner = processes.joined(task.learner)
+        self._trained = {n: p for n, p in task.learner.named_parameters() if p.requires_grad}
+        self._steps_per_epoch = len(task.batches(1))
+        self._num_steps = self._steps_per_epoch * plan.num_epochs
         self._history: tuple[Epoch, ...] = ()
         self._best: Weights = {}
+        self._underway = Underway()
+        self._loss = torch.zeros((), dtype=torch.float64, device=processes.device)
+        self._saved_at = time.monotonic()
+        self._is_at_rest = True
+        """Whether weights, optimizer and counts belong together, as while gradients are made."""
 
-    def run(self, resume: Resume) -> tuple[Epoch, ...]:
-        """Train until the last epoch or until dev F1 stops rising; leave the best weights.
+    def run(self) -> tuple[Epoch, ...]:
+        """Train until the last epoch or until the score stops rising; leave the best weights.
 
         Returns:
             All epochs, those before an interruption too.
@@ -101,99 +82,142 @@ class Fit:
             CheckpointError: If there is a state to go on with that is not this run's.
             TaggingError: If the loss is no longer finite.
         """
-        if self._config.resume:
-            self._restore(load_state(resume.path, resume.run))
-        with tqdm(
-            total=self._num_steps,
-            initial=len(self._history) * self._steps_per_epoch,
-            unit="step",
-            disable=not sys.stderr.isatty(),
-            dynamic_ncols=True,
-        ) as bar:
+        if self._plan.resume:
+            self._restore(load_state(self._plan.state, self._plan.run))
+        with self._progress.over(self._num_steps, self._num_done), self._saved_if_interrupted():
             while not self._is_done():
-                self._one_epoch(bar)
-                save_state(resume.path, self._state(resume.run))
+                self._one_epoch()
+                self._save_if_due()
         self._load(self._best)
-        if best_epoch(self._history).dev_f1 == 0:
-            logger.warning(
-                "warning: after %d epochs the model finds no entity of the dev lines (F1 0); "
-                "give more lines, or raise --epochs or --learning-rate",
-                len(self._history),
-            )
         return self._history
 
     @property
-    def _steps_per_epoch(self) -> int:
-        return -(-len(self._windows) // self._config.batch_size)
-
-    @property
-    def _num_steps(self) -> int:
-        return self._steps_per_epoch * self._num_epochs
+    def _num_done(self) -> int:
+        return len(self._history) * self._steps_per_epoch + self._underway.num_steps
 
     def _is_done(self) -> bool:
         if not self._history:
             return False
-        # 0 until a dev F1 is above 0: patience is for those who have something to lose.
-        since_best = len(self._history) - best_epoch(self._history).number
-        return len(self._history) >= self._num_epochs or since_best >= self._config.patience
+        # 0 until a score is above the floor: patience is for those who have something to lose.
+        since_best = len(self._history) - best_epoch(self._history, self._task.floor).number
+        return len(self._history) >= self._plan.num_epochs or since_best >= self._plan.patience
 
-    def _one_epoch(self, bar: tqdm[Never]) -> None:
+    def _one_epoch(self) -> None:
         number = len(self._history) + 1
-        generator = torch.Generator().manual_seed(self._config.seed * 1000 + number)
-        torch.manual_seed(self._config.seed * 1000 + number)  # dropout
-        lengths = [len(window.tag_ids) for window in self._windows]
-        step = (number - 1) * self._steps_per_epoch
-        total, num_trained = 0.0, 0
-        last_f1 = f"{self._history[-1].dev_f1:.4f}" if self._history else "none yet"
-        self._model.train()
-        for rows in group_by_length(lengths, self._config.batch_size, generator):
-            loss, count = self._step([self._windows[row] for row in rows], step)
-            total, num_trained, step = total + loss * count, num_trained + count, step + 1
-            bar.update()
-            loss_so_far = f"{total / num_trained:.4f}"
-            bar.set_postfix(epoch=number, loss=loss_so_far, dev_f1=last_f1, refresh=False)
-        if not math.isfinite(total):
+        self._learner.train()
+        for rows in self._task.batches(number)[self._underway.num_steps :]:
+            rate = self._step(rows, self._num_done)
+            self._progress.step(number, self._num_done, self._mean_loss, rate)
+            self._save_if_due()
+        if not math.isfinite(loss := self._mean_loss()):
             raise TaggingError(
-                f"epoch {number}: expected a finite loss, got {total}; lower --learning-rate"
+                f"epoch {number}: expected a finite loss, got {loss}; lower --learning-rate"
             )
-        epoch = Epoch(number, total / num_trained, self._score_dev())
+        score = self._task.score() if self._processes.is_first else 0.0
+        epoch = Epoch(number, loss, self._processes.told(score))
+        self._is_at_rest = False
         self._history = (*self._history, epoch)
-        if best_epoch(self._history) is epoch:
+        self._underway = Underway()
+        self._loss.zero_()
+        if best_epoch(self._history, self._task.floor) is epoch:
             self._best = {n: p.detach().clone() for n, p in self._trained.items()}
-        with bar.external_write_mode(file=sys.stderr):
-            logger.info("epoch %d: loss %.4f, dev F1 %.4f", number, epoch.loss, epoch.dev_f1)
+        self._is_at_rest = True
+        self._progress.epoch(epoch)
 
-    def _step(self, windows: Sequence[LabelledWindow], step: int) -> tuple[float, int]:
-        """Train on one batch; return its mean loss and the number of tokens trained."""
-        batch = collate(windows, self._encoder)
-        tag_ids = batch.tag_ids.to(self._device)
-        with autocast(self._device):
-            logits = self._model(
-                input_ids=batch.input_ids.to(self._device),
-                attention_mask=batch.attention_mask.to(self._device),
-            ).logits
-        loss = cross_entropy(logits.float().mT, tag_ids, ignore_index=IGNORE_INDEX)
-        self._optimizer.zero_grad()
-        torch.autograd.backward(loss)
+    def _step(self, rows: Sequence[int], step: int) -> float:
+        """Train on one batch; return the learning rate."""
+        torch.manual_seed(self._chance(step))
+        plan, device = self._plan, self._processes.device
+        # A process that gets nothing goes through the motions on a row, for the others' sake.
+        parts = [part for part in self._processes.shares(rows, plan.accumulate) if part]
+        batches = [self._task.collate(part).to(device) for part in parts or [list(rows[:1])]]
+        num_trained = self._processes.total(sum(batch.num_trained for batch in batches if parts))
+        weight = self._processes.num / num_trained if parts else 0.0
+        loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._task.optimizer.zero_grad()
+        for batch in batches[:-1]:
+            with without_sync(self._learner):
+                loss += self._backward(batch, weight)
+        loss += self._backward(batches[-1], weight)
+        rate = plan.learning_rate * rate_at(step, self._num_steps, plan.schedule, plan.warmup)
+        self._is_at_rest = False
+        self._update(rate)
+        self._loss += self._processes.summed(loss if parts else 0.0 * loss)
+        done = self._underway
+        self._underway = Underway(done.num_steps + 1, 0.0, done.num_trained + num_trained)
+        self._is_at_rest = True
+        return rate
+
+    def _backward(self, batch: AnyBatch, weight: float) -> Tensor:
+        """Add up the gradients of one part; return its summed loss."""
+        with autocast(self._processes.device, self._dtype):
+            loss: Tensor = self._learner(batch)
+        torch.autograd.backward(self._scaler.scale(loss * weight))
+        return loss.detach()
+
+    def _update(self, rate: float) -> None:
+        self._scaler.unscale_(self._task.optimizer)
         nn.utils.clip_grad_norm_(self._trained.values(), MAX_NORM)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, self._num_steps, self._config.learning_rate)
-        self._optimizer.step()
-        return loss.item(), int((tag_ids != IGNORE_INDEX).sum())
+        for group in self._task.optimizer.param_groups:
+            group["lr"] = rate * group[SCALE]
+        self._scaler.step(self._task.optimizer)
+        self._scaler.update()
 
-    def _state(self, run: str) -> TrainingState:
-        weights = {name: parameter.detach() for name, parameter in self._trained.items()}
-        optimizer = optimizer_tensors(self._optimizer)
-        return TrainingState(run, self._history, weights, self._best, optimizer)
+    def _mean_loss(self) -> float:
+        return self._loss.item() / max(1, self._underway.num_trained)
+
+    def _chance(self, step: int) -> int:
+        """Return the seed of a step in this process; below 2**63, as seeds are below 2**32."""
+        return (self._plan.seed << 30) + (step << 8) + self._processes.index
+
+    @contextmanager
+    def _saved_if_interrupted(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._is_at_rest and self._num_done:
+                self._save()
+            raise
+
+    def _save_if_due(self) -> None:
+        if time.monotonic() - self._saved_at >= self._plan.save_every_s:
+            self._save()
+
+    def _save(self) -> None:
+        if self._processes.is_first:
+            save_state(self._plan.state, self._state())
+        self._saved_at = time.monotonic()
+
+    def _state(self) -> TrainingState:
+        done = self._underway
+        return TrainingState(
+            run=self._plan.run,
+            history=self._history,
+            weights={name: parameter.detach() for name, parameter in self._trained.items()},
+            best=self._best,
+            optimizer=optimizer_tensors(self._task.optimizer),
+            underway=Underway(done.num_steps, self._loss.item(), done.num_trained),
+            scaler=self._scaler.state_dict(),
+        )
 
     def _restore(self, state: TrainingState | None) -> None:
         if state is None:
             logger.warning("warning: nothing to resume: starting from the first epoch")
-            return
-        self._history, self._best = state.history, state.best
-        self._load(state.weights)
-        restore_optimizer(self._optimizer, state.optimizer)
-        logger.info("resuming after epoch %d", len(self._history))
+        else:
+            self._history, self._best, self._underway = state.history, state.best, state.underway
+            self._loss.fill_(state.underway.loss)
+            self._load(state.weights)
+            restore_optimizer(self._task.optimizer, state.optimizer)
+            if state.scaler:
+                self._scaler.load_state_dict(dict(state.scaler))
+            steps = state.underway.num_steps
+            logger.info("resuming after epoch %d and %d steps", len(state.history), steps)
+        self._processes.wait()  # until all have read it, before the first one writes the next
+        if self._processes.total(self._num_done) != self._processes.num * self._num_done:
+            raise TaggingError(
+                f"{self._plan.state}: expected every process to read one state, got several; "
+                "put --output on a disk that all machines share"
+            )
 
     def _load(self, weights: Weights) -> None:
         with torch.no_grad():
@@ -201,15 +225,10 @@ class Fit:
                 parameter.copy_(weights[name])
 
 
-def default_epochs(steps_per_epoch: int) -> int:
-    """Return how often a corpus is read: about `DEFAULT_STEPS` in all, within bounds."""
-    return min(max(math.ceil(DEFAULT_STEPS / steps_per_epoch), MIN_EPOCHS), MAX_EPOCHS)
-
-
-def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the epoch of the highest dev F1, the first of equals; the last one while all are 0.
+def best_epoch(history: Sequence[Epoch], floor: float = 0.0) -> Epoch:
+    """Return the epoch of the highest score, the first of equals; the last while all are at floor.
 
     A model that finds nothing yet is still learning: its first epoch is no better than its last.
     """
-    best = max(history, key=lambda epoch: epoch.dev_f1)
-    return best if best.dev_f1 > 0 else history[-1]
+    best = max(history, key=lambda epoch: epoch.score)
+    return best if best.score > floor else history[-1]

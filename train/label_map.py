@@ -1,31 +1,66 @@
-"""Owns the renaming, merging and dropping of labels: `Old=New,Drop=`."""
+"""Owns the renaming, merging and dropping of labels: `Old=New,Drop=`, or a file of such lines."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from serve.examples import Example, Span
+from serve.errors import DataError
+from serve.examples import Example, Span, numbered_lines
 
 
 def parse_label_map(text: str) -> tuple[tuple[str, str], ...]:
     """Return pairs of old and new label; an empty new label drops the old one's spans.
 
+    Args:
+        text: `Old=New,Drop=`, or the name of a file with one such pair a line. Empty lines of a
+            file and those that begin with # do not count, and its labels may hold commas.
+
     Raises:
         ValueError: If a part is not `Old=New` or `Old=`, an old label comes twice, or a new one is
-            not printable.
+            not printable; of a file, naming it and the line.
     """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if "=" not in text and os.path.isfile(text):
+        return _pairs(_lines(Path(text)))
+    return _pairs(("", part.strip()) for part in text.split(",") if part.strip())
+
+
+def _lines(path: Path) -> Iterable[tuple[str, str]]:
+    try:
+        for number, line in numbered_lines(path):
+            if line.strip() and not line.startswith("#"):
+                yield f"{path}:{number}: ", line.strip()
+    except DataError as error:
+        raise ValueError(error) from error
+
+
+def _pairs(parts: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     pairs: dict[str, str] = {}
-    for part in parts:
+    for place, part in parts:
         old, sign, new = (piece.strip() for piece in part.partition("="))
         if not sign or not old or "=" in new:
-            raise ValueError(f"expected Old=New or Old=, apart by commas, got {part!r}")
+            apart = "" if place else ", apart by commas"
+            raise ValueError(f"{place}expected Old=New or Old={apart}, got {part!r}")
         if old in pairs:
-            raise ValueError(f"expected each label once before the =, got {old!r} twice")
+            raise ValueError(f"{place}expected each label once before the =, got {old!r} twice")
         if not new.isprintable():  # no tag can hold it
-            raise ValueError(f"expected a label of printable characters, got {new!r}")
+            raise ValueError(f"{place}expected a label of printable characters, got {new!r}")
         pairs[old] = new
     return tuple(pairs.items())
+
+
+def check_label_map(label_map: Iterable[str], labels: Iterable[str]) -> None:
+    """Refuse a map of labels that do not occur: a slip of the pen.
+
+    Raises:
+        DataError: Naming the first such label.
+    """
+    have = set(labels)
+    for old in label_map:
+        if old not in have:
+            names = ", ".join(sorted(have))
+            raise DataError(f"--label-map: expected a label of the data ({names}), got {old!r}")
 
 
 def map_labels(example: Example, label_map: Mapping[str, str]) -> Example:

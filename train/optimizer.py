@@ -1,63 +1,62 @@
-"""Owns AdamW's parameter groups and the learning rate of each step."""
+"""Owns the optimizer and its groups of parameters: what decays, and at what share of the rate."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import SGD, AdamW, Optimizer
 from transformers import PreTrainedModel
 
-from serve.errors import CheckpointError
+from train.config import OptimizerName
+from train.method import layers_of
 
-WARMUP = 0.1
-"""Share of the steps over which the learning rate rises."""
-WEIGHT_DECAY = 0.01
-
-
-def make_optimizer(model: nn.Module) -> AdamW:
-    """Return AdamW over the trainable parameters; matrices decay, biases and LayerNorms do not."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return AdamW(
-        [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        fused=True,  # one pass over memory instead of several: the step is bound by it
-    )
+MOMENTUM = 0.9
+SCALE = "scale"
+"""Key of a group's share of the learning rate."""
+CHAIN_SCALE = 30.0
+"""Of a CRF's transitions: they begin at 0 and have to reach the size of logits in a few hundred
+steps, while the encoder's learning rate suits weights that are nearly right."""
 
 
-def learning_rate_at(step: int, num_steps: int, peak: float) -> float:
-    """Return the learning rate of a step, counted from 0: linear up to the peak, linear to 0."""
-    warmup = max(1, round(WARMUP * num_steps))
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (num_steps - step) / max(1, num_steps - warmup)
+def make_optimizer(name: OptimizerName, groups: list[dict[str, Any]]) -> Optimizer:
+    """Return an optimizer over groups that `parameter_groups` made."""
+    if name is OptimizerName.SGD:
+        return SGD(groups, momentum=MOMENTUM, fused=True)
+    # Fused: one pass over memory instead of several; the step is bound by it.
+    return AdamW(groups, fused=True)
 
 
-def freeze(model: PreTrainedModel, num_layers: int | None) -> None:
-    """Stop training a model's word embeddings, or all its embeddings and its first layers.
-
-    The word embeddings are always frozen. A step over their whole table costs a quarter of a
-    MiniLM's training time, half of what an interrupted run has to store, and brings nothing:
-    measured on mwo2kg, mean dev F1 0.832 trained (4 runs) and 0.836 frozen (2 runs). Frozen, words
-    that training never sees keep their place among those it does.
+def parameter_groups(
+    module: nn.Module, weight_decay: float, scales: dict[int, float] | None = None
+) -> list[dict[str, Any]]:
+    """Return the trainable parameters in groups; matrices decay, biases and LayerNorms do not.
 
     Args:
-        model: A token classifier of a supported family.
-        num_layers: How many layers to freeze, and position and type embeddings with them; None to
-            freeze the word embeddings only.
-
-    Raises:
-        CheckpointError: If the model has fewer layers.
+        module: What is trained.
+        weight_decay: Of matrices.
+        scales: Share of the learning rate of each parameter, by its `id`; 1 for those not in it.
     """
-    embeddings = model.base_model.get_submodule("embeddings")
-    embeddings.get_submodule("word_embeddings").requires_grad_(False)
-    if num_layers is None:
-        return
-    # The only list of modules that these families have, by whatever name.
-    layers = next(list(m) for m in model.base_model.modules() if isinstance(m, nn.ModuleList))
-    if num_layers > len(layers):
-        raise CheckpointError(
-            f"--freeze-layers: expected at most {len(layers)}, the model's layers, got {num_layers}"
-        )
-    for module in (embeddings, *layers[:num_layers]):
-        module.requires_grad_(False)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            decay = weight_decay if parameter.ndim > 1 else 0.0
+            groups[(scales or {}).get(id(parameter), 1.0), decay].append(parameter)
+    return [
+        {"params": parameters, SCALE: scale, "weight_decay": decay}
+        for (scale, decay), parameters in groups.items()
+    ]
+
+
+def layer_scales(model: PreTrainedModel, decay: float) -> dict[int, float]:
+    """Return the share of the learning rate of each parameter below the head, by its `id`.
+
+    The last layer has the whole `decay`, each one below it and the embeddings that much of the
+    one above.
+    """
+    layers = layers_of(model)
+    scales = {id(p): decay ** (len(layers) + 1) for p in model.base_model.parameters()}
+    for depth, layer in enumerate(layers):
+        scales |= {id(p): decay ** (len(layers) - depth) for p in layer.parameters()}
+    return scales

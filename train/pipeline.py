@@ -1,17 +1,14 @@
-"""Owns the order of a training run: read, fit, evaluate, write."""
+"""Owns the order of a training run: read, fit, evaluate, write.
+
+`run` may be called many times in one process, one call after the other.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import platform
-from dataclasses import asdict
-from importlib.metadata import version
-from typing import Any
+import time
 
 import torch
-from torch import nn
 
 from serve.errors import DataError
 from serve.tagger import Tagger
@@ -21,26 +18,35 @@ from train.checkpoint import Checkpoint, check_output, write_checkpoint
 from train.collate import label_windows
 from train.config import TrainConfig
 from train.data import Corpus, read_corpus
-from train.device import choose_device, has_bf16, out_of_memory_told
-from train.evaluate import Evaluation, TorchBackend, entity_f1, evaluate
-from train.fit import Fit, Resume, best_epoch
-from train.optimizer import freeze
+from train.device import number_format, out_of_memory_told
+from train.evaluate import Evaluation, TorchBackend, evaluate
+from train.fit import Fit, best_epoch
+from train.learner import Learner
+from train.method import merged, prepare
+from train.objective import Objective, make_objective
+from train.processes import Processes
+from train.progress import OnEpoch, Progress
+from train.record import Cost, fingerprint, peak_memory_bytes, run_record
 from train.report import evaluation_json
-from train.state import Epoch, state_path
-
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
-_NOT_THE_RUN = frozenset({"data", "train", "dev", "test", "output", "resume", "json"})
-"""Settings a resumed run may change; of the data, what the files hold counts instead."""
+from train.state import Epoch
+from train.tagging import tagging_plan, tagging_task
 
 logger = logging.getLogger(__name__)
 
 
 @out_of_memory_told()
-def run(config: TrainConfig) -> dict[str, Evaluation]:
+def run(
+    config: TrainConfig, *, on_epoch: OnEpoch | None = None, objective: Objective | None = None
+) -> dict[str, Evaluation]:
     """Train, evaluate and write a checkpoint.
 
+    Args:
+        config: The settings.
+        on_epoch: Called after each epoch; what it raises ends the run, and nothing is written.
+        objective: Trained for instead of the one that the settings ask for.
+
     Returns:
-        The evaluation on dev, and on test where there is one.
+        The evaluation on dev, and on test where there is one; none in a process beside the first.
 
     Raises:
         DataError: If a data file is not as expected.
@@ -51,72 +57,78 @@ def run(config: TrainConfig) -> dict[str, Evaluation]:
     corpus = read_corpus(config)
     base = find_base(config.model)
     encoder = base.encoder()
-    tags = corpus.tags
-    torch.manual_seed(config.seed)  # the new head's weights
-    model = base.load_model(tags)
-    freeze(model, config.freeze_layers)
-    resume = Resume(state_path(config.output), _fingerprint(config, corpus, model))
-    device = choose_device()
-    model.to(device)  # type: ignore[arg-type]
     windows = label_windows(
-        corpus.train.examples, encoder, tags, label_all_tokens=config.label_all_tokens
+        corpus.train.examples, encoder, corpus.tags, label_all_tokens=config.label_all_tokens
     )
     if not windows:
         raise DataError(f"{corpus.train.path}: expected lines with words, got none")
-    _say(config, corpus, device)
+    torch.manual_seed(config.seed)  # the new head's weights
+    model = base.load_model(corpus.tags)
+    plan = tagging_plan(config, len(windows), fingerprint(config, corpus, model))
+    objective = objective or make_objective(config, corpus.tags, windows)
+    learner = Learner(prepare(model, config), objective)
+    processes = Processes()
+    learner.to(processes.device)
+    _say(config, corpus, processes)
     for split in filter(None, (corpus.train, corpus.dev, corpus.test)):
         warn_of_lost_spans(split, encoder)
-    tagger = Tagger(encoder, tags, TorchBackend(model))
-    fit = Fit(model, windows, encoder, lambda: entity_f1(tagger, corpus.dev.examples), config)
-    history = fit.run(resume)
+    progress = Progress(
+        "dev F1", events=config.tensorboard, on_epoch=on_epoch, is_shown=processes.is_first
+    )
+    task = tagging_task(config, corpus, windows, encoder, learner)
+    started = time.monotonic()
+    history = Fit(task, plan, processes, progress).run()
+    cost = _cost(config, processes, time.monotonic() - started)
+    if not processes.is_first:
+        return {}
+    _warn_of_nothing_found(history)
+    model = merged(learner.model)
+    decoding = objective.decoding()
+    tagger = Tagger(encoder, corpus.tags, TorchBackend(model), decoding=decoding)
     splits = {"dev": corpus.dev, "test": corpus.test}
     figures = {k: evaluate(tagger, encoder, s.examples) for k, s in splits.items() if s}
-    evaluation: dict[str, Any] = {k: evaluation_json(e) for k, e in figures.items()}
-    record = _record(config, corpus, history, device)
-    test = corpus.test.examples if corpus.test else ()
-    lines = corpus.train.examples, corpus.dev.examples
-    checkpoint = Checkpoint(model.cpu(), base, *lines, evaluation, record, test)
+    checkpoint = Checkpoint(
+        model=model.cpu(),
+        base=base,
+        decoding=decoding,
+        train_lines=corpus.train.examples,
+        dev=corpus.dev.examples,
+        test=corpus.test.examples if corpus.test else (),
+        evaluation={k: evaluation_json(e) for k, e in figures.items()},
+        train=run_record(config, corpus, base, history, cost),
+    )
     write_checkpoint(config.output, checkpoint)
-    resume.path.unlink(missing_ok=True)
+    plan.state.unlink(missing_ok=True)
     return figures
 
 
-def _say(config: TrainConfig, corpus: Corpus, device: torch.device) -> None:
+def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
+    dtype = number_format(config.arithmetic, processes.device)
     logger.info(
-        "training %s on %d lines and %d labels; dev %d lines; %s, %s",
+        "training %s on %d lines and %d labels; dev %d lines; %s, %s%s",
         config.model, len(corpus.train.examples), len(corpus.tags.labels),
-        len(corpus.dev.examples), device, "bfloat16" if has_bf16(device) else "float32",
+        len(corpus.dev.examples), processes.device.type, str(dtype).removeprefix("torch."),
+        f", {processes.num} processes" if processes.num > 1 else "",
     )  # fmt: skip
     num_spans = corpus.train.labels
     counts = ", ".join(f"{label} ({num_spans[label]})" for label in corpus.tags.labels)
     logger.info("labels and their spans in train: %s", counts)
 
 
-def _fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module) -> str:
-    """Return a hash of all that a run's result depends on."""
-    settings = {k: v for k, v in asdict(config).items() if k not in _NOT_THE_RUN}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(repr((corpus.train.examples, corpus.dev.examples)).encode())
-    for parameter in model.parameters():
-        digest.update(parameter.detach().numpy().tobytes())
-    return digest.hexdigest()
+def _warn_of_nothing_found(history: tuple[Epoch, ...]) -> None:
+    if best_epoch(history).score == 0:
+        logger.warning(
+            "warning: after %d epochs the model finds no entity of the dev lines (F1 0); "
+            "give more lines, or raise --epochs or --learning-rate",
+            len(history),
+        )
 
 
-def _record(
-    config: TrainConfig, corpus: Corpus, history: tuple[Epoch, ...], device: torch.device
-) -> dict[str, Any]:
-    """Return how the checkpoint came about, as JSON."""
-    splits = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
-    return {
-        "settings": {k: v for k, v in asdict(config).items() if k not in _NOT_THE_RUN},
-        "data": {
-            name: {"file": split.path.name, "num_lines": len(split.examples)}
-            for name, split in splits.items()
-            if split
-        },
-        "epochs": [asdict(epoch) for epoch in history],
-        "best_epoch": best_epoch(history).number,
-        "device": device.type,
-        "bfloat16": has_bf16(device),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
-    }
+def _cost(config: TrainConfig, processes: Processes, training_s: float) -> Cost:
+    return Cost(
+        device=processes.device.type,
+        number_format=str(number_format(config.arithmetic, processes.device)),
+        num_processes=processes.num,
+        training_s=round(training_s, 3),
+        peak_memory_bytes=peak_memory_bytes(processes.device),
+    )

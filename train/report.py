@@ -65,7 +65,7 @@ def format_evaluation(split: str, evaluation: Evaluation) -> str:
 
 
 def _report(scores: dict[str, Score], macro_over: Sequence[Score]) -> ReportJson:
-    rows = {name: _figures(score) for name, score in scores.items()}
+    rows = {name: figures_of(score) for name, score in scores.items()}
     together = Score(
         sum(score.num_correct for score in scores.values()),
         sum(score.num_predicted for score in scores.values()),
@@ -73,13 +73,14 @@ def _report(scores: dict[str, Score], macro_over: Sequence[Score]) -> ReportJson
     )
     return ReportJson(
         rows=rows,
-        micro=_figures(together),
+        micro=figures_of(together),
         macro=_mean(macro_over, [1] * len(macro_over)),
         weighted=_mean(macro_over, [score.num_gold for score in macro_over]),
     )
 
 
-def _figures(score: Score) -> Figures:
+def figures_of(score: Score) -> Figures:
+    """Return a score as a row of a report."""
     return Figures(
         precision=score.precision, recall=score.recall, f1=score.f1, support=score.num_gold
     )

@@ -1,4 +1,4 @@
-"""Owns where the splits lie: files found in a folder by name, or named by the user."""
+"""Owns where the splits lie: files (or brat's folders) found by name, or named by the user."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from serve.errors import DataError
 from train.config import SAMPLE, TrainConfig
+from train.formats.registry import COLUMN_SUFFIXES, JSON_SUFFIXES
 
-JSONL = frozenset({".jsonl", ".json"})
-COLUMNS = frozenset({".txt", ".conll", ".bio", ".iob", ".iob2", ".bioes", ".tsv"})
+SUFFIXES = COLUMN_SUFFIXES | JSON_SUFFIXES | {".txt"}
 _STEMS = {
     "train": ("train",),
     "dev": ("dev", "valid", "val", "validation"),
@@ -34,8 +34,11 @@ def find_splits(config: TrainConfig) -> SplitFiles:
     folder = config.data or (None if config.train else SAMPLE)
     train = config.train or (folder and _find(folder, "train"))
     if train is None:
-        stems = ", ".join(f"train{suffix}" for suffix in sorted(COLUMNS | JSONL))
-        raise DataError(f"{folder}: expected one of {stems}, got none; name the file with --train")
+        stems = ", ".join(f"train{suffix}" for suffix in sorted(SUFFIXES))
+        raise DataError(
+            f"{folder}: expected one of {stems}, or a folder train with .ann files, got none; "
+            "name the file with --train"
+        )
     dev = config.dev or (folder and _find(folder, "dev"))
     test = config.test or (folder and _find(folder, "test"))
     return SplitFiles(train, dev or None, test or None)
@@ -47,9 +50,15 @@ def _find(folder: Path, split: str) -> Path | None:
     found = sorted(
         path
         for path in folder.iterdir()
-        if path.stem.lower() in _STEMS[split] and path.suffix.lower() in COLUMNS | JSONL
+        if path.stem.lower() in _STEMS[split] and _holds_lines(path)
     )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder}: expected one {split} file, got {names}; name it with --{split}")
     return found[0] if found else None
+
+
+def _holds_lines(path: Path) -> bool:
+    if path.is_dir():
+        return next(path.rglob("*.ann"), None) is not None
+    return path.suffix.lower() in SUFFIXES

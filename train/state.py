@@ -1,13 +1,14 @@
 """Owns what an interrupted run leaves behind: everything needed to go on as if nothing happened.
 
-One safetensors file beside the checkpoint, replaced whole after each epoch; its header carries the
-rest as JSON. Frozen weights are left out: the base model has them.
+One safetensors file beside the checkpoint, replaced whole and forced onto the disk; its header
+carries the rest as JSON. Frozen weights are left out: the base model has them. Chance is not in it:
+it is seeded anew at each step, see `train.fit`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from serve.errors import CheckpointError
+from serve.files import sync
 
 Weights = dict[str, Tensor]
 
@@ -26,25 +28,43 @@ class Epoch:
 
     Attributes:
         number: From 1.
-        loss: Mean cross-entropy of the trained tokens, in nats.
-        dev_f1: Micro entity F1 on the dev lines, in [0, 1].
+        loss: Mean loss of the trained tokens, in nats.
+        score: What the best epoch is chosen by: in fine-tuning micro entity F1 on the dev lines, in
+            [0, 1].
     """
 
     number: int
     loss: float
-    dev_f1: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """How far an epoch has come that is not done.
+
+    Attributes:
+        num_steps: Steps done.
+        loss: Summed over the tokens trained, in nats.
+        num_trained: Those tokens.
+    """
+
+    num_steps: int = 0
+    loss: float = 0.0
+    num_trained: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
-    """A run between two epochs.
+    """A run between two steps.
 
     Attributes:
-        run: Identifies settings, data and base model; see `train.fit`.
-        history: The epochs so far.
+        run: Identifies settings, data and base model; see `train.pipeline`.
+        history: The epochs that are done.
         weights: The trained weights, by name.
-        best: The weights of the best epoch so far.
+        best: The weights of the best epoch so far; empty before the first is done.
         optimizer: The optimizer's tensors, as `index.name`.
+        underway: The epoch after them, as far as it has come.
+        scaler: State of FP16's loss scaling; empty in other formats.
     """
 
     run: str
@@ -52,6 +72,8 @@ class TrainingState:
     weights: Weights
     best: Weights
     optimizer: Weights
+    underway: Underway = field(default=Underway())
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 def state_path(output: Path) -> Path:
@@ -70,11 +92,17 @@ def save_state(path: Path, state: TrainingState) -> None:
         for part in ("weights", "best", "optimizer")
         for name, tensor in getattr(state, part).items()
     }
-    header = {"run": state.run, "history": json.dumps([asdict(epoch) for epoch in state.history])}
+    header = {
+        "run": state.run,
+        "history": json.dumps([asdict(epoch) for epoch in state.history]),
+        "underway": json.dumps(asdict(state.underway)),
+        "scaler": json.dumps(state.scaler),
+    }
     staging = path.with_name(f".{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         save_file(tensors, staging, metadata=header)
+        sync(staging)
         staging.replace(path)
     except (SafetensorError, OSError) as error:
         staging.unlink(missing_ok=True)
@@ -100,7 +128,8 @@ def load_state(path: Path, run: str) -> TrainingState | None:
                 part, _, name = key.partition("/")
                 parts[part][name] = file.get_tensor(key)
         history = tuple(Epoch(**row) for row in json.loads(header["history"]))
-        found = header["run"]
+        underway = Underway(**json.loads(header["underway"]))
+        found, scaler = header["run"], json.loads(header["scaler"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path}: expected the state of a run, got {error}; start again without --resume"
@@ -110,7 +139,7 @@ def load_state(path: Path, run: str) -> TrainingState | None:
             f"{path}: expected the state of a run with the same settings, data and model, got "
             "another's; start again without --resume"
         )
-    return TrainingState(found, history, **parts)
+    return TrainingState(found, history, **parts, underway=underway, scaler=scaler)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Weights:

@@ -126,7 +126,8 @@ class _Judge:
         if self._lines is None:
             return replace(record, parity=parity)
         checkpoint = self._source.checkpoint
-        report = self._lines.compare(Tagger(checkpoint.encoder, checkpoint.tags, engine), engine)
+        tagger = Tagger(checkpoint.encoder, checkpoint.tags, engine, decoding=checkpoint.decoding)
+        report = self._lines.compare(tagger, engine)
         check_gate(report, precision, Allowance.of(ExportConfig(), precision))
         f1 = report.f1.overall
         return replace(record, parity=parity, f1=f1.after, f1_before=f1.before)

@@ -116,7 +116,10 @@ def _batches(
 def _texts(texts: Sequence[Sequence[str]], engine: Engine, source: Source) -> list[Step]:
     """Return a step for each list of texts that are tagged together."""
     checkpoint = source.checkpoint
-    tagger = Tagger(checkpoint.encoder, checkpoint.tags, engine, batch_tokens=OFFLINE_TOKENS)
+    tagger = Tagger(
+        checkpoint.encoder, checkpoint.tags, engine,
+        decoding=checkpoint.decoding, batch_tokens=OFFLINE_TOKENS,
+    )  # fmt: skip
     return [Step(_nothing, partial(tagger.tag, together)) for together in texts]
 
 

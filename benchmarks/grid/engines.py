@@ -1,8 +1,8 @@
 """Owns the systems of the grid, tokens in, logits out: PyTorch, ONNX Runtime FP32 and INT8.
 
 Each is what its user would run: PyTorch with its own fast attention, and the two CPU graphs that
-`python -m export` makes. The INT8 graph is calibrated on the grid's own random tokens: ranges
-change answers, not times.
+`python -m export` makes, INT8 on as many threads as are quicker, as it is served. The INT8 graph is
+calibrated on the grid's own random tokens: ranges change answers, not times.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from export.int8 import quantized_inputs, to_int8
 from export.optimize import fuse
 from serve.backend import Backend
 from serve.lanes import Lanes
+from serve.quickest import QuickestBackend
 from serve.session import OrtBackend
 from serve.tagger import Tagger
 from serve.threads import Threads, default_num_threads
@@ -72,7 +73,7 @@ class Engines:
         """Return the INT8 graph as it is served in process, text in, entities out."""
         return Tagger(
             self.checkpoint.encoder, self.checkpoint.tags, self.engines[-1].backend,
-            lanes=self.lanes,
+            decoding=self.checkpoint.decoding, lanes=self.lanes,
         )  # fmt: skip
 
     def differences(self) -> dict[str, float]:
@@ -96,16 +97,18 @@ def build_engines(checkpoint: Checkpoint) -> Engines:
     int8 = quantized.SerializeToString()
     # Only now: export needs the slower attention, whose parts can be fused.
     checkpoint.model.set_attn_implementation("sdpa")
+    plain = OrtBackend(fp32)
+    several, lane = OrtBackend(int8), OrtBackend(int8, threads=Threads(1))
     torch_model = checkpoint.model
     dtype = str(torch_model.dtype).removeprefix("torch.").replace("float", "fp")
     return Engines(
         checkpoint,
         (
             Engine(PYTORCH, dtype, f"torch {torch_model.device}", TorchBackend(torch_model)),
-            _in_runtime(FP32, fp32),
-            _in_runtime(INT8, int8),
+            _in_runtime(FP32, fp32, plain, plain),
+            _in_runtime(INT8, int8, several, QuickestBackend(several, lane)),
         ),
-        Lanes(lambda: OrtBackend(int8, threads=Threads(1)), default_num_threads()),
+        Lanes(lane, default_num_threads()),
         macs_per_token(quantized),
     )
 
@@ -129,6 +132,5 @@ def _quantized(model: onnx.ModelProto, checkpoint: Checkpoint) -> onnx.ModelProt
     return to_int8(model, activation_ranges(model, quantized_inputs(model), batches))
 
 
-def _in_runtime(name: str, graph: bytes) -> Engine:
-    backend = OrtBackend(graph)
-    return Engine(name, precision_of(graph), str(backend.provider), backend)
+def _in_runtime(name: str, graph: bytes, runtime: OrtBackend, backend: Backend) -> Engine:
+    return Engine(name, precision_of(graph), str(runtime.provider), backend)

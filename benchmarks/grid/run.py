@@ -18,6 +18,7 @@ from benchmarks.grid.rounds import measure_groups
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
 from serve.lanes import TASK_TOKENS, Lanes
+from serve.quickest import FIRST_TRIAL
 from serve.threads import default_num_threads
 
 OFFLINE_TOKENS = 2048
@@ -43,6 +44,7 @@ class Group:
 
 def measure_grid(engines: Engines, *, seconds: float) -> tuple[Row, ...]:
     """Measure everything in interleaved rounds, for `seconds` at least."""
+    _settle(engines)
     groups = [*_batches(engines), *_offline(engines), *_texts(engines), *_peak()]
     gc.collect()
     gc.freeze()  # set-up leaves many objects behind; nobody shall pay for walking through them
@@ -57,6 +59,15 @@ def measure_grid(engines: Engines, *, seconds: float) -> tuple[Row, ...]:
         for group, by_name in zip(groups, taken, strict=True)
         for name, samples in by_name.items()
     )
+
+
+def _settle(engines: Engines) -> None:
+    """Let INT8 find out how many threads are quicker for a line, as its first lines do in use."""
+    for cell in cells(engines.checkpoint.encoder.max_tokens):
+        if cell.batch_size == 1:
+            batch = random_batch(cell, engines.vocab_size)
+            for _ in range(2 * FIRST_TRIAL):
+                engines.engines[-1].backend.logits(batch)
 
 
 def _batches(engines: Engines) -> Iterator[Group]:

@@ -35,7 +35,7 @@ from benchmarks.memory.group import group_bytes
 from benchmarks.memory.lines import batches
 from benchmarks.memory.result import MemoryResult, tables
 from serve.bundle import Bundle, Provider
-from serve.client import TritonTagger
+from serve.client import Policy, TritonTagger
 from serve.errors import DataError, TaggingError
 from serve.repository import publish
 from serve.server import start_triton
@@ -150,7 +150,7 @@ def _served(config: MemoryConfig) -> Curve:
         publish(config.bundle, Path(folder))
         with (
             start_triton(folder) as server,
-            TritonTagger(server.url, timeout_s=TIMEOUT_S) as client,
+            TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)) as client,
         ):
             group = server.state.pid  # it leads its group
             return follow("triton", client.tag, batches(config.lines), lambda: group_bytes(group))

@@ -127,7 +127,8 @@ def _gated(
 ) -> GateRecord:
     allowed = Allowance.of(config, precision)
     backend = OrtBackend(with_int64_inputs(graph).SerializeToString())
-    report = reference.compare(Tagger(checkpoint.encoder, checkpoint.tags, backend), backend)
+    tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
+    report = reference.compare(tagger, backend)
     _check(report, precision, allowed)
     if precision is Precision.FP16:  # INT8 computes the rest in FP16 too, with a wider allowance
         _check(reference.compare_torch_fp16(), precision, allowed)

@@ -16,6 +16,7 @@ from export.verification.finding import Check, Finding
 from export.verification.graphs import graph_findings, onnx_problems
 from serve.artefacts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, check_plain, read_plain
 from serve.bundle import LABELS, MANIFEST, REMEDY, TOKENIZER, Bundle, Manifest, sha256
+from serve.decoding import DECODING
 from serve.errors import BundleError
 from serve.signature import SIGNATURE, SIZE_BYTES, check_signature, read_public_key
 
@@ -85,7 +86,7 @@ def verify_content(folder: Path, content: bytes) -> list[Finding]:
         return [Finding(Check.MANIFEST, f"{path}: {error}; {REMEDY}")]
     unsound = file_findings(folder, manifest)
     findings = [*unsound.values(), *strangers(folder, manifest)]
-    if not {LABELS, TOKENIZER} & unsound.keys():
+    if not {LABELS, TOKENIZER, DECODING} & unsound.keys():
         findings += _bundle_findings(folder, set(unsound))
     return findings
 

@@ -1,10 +1,11 @@
-"""Tag lines of text, from files or standard input, with a bundle or with a Triton.
+"""Tag lines of text, from files or standard input, with a bundle or with one or more Tritons.
 
 Writes one JSON object a line, or coloured text when standard output is a terminal.
 
     python -m serve tag work_orders.txt
     echo "replace leaking hose on pump 3" | python -m serve tag --color
     python -m serve tag --url 127.0.0.1:8001 work_orders.txt > tagged.jsonl
+    python -m serve tag --url 127.0.0.1:8001,127.0.0.1:8002 work_orders.txt
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serve.bundle import Precision
-from serve.client import TritonTagger
+from serve.client import Policy, TritonTagger
+from serve.client.front import addresses
 from serve.commands import command_parser, deliver, say
 from serve.entities import AnyTagger, Entity
 from serve.errors import TaggingError
@@ -39,8 +40,8 @@ class TagConfig:
 
     Attributes:
         files: Paths, `-` for standard input.
-        bundle: The bundle to tag with, unless there is a `url`.
-        url: A Triton to tag with, `host:port`.
+        bundle: The bundle to tag with, unless there are `urls`.
+        urls: Tritons to tag with, `host:port` each.
         precision: Graph of the bundle; None for the fastest on this hardware.
         public_key: File of the key that must have signed the bundle; None for any bundle.
         json: Write JSON lines, whatever standard output is.
@@ -49,7 +50,7 @@ class TagConfig:
 
     files: tuple[str, ...] = (STDIN,)
     bundle: Path = Path("build/bundle")
-    url: str | None = None
+    urls: tuple[str, ...] = ()
     precision: Precision | None = None
     public_key: Path | None = None
     json: bool = False
@@ -62,7 +63,7 @@ def parse_args(argv: Sequence[str]) -> TagConfig:
     parser.add_argument("files", nargs="*", default=TagConfig.files, metavar="FILE")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--bundle", type=Path, default=TagConfig.bundle, metavar="FOLDER")
-    source.add_argument("--url", default=TagConfig.url, metavar="HOST:PORT")
+    source.add_argument("--url", metavar="HOST:PORT,...", help="of one Triton, or of several")
     parser.add_argument("--precision", choices=list(Precision), type=Precision)
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="signed bundles only")
     form = parser.add_mutually_exclusive_group()
@@ -73,7 +74,12 @@ def parse_args(argv: Sequence[str]) -> TagConfig:
         parser.error("--precision: not with --url, where the server has chosen its graph")
     if args.url and args.public_key:
         parser.error("--public-key: not with --url; name it when you publish")
-    return TagConfig(**{**vars(args), "files": tuple(args.files)})
+    try:
+        urls = addresses(args.url.split(",")) if args.url else ()
+    except ValueError as error:
+        parser.error(f"--url: {error}")
+    del args.url
+    return TagConfig(**{**vars(args), "files": tuple(args.files), "urls": urls})
 
 
 def run(config: TagConfig) -> int:
@@ -83,16 +89,16 @@ def run(config: TagConfig) -> int:
         TaggingError: If there is no tagger, or a line cannot be tagged; the lines before it are
             written.
     """
-    if config.url is None:
+    if not config.urls:
         tagger = _load(config)
         if tagger.graph:
             runs = f"{tagger.graph.precision} on {tagger.provider}"
             say(f"{config.bundle / tagger.graph.file}: {runs}")
         _write(tagger, config)
         return 0
-    with closing(TritonTagger(config.url, timeout_s=_TIMEOUT_S)) as client:
-        graph = client.graph()
-        say(f"{config.url}: {graph['file']}, {graph['precision']} on {graph['provider']}")
+    with TritonTagger(config.urls, policy=Policy(deadline_s=_TIMEOUT_S)) as client:
+        graph, urls = client.graph(), ", ".join(config.urls)
+        say(f"{urls}: {graph['file']}, {graph['precision']} on {graph['provider']}")
         _write(client, config)
     return 0
 

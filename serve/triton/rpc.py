@@ -1,35 +1,23 @@
-"""Owns the remote procedure calls to a Triton: gRPC messages in and out, failures as our errors.
+"""Owns the remote procedure calls to one Triton that are no tagging: how it is, and what it has.
 
-The request is built as protobuf right here, and texts go as raw bytes: tritonclient's own classes
-do the same by way of numpy arrays. A channel serves any number of threads. Every call has a
-deadline.
+One try each, with a deadline; `serve.client` owns asking several servers, and asking again.
 """
 
 from __future__ import annotations
 
-import json
-import struct
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 
-from serve.entities import EntityJson
-from serve.errors import DataError, ServerError, TaggingError
-from serve.triton.names import ENTITIES, GRAPH, MODEL, TEXT, GraphJson, ModelVersion
+from serve.errors import AnswerError
+from serve.triton.channels import method, open_channel
+from serve.triton.failures import Failed, Failure, classify, explain
+from serve.triton.messages import read_graph, read_response, write_request
+from serve.triton.names import GRAPH, GraphJson, ModelVersion
+from serve.triton.tls import TlsFiles
 
-_SERVICE = "/inference.GRPCInferenceService"
-_OPTIONS = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    # A server that was restarted is found again within a second, not after gRPC's two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # gRPC would send even loopback through http_proxy; the server is on the plant's own network.
-    ("grpc.enable_http_proxy", 0),
-]
-_LENGTH = struct.Struct("<I")
+_REQUEST_ID = "graph"
 
 
 class Connection:
@@ -39,25 +27,15 @@ class Connection:
         url: Its address, `host:port`.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, timeout_s: float, tls: TlsFiles | None = None) -> None:
         """Take an address; the connection is made with the first call."""
         self.url = url
         self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(url, options=_OPTIONS)
-        self._infer = self._method("ModelInfer", pb.ModelInferResponse)
+        self._channel = open_channel(url, tls)
 
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
-
-    def tag(self, texts: Sequence[str]) -> list[list[EntityJson]]:
-        """Return the entities of each text, in one request.
-
-        Raises:
-            DataError: If the server refuses a text.
-            ServerError: If there is no answer in time, or not as agreed.
-        """
-        return self._request(texts, ENTITIES)
 
     def graph(self) -> GraphJson:
         """Return which graph answers; a whole inference, so it shows that the model lives.
@@ -65,10 +43,13 @@ class Connection:
         Raises:
             ServerError: If there is no answer in time, or not as agreed.
         """
-        (graph,) = self._request([""], GRAPH)
-        if not isinstance(graph, dict) or not graph.keys() >= GraphJson.__required_keys__:
-            raise ServerError(f"{self.url}: expected the graph that answers, got {graph!r:.80}")
-        return cast(GraphJson, graph)
+        request = write_request([""], GRAPH, request_id=_REQUEST_ID)
+        response = self._call("ModelInfer", request, pb.ModelInferResponse)
+        try:
+            reply = read_response(response, [""], GRAPH, request_id=_REQUEST_ID)
+            return read_graph(reply.rows[0])
+        except AnswerError as error:
+            raise self._explained(Failed(Failure.WRONG_ANSWER, str(error))) from error
 
     def server_id(self) -> str:
         """Return the server's `--id`.
@@ -76,8 +57,8 @@ class Connection:
         Raises:
             ServerError: If there is no answer in time.
         """
-        call = self._method("ServerMetadata", pb.ServerMetadataResponse)
-        return str(self._call(call, pb.ServerMetadataRequest()).name)
+        request = pb.ServerMetadataRequest()
+        return str(self._call("ServerMetadata", request, pb.ServerMetadataResponse).name)
 
     def model_versions(self) -> list[ModelVersion]:
         """Return every version the server knows of.
@@ -85,71 +66,16 @@ class Connection:
         Raises:
             ServerError: If there is no answer in time.
         """
-        call = self._method("RepositoryIndex", pb.RepositoryIndexResponse)
-        models = self._call(call, pb.RepositoryIndexRequest()).models
+        request = pb.RepositoryIndexRequest()
+        models = self._call("RepositoryIndex", request, pb.RepositoryIndexResponse).models
         return [ModelVersion(m.name, m.version, m.state, m.reason) for m in models]
 
-    def _request(self, texts: Sequence[str], output: str) -> list[Any]:
-        """Return an output's JSON value for each text."""
-        encoded = [text.encode() for text in texts]
-        content = b"".join(part for text in encoded for part in (_LENGTH.pack(len(text)), text))
-        tensor = pb.ModelInferRequest.InferInputTensor(
-            name=TEXT, datatype="BYTES", shape=[len(texts), 1]
-        )
-        request = pb.ModelInferRequest(
-            model_name=MODEL,
-            inputs=[tensor],
-            outputs=[pb.ModelInferRequest.InferRequestedOutputTensor(name=output)],
-            raw_input_contents=[content],
-        )
-        outputs = self._call(self._infer, request).raw_output_contents
-        if len(outputs) != 1:
-            raise ServerError(f"{self.url}: expected the output {output}, got {len(outputs)}")
+    def _call(self, name: str, message: Any, response: Any) -> Any:  # noqa: ANN401  grpc has no types
         try:
-            rows = [json.loads(row) for row in _split(outputs[0])]
-        except (ValueError, RecursionError, struct.error) as error:
-            raise ServerError(f"{self.url}: expected {output} in JSON, got {error}") from error
-        if len(rows) != len(texts):
-            raise ServerError(f"{self.url}: expected {len(texts)} answers, got {len(rows)}")
-        return rows
-
-    def _method(self, name: str, response: Any) -> Any:  # noqa: ANN401  grpc has no types
-        return self._channel.unary_unary(
-            f"{_SERVICE}/{name}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=response.FromString,
-        )
-
-    def _call(self, method: Any, message: Any) -> Any:  # noqa: ANN401
-        try:
-            return method(message, timeout=self._timeout_s)
+            return method(self._channel, name, response)(message, timeout=self._timeout_s)
         except grpc.RpcError as error:
-            raise self._explained(error) from error
+            failed = classify(error.code().name, str(error.details()))
+            raise self._explained(failed) from error
 
-    def _explained(self, error: Any) -> TaggingError:  # noqa: ANN401
-        code, details = error.code(), str(error.details()).split("\n")[0]
-        if code is grpc.StatusCode.INVALID_ARGUMENT:
-            return DataError(f"{self.url} refused: {details}")
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return ServerError(
-                f"{self.url}: expected an answer within {self._timeout_s:g} s, got none; "
-                "give it more time, or see python -m serve status"
-            )
-        if code is grpc.StatusCode.UNAVAILABLE:
-            return ServerError(
-                f"{self.url}: expected a Triton that answers, got {details}; "
-                "start one with python -m serve start"
-            )
-        return ServerError(
-            f"{self.url}: expected an answer from the model {MODEL}, got {code.name}: {details}; "
-            "see python -m serve status, and restart the server if its model died"
-        )
-
-
-def _split(content: bytes) -> Iterator[bytes]:
-    """Yield the elements of a BYTES tensor: each has its length in front."""
-    position = 0
-    while position < len(content):
-        (length,) = _LENGTH.unpack_from(content, position)
-        position += _LENGTH.size + length
-        yield content[position - length : position]
+    def _explained(self, failed: Failed) -> Exception:
+        return explain(failed, url=self.url, deadline_s=self._timeout_s)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from export.bootstrap import F1Change, F1Changes
 from export.gate import Allowance, check_gate
 from export.parity import ParityReport
+from serve.bootstrap import F1Change, F1Changes
 from serve.bundle import Precision
 from serve.errors import ParityError
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from serve.bundle import Bundle, Manifest, Precision, Provider, seal
+from serve.decoding import Decoding
 from serve.errors import BundleError
 from tests.serve.tiny import TAGS, replace_file, write_bundle
 
@@ -189,3 +190,44 @@ def _open_all(folder: Path) -> None:
     bundle.encoder()
     for graph in bundle.manifest.graphs:
         bundle.read_graph(graph)
+
+
+def test_a_decoding_that_the_manifest_names_is_read(bundle: Path) -> None:
+    assert Bundle.load(bundle).decoding == Decoding()
+    decoding = Decoding(temperature=1.5, constrained=True)
+    replace_file(bundle, "decoding.json", decoding.to_json().encode())
+    assert Bundle.load(bundle).decoding == decoding
+
+
+def test_a_decoding_that_the_manifest_does_not_name_is_not_read(bundle: Path) -> None:
+    (bundle / "decoding.json").write_text("no decoding")
+    assert Bundle.load(bundle).decoding == Decoding()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "decoding.json: Expecting property name"),
+        (b"[" * 100_000, "decoding.json: .* export again"),
+        (
+            Decoding(transitions=((0.0,),), start=(0.0,), end=(0.0,)).to_json().encode(),
+            "decoding.json: expected transitions between 7 tags, got 1; export again",
+        ),
+    ],
+)
+def test_a_decoding_that_cannot_be_used_is_refused(
+    bundle: Path, content: bytes, message: str
+) -> None:
+    replace_file(bundle, "decoding.json", content)
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(bundle)
+
+
+def test_a_changed_or_missing_decoding_is_refused(bundle: Path) -> None:
+    replace_file(bundle, "decoding.json", Decoding().to_json().encode())
+    (bundle / "decoding.json").write_text(Decoding(constrained=True).to_json())
+    with pytest.raises(BundleError, match=r"decoding\.json: expected SHA-256"):
+        Bundle.load(bundle)
+    (bundle / "decoding.json").unlink()
+    with pytest.raises(BundleError, match=r"decoding\.json: expected a readable file"):
+        Bundle.load(bundle)

@@ -13,7 +13,8 @@ import grpc
 import pytest
 from tritonclient.grpc import InferenceServerClient, service_pb2
 
-from serve.client import MAX_REQUEST_CHARS, MAX_REQUEST_TEXTS, TritonTagger
+from serve.client import Policy, TritonTagger
+from serve.client.questions import MAX_REQUEST_CHARS, MAX_REQUEST_TEXTS
 from serve.entities import Entity
 from serve.errors import DataError, ServerError
 from serve.limits import MAX_CHARS
@@ -28,7 +29,7 @@ TIMEOUT_S = 10.0  # a busy machine must not fail a test that is not about time
 
 @pytest.fixture(scope="module")
 def client(server: TritonServer) -> Iterator[TritonTagger]:
-    with TritonTagger(server.url, timeout_s=TIMEOUT_S) as tagger:
+    with TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)) as tagger:
         yield tagger
 
 
@@ -97,7 +98,7 @@ def test_a_text_over_the_cap_is_refused_before_it_is_sent() -> None:
         nowhere.tag(["fine", "x" * (MAX_CHARS + 1)])
     with (
         TritonTagger("127.0.0.1:1") as nowhere,
-        pytest.raises(TypeError, match="expected a list of strings"),
+        pytest.raises(TypeError, match="expected texts, got one string"),
     ):
         nowhere.tag("text")
 
@@ -172,13 +173,13 @@ def test_a_proxy_for_the_web_is_not_asked_for_the_server(
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with TritonTagger(server.url, timeout_s=TIMEOUT_S) as client:
+    with TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)) as client:
         assert client.tag(["fix pump"]) == embedded.tag(["fix pump"])
 
 
 def test_a_server_that_is_down_is_named_at_once() -> None:
     before = time.monotonic()
-    with TritonTagger("127.0.0.1:1", timeout_s=30.0) as nowhere:
+    with TritonTagger("127.0.0.1:1", policy=Policy(deadline_s=30.0)) as nowhere:
         message = r"127\.0\.0\.1:1: expected a Triton that answers, .*python -m serve start"
         with pytest.raises(ServerError, match=message):
             nowhere.tag(["fix pump"])
@@ -188,8 +189,19 @@ def test_a_server_that_is_down_is_named_at_once() -> None:
 @contextmanager
 def answering(raw: bytes) -> Iterator[str]:
     """Answer whatever is asked with the same bytes, as a server of another kind may."""
-    answer = service_pb2.ModelInferResponse(raw_output_contents=[raw]).SerializeToString()
-    method = grpc.unary_unary_rpc_method_handler(lambda request, context: answer)
+    infer = service_pb2.ModelInferResponse.InferOutputTensor
+
+    def answer(content: bytes, context: grpc.ServicerContext) -> bytes:
+        request = service_pb2.ModelInferRequest.FromString(content)
+        (texts,) = request.raw_input_contents
+        return service_pb2.ModelInferResponse(
+            id=request.id,
+            model_version="1",
+            outputs=[infer(name=output.name) for output in request.outputs],
+            raw_output_contents=[raw, (len(texts) - 4).to_bytes(4, "little")],
+        ).SerializeToString()
+
+    method = grpc.unary_unary_rpc_method_handler(answer)
     service = "inference.GRPCInferenceService"
     with ThreadPoolExecutor(1) as pool:
         server = grpc.server(pool)
@@ -215,7 +227,7 @@ ENTITY = b'[{"label": "a", "start": 0, "end": 3, "score": 1.0%s}]'
         (b"<html>", "expected ENTITIES in JSON, got Expecting value"),
         (b"\xff", "expected ENTITIES in JSON, got 'utf-8' codec"),
         (b"[" * 200_000, "expected ENTITIES in JSON, got maximum recursion depth"),
-        (b"null", "expected entities with label, start, end and score, got None"),
+        (b"null", "expected entities with label, start, end and score, .* got None"),
         (b"[3]", r"expected entities with label, .* got \[3\]; serve with the version"),
         (b'["label"]', "expected entities with label"),
         (b'[{"label": "a"}]', "expected entities with label"),
@@ -225,7 +237,7 @@ ENTITY = b'[{"label": "a", "start": 0, "end": 3, "score": 1.0%s}]'
 def test_an_answer_in_another_form_is_told(content: bytes, message: str) -> None:
     with (
         answering(element(content)) as url,
-        TritonTagger(url, timeout_s=TIMEOUT_S) as client,
+        TritonTagger(url, policy=Policy(deadline_s=TIMEOUT_S)) as client,
         pytest.raises(ServerError, match=f"{url}: {message}"),
     ):
         client.tag(["fix"])
@@ -234,21 +246,24 @@ def test_an_answer_in_another_form_is_told(content: bytes, message: str) -> None
 def test_an_answer_that_was_cut_is_told() -> None:
     with (
         answering(b"\x01") as url,
-        TritonTagger(url, timeout_s=TIMEOUT_S) as client,
+        TritonTagger(url, policy=Policy(deadline_s=TIMEOUT_S)) as client,
         pytest.raises(ServerError, match="expected ENTITIES in JSON, got unpack_from requires"),
     ):
         client.tag(["fix"])
 
 
 def test_an_answer_as_agreed_is_taken_and_one_too_many_is_told() -> None:
-    with answering(element(ENTITY % b"")) as url, TritonTagger(url, timeout_s=TIMEOUT_S) as client:
+    with (
+        answering(element(ENTITY % b"")) as url,
+        TritonTagger(url, policy=Policy(deadline_s=TIMEOUT_S)) as client,
+    ):
         assert client.tag(["fix"]) == [[Entity("a", 0, 3, 1.0)]]
         with pytest.raises(ServerError, match=f"{url}: expected the graph that answers, got "):
             client.graph()
     for num_answers in (0, 2):
         with (
             answering(element(ENTITY % b"") * num_answers) as url,
-            TritonTagger(url, timeout_s=TIMEOUT_S) as client,
+            TritonTagger(url, policy=Policy(deadline_s=TIMEOUT_S)) as client,
         ):
             for ask in (client.graph, lambda: client.tag(["fix"])):
                 with pytest.raises(ServerError, match=f"expected 1 answers, got {num_answers}"):
@@ -258,7 +273,9 @@ def test_an_answer_as_agreed_is_taken_and_one_too_many_is_told() -> None:
 def test_a_server_that_does_not_answer_is_given_up_at_the_deadline() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        TritonTagger(f"127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.2) as client,
+        TritonTagger(
+            f"127.0.0.1:{silent.getsockname()[1]}", policy=Policy(deadline_s=0.2)
+        ) as client,
         pytest.raises(ServerError, match=r"expected an answer within 0\.2 s, got none"),
     ):
         client.tag(["fix pump"])

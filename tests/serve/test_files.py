@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.files import replacing
+from serve.files import replacing, replacing_file
 
 
 @pytest.fixture
@@ -56,3 +56,27 @@ def test_an_interruption_between_the_two_renames_leaves_what_was_there(
     with pytest.raises(KeyboardInterrupt), replacing(target) as staging:
         (staging / "file").touch()
     assert names_below(target.parent) == ["target", "target/old"]
+
+
+def test_a_file_takes_the_place_of_another_when_all_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "a.txt"
+    with replacing_file(path) as file:
+        file.write("old\n")
+    with replacing_file(path) as file:
+        file.write("é\n")
+        assert path.read_text() == "old\n"
+    assert path.read_bytes() == "é\n".encode()
+    assert names_below(tmp_path) == ["below", "below/a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_no_other(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), replacing_file(path) as file:  # noqa: PT012
+        file.write("half")
+        raise error
+    assert path.read_text() == "old"
+    assert names_below(tmp_path) == ["a.txt"]

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from serve.bundle import Bundle
+from serve.decoding import Decoding
 from serve.errors import BundleError, ServerError
 from serve.repository import MODEL_TEXT, publish, versions
 from serve.tagger import Tagger
 from serve.triton.config import config_text
+from tests.serve.tiny import replace_file
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -34,6 +37,13 @@ def test_a_version_is_the_bundle_and_the_model(bundle: Path, tmp_path: Path) -> 
     assert (repository / "tagger" / "config.pbtxt").read_text() == config_text()
     assert (repository / "tagger" / "1").stat().st_mode & 0o777 == 0o755
     assert Tagger.load(repository / "tagger" / "1").tag([""]) == [[]]
+
+
+def test_a_version_carries_its_decoding(bundle: Path, tmp_path: Path) -> None:
+    decoding = Decoding(constrained=True)
+    replace_file(bundle, "decoding.json", decoding.to_json().encode())
+    publish(bundle, tmp_path / "repository")
+    assert Bundle.load(tmp_path / "repository" / "tagger" / "1").decoding == decoding
 
 
 def test_versions_count_up_and_never_reuse_a_number(bundle: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.client import TritonTagger
+from serve.client import Policy, TritonTagger
 from serve.errors import ServerError
 from serve.repository import publish
 from serve.server import TritonServer, start_triton, stop_triton
@@ -83,7 +83,7 @@ def test_a_second_start_is_refused_and_a_second_stop_does_nothing(
     with start_triton(repository, environment=environment, folder=folder) as server:
         with pytest.raises(ServerError, match=rf"expected no server, got one at {server.url}"):
             start_triton(repository, environment=environment, folder=folder)
-        with TritonTagger(server.url, timeout_s=TIMEOUT_S) as client:
+        with TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)) as client:
             assert client.tag([""]) == [[]], "the refusal left the first server alone"
         assert stop_triton(folder) is True
         assert no_trace_of(server.state.prefix)
@@ -97,7 +97,7 @@ def test_a_killed_server_is_noticed_and_its_remains_are_swept_by_the_next_start(
 ) -> None:
     first = start_triton(repository, environment=environment, folder=tmp_path)
     prefix, port = first.state.prefix, int(first.url.partition(":")[2])
-    with TritonTagger(first.url, timeout_s=TIMEOUT_S) as client:
+    with TritonTagger(first.url, policy=Policy(deadline_s=TIMEOUT_S)) as client:
         assert client.tag([""]) == [[]]
         os.kill(first.state.pid, signal.SIGKILL)
         assert wait_until(lambda: not first.state.is_running(), timeout_s=5.0)
@@ -125,8 +125,8 @@ def test_a_killed_stub_is_noticed_although_triton_says_ready(
         (stub,) = set(processes_of(server.state.prefix)) - {server.state.pid}
         os.kill(stub, signal.SIGKILL)
         with (
-            TritonTagger(server.url, timeout_s=TIMEOUT_S) as client,
-            pytest.raises(ServerError, match=r"from the model tagger, got INTERNAL: Stub process"),
+            TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)) as client,
+            pytest.raises(ServerError, match=r"from the model, got INTERNAL: Stub process"),
         ):
             client.tag(["fix pump"])
         status = read_status(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from export.signing import read_private_key, sign, write_key_pair
 from serve.bundle import Bundle
-from serve.client import TritonTagger
+from serve.client import Policy, TritonTagger
 from serve.commands.publish import PublishConfig, run
 from serve.errors import BundleError, ServerError
 from serve.repository import publish, versions
@@ -142,7 +142,7 @@ def test_triton_serves_the_signed_version_and_refuses_the_tampered(
     publish(signed, repository, public_key=key)
     with (
         start_triton(repository, environment=environment) as server,
-        TritonTagger(server.url, timeout_s=10.0) as client,
+        TritonTagger(server.url, policy=Policy(deadline_s=10.0)) as client,
     ):
         assert client.tag(["fix pump"]) == Tagger.load(signed).tag(["fix pump"])
     tampered(repository / "tagger" / "1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from serve.bundle import Precision, Provider
+from serve.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import BundleError, DataError, GraphError
 from serve.labels import Tags
 from serve.limits import MAX_CHARS
-from serve.tagger import Tagger, best_probabilities
+from serve.tagger import Tagger
 from tests.serve.tiny import TAGS, noisy_lines, replace_file, tiny_graph, write_bundle
 
 
@@ -117,6 +119,9 @@ def test_labels_that_do_not_match_the_logits_are_refused(bundle: Path) -> None:
 
 def test_a_graph_that_does_not_load_is_named(bundle: Path) -> None:
     replace_file(bundle, "model_fp32.onnx", b"no graph")
+    with pytest.raises(BundleError, match=r"bundle/model_fp32\.onnx: expected an ONNX graph"):
+        Tagger.load(bundle)
+    replace_file(bundle, "model_fp32.onnx", b"\x08\x08")  # a model of IR version 8, and no more
     with pytest.raises(GraphError, match=r"bundle/model_fp32\.onnx: expected a graph ONNX Runtime"):
         Tagger.load(bundle)
 
@@ -138,10 +143,29 @@ def test_a_gpu_asked_for_on_a_cpu_build_is_refused(bundle: Path) -> None:
         Tagger.load(bundle, provider="CUDAExecutionProvider")
 
 
-def test_the_probability_of_the_best_tag_is_the_softmax() -> None:
-    logits = np.array([[0.0, np.log(3.0)], [1000.0, 0.0]], dtype=np.float32)
-    assert best_probabilities(logits).tolist() == pytest.approx([0.75, 1.0])
-
-
 def test_tags_of_one_label_only_are_enough() -> None:
     assert len(Tags.from_labels(["x"])) == 3
+
+
+def test_a_bundles_decoding_is_applied_to_tags_entities_and_scores(bundle: Path) -> None:
+    texts = noisy_lines(60)
+    plain = Tagger.load(bundle)
+    decoding = Decoding(temperature=3.0, constrained=True)
+    replace_file(bundle, "decoding.json", decoding.to_json().encode())
+    constrained = Tagger.load(bundle)
+    assert ill_formed(plain.word_tags(texts)) > 0
+    assert ill_formed(constrained.word_tags(texts)) == 0
+    pairs = [
+        (a.score, b.score)
+        for ours, theirs in zip(constrained.tag(texts), plain.tag(texts), strict=True)
+        for a, b in zip(ours, theirs, strict=False)
+        if (a.label, a.start, a.end) == (b.label, b.start, b.end)
+    ]
+    assert len(pairs) > 20
+    assert all(a < b for a, b in pairs)
+
+
+def ill_formed(lines: list[list[str]]) -> int:
+    """Return how many I-tags go on with nothing."""
+    pairs = [pair for line in lines for pair in pairwise(["O", *line])]
+    return sum(b[:2] == "I-" and a[2:] != b[2:] for a, b in pairs)

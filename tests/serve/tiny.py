@@ -132,7 +132,7 @@ def graph_info(content: bytes, precision: Precision = Precision.FP32) -> GraphIn
 
 
 def replace_file(folder: Path, name: str, content: bytes) -> None:
-    """Put another file into a bundle, and a manifest that vouches for it."""
+    """Put a file into a bundle, over another or beside, and a manifest that vouches for it."""
     (folder / name).write_bytes(content)
     path = folder / "manifest.json"
     manifest = Manifest.from_json(path.read_text())
@@ -142,7 +142,8 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
         else graph
         for graph in manifest.graphs
     )
-    files = {k: sha256(content) if k == name else v for k, v in manifest.files.items()}
+    is_graph = name in {graph.file for graph in graphs}
+    files = manifest.files if is_graph else {**manifest.files, name: sha256(content)}
     path.write_text(replace(manifest, graphs=graphs, files=files).to_json())
 
 

@@ -44,7 +44,9 @@ def test_the_number_of_lost_spans_and_the_first_one_are_said_once(
         Example("oil pumps", (Span(0, 8, "Item"),)),
         Example("pumps", (Span(0, 4, "Item"), Span(4, 5, "X"))),
     )
-    warn_of_lost_spans(Split(Path("a.jsonl"), (1, 3, 7), examples), encoder)
+    warn_of_lost_spans(
+        Split(Path("a.jsonl"), ("a.jsonl:1", "a.jsonl:3", "a.jsonl:7"), examples), encoder
+    )
     (record,) = caplog.records
     assert record.getMessage() == (
         "warning: a.jsonl:3: expected spans that begin and end with a word, got 'oil pump' for "
@@ -56,5 +58,5 @@ def test_nothing_is_said_where_words_express_every_span(
     encoder: Encoder, caplog: pytest.LogCaptureFixture
 ) -> None:
     examples = (Example("oil pump", (Span(0, 8, "Item"),)), Example("", ()))
-    warn_of_lost_spans(Split(Path("a.jsonl"), (1, 2), examples), encoder)
+    warn_of_lost_spans(Split(Path("a.jsonl"), ("a.jsonl:1", "a.jsonl:2"), examples), encoder)
     assert not caplog.records

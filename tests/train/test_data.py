@@ -124,7 +124,7 @@ def test_a_held_out_share_without_a_span_on_either_side_is_refused(tmp_path: Pat
 def test_empty_lines_are_skipped_but_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('\n{"text": "a", "spans": []}\n\n  \n{"text": "b", "spans": []}\n')
-    assert read_split(path).numbers == (2, 5)
+    assert read_split(path).places == (f"{path}:2", f"{path}:5")
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.JSON"])
@@ -133,11 +133,10 @@ def test_json_lines_are_read_under_either_name(tmp_path: Path, name: str) -> Non
     assert split.examples == (Example("fix hose", (Span(4, 8, "Item"),)),)
 
 
-def test_json_that_is_not_one_object_a_line_is_refused(tmp_path: Path) -> None:
+def test_an_array_of_json_is_read_and_its_elements_named_by_index(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('[\n  {"text": "a", "spans": []}\n]\n')
-    with pytest.raises(DataError, match=r"a\.json:1: expected a JSON object on each line, got: "):
-        read_split(path)
+    assert read_split(path).places == (f"{path}:$[0]",)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])

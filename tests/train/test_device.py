@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from train.device import autocast, choose_device, has_bf16
+from train.config import Arithmetic
+from train.device import autocast, has_bf16, number_format
+from train.processes import Processes
 
 CPU = torch.device("cpu")
 
@@ -31,14 +33,17 @@ def test_a_system_without_cpuinfo_gets_float32(tmp_path: Path) -> None:
     assert not has_bf16(CPU, tmp_path / "none")
 
 
-def test_matrix_products_follow_the_hardware() -> None:
-    with autocast(CPU):
-        product = torch.ones(2, 2) @ torch.ones(2, 2)
-    assert product.dtype == (torch.bfloat16 if has_bf16(CPU) else torch.float32)
+def test_matrix_products_follow_the_hardware_unless_asked_otherwise() -> None:
+    fastest = torch.bfloat16 if has_bf16(CPU) else torch.float32
+    expected = {Arithmetic.AUTO: fastest, Arithmetic.BF16: torch.bfloat16}
+    for arithmetic in (Arithmetic.AUTO, Arithmetic.BF16, Arithmetic.FP32):
+        with autocast(CPU, number_format(arithmetic, CPU)):
+            product = torch.ones(2, 2) @ torch.ones(2, 2)
+        assert product.dtype == expected.get(arithmetic, torch.float32)
 
 
 @pytest.mark.gpu
 def test_the_gpu_is_chosen_where_there_is_one() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    assert choose_device().type == "cuda"
+    assert Processes().device.type == "cuda"

@@ -10,9 +10,19 @@ import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from serve.bundle import sha256
 from serve.examples import Example, Span, read_jsonl, write_jsonl
 from train.__main__ import main, parse_args
-from train.config import MAX_SEED, TrainConfig
+from train.config import (
+    MAX_SEED,
+    Arithmetic,
+    Decoder,
+    Method,
+    OptimizerName,
+    Schedule,
+    TrainConfig,
+)
+from train.formats.flat import Overlaps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,13 +41,21 @@ def test_every_setting_can_be_given() -> None:
     text = (
         "--data d --train a --dev b --test c --label-map X=Y,Z= --model m --output o --epochs 2 "
         "--patience 3 --batch-size 4 --learning-rate 5e-5 --freeze-layers 0 --label-all-tokens "
-        "--seed 6 --resume --json"
+        "--method head --lora-rank 3 --layer-decay 0.9 --optimizer sgd --schedule cosine "
+        "--warmup 0.2 --weight-decay 0.1 --dropout 0.3 --label-smoothing 0.15 --class-weights 0.5 "
+        "--decoder constrained --arithmetic fp32 --accumulate 7 --checkpoint-gradients "
+        "--save-every-s 8 --seed 6 --resume --tensorboard e --json "
+        "--format brat --label-level 2 --overlaps longest"
     )
     assert parse_args(text.split()) == TrainConfig(
         data=Path("d"), train=Path("a"), dev=Path("b"), test=Path("c"),
         label_map=(("X", "Y"), ("Z", "")), model="m", output=Path("o"), epochs=2, patience=3,
-        batch_size=4, learning_rate=5e-5, freeze_layers=0, label_all_tokens=True, seed=6,
-        resume=True, json=True,
+        batch_size=4, learning_rate=5e-5, freeze_layers=0, label_all_tokens=True,
+        method=Method.HEAD, lora_rank=3, layer_decay=0.9, optimizer=OptimizerName.SGD,
+        schedule=Schedule.COSINE, warmup=0.2, weight_decay=0.1, dropout=0.3, label_smoothing=0.15,
+        class_weights=0.5, decoder=Decoder.CONSTRAINED, arithmetic=Arithmetic.FP32, accumulate=7,
+        checkpoint_gradients=True, save_every_s=8, seed=6, resume=True, tensorboard=Path("e"),
+        json=True, format="brat", label_level=2, overlaps=Overlaps.LONGEST,
     )  # fmt: skip
 
 
@@ -56,6 +74,12 @@ def test_every_setting_can_be_given() -> None:
             ["--seed", "4294967296"],
             "argument --seed: expected a number of at most 4294967295, got 4294967296",
         ),
+        (["--dropout", "1"], "argument --dropout: expected a number from 0 to 0.9, got 1"),
+        (["--warmup", "x"], "argument --warmup: expected a number from 0 to 1, got x"),
+        (["--method", "some"], "argument --method: invalid Method value: 'some'"),
+        (["--label-all-tokens", "--decoder", "crf"], "--label-all-tokens: expected another"),
+        (["--class-weights", "1", "--decoder", "crf"], "--class-weights: expected another --dec"),
+        (["--freeze-layers", "1", "--method", "lora"], "--freeze-layers: expected another --meth"),
         (["--label-map", "X"], "argument --label-map: expected Old=New or Old=, apart by commas"),
         (["--epoch-count", "3"], "unrecognized arguments: --epoch-count"),
     ],
@@ -87,7 +111,9 @@ def test_training_leaves_a_checkpoint_and_prints_its_figures(
     assert printed["dev"]["entities"]["micro"]["f1"] > 0.8
     record = json.loads((output / "train.json").read_text())
     assert record["settings"]["learning_rate"] == 3e-3
-    assert record["data"]["train"] == {"file": "train.jsonl", "num_lines": 200}
+    assert record["data"]["train"]["num_lines"] == 200
+    train_file = (tiny_data / "train.jsonl").read_bytes()
+    assert record["data"]["train"]["sha256"] == sha256(train_file)
     assert len(record["epochs"]) <= 20
     assert read_jsonl(output / "dev.jsonl") == read_jsonl(tiny_data / "dev.jsonl")
     assert [path.name for path in output.parent.iterdir()] == ["checkpoint"], "the state is gone"
@@ -181,7 +207,7 @@ def test_a_full_accelerator_is_one_line(
     *_, last = capsys.readouterr().err.splitlines()
     assert last == (
         "error: expected room in the device's memory, got: CUDA out of memory. "
-        "Tried to allocate 2 GiB; lower --batch-size"
+        "Tried to allocate 2 GiB; raise --accumulate, or lower --batch-size"
     )
 
 
@@ -252,5 +278,6 @@ def test_the_command_runs_by_itself_and_fails_without_a_traceback(
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
+    said, line = result.stderr.splitlines()
+    assert said == f"{tmp_path}/train.txt: format conll"
     assert line.startswith(f"error: {tmp_path}/train.txt:2: expected a tag O, B-X")

@@ -60,3 +60,12 @@ def test_a_folder_without_one_file_for_a_split_is_refused(
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none: expected a folder with train, dev and test files"):
         find_splits(TrainConfig(data=tmp_path / "none"))
+
+
+def test_a_folder_of_brat_documents_may_be_a_split(tmp_path: Path) -> None:
+    for split in ("train", "dev", "test"):
+        (tmp_path / split).mkdir()
+    (tmp_path / "train" / "a.ann").touch()
+    (tmp_path / "dev" / "notes.txt").touch()  # not annotated
+    files = find_splits(TrainConfig(data=folder_of(tmp_path, "test.json")))
+    assert files == (tmp_path / "train", None, tmp_path / "test.json")

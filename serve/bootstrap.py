@@ -1,0 +1,146 @@
+"""Owns how sure labelled lines are of entity F1, and of its change from one model to another.
+
+Intervals come from the bootstrap: the lines are drawn again with replacement and scored anew. For a
+change it is paired: both models are scored on the same draw, and the difference is taken. Lines are
+drawn whole, for the entities of a line are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.examples import Span
+from serve.scoring import score_entities
+
+NUM_RESAMPLES = 1000
+PERCENTILES = (2.5, 97.5)  # 95 % of the resamples lie between
+_BLOCK = 100  # resamples at once: bounds the memory to that many numbers a line
+_SEED = 20
+
+Spans = Sequence[Sequence[Span]]
+
+
+@dataclass(frozen=True, slots=True)
+class F1Change:
+    """Entity F1 of one label, or of all together, with one model and with another.
+
+    Attributes:
+        num_gold: Gold entities it was measured on.
+        before: The first model's, in [0, 1].
+        after: The second's.
+        interval_points: Between which losses the true one lies, with 95 % confidence.
+    """
+
+    num_gold: int
+    before: float
+    after: float
+    interval_points: tuple[float, float]
+
+    @property
+    def loss_points(self) -> float:
+        """F1 lost, in points (1 point = 0.01); negative when the second model is better."""
+        return 100 * (self.before - self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class F1Changes:
+    """Entity F1 with one model and with another.
+
+    Attributes:
+        overall: Of all labels counted together.
+        by_label: Of each label seen in gold or prediction, sorted by label.
+    """
+
+    overall: F1Change
+    by_label: dict[str, F1Change]
+
+
+def f1_changes(gold: Spans, before: Spans, after: Spans) -> F1Changes:
+    """Compare two models' spans on the same lines.
+
+    Args:
+        gold: Gold spans of each line.
+        before: The first model's.
+        after: The second's.
+    """
+    labels = labels_of(gold, before, after)
+    pair = np.stack([line_counts(gold, before, labels), line_counts(gold, after, labels)], axis=1)
+    f1 = f1_of(pair.sum(axis=0))  # (2, 1 + labels)
+    support = pair[:, 0, :, 2].sum(axis=0)
+    low, high = loss_intervals(pair)
+    overall, *changes = (
+        F1Change(
+            num_gold=int(support[i]),
+            before=float(f1[0, i]),
+            after=float(f1[1, i]),
+            interval_points=(float(low[i]), float(high[i])),
+        )
+        for i in range(len(labels) + 1)
+    )
+    return F1Changes(overall, dict(zip(labels, changes, strict=True)))
+
+
+def labels_of(*lines: Spans) -> list[str]:
+    """Return every label that occurs, sorted."""
+    return sorted({span.label for spans in lines for line in spans for span in line})
+
+
+def line_counts(gold: Spans, predicted: Spans, labels: Sequence[str]) -> NDArray[np.int64]:
+    """Return what each line adds to the score of all labels together and of each.
+
+    Returns:
+        Correct, predicted and gold entities. Shape: (lines, 1 + labels, 3)
+    """
+    counts = np.zeros((len(gold), 1 + len(labels), 3), dtype=np.int64)
+    place = {label: 1 + i for i, label in enumerate(labels)}
+    for row, gold_spans, spans in zip(counts, gold, predicted, strict=True):
+        scores = score_entities([gold_spans], [spans])
+        row[0] = astuple(scores.micro)
+        for label, score in scores.by_label.items():
+            row[place[label]] = astuple(score)
+    return counts
+
+
+def f1_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return F1, 0 where nothing is there to find or was found. Shape: (..., 3) to (...)."""
+    total = counts[..., 1] + counts[..., 2]
+    return np.asarray(2 * counts[..., 0] / np.maximum(total, 1))
+
+
+def f1_intervals(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the ends of each F1's interval.
+
+    Args:
+        counts: `line_counts` of a model. Shape: (lines, K, 3)
+
+    Returns:
+        In [0, 1]. Shape: (2, K)
+    """
+    f1 = np.concatenate([f1_of(block) for block in _resamples(counts)])  # (resamples, K)
+    return np.asarray(np.percentile(f1, PERCENTILES, axis=0))
+
+
+def loss_intervals(pair: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the ends of each loss's interval, in points.
+
+    Args:
+        pair: `line_counts` of both models. Shape: (lines, 2, K, 3)
+
+    Returns:
+        Shape: (2, K)
+    """
+    f1 = np.concatenate([f1_of(counts) for counts in _resamples(pair)])  # (resamples, 2, K)
+    return np.asarray(np.percentile(100 * (f1[:, 0] - f1[:, 1]), PERCENTILES, axis=0))
+
+
+def _resamples(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield the counts of lines drawn with replacement, a block of draws at a time."""
+    draw = np.random.default_rng(_SEED)
+    num_lines = len(counts)
+    for _ in range(NUM_RESAMPLES // _BLOCK):
+        times = draw.multinomial(num_lines, np.full(num_lines, 1 / num_lines), size=_BLOCK)
+        yield (times @ counts.reshape(num_lines, -1)).reshape(_BLOCK, *counts.shape[1:])

@@ -1,0 +1,180 @@
+"""Owns the tagger on the other side of the network for asyncio: it carries out what is decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from serve.client.answers import Answer
+from serve.client.front import DEFAULT, Front
+from serve.client.policy import Policy
+from serve.client.questions import Question, Tagged, checked, cut
+from serve.client.steps import Outcome, Pause, Probe, Step
+from serve.client.streaming import stream
+from serve.entities import Entity
+from serve.triton import missing_package
+from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
+
+if TYPE_CHECKING:
+    from serve.client.wire import AsyncWire
+    from serve.triton.tls import TlsFiles
+
+
+class AsyncTritonTagger(Front):
+    """Tags texts with the model of one or more Triton servers, within one event loop.
+
+    Attributes:
+        urls: Addresses of the servers' gRPC, `host:port`.
+        policy: How long to wait, how often to ask again, whom to avoid.
+    """
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        *,
+        policy: Policy = DEFAULT,
+        model: str = MODEL,
+        tls: TlsFiles | None = None,
+    ) -> None:
+        """Take the servers' addresses; nothing is sent yet.
+
+        Args:
+            urls: One address, `host:port`, or those of several servers with the same model.
+            policy: How long to wait, how often to ask again, whom to avoid.
+            model: The model's name.
+            tls: Files of mutual TLS; None for plain text.
+
+        Raises:
+            ValueError: If an address or the name is none.
+        """
+        super().__init__(urls, policy, model)
+        self._tls = tls
+        self._opened: AsyncWire | None = None
+        self._probes: set[asyncio.Task[None]] = set()
+
+    async def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """Return the entities of each text, in the order of the text.
+
+        Raises:
+            DataError: If a text is too long or not valid Unicode; naming its index.
+            Overloaded: If too many requests are under way; nothing was sent.
+            ServerError: If no server answers in time or as agreed, the package tritonclient is not
+                installed, or a file of TLS unreadable.
+            TypeError: If `texts` is a string or holds something else than strings.
+        """
+        return [row async for tagged in self._tagged(texts) for row in tagged.entities]
+
+    async def ask(self, texts: Sequence[str]) -> list[Answer]:
+        """Return the answer to each text: what `tag` does, with words and the model's version.
+
+        Raises:
+            TaggingError, TypeError: As `tag`.
+        """
+        return [answer async for tagged in self._tagged(texts) for answer in tagged.answers()]
+
+    async def tag_stream(self, texts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Answer]:
+        """Yield the answer to each of any number of texts, in their order.
+
+        A text is sent as soon as it comes while few requests are under way; texts that come faster
+        share requests. No more than about 300 texts are held at any time.
+
+        Raises:
+            TaggingError, TypeError: As `tag`, after the answers to all texts before. Whatever the
+                source of the texts raises, likewise.
+        """
+        if isinstance(texts, str):
+            raise TypeError("expected texts, got one string; put it into a list")
+        ask = partial(self._tagged_at_once, is_patient=True)
+        async with aclosing(stream(texts, ask)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def graph(self) -> GraphJson:
+        """Return which graph a server runs, and where, as its model says.
+
+        Raises:
+            Overloaded: If too many requests are under way; nothing was sent.
+            ServerError: If no server answers in time or as agreed.
+        """
+        return cast(GraphJson, await self._run(self._questions.ask([""], GRAPH)))
+
+    async def close(self) -> None:
+        """Close the connections; calls under way fail."""
+        for probe in self._probes:
+            probe.cancel()
+        await asyncio.gather(*self._probes, return_exceptions=True)
+        if self._opened:
+            await self._opened.close()
+
+    async def __aenter__(self) -> Self:
+        """Return the tagger; leaving closes it."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def _tagged(self, texts: Iterable[str]) -> AsyncIterator[Tagged]:
+        for number, run in enumerate(cut(list(checked(texts)))):
+            yield await self._tagged_at_once(run, is_patient=number > 0)
+
+    async def _tagged_at_once(self, texts: Sequence[str], *, is_patient: bool) -> Tagged:
+        question = self._questions.ask(texts, ENTITIES, is_patient=is_patient)
+        return cast(Tagged, await self._run(question))
+
+    async def _run(self, question: Question) -> Any:  # noqa: ANN401
+        """Take a question through its course; return the value of its answer."""
+        wire = self._wire()
+        message = wire.message(question)
+        course = self._dispatcher.course(question.request)
+        outcome: Outcome | None = None
+        try:
+            while True:
+                step = course.send(outcome)
+                outcome = await self._carry_out(step, question, message, wire)
+        except StopIteration as end:
+            return end.value
+        finally:
+            course.close()
+
+    async def _carry_out(
+        self,
+        step: Step,
+        question: Question,
+        message: Any,  # noqa: ANN401
+        wire: AsyncWire,
+    ) -> Outcome | None:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        if isinstance(step, Probe):
+            task = asyncio.create_task(self._send_probe(step, wire))
+            self._probes.add(task)
+            task.add_done_callback(self._probes.discard)
+            return None
+        return await wire.send(step.endpoint.url, question, message, step.timeout_s)
+
+    async def _send_probe(self, step: Probe, wire: AsyncWire) -> None:
+        question = self._probe()
+        message = wire.message(question)
+        outcome = await wire.send(step.endpoint.url, question, message, step.timeout_s)
+        self._dispatcher.probed(step.endpoint, outcome)
+
+    def _wire(self) -> AsyncWire:
+        """Return what carries the questions; made by the first of them, within the event loop."""
+        if self._opened is None:
+            try:
+                from serve.client.wire import AsyncWire
+            except ImportError as error:
+                raise missing_package(error) from error
+            self._opened = AsyncWire(self.urls, model=self._model, tls=self._tls)
+        return self._opened

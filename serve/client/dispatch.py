@@ -1,0 +1,240 @@
+"""Owns the course of a request: where it is sent, how long for, whether again, when it is given up.
+
+All of it is decided here, for threads and asyncio alike, and nothing is done here: a course tells
+its driver step by step what to do, and is told what came of it. The clock and the dice are given.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from serve.client.budget import RetryBudget
+from serve.client.endpoints import Endpoint, Endpoints
+from serve.client.policy import Policy
+from serve.client.stats import Stats
+from serve.client.steps import Answered, Course, Outcome, Pause, Probe, Try
+from serve.errors import Overloaded, TaggingError
+from serve.events import log_event
+from serve.triton.failures import Failed, Failure, explain
+
+FIRST_PAUSE_S = 0.01
+"""Longest pause before the first retry; it doubles with each further one."""
+ROOM_PAUSE_S = 0.02
+"""Longest pause of a request that waits for room at an endpoint."""
+
+logger = logging.getLogger("serve.client")
+logger.addHandler(logging.NullHandler())  # silent, unless the program that uses it wants the log
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A request on its course: what it asks, and how it went so far.
+
+    Attributes:
+        request_id: For logs and messages.
+        num_texts: How many texts it asks about.
+        num_chars: How many characters they have.
+        is_patient: Whether to wait for room at an endpoint, until the deadline.
+        started: When.
+        tried: Endpoint of each try.
+        failed: What came of the last one.
+    """
+
+    request_id: str
+    num_texts: int
+    num_chars: int
+    is_patient: bool = False
+    started: float = 0.0
+    tried: list[Endpoint] = field(default_factory=list)
+    failed: Failed | None = None
+
+
+class Dispatcher:
+    """What all requests of one client share. Several threads may use it at once.
+
+    Attributes:
+        lock: Guards all that follows.
+        endpoints: The servers.
+        stats: The figures.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        policy: Policy,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """Take the addresses and the settings.
+
+        Args:
+            urls: At least one, `host:port` each.
+            policy: The settings.
+            clock: Returns seconds.
+            dice: Returns a number in [0, 1).
+        """
+        self.lock = threading.Lock()
+        self.endpoints = Endpoints(urls, policy)
+        self.stats = Stats()
+        self._urls = ", ".join(urls)
+        self._has_others = len(urls) > 1
+        self._policy = policy
+        self._budget = RetryBudget(policy.retry_budget, policy.retry_reserve)
+        self._clock = clock
+        self._dice = dice
+
+    def course(self, request: Request) -> Course:
+        """Yield what to do for a request, step by step; return the value of its answer.
+
+        A driver that stops in the middle closes the generator.
+
+        Raises:
+            DataError: If an endpoint refuses the request.
+            Overloaded: If no endpoint has room.
+            ServerError: If there is no answer in time, or none as agreed.
+        """
+        request.started = self._clock()
+        if probe := self._begin(request):
+            yield probe
+        while True:
+            step = self._next(request)
+            outcome = None
+            if isinstance(step, Pause):
+                yield step
+                continue
+            try:
+                outcome = yield step
+            finally:  # also when the driver was interrupted
+                self._settle(request, step, outcome)
+            if isinstance(outcome, Answered):
+                return outcome.value
+            yield self._before_retry(request)
+
+    def probed(self, endpoint: Endpoint, outcome: Outcome) -> None:
+        """Take what came of a probe."""
+        with self.lock:
+            endpoint.is_probing = False
+            if isinstance(outcome, Failed):
+                self.endpoints.probe_failed(endpoint, self._clock())
+                return
+            self.endpoints.answered(endpoint)
+        log_event(logger, logging.INFO, "readmitted", url=endpoint.url)
+
+    def _begin(self, request: Request) -> Probe | None:
+        with self.lock:
+            self.stats.num_requests += 1
+            self._budget.earn()
+            due = self.endpoints.due(request.started)
+            if due is None:
+                return None
+            self.stats.num_probes += 1
+        return Probe(due, self._policy.try_timeout_s)
+
+    def _next(self, request: Request) -> Try | Pause:
+        """Return the next try, or a pause while there is no room."""
+        left_s = self._left_s(request)
+        if request.failed and left_s <= 0:
+            raise self._given_up(request, request.failed)
+        with self.lock:
+            endpoint = self.endpoints.take(request.tried)
+            can_fail_over = self._budget.has_retry and len(self.endpoints.usable) > 1
+        if endpoint is None:
+            return self._wait_for_room(request, left_s)
+        request.tried.append(endpoint)
+        try_timeout_s = self._policy.try_timeout_of(request.num_chars)
+        return Try(endpoint, min(left_s, try_timeout_s) if can_fail_over else left_s)
+
+    def _wait_for_room(self, request: Request, left_s: float) -> Pause:
+        pause_s = ROOM_PAUSE_S * self._dice()
+        if (request.is_patient or request.failed) and pause_s < left_s:
+            return Pause(pause_s)
+        if request.failed:
+            raise self._given_up(request, request.failed)
+        with self.lock:
+            self.stats.num_shed += 1
+        log_event(logger, logging.DEBUG, "shed", request_id=request.request_id)
+        raise Overloaded(
+            f"{self._urls}: expected room for a request, got {self._policy.max_in_flight} "
+            "under way at each endpoint that serves; ask again later, from fewer callers, or start "
+            f"more servers (request {request.request_id}, not sent)"
+        )
+
+    def _settle(self, request: Request, step: Try, outcome: Outcome | None) -> None:
+        """Note what came of a try; None for nothing that can be said."""
+        endpoint, now = step.endpoint, self._clock()
+        changed = None
+        with self.lock:
+            endpoint.in_flight -= 1
+            if isinstance(outcome, Answered):
+                changed = "readmitted" if self.endpoints.answered(endpoint) else None
+                self.stats.count_answer(
+                    now - request.started, num_texts=request.num_texts, num_chars=request.num_chars
+                )
+                self.stats.count_entities(outcome.labels)
+            elif outcome:
+                request.failed = outcome
+                changed = self._blame(request, step, outcome.failure, now)
+        if changed:
+            reason = outcome.failure if isinstance(outcome, Failed) else None
+            log_event(logger, logging.WARNING, changed, url=endpoint.url, reason=reason)
+
+    def _blame(self, request: Request, step: Try, failure: Failure, now: float) -> str | None:
+        """Hold a failed try against its endpoint, if it is to blame; return what changed."""
+        self.stats.failed_tries[failure] += 1
+        if failure.is_callers:
+            return "readmitted" if self.endpoints.answered(step.endpoint) else None
+        is_cut_short = step.timeout_s < self._policy.try_timeout_of(request.num_chars)
+        if failure is Failure.TIMEOUT and is_cut_short:
+            return None
+        if not self.endpoints.failed(step.endpoint, failure, now):
+            return None
+        self.stats.num_ejected[step.endpoint.url] += 1
+        return "ejected"
+
+    def _before_retry(self, request: Request) -> Pause:
+        """Return the pause before the next try.
+
+        Raises:
+            TaggingError: If there must be none.
+        """
+        failed = request.failed
+        if failed is None:
+            raise TypeError("expected the outcome of the try, got None")
+        num_tries = len(request.tried)
+        pause_s = FIRST_PAUSE_S * 2 ** (num_tries - 1) * self._dice()
+        may_help = failed.failure.may_pass or (failed.failure.may_do_elsewhere and self._has_others)
+        is_late = num_tries >= self._policy.max_tries or pause_s >= self._left_s(request)
+        if is_late or not may_help:
+            raise self._given_up(request, failed)
+        with self.lock:
+            is_allowed = self._budget.spend()
+            self.stats.retries[failed.failure] += is_allowed
+        if not is_allowed:
+            raise self._given_up(request, failed)
+        log_event(
+            logger,
+            logging.INFO,
+            "retry",
+            request_id=request.request_id,
+            url=request.tried[-1].url,
+            reason=failed.failure,
+            details=failed.details,
+        )
+        return Pause(pause_s)
+
+    def _left_s(self, request: Request) -> float:
+        return request.started + self._policy.deadline_s - self._clock()
+
+    def _given_up(self, request: Request, failed: Failed) -> TaggingError:
+        with self.lock:
+            self.stats.failures[failed.failure] += 1
+        num_tries = len(request.tried)
+        note = f"request {request.request_id}, {num_tries} {'try' if num_tries == 1 else 'tries'}"
+        url = request.tried[-1].url
+        return explain(failed, url=url, deadline_s=self._policy.deadline_s, note=note)

@@ -1,0 +1,119 @@
+"""Owns which endpoint a request goes to, and which ones are left out.
+
+Policy:
+* Among the healthy endpoints with room, the one with the fewest requests under way; the longest
+  unused one of those that have equally few.
+* An endpoint that says it is down is left out at once; one that is silent or answers nonsense,
+  after a few tries in a row. While others serve, it gets a probe now and then, never a caller's
+  request; a proper answer brings it back.
+* With every endpoint left out, all are asked: being left out is a guess, and a wrong one must not
+  stop the line. A single endpoint is therefore always asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from serve.client.policy import Policy
+from serve.triton.failures import Failure
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    """One server as a client sees it.
+
+    Attributes:
+        url: Its address, `host:port`.
+        in_flight: Requests under way.
+        last_used: Number of the request that was sent there last.
+        num_strikes: Tries in a row without a proper answer.
+        probe_at: Time of the next probe, while it is left out; None while it is healthy.
+        num_probes: Probes that failed since it was left out.
+        is_probing: Whether a probe is under way.
+    """
+
+    url: str
+    in_flight: int = 0
+    last_used: int = 0
+    num_strikes: int = 0
+    probe_at: float | None = None
+    num_probes: int = 0
+    is_probing: bool = False
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it is not left out."""
+        return self.probe_at is None
+
+
+class Endpoints:
+    """All endpoints of one client; whoever calls holds its lock."""
+
+    def __init__(self, urls: Sequence[str], policy: Policy) -> None:
+        """Take addresses, all of them healthy until they show otherwise."""
+        self._policy = policy
+        self._all = [Endpoint(url) for url in urls]
+        self._num_taken = 0
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        """Return every endpoint, in the order of the addresses."""
+        return iter(self._all)
+
+    @property
+    def usable(self) -> list[Endpoint]:
+        """The healthy endpoints, or all of them when there is none."""
+        return [endpoint for endpoint in self._all if endpoint.probe_at is None] or self._all
+
+    def take(self, tried: Sequence[Endpoint]) -> Endpoint | None:
+        """Return the endpoint for a try, counted as under way; None if all are full.
+
+        Args:
+            tried: Where the request has been before; others are better.
+        """
+        room = [e for e in self.usable if e.in_flight < self._policy.max_in_flight]
+        if not room:
+            return None
+        best = min(room, key=lambda e: (tried.count(e), e.in_flight, e.last_used))
+        best.in_flight += 1
+        self._num_taken += 1
+        best.last_used = self._num_taken
+        return best
+
+    def due(self, now: float) -> Endpoint | None:
+        """Return an endpoint to probe, marked so; None if none is due, or none serves meanwhile."""
+        usable = self.usable
+        if len(usable) == len(self._all):
+            return None
+        for endpoint in self._all:
+            if (
+                endpoint.probe_at is not None
+                and endpoint.probe_at <= now
+                and not endpoint.is_probing
+            ):
+                endpoint.is_probing = True
+                return endpoint
+        return None
+
+    def answered(self, endpoint: Endpoint) -> bool:
+        """Note a proper answer; return whether it brings the endpoint back."""
+        is_back = endpoint.probe_at is not None
+        endpoint.num_strikes = endpoint.num_probes = 0
+        endpoint.probe_at = None
+        return is_back
+
+    def failed(self, endpoint: Endpoint, failure: Failure, now: float) -> bool:
+        """Note a try without a proper answer; return whether the endpoint is left out from now."""
+        endpoint.num_strikes += 1
+        if endpoint.probe_at is not None:
+            return False
+        if not failure.is_down and endpoint.num_strikes < self._policy.eject_after:
+            return False
+        endpoint.probe_at = now + self._policy.probe_after_s
+        return True
+
+    def probe_failed(self, endpoint: Endpoint, now: float) -> None:
+        """Note a probe without a proper answer: the next one waits longer."""
+        endpoint.num_probes += 1
+        pause_s = self._policy.probe_after_s * 2**endpoint.num_probes
+        endpoint.probe_at = now + min(pause_s, self._policy.max_probe_after_s)

@@ -1,0 +1,151 @@
+"""Owns the way of texts into requests, and of a model's rows back into entities.
+
+Texts are checked here, as the embedded tagger checks them, before anything is sent. Many texts go
+in requests of bounded size: the server's memory and the time of a request stay bounded, and other
+callers get their turn in between.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from serve.client.answers import Answer, TextEntity
+from serve.client.dispatch import Request
+from serve.entities import Entity
+from serve.errors import AnswerError
+from serve.limits import check_text
+
+MAX_REQUEST_TEXTS = 64
+MAX_REQUEST_CHARS = 2_048
+"""Characters of a request, but for a single longer text: some 500 tokens of model time."""
+STREAM_REQUESTS = 4
+"""Requests of a stream under way at once: a server has the next one when it is done with one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What one request asks.
+
+    Attributes:
+        texts: About what.
+        output: Which output of the model it wants, see `serve.triton.names`.
+        request: How it fares.
+    """
+
+    texts: Sequence[str]
+    output: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tagged:
+    """What was answered to a question for entities.
+
+    Attributes:
+        question: The question.
+        entities: Of each text.
+        version: The model's version.
+    """
+
+    question: Question
+    entities: list[list[Entity]]
+    version: str
+
+    def answers(self) -> Iterator[Answer]:
+        """Yield the answer to each text."""
+        for text, row in zip(self.question.texts, self.entities, strict=True):
+            entities = tuple(
+                TextEntity(e.label, e.start, e.end, e.score, text[e.start : e.end]) for e in row
+            )
+            yield Answer(text, entities, self.version, self.question.request.request_id)
+
+
+class Questions:
+    """Numbers the requests of one client."""
+
+    def __init__(self) -> None:
+        """Choose what all numbers begin with, so that no two clients' are alike."""
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)  # a step of it is atomic
+
+    def ask(self, texts: Sequence[str], output: str, *, is_patient: bool = False) -> Question:
+        """Return a question under a number of its own."""
+        request_id = f"{self._prefix}-{next(self._numbers)}"
+        num_chars = sum(map(len, texts))
+        return Question(texts, output, Request(request_id, len(texts), num_chars, is_patient))
+
+
+def checked(texts: Iterable[str]) -> Iterator[str]:
+    """Yield texts that may be sent.
+
+    Raises:
+        DataError: If a text is too long or not valid Unicode; naming its index.
+        TypeError: If `texts` is a string or holds something else than strings.
+    """
+    if isinstance(texts, str):
+        raise TypeError("expected texts, got one string; put it into a list")
+    for index, text in enumerate(texts):
+        check(text, index)
+        yield text
+
+
+def check(text: object, index: int) -> None:
+    """Refuse what must not be sent.
+
+    Raises:
+        DataError: If a text is too long or not valid Unicode; naming its index.
+        TypeError: If it is no string.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"text {index}: expected a string, got {type(text).__name__}")
+    check_text(text, index)
+
+
+def cut(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield texts in runs of bounded number and length, at least one text each.
+
+    What the texts' source raises comes after the run with the texts before.
+    """
+    run: list[str] = []
+    num_chars = 0
+    try:
+        for text in texts:
+            num_chars += len(text)
+            if run and (len(run) == MAX_REQUEST_TEXTS or num_chars > MAX_REQUEST_CHARS):
+                yield run
+                run, num_chars = [], len(text)
+            run.append(text)
+    except Exception:
+        if run:
+            yield run
+        raise
+    if run:
+        yield run
+
+
+def read_entities(row: Any, text: str) -> list[Entity]:  # noqa: ANN401  JSON from outside
+    """Return a text's entities, of the JSON that a model answered.
+
+    Raises:
+        AnswerError: If it is something else, or an entity lies outside the text.
+    """
+    try:
+        entities = [Entity(**entity) for entity in row]
+        if all(_fits(entity, len(text)) for entity in entities):
+            return entities
+    except TypeError:  # no list of objects, or not with these keys, or not of these types
+        pass
+    raise AnswerError(
+        f"expected entities with label, start, end and score, within {len(text)} characters, "
+        f"got {row!r:.80}"
+    )
+
+
+def _fits(entity: Entity, num_chars: int) -> bool:
+    is_span = type(entity.start) is type(entity.end) is int
+    is_typed = is_span and type(entity.label) is str and type(entity.score) in (float, int)
+    return is_typed and 0 <= entity.start < entity.end <= num_chars and 0 <= entity.score <= 1

@@ -1,0 +1,132 @@
+"""Owns the way from the logits of words to their tags and the tags' probabilities.
+
+Plain decoding takes each word's largest logit. Constrained decoding takes the best sequence in
+which every I-tag goes on with an entity of its label; where each word's largest logit obeys anyway,
+that is the best sequence, so most texts cost no more than the check. A linear-chain CRF is decoded
+whole, and its scores are marginals: the probability of a tag over all sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.chain import best_chains, marginals
+from serve.decoding import Decoding
+from serve.labels import OUTSIDE, Tags
+
+_MAX_CELLS = 1 << 20
+"""Most numbers of a table over the chains that go through together; 8 MB."""
+
+
+class Decoded(NamedTuple):
+    """Tags of words, one text after the other.
+
+    Attributes:
+        tag_ids: Shape: (W,)
+        scores: Probability of each tag, in [0, 1]. Shape: (W,)
+    """
+
+    tag_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+class Decoder:
+    """Reads logits as one model's decoding says. Several threads may call it at once."""
+
+    def __init__(self, tags: Tags, decoding: Decoding) -> None:
+        """Take a decoding for these tags."""
+        num_tags = len(tags)
+        self._num_tags = num_tags
+        self._decoding = decoding
+        self._outside = tags.id_of(OUTSIDE)
+        self._allowed = allowed_transitions(tags)
+        self._transitions = np.array(decoding.transitions or np.zeros((num_tags, num_tags)))
+        self._start = np.array(decoding.start or np.zeros(num_tags))
+        self._end = np.array(decoding.end or np.zeros(num_tags))
+        if decoding.constrained:
+            self._transitions[~self._allowed] = -np.inf
+            self._start[~self._allowed[self._outside]] = -np.inf  # a text begins as after an O
+
+    def decode(self, logits: NDArray[np.float32], num_words: Sequence[int]) -> Decoded:
+        """Return the tag of each word and its probability.
+
+        Args:
+            logits: Of all texts' words, one text after the other. Shape: (W, L)
+            num_words: Number of each text's words; they add up to W. Shape: (N,)
+        """
+        tag_ids = logits.argmax(axis=1)
+        scores = best_probabilities(logits, self._decoding.temperature)
+        if not (self._decoding.constrained or self._decoding.is_crf):
+            return Decoded(tag_ids, scores)
+        lengths = np.array(num_words, dtype=np.int64)
+        wanted = lengths > 0 if self._decoding.is_crf else self._is_broken(tag_ids, lengths)
+        for words, chain_lengths in _chains(lengths, wanted, self._num_tags):
+            seen = np.arange(words.shape[1]) < chain_lengths[:, None]
+            tags, chances = self._decode_chains(logits[words].astype(np.float64), chain_lengths)
+            tag_ids[words[seen]], scores[words[seen]] = tags[seen], chances[seen]
+        return Decoded(tag_ids, scores)
+
+    def _is_broken(
+        self, tag_ids: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return whether in a text an I-tag goes on with nothing. Shape: (W,) and (N,) to (N,)."""
+        first = np.cumsum(lengths) - lengths
+        before = np.roll(tag_ids, 1)
+        before[first[lengths > 0]] = self._outside
+        is_wrong = ~self._allowed[before, tag_ids]
+        broken = np.zeros(len(lengths), dtype=np.bool_)
+        if is_wrong.any():
+            broken[np.repeat(np.arange(len(lengths)), lengths)[is_wrong]] = True
+        return broken
+
+    def _decode_chains(
+        self, logits: NDArray[np.float64], lengths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the best tags of chains and their probabilities. Shape: (N, W, L) to (N, W)."""
+        potentials = logits.copy()
+        potentials[:, 0] += self._start
+        potentials[np.arange(len(lengths)), lengths - 1] += self._end
+        tags = best_chains(potentials, lengths, self._transitions)
+        temperature = self._decoding.temperature
+        if self._decoding.is_crf:
+            chances = marginals(potentials / temperature, lengths, self._transitions / temperature)
+        else:
+            weights = np.exp((logits - logits.max(axis=2, keepdims=True)) / temperature)
+            chances = weights / weights.sum(axis=2, keepdims=True)
+        return tags, np.take_along_axis(chances, tags[..., None], axis=2)[..., 0]
+
+
+def best_probabilities(
+    logits: NDArray[np.float32], temperature: float = 1.0
+) -> NDArray[np.float32]:
+    """Return the softmax probability of each row's largest logit. Shape: (W, L) to (W,)."""
+    shifted = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+    return np.asarray(1.0 / shifted.sum(axis=1), dtype=np.float32)
+
+
+def allowed_transitions(tags: Tags) -> NDArray[np.bool_]:
+    """Return whether tag j may follow tag i: any but an I-tag of another label. Shape: (L, L)."""
+    names = tags.names
+    return np.array([[b[:2] != "I-" or a[1:] == b[1:] for b in names] for a in names])
+
+
+def _chains(
+    lengths: NDArray[np.int64], wanted: NDArray[np.bool_], num_tags: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield, of some of the texts wanted at a time, each word's row and each text's length.
+
+    The longest come first. Beyond a text's end stands the row of its last word. Shape: (N, W), (N,)
+    """
+    first = np.cumsum(lengths) - lengths
+    order = np.flatnonzero(wanted)
+    order = order[np.argsort(-lengths[order], kind="stable")]
+    while order.size:
+        longest = int(lengths[order[0]])
+        some = order[: max(1, _MAX_CELLS // (num_tags * max(num_tags, longest)))]
+        word = np.minimum(np.arange(longest), lengths[some, None] - 1)
+        yield first[some, None] + word, lengths[some]
+        order = order[len(some) :]

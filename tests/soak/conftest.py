@@ -1,0 +1,89 @@
+"""Owns what the tests of faults and load share: their sizes, where large runs go, what they serve.
+
+python -m pytest tests/soak            small: part of make test
+python -m pytest tests/soak --large    large: writes benchmarks/results/soak/NAME.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.machine import describe_machine
+from serve.bundle import Precision
+from serve.files import write_durably
+from serve.repository import publish
+from serve.server import TritonServer, start_triton
+from serve.tagger import Tagger
+from tests.serve.tiny import write_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "soak"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """How large the tests are, and where the figures of large ones go."""
+
+    large: bool
+    results: Path
+
+    def size(self, *, small: int, large: int) -> int:
+        """Return the count, or the seconds, for this run."""
+        return large if self.large else small
+
+    def record(self, name: str, **figures: object) -> None:
+        """Write a large run's figures, JSON values, with the machine; a small run's are not kept.
+
+        Call it before asserting: a run that failed is to be seen too.
+        """
+        if not self.large:
+            return
+        facts = {"format": FORMAT, "name": name, "machine": asdict(describe_machine())}
+        body = {**facts, "figures": figures}
+        self.results.mkdir(parents=True, exist_ok=True)
+        write_durably(self.results / f"{name}.json", (json.dumps(body, indent=1) + "\n").encode())
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> Soak:
+    """Return the sizes of this run; `pytest --large` asks for the large ones."""
+    return Soak(large=request.config.getoption("--large"), results=RESULTS)
+
+
+@pytest.fixture(scope="session")
+def environment() -> Path:
+    """Return the virtual environment with Triton, which make builds."""
+    return ROOT / ".venv-triton"
+
+
+@pytest.fixture(scope="session")
+def served_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny bundle with an INT8 graph, which the runtime prefers."""
+    folder = tmp_path_factory.mktemp("soak") / "bundle"
+    return write_bundle(folder, precisions=(Precision.FP32, Precision.INT8))
+
+
+@pytest.fixture(scope="session")
+def embedded(served_bundle: Path) -> Tagger:
+    """Return the embedded tagger of that bundle, whose answers are the right ones."""
+    return Tagger.load(served_bundle)
+
+
+@pytest.fixture
+def repository(served_bundle: Path, tmp_path: Path) -> Path:
+    """Return a fresh model repository with one version of that bundle."""
+    publish(served_bundle, tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def server(repository: Path, environment: Path) -> Iterator[TritonServer]:
+    """Return a real Triton of the test's own, to do harm to."""
+    with start_triton(repository, environment=environment) as running:
+        yield running

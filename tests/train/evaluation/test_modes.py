@@ -1,0 +1,58 @@
+"""nervaluate's modes, held against our own strict scores, seqeval, and counts done by hand."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from seqeval.metrics import f1_score, precision_score, recall_score
+
+from serve.scoring import score_entities
+from tests.train.evaluation.lines import answer, random_answers
+from train.evaluation.answers import gold_of, predicted_of
+from train.evaluation.modes import mode_scores
+
+TEXT = "replace the left oil pump"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_strict_equals_the_scores_of_the_gate_and_of_seqeval(seed: int) -> None:
+    answers = random_answers(seed)
+    strict = mode_scores(answers).overall["strict"]
+    ours = score_entities(gold_of(answers), predicted_of(answers))
+    expected = (ours.micro.precision, ours.micro.recall, ours.micro.f1)
+    assert (strict.precision, strict.recall, strict.f1) == pytest.approx(expected)
+    for label, score in ours.by_label.items():
+        assert mode_scores(answers).by_label[label]["strict"].f1 == pytest.approx(score.f1)
+    tags = [list(a.gold_tags) for a in answers], [list(a.tags) for a in answers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of seqeval, for labels that one side has not
+        theirs = precision_score(*tags), recall_score(*tags), f1_score(*tags)
+    assert expected == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "f1"),
+    [
+        ("oil_pump:A", "oil_pump:A", {"strict": 1, "exact": 1, "partial": 1, "type": 1}),
+        ("oil_pump:A", "oil_pump:B", {"strict": 0, "exact": 1, "partial": 1, "type": 0}),
+        ("oil_pump:A", "pump:A", {"strict": 0, "exact": 0, "partial": 0.5, "type": 1}),
+        ("oil_pump:A", "pump:B", {"strict": 0, "exact": 0, "partial": 0.5, "type": 0}),
+        ("oil_pump:A", "the:A", {"strict": 0, "exact": 0, "partial": 0, "type": 0}),
+    ],
+)
+def test_each_mode_asks_for_what_it_says(gold: str, predicted: str, f1: dict[str, float]) -> None:
+    scores = mode_scores([answer(TEXT, gold=gold, predicted=predicted)]).overall
+    assert {mode: score.f1 for mode, score in scores.items()} == f1
+
+
+def test_spans_that_touch_do_not_overlap() -> None:
+    touching = answer("pump-3", gold="pump:A", predicted="-3:A")
+    partial = mode_scores([touching]).overall["partial"]
+    assert (partial.partial, partial.missed, partial.spurious) == (0, 1, 1)
+
+
+def test_lines_without_entities_are_no_error() -> None:
+    scores = mode_scores([answer("the")])
+    assert scores.overall["strict"].f1 == 0
+    assert scores.by_label == {}

@@ -1,0 +1,49 @@
+"""The p-value, against all shuffles of a small case and against what is obvious."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from serve.scoring import score_entities
+from tests.train.evaluation.lines import random_answers
+from train.evaluation.answers import gold_of, predicted_of
+from train.evaluation.significance import NUM_SHUFFLES, differences, randomization
+
+
+def test_equal_answers_differ_by_chance_only() -> None:
+    answers = random_answers(1)
+    found = differences(gold_of(answers), predicted_of(answers), predicted_of(answers))
+    assert found.overall.p_value == 1
+    assert {difference.p_value for difference in found.by_label.values()} == {1.0}
+
+
+def test_the_p_value_is_the_share_of_all_shuffles() -> None:
+    answers = random_answers(3, num_lines=7)
+    gold, after = gold_of(answers), predicted_of(answers)
+    before = [spans[::2] for spans in after]
+    seen = _f1(gold, after) - _f1(gold, before)
+    assert seen != 0
+    shuffled = []
+    for swaps in product([False, True], repeat=len(gold)):
+        pairs = [(b, a) if not s else (a, b) for s, b, a in zip(swaps, before, after, strict=True)]
+        first, second = zip(*pairs, strict=True)
+        shuffled.append(abs(_f1(gold, second) - _f1(gold, first)) >= abs(seen) - 1e-12)
+    exact = sum(shuffled) / len(shuffled)
+    assert randomization(gold, before, after)[0] == pytest.approx(exact, abs=0.03)
+
+
+def test_an_obvious_difference_is_told_from_chance_on_the_label_it_is_of() -> None:
+    answers = random_answers(5, num_lines=80)
+    gold = gold_of(answers)
+    without_a = [tuple(s for s in spans if s.label != "A") for spans in gold]
+    found = differences(gold, gold, without_a)
+    assert found.overall.p_value == pytest.approx(1 / (1 + NUM_SHUFFLES))
+    assert found.by_label["A"].p_value == pytest.approx(1 / (1 + NUM_SHUFFLES))
+    assert found.by_label["B"].p_value == 1
+    assert found.by_label["A"].change.loss_points == 100
+
+
+def _f1(gold: object, predicted: object) -> float:
+    return score_entities(gold, predicted).micro.f1  # type: ignore[arg-type]

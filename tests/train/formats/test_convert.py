@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from serve.errors import DataError
+from serve.examples import Example, Span, read_jsonl, write_jsonl
+from train.formats.convert import convert
+from train.formats.flat import Reading
+from train.formats.words import Writing
+
+LINES = [Example("fix hose", (Span(0, 3, "Act"), Span(4, 8, "Item"))), Example(" ", ())]
+
+
+def converted(sources: list[Path], target: Path, name: str, **choices: object) -> None:
+    choices = {"reading": Reading(), "writing": Writing(), "label_map": {}} | choices
+    convert(sources, target, name, **choices)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.jsonl"
+    write_jsonl(path, LINES)
+    return path
+
+
+def test_several_files_become_one_and_labels_are_mapped(source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "in.conll"
+    other.write_text("leak B-Obs\n")
+    target = tmp_path / "out.jsonl"
+    converted([source, other], target, "jsonl", label_map={"Act": "", "Obs": "Item"})
+    assert read_jsonl(target) == [
+        Example("fix hose", (Span(4, 8, "Item"),)),
+        Example(" ", ()),
+        Example("leak", (Span(0, 4, "Item"),)),
+    ]
+
+
+def test_what_became_of_the_lines_is_said(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "train")
+    target = tmp_path / "out.conll"
+    write_jsonl(source, [*LINES, Example("hoses", (Span(0, 4, "Item"),))])
+    converted([source], target, "conll", writing=Writing(widen=True))
+    assert f"{target}: 3 lines, 3 spans" in caplog.text
+    assert f"warning: {target}: 1 lines without words left out" in caplog.text
+    assert f"warning: {target}: 1 spans widened to whole words" in caplog.text
+    assert target.read_text() == "fix\tB-Act\nhose\tB-Item\n\nhoses\tB-Item\n\n"
+
+
+def test_a_format_that_holds_blank_lines_keeps_them_in_silence(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    converted([source], tmp_path / "out.json", "label-studio")
+    assert "left out" not in caplog.text
+
+
+def test_a_label_to_map_that_does_not_occur_is_refused_and_nothing_written(
+    source: Path, tmp_path: Path
+) -> None:
+    for name in ("jsonl", "brat", "maintie"):
+        with pytest.raises(DataError, match=r"expected a label of the data \(Act, Item\), got 'Ty"):
+            converted([source], tmp_path / "out", name, label_map={"Typo": "A"})
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_no_lines_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").touch()
+    with pytest.raises(DataError, match=r"in\.jsonl: expected labelled lines, got none"):
+        converted([tmp_path / "in.jsonl"], tmp_path / "out.conll", "conll")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hoses", r"in\.jsonl:1: expected spans that begin and end with a word, got 'hose'"),
+        ("hose -DOCSTART-", r"in\.jsonl:1: expected no word -DOCSTART-, which parts documents"),
+    ],
+)
+def test_what_conll_cannot_hold_is_refused_by_its_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    write_jsonl(tmp_path / "in.jsonl", [Example(text, (Span(0, 4, "Item"),))])
+    with pytest.raises(DataError, match=message):
+        converted([tmp_path / "in.jsonl"], tmp_path / "out.conll", "conll")
+
+
+def test_a_file_may_be_converted_onto_itself(source: Path) -> None:
+    converted([source], source, "doccano")
+    assert source.read_text().startswith('{"text": "fix hose", "label": [[0, 3, "Act"]')

@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from serve.examples import Example, Span
+from train.formats.label_studio import labelling_interface, parse, prediction_task, write
+from train.formats.record import Record
+from train.formats.words import Writing
+
+
+def result(start: object, end: object, *labels: str, **value: object) -> dict[str, object]:
+    return {"type": "labels", "value": {"start": start, "end": end, "labels": [*labels], **value}}
+
+
+def task(*annotations: dict[str, object], **data: object) -> dict[str, object]:
+    return {"id": 1, "data": data or {"text": "fix hose"}, "annotations": [*annotations]}
+
+
+def annotation(*results: dict[str, object], **about: object) -> dict[str, object]:
+    return {"result": [*results], "was_cancelled": False, **about}
+
+
+def labels(*annotations: dict[str, object]) -> list[str]:
+    record = parse("a:1", task(*annotations))
+    assert record is not None
+    return [span.label for span in record.spans]
+
+
+def test_a_task_as_exported_is_read() -> None:
+    first = result(4, 8, "Item", text="hose")
+    record = parse("t.json:$[0]", task(annotation(result(0, 3, "Act", text="fix"), first)))
+    assert isinstance(record, Record)
+    assert record.text == "fix hose"
+    assert record.spans == (Span(0, 3, "Act"), Span(4, 8, "Item"))
+    assert record.fields["id"] == 1
+
+
+def test_cancelled_annotations_do_not_count() -> None:
+    assert labels(annotation(result(0, 3, "A"), was_cancelled=True), annotation()) == []
+    assert parse("a:1", task(annotation(result(0, 3, "A"), was_cancelled=True))) is None
+
+
+def test_a_task_that_nobody_annotated_is_left_out() -> None:
+    assert parse("a:1", task()) is None
+
+
+def test_of_several_annotations_the_ground_truth_is_taken() -> None:
+    true = annotation(result(0, 3, "A"), ground_truth=True, updated_at="2024-01-01T00:00:00Z")
+    later = annotation(result(0, 3, "B"), updated_at="2025-01-01T00:00:00Z")
+    assert labels(true, later) == ["A"]
+
+
+def test_else_the_one_updated_last_else_the_last() -> None:
+    late = annotation(result(0, 3, "A"), updated_at="2025-01-01T00:00:00Z")
+    early = annotation(result(0, 3, "B"), updated_at="2024-01-01T00:00:00Z")
+    assert labels(late, early) == ["A"]
+    assert labels(annotation(result(0, 3, "A")), annotation(result(0, 3, "B"))) == ["B"]
+
+
+def test_results_without_labels_are_passed_over_and_two_labels_are_two_spans() -> None:
+    choice = {"type": "choices", "value": {"choices": ["good"]}}
+    relation = {"type": "relation", "from_id": "a", "to_id": "b"}
+    both = result(0, 3, "A", "B")
+    assert labels(annotation(choice, relation, result(0, 3), both)) == ["A", "B"]
+
+
+def test_the_only_text_is_found_under_any_name() -> None:
+    record = parse("a:1", task(annotation(), order="fix hose", number=3))
+    assert record is not None
+    assert record.text == "fix hose"
+    with pytest.raises(ValueError, match='expected a "text", or one text only, under data'):
+        parse("a:1", task(annotation(), order="fix", remark="hose"))
+
+
+def test_offsets_in_utf16_units_are_told_by_the_quoted_text() -> None:
+    old = task(annotation(result(3, 7, "Item", text="hose")), text="🔧 hose")
+    new = task(annotation(result(2, 6, "Item", text="hose")), text="🔧 hose")
+    both = task(annotation(result(0, 2, "Tool", text="🔧")), text="🔧")
+    for found, start, end in ((old, 2, 6), (new, 2, 6), (both, 0, 1)):
+        record = parse("a:1", found)
+        assert record is not None
+        assert [(span.start, span.end) for span in record.spans] == [(start, end)]
+
+
+def test_a_quoted_text_may_differ_in_blanks() -> None:
+    quoted = annotation(result(0, 8, "A", text="fix\\nhose"))
+    record = parse("a:1", task(quoted, text="fix\nhose"))
+    assert record is not None
+    assert record.spans == (Span(0, 8, "A"),)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"text": "x", "label": []}, 'expected a task with "data" and "annotations"'),
+        ({"data": {"text": "x"}}, 'expected a list under "annotations", got None; export as JSON'),
+        (task({"was_cancelled": False}), r"expected a list at annotations\[0\]\.result, got None"),
+        (
+            task(annotation(result("/p[1]", 3, "A"))),
+            r"expected whole numbers as start and end at annotations\[0\]\.result\[0\]\.value, got",
+        ),
+        (
+            task(annotation(result(0, 3, ""))),
+            r"expected a label of printable characters at annotations\[0\]\.result\[0\]\.value",
+        ),
+        (
+            task(annotation({"value": {"start": 0, "end": 3, "labels": "A"}})),
+            r"expected a list at annotations\[0\]\.result\[0\]\.value\.labels, got 'A'",
+        ),
+        (
+            task(annotation(result(0, 3, "A"), result(3, 8, "A", text="horse"))),
+            r"expected the text at start and end of annotations\[0\]\.result\[1\]\.value to be "
+            r"'horse', as it says there, got ' hose'",
+        ),
+    ],
+)
+def test_a_broken_task_is_refused_with_the_path_into_it(broken: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse("a:1", broken)
+
+
+def test_tasks_are_written_as_label_studio_exports_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write(path, [Example("fix hose", (Span(4, 8, "Item"),))], Writing())
+    (found,) = json.loads(path.read_text())
+    assert found["data"] == {"text": "fix hose"}
+    (only,) = found["annotations"][0]["result"]
+    assert only["value"] == {"start": 4, "end": 8, "text": "hose", "labels": ["Item"]}
+    assert (only["from_name"], only["to_name"], only["type"]) == ("label", "text", "labels")
+
+
+def test_predictions_are_no_annotations() -> None:
+    found = prediction_task(Example("fix hose", (Span(4, 8, "Item"),)), model="m", score=0.5)
+    assert "annotations" not in found
+    (prediction,) = found["predictions"]  # type: ignore[misc]
+    assert (prediction["model_version"], prediction["score"]) == ("m", 0.5)
+    assert prediction["result"][0]["value"]["labels"] == ["Item"]
+
+
+def test_the_interface_has_the_names_that_tasks_go_by() -> None:
+    root = ElementTree.fromstring(labelling_interface(['A"<&', "B"]))
+    labels, text = root
+    assert (labels.get("name"), labels.get("toName")) == ("label", "text")
+    assert [label.get("value") for label in labels] == ['A"<&', "B"]
+    assert (text.get("name"), text.get("value")) == ("text", "$text")

@@ -1,0 +1,98 @@
+"""Say what a tagger gets right on labelled lines and what not: a checkpoint or a bundle.
+
+Entity F1 in nervaluate's four modes with 95 % intervals; each label; lines and entities by length;
+entities that the train lines had and that they had not; what was mistaken for what; how far scores
+can be believed, before and after temperature scaling; the tags of words; the worst errors. With
+--against, the same lines are put to another tagger, and each difference gets its p-value.
+
+Examples:
+  python -m train evaluate build/checkpoint --data my/lines/test.txt
+  python -m train evaluate build/checkpoint --data test.jsonl --html build/evaluation.html
+  python -m train evaluate build/bundle --data test.jsonl --against build/checkpoint
+  python -m train evaluate build/bundle --precision fp32 --data test.jsonl --json > figures.json
+
+exit status: 0 evaluated, 1 not possible (one line says why), 2 wrong usage
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serve.bundle import Precision
+from serve.commands import command_parser, deliver, exit_status, say
+from serve.files import write_durably
+from train.formats.arguments import add_reading, take_reading
+from train.formats.flat import Reading
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What to evaluate.
+
+    Attributes:
+        tagger: Folder of a checkpoint or a bundle.
+        data: Labelled lines.
+        reading: How they are read.
+        label_map: New label of each old one in them, "" to drop it.
+        train: The lines the tagger was trained on; None for those a checkpoint has with it.
+        against: Another tagger to compare with.
+        precision: Graph of a bundle; None for the one that serving takes here.
+        html: Where the page goes; None for no page.
+        json: Print the figures as JSON instead of tables.
+    """
+
+    tagger: Path
+    data: Path
+    reading: Reading = Reading()  # noqa: RUF009 (frozen)
+    label_map: tuple[tuple[str, str], ...] = ()
+    train: Path | None = None
+    against: Path | None = None
+    precision: Precision | None = None
+    html: Path | None = None
+    json: bool = False
+
+
+def parse_args(argv: Sequence[str]) -> EvaluateConfig:
+    """Return the command line as a config."""
+    parser = command_parser("evaluate", __doc__, package="train")
+    add = parser.add_argument
+    add("tagger", type=Path, metavar="CHECKPOINT_OR_BUNDLE")
+    add("--data", type=Path, required=True, metavar="FILE", help="labelled lines")
+    add_reading(parser)
+    text = "what the tagger was trained on, to tell seen from unseen (the checkpoint's own lines)"
+    add("--train", type=Path, metavar="FILE", help=text)
+    add("--against", type=Path, metavar="CHECKPOINT_OR_BUNDLE", help="compare with another tagger")
+    text = "graph of a bundle (the one that serving takes here)"
+    add("--precision", choices=list(Precision), type=Precision, help=text)
+    add("--html", type=Path, metavar="FILE", help="write a page with pictures and the worst errors")
+    add("--json", action="store_true", help="print all figures as JSON")
+    values = vars(parser.parse_args(argv))
+    return EvaluateConfig(reading=take_reading(values), **values)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Evaluate, print the figures, return the exit status."""
+    config = parse_args(argv)
+    return exit_status(lambda: _run(config))
+
+
+def _run(config: EvaluateConfig) -> int:
+    # Late, so that --help and usage errors need no PyTorch.
+    from train.evaluation.inquiry import inquire
+    from train.evaluation.page import assessment_page
+    from train.evaluation.record import assessment_json
+    from train.evaluation.text import assessment_text
+
+    inquiry = inquire(config)
+    name, found = inquiry.title, inquiry.assessment
+    if config.html:
+        write_durably(config.html, assessment_page(name, found).encode())
+        say(f"page: {config.html}")
+    if config.json:
+        deliver(json.dumps({**inquiry.subject, **assessment_json(found)}, indent=2))
+    else:
+        deliver(assessment_text(name, found))
+    return 0

@@ -1,0 +1,81 @@
+"""Owns the order of an evaluation: lines, taggers, answers, figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from serve.bundle import sha256
+from serve.examples import Example
+from serve.labels import Tags
+from train.checkpoint import TRAIN_LINES
+from train.commands.evaluate import EvaluateConfig
+from train.data import Split, check_labels, read_split
+from train.evaluation.ask import ask
+from train.evaluation.assess import Assessment, assess
+from train.label_map import check_label_map, map_labels
+from train.trained.tagger import Loaded, load_tagger
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inquiry:
+    """What was asked of whom, and what came of it.
+
+    Attributes:
+        title: What was asked of whom, for a reader.
+        subject: The same, for JSON.
+        assessment: The figures.
+    """
+
+    title: str
+    subject: dict[str, str | None]
+    assessment: Assessment
+
+
+def inquire(config: EvaluateConfig) -> Inquiry:
+    """Evaluate as a config says.
+
+    Raises:
+        TaggingError: If the lines or a tagger cannot be used.
+    """
+    loaded = load_tagger(config.tagger, config.precision)
+    split = read_lines(config, loaded.tagger.tags)
+    other = load_tagger(config.against) if config.against else None
+    assessment = assess(
+        ask(loaded.tagger, split),
+        temperature=loaded.tagger.decoding.temperature,
+        train=_train_lines(config),
+        other=ask(other.tagger, split) if other else None,
+    )
+    subject = {
+        "tagger": str(config.tagger),
+        "runs": loaded.runs,
+        "data": str(config.data),
+        "data_sha256": sha256(config.data.read_bytes()),
+        "other": str(config.against) if config.against else None,
+        "other_runs": other.runs if other else None,
+    }
+    return Inquiry(_title(config, loaded, other), subject, assessment)
+
+
+def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
+    """Read labelled lines for a tagger, their labels mapped.
+
+    Raises:
+        DataError: Naming file and line, if they cannot be read or have a label it does not know.
+    """
+    split = read_split(config.data, config.reading)
+    check_label_map(dict(config.label_map), split.labels)
+    mapped = (map_labels(example, dict(config.label_map)) for example in split.examples)
+    split = replace(split, examples=tuple(mapped))
+    check_labels(split, tags.labels, "the tagger")
+    return split
+
+
+def _train_lines(config: EvaluateConfig) -> tuple[Example, ...] | None:
+    path = config.train or config.tagger / TRAIN_LINES
+    return read_split(path).examples if config.train or path.is_file() else None
+
+
+def _title(config: EvaluateConfig, loaded: Loaded, other: Loaded | None) -> str:
+    compared = f", against {other.folder} ({other.runs})" if other else ""
+    return f"{config.tagger} ({loaded.runs}) on {config.data}{compared}"

@@ -1,0 +1,84 @@
+"""Owns whether a difference of F1 between two taggers is more than chance.
+
+Approximate randomization (Noreen 1989; Yeh 2000 for F1): if the taggers were equally good, either
+could have given either answer to a line. So answers are swapped line by line at random, and the
+p-value is the share of such shuffles whose difference is as large as the one seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.bootstrap import F1Change, Spans, f1_changes, f1_of, labels_of, line_counts
+
+NUM_SHUFFLES = 2000
+_BLOCK = 100  # shuffles at once
+_SEED = 21
+_ROUNDING = 1e-12  # equal differences are equal whatever way they were summed up
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """F1 of one label, or of all together, with two taggers.
+
+    Attributes:
+        change: Both F1 and the interval of the loss.
+        p_value: Chance of a difference as large, either way, between equally good taggers.
+    """
+
+    change: F1Change
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """F1 with two taggers.
+
+    Attributes:
+        overall: Of all labels counted together.
+        by_label: Of each label seen in gold or prediction, sorted by label.
+    """
+
+    overall: Difference
+    by_label: dict[str, Difference]
+
+
+def differences(gold: Spans, before: Spans, after: Spans) -> Differences:
+    """Compare two taggers' spans on the same lines."""
+    changes = f1_changes(gold, before, after)
+    overall, *p_values = randomization(gold, before, after).tolist()
+    pairs = zip(changes.by_label.items(), p_values, strict=True)
+    by_label = {label: Difference(change, p) for (label, change), p in pairs}
+    return Differences(Difference(changes.overall, overall), by_label)
+
+
+def randomization(gold: Spans, before: Spans, after: Spans) -> NDArray[np.float64]:
+    """Return the p-values of all labels together and of each label, sorted by label.
+
+    Returns:
+        In (0, 1]. Shape: (1 + labels,)
+    """
+    labels = labels_of(gold, before, after)
+    first, second = line_counts(gold, before, labels), line_counts(gold, after, labels)
+    seen = np.abs(f1_of(second.sum(axis=0)) - f1_of(first.sum(axis=0)))
+    as_large = sum((d >= seen - _ROUNDING).sum(axis=0) for d in _shuffled(first, second))
+    return np.asarray((1 + as_large) / (1 + NUM_SHUFFLES))
+
+
+def _shuffled(first: NDArray[np.int64], second: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    """Yield the differences of shuffled answers, a block of shuffles at a time.
+
+    Yields:
+        Shape: (block, K)
+    """
+    draw = np.random.default_rng(_SEED)
+    swap = (second - first).reshape(len(first), -1)  # what a swapped line adds to the first's sum
+    shape = (_BLOCK, *first.shape[1:])
+    for _ in range(NUM_SHUFFLES // _BLOCK):
+        swapped = draw.integers(0, 2, size=(_BLOCK, len(first)))
+        moved = (swapped @ swap).reshape(shape)
+        yield np.abs(f1_of(second.sum(axis=0) - moved) - f1_of(first.sum(axis=0) + moved))

@@ -1,0 +1,70 @@
+"""Owns the writing of brat's stand-off form: documents of 100 lines each, and their settings.
+
+A line end within a text becomes a blank, since brat cuts texts there; a text of blanks is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from serve.errors import DataError
+from serve.examples import Example
+from serve.files import replacing
+from train.formats.words import Writing
+
+LINES_A_DOCUMENT = 100
+"""A longer text is slow to show in brat."""
+CONFIGURATION = "annotation.conf"
+_LINE_ENDS = str.maketrans("\r\n", "  ")
+_TYPE = re.compile(r"[A-Za-z0-9_-]+")  # brat replaces other characters by underscores
+
+
+def write(path: Path, examples: Iterable[Example], _: Writing) -> None:
+    """Write a new folder of documents, whole or not at all.
+
+    Raises:
+        DataError: If the folder holds something.
+        ValueError: If a label is no name for a type in brat.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataError(f"{path}: expected no folder or an empty one, got something there")
+    lines = (_checked(example) for example in examples if example.text.strip())
+    labels: set[str] = set()
+    with replacing(path) as folder:
+        number = 0
+        while document := list(islice(lines, LINES_A_DOCUMENT)):
+            number += 1
+            _write_document(folder / f"{number:04}", document)
+            labels.update(span.label for example in document for span in example.spans)
+        entities = "\n".join(sorted(labels))
+        sections = f"[entities]\n{entities}\n\n[relations]\n\n[events]\n\n[attributes]\n"
+        (folder / CONFIGURATION).write_text(sections, encoding="utf-8")
+
+
+def _checked(example: Example) -> Example:
+    for span in example.spans:
+        if not _TYPE.fullmatch(span.label):
+            raise ValueError(
+                f"expected a label of letters, digits, _ and - for brat, got {span.label!r}; "
+                f"rename it with --label-map {span.label}=New"
+            )
+    return example
+
+
+def _write_document(stem: Path, examples: Iterable[Example]) -> None:
+    texts: list[str] = []
+    annotations: list[str] = []
+    offset = 0
+    for example in examples:
+        text = example.text.translate(_LINE_ENDS)
+        for span in example.spans:
+            place = f"{offset + span.start} {offset + span.end}"
+            quoted = text[span.start : span.end]
+            annotations.append(f"T{len(annotations) + 1}\t{span.label} {place}\t{quoted}\n")
+        texts.append(text + "\n")
+        offset += len(text) + 1
+    stem.with_suffix(".txt").write_text("".join(texts), encoding="utf-8", newline="\n")
+    stem.with_suffix(".ann").write_text("".join(annotations), encoding="utf-8", newline="\n")

@@ -1,0 +1,49 @@
+"""Owns what a file says about a line besides its labels: finding it by name, and times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from train.formats.record import Record, shown, told
+
+
+def field_of(record: Record, name: str) -> str | int | float:
+    """Return a field's value.
+
+    Args:
+        record: The line.
+        name: Of the field; `meta.site` is the field site in the field meta.
+
+    Raises:
+        DataError: If the line has no such field, or it holds no text or number.
+    """
+    value: object = record.fields
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if not isinstance(value, str | int | float):
+        have = ", ".join(sorted(map(str, record.fields))) or "none"
+        raise told(
+            record.place,
+            ValueError(
+                f"expected a text or number in the field {name}, got {shown(value)}; fields: {have}"
+            ),
+        )
+    return value
+
+
+def seconds_of(record: Record, name: str) -> float:
+    """Return the moment in a field: seconds since 1970, or ISO 8601, UTC unless it says otherwise.
+
+    Raises:
+        DataError: If the line has no such field, or it holds no moment.
+    """
+    value = field_of(record, name)
+    try:
+        if not isinstance(value, str):
+            return float(value)
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        expected = f"expected seconds or an ISO 8601 time in the field {name}, got {shown(value)}"
+        raise told(record.place, ValueError(expected)) from error

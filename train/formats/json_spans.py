@@ -1,0 +1,68 @@
+"""Owns texts with spans of characters in JSON: spaCy's and Prodigy's form, and doccano's.
+
+    {"text": "fix hose", "spans": [{"start": 4, "end": 8, "label": "Item"}]}       spaCy, Prodigy
+    {"text": "fix hose", "label": [[4, 8, "Item"]]}                                doccano
+    {"text": "fix hose", "entities": [{"start_offset": 4, "end_offset": 8, "label": "Item"}]}
+
+Lines that Prodigy's annotator rejected or ignored are left out. Offsets count characters (code
+points). One object a line, or one array of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from serve.examples import Example, Span, labelled_text, write_jsonl
+from serve.files import replacing_file
+from train.formats.record import Record, shown, span_of
+from train.formats.words import Writing
+
+_ACCEPTED = "accept"
+
+
+def parse(place: str, row: object) -> Record | None:
+    """Return the labelled line of one object; None where its annotator turned it down.
+
+    Raises:
+        ValueError: If it is of neither form.
+    """
+    fields = row if isinstance(row, dict) else {}
+    if fields.get("answer", _ACCEPTED) != _ACCEPTED:
+        return None
+    text, spans = _text_and_spans(row, fields)
+    return Record(place, text, tuple(spans), fields=fields)
+
+
+def write_spans(path: Path, examples: Iterable[Example], _: Writing) -> None:
+    """Write spaCy's and Prodigy's form, one object a line."""
+    write_jsonl(path, examples)
+
+
+def write_doccano(path: Path, examples: Iterable[Example], _: Writing) -> None:
+    """Write doccano's form, one object a line."""
+    with replacing_file(path) as file:
+        for example in examples:
+            label = [[span.start, span.end, span.label] for span in example.spans]
+            row = {"text": example.text, "label": label}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _text_and_spans(row: object, fields: dict[str, object]) -> tuple[str, list[Span]]:
+    text = fields.get("text")
+    if isinstance(text, str) and "spans" not in fields:
+        if "answer" in fields:  # Prodigy leaves out the spans of a text without any
+            return text, []
+        if "label" not in fields and isinstance(entities := fields.get("entities"), list):
+            return text, [_entity(item) for item in entities]
+        if "label" not in fields and "labels" in fields:  # older doccano
+            return labelled_text({"text": text, "label": fields["labels"]})
+    return labelled_text(row)
+
+
+def _entity(item: object) -> Span:
+    match item:
+        case {"start_offset": start, "end_offset": end, "label": label}:
+            return span_of(start, end, label)
+    raise ValueError(f"expected an entity with start_offset, end_offset, label, got {shown(item)}")

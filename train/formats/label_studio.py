@@ -1,0 +1,163 @@
+"""Owns Label Studio's JSON: tasks with annotations, and tasks with predictions to correct.
+
+Policy:
+* Of a task's annotations those that were cancelled do not count. Of the others the one marked as
+  ground truth is taken, else the one updated last, else the last. A task without one is left out:
+  it is not labelled, which is not the same as a text without entities.
+* The text is `data.text`, or the only text in `data`. Of the results those with labels and offsets
+  count; a result with two labels is two spans.
+* Offsets count characters (code points). Versions before 1.4 counted UTF-16 units, so that a text
+  with an emoji in it was off; a result whose `text` fits its offsets only when counted that way is
+  read so, and one whose `text` fits neither way is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from serve.examples import Example, Span
+from serve.files import replacing_file
+from train.formats.record import Record, shown, span_of
+from train.formats.words import Writing
+
+FROM_NAME, TO_NAME = "label", "text"
+"""Names of the tags in the labelling interface that Label Studio offers for entities."""
+
+
+def parse(place: str, task: object) -> Record | None:
+    """Return the labelled line of a task; None where nobody finished it.
+
+    Raises:
+        ValueError: If it is no task, or a result of its annotation is not as expected.
+    """
+    if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+        raise ValueError(
+            f'expected a task with "data" and "annotations", got {shown(task)}; export as JSON'
+        )
+    annotations = task.get("annotations")
+    if not isinstance(annotations, list):
+        raise ValueError(
+            f'expected a list under "annotations", got {shown(annotations)}; export as JSON'
+        )
+    finished = [
+        (number, annotation)
+        for number, annotation in enumerate(annotations)
+        if not (isinstance(annotation, dict) and annotation.get("was_cancelled"))
+    ]
+    if not finished:
+        return None
+    number, annotation = max(finished, key=_rank)
+    text = _text(task["data"])
+    spans = tuple(_spans(annotation, f"annotations[{number}]", text))
+    return Record(place, text, spans, fields=task)
+
+
+def write(path: Path, examples: Iterable[Example], _: Writing) -> None:
+    """Write labelled lines as tasks with one annotation each."""
+    write_tasks(path, (_task(e, "annotations", {"was_cancelled": False}) for e in examples))
+
+
+def prediction_task(example: Example, *, model: str, score: float) -> dict[str, object]:
+    """Return a task whose spans are a model's, for a person to correct."""
+    return _task(example, "predictions", {"model_version": model, "score": score})
+
+
+def write_tasks(path: Path, tasks: Iterable[dict[str, object]]) -> None:
+    """Write an array of tasks, one a line, numbered from 1."""
+    with replacing_file(path) as file:
+        before = "[\n"
+        for number, task in enumerate(tasks, start=1):
+            file.write(before + json.dumps({"id": number} | task, ensure_ascii=False))
+            before = ",\n"
+        file.write("\n]\n" if before == ",\n" else "[]\n")
+
+
+def _rank(numbered: tuple[int, object]) -> tuple[bool, str, int]:
+    number, annotation = numbered
+    fields = annotation if isinstance(annotation, dict) else {}
+    return bool(fields.get("ground_truth")), str(fields.get("updated_at") or ""), number
+
+
+def _text(data: dict[str, object]) -> str:
+    texts = [value for value in data.values() if isinstance(value, str)]
+    text = data.get("text", texts[0] if len(texts) == 1 else None)
+    if not isinstance(text, str):
+        raise ValueError(f'expected a "text", or one text only, under data, got {shown(data)}')
+    return text
+
+
+def _spans(annotation: object, at: str, text: str) -> Iterator[Span]:
+    results = annotation.get("result") if isinstance(annotation, dict) else None
+    if not isinstance(results, list):
+        raise ValueError(f"expected a list at {at}.result, got {shown(results)}")
+    for number, result in enumerate(results):
+        value = result.get("value") if isinstance(result, dict) else None
+        if isinstance(value, dict) and (labels := value.get("labels")):
+            yield from _labelled(value, labels, f"{at}.result[{number}].value", text)
+
+
+def _labelled(value: dict[str, object], labels: object, at: str, text: str) -> Iterator[Span]:
+    if not isinstance(labels, list):
+        raise ValueError(f"expected a list at {at}.labels, got {shown(labels)}")
+    for label in labels:
+        span = span_of(value.get("start"), value.get("end"), label, at)
+        quoted = value.get("text")
+        yield span if not isinstance(quoted, str) else _checked(span, quoted, text, at)
+
+
+def _checked(span: Span, quoted: str, text: str, at: str) -> Span:
+    """Return a span whose characters are those its result quotes."""
+    if not 0 <= span.start < span.end:
+        return span
+    if span.end <= len(text) and _same(text[span.start : span.end], quoted):
+        return span
+    units = _utf16(text)
+    if span.end < len(units):
+        start, end = units[span.start], units[span.end]
+        if _same(text[start:end], quoted):
+            return Span(start, end, span.label)
+    raise ValueError(
+        f"expected the text at start and end of {at} to be {shown(quoted)}, as it says there, "
+        f"got {shown(text[span.start : span.end])}"
+    )
+
+
+def _same(found: str, quoted: str) -> bool:
+    """Tell whether two texts differ in nothing but blanks; a line end may be quoted as escaped."""
+    return found == quoted or found.split() == quoted.replace("\\n", "\n").split()
+
+
+@lru_cache(maxsize=1)  # a text's results come one after the other
+def _utf16(text: str) -> list[int]:
+    """Return the character that each UTF-16 unit of a text belongs to, and the text's length."""
+    units = [i for i, char in enumerate(text) for _ in range(1 + (char > "\uffff"))]
+    return [*units, len(text)]
+
+
+def _task(example: Example, kind: str, about: dict[str, object]) -> dict[str, object]:
+    results = [_result(example.text, span, number) for number, span in enumerate(example.spans)]
+    return {"data": {"text": example.text}, kind: [about | {"result": results}]}
+
+
+def _result(text: str, span: Span, number: int) -> dict[str, object]:
+    value = {
+        "start": span.start,
+        "end": span.end,
+        "text": text[span.start : span.end],
+        "labels": [span.label],
+    }
+    names = {"from_name": FROM_NAME, "to_name": TO_NAME, "type": "labels"}
+    return {"id": str(number), **names, "value": value}
+
+
+def labelling_interface(labels: Iterable[str]) -> str:
+    """Return the interface to paste into a project; the tasks written here go by its names."""
+    values = "".join(f"    <Label value={quoteattr(label)}/>\n" for label in labels)
+    return (
+        f'<View>\n  <Labels name="{FROM_NAME}" toName="{TO_NAME}">\n{values}  </Labels>\n'
+        f'  <Text name="{TO_NAME}" value="$text"/>\n</View>\n'
+    )

@@ -1,0 +1,170 @@
+"""Owns the list of formats: which one a file is in, and reading and writing any of them.
+
+The name decides where it says enough: folders and texts with a .ann file beside them are brat's,
+.conll and its like are columns. Any other file is looked into: JSON by the keys of its first
+object, else columns. What was found is said in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serve.errors import DataError
+from serve.examples import Example
+from train.formats import brat, brat_writing, conll, json_spans, label_studio, maintie
+from train.formats.flat import Overlaps, Reading, flat_example
+from train.formats.json_rows import json_rows
+from train.formats.record import Record, Row, told
+from train.formats.words import Writing
+
+COLUMN_SUFFIXES = frozenset({".conll", ".bio", ".iob", ".iob2", ".bioes", ".tsv"})
+JSON_SUFFIXES = frozenset({".json", ".jsonl"})
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How one kind of file is read and written.
+
+    Attributes:
+        rows: Yields the pieces of a file, each with its place.
+        parse: Makes a record of a piece; None for one its annotators did not finish.
+        write: Writes examples.
+        suffix: Of a file that is written; none for a folder.
+        holds_blanks: Whether a text without words can be written; else it is left out.
+        label_level: How many names of a label's path are kept unless told; 0 for all.
+        overlaps: What becomes of overlapping spans unless told.
+    """
+
+    rows: Callable[[Path], Iterator[Row]]
+    parse: Callable[[str, Any], Record | None]
+    write: Callable[[Path, Iterable[Example], Writing], None]
+    suffix: str
+    holds_blanks: bool = True
+    label_level: int = 0
+    overlaps: Overlaps = Overlaps.REFUSE
+
+
+FORMATS = {
+    "conll": Format(conll.rows, conll.parse, conll.write, ".conll", holds_blanks=False),
+    "jsonl": Format(json_rows, json_spans.parse, json_spans.write_spans, ".jsonl"),
+    "doccano": Format(json_rows, json_spans.parse, json_spans.write_doccano, ".jsonl"),
+    "label-studio": Format(json_rows, label_studio.parse, label_studio.write, ".json"),
+    "brat": Format(brat.rows, brat.parse, brat_writing.write, "", holds_blanks=False),
+    "maintie": Format(
+        json_rows,
+        maintie.parse,
+        maintie.write,
+        ".json",
+        label_level=1,  # the five classes that published figures are about
+        overlaps=Overlaps.LONGEST,  # nested by design
+    ),
+}
+
+
+def settled(path: Path, reading: Reading) -> Reading:
+    """Return how a file is read, with every choice made; a format that was found out is said."""
+    name = reading.format or detect(path)
+    if not reading.format:
+        logger.info("%s: format %s", path, name)
+    kind, level = FORMATS[name], reading.label_level
+    return Reading(
+        format=name,
+        label_level=kind.label_level if level is None else level,
+        overlaps=reading.overlaps or kind.overlaps,
+    )
+
+
+def read_records(path: Path, reading: Reading) -> Iterator[Record | DataError]:
+    """Yield the records of a file, and errors in place of those that are not as expected.
+
+    Raises:
+        DataError: If the file cannot be read, or not be followed to its end.
+    """
+    kind = FORMATS[reading.format or detect(path)]
+    num_left_out = 0
+    for place, value in kind.rows(path):
+        record = value if isinstance(value, DataError) else _parsed(kind, place, value)
+        if record:
+            yield record
+        else:
+            num_left_out += 1
+    if num_left_out:
+        logger.info("%s: %d left out that their annotators did not finish", path, num_left_out)
+
+
+def read_examples(path: Path, reading: Reading) -> Iterator[tuple[Record, Example]]:
+    """Yield the records of a file, each with the example it makes.
+
+    Raises:
+        DataError: Naming file and line, or file and JSON path, if a record is not as expected.
+    """
+    reading = settled(path, reading)
+    for record in read_records(path, reading):
+        if isinstance(record, DataError):
+            raise record
+        yield record, flat_example(record, reading)
+
+
+def write_examples(
+    path: Path, name: str, placed: Iterable[tuple[str, Example]], writing: Writing
+) -> None:
+    """Write examples, each given with the place it comes from, in the format of that name.
+
+    Raises:
+        DataError: Naming the place, if the format cannot hold an example.
+    """
+    place = ""
+
+    def examples() -> Iterator[Example]:
+        nonlocal place
+        for here, example in placed:
+            place = here
+            yield example
+
+    try:
+        FORMATS[name].write(path, examples(), writing)
+    except ValueError as error:
+        raise told(place, error) from error
+
+
+def detect(path: Path) -> str:
+    """Return the name of a file's format.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    if path.is_dir() or (path.suffix in (".txt", ".ann") and path.with_suffix(".ann").exists()):
+        return "brat"
+    suffix = path.suffix.lower()
+    if suffix in COLUMN_SUFFIXES:
+        return "conll"
+    try:
+        _, first = next(json_rows(path), ("", None))
+    except DataError as error:
+        first = error
+    if isinstance(first, dict):
+        return _of_object(first)
+    return "jsonl" if suffix in JSON_SUFFIXES else "conll"
+
+
+def _of_object(first: dict[str, object]) -> str:
+    if isinstance(first.get("data"), dict):
+        return "label-studio"
+    if "tokens" in first and "entities" in first:
+        return "maintie"
+    if "spans" not in first and not first.keys().isdisjoint(("label", "labels", "entities")):
+        return "doccano"
+    return "jsonl"
+
+
+def _parsed(kind: Format, place: str, value: object) -> Record | DataError | None:
+    try:
+        return kind.parse(place, value)
+    except (ValueError, RecursionError) as error:
+        return told(place, error)

@@ -1,0 +1,65 @@
+"""Owns the parting of lines into train, dev and test.
+
+Policy: lines of one group stay on one side, a group being what the caller says: a text, a machine,
+a moment. By seed, groups are drawn at random, large ones first, and each goes where most is still
+missing; by time, the oldest are train and the newest test.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+Key = str | float
+"""What keeps lines together: a text, a field's value, or a moment in seconds."""
+PARTS = ("train", "dev", "test")
+
+
+def fold(text: str) -> str:
+    """Return what two texts share that differ in case and blanks only."""
+    return " ".join(text.casefold().split())
+
+
+def part_by_group(groups: Sequence[Key], shares: Mapping[str, float], seed: int) -> dict[Key, str]:
+    """Return the part of each group.
+
+    Args:
+        groups: The group of each line.
+        shares: Share of the lines of each part, in [0, 1].
+        seed: Of the order in which groups are drawn.
+    """
+    sizes = Counter(groups)
+    order = list(sizes)
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda group: -sizes[group])
+    missing = {part: share * len(groups) for part, share in shares.items()}
+    parts: dict[Key, str] = {}
+    for group in order:
+        part = max(missing, key=lambda name: missing[name])
+        missing[part] -= sizes[group]
+        parts[group] = part
+    return parts
+
+
+def part_by_time(times: Sequence[Key], shares: Mapping[str, float]) -> dict[Key, str]:
+    """Return the part of each moment: the first parts get the oldest.
+
+    Args:
+        times: The moment of each line, in seconds.
+        shares: Share of the lines of each part, in [0, 1], oldest first.
+    """
+    sizes = Counter(times)
+    ends: list[tuple[str, float]] = []
+    end = 0.0
+    for part, share in shares.items():
+        end += share * len(times)
+        ends.append((part, end))
+    parts: dict[Key, str] = {}
+    num_before = 0
+    for moment in sorted(sizes, key=float):
+        # A moment goes where its middle line does.
+        middle = num_before + sizes[moment] / 2
+        parts[moment] = next((part for part, end in ends if middle <= end), ends[-1][0])
+        num_before += sizes[moment]
+    return parts

@@ -1,0 +1,28 @@
+"""Owns the table of texts: what the terminal and a page show alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Table(NamedTuple):
+    """A table of texts.
+
+    Attributes:
+        head: One text a column.
+        rows: As many texts each.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def aligned(table: Table) -> str:
+    """Return a table for the terminal, its first column flush left and the others flush right."""
+    lines = [table.head, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in lines
+    )

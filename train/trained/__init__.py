@@ -1,0 +1,1 @@
+"""Taggers whose training is over: found, checked and loaded."""

@@ -1,0 +1,74 @@
+"""Owns the way back into a checkpoint: the trained model with all that it answers by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoModelForTokenClassification, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from serve.checkpoint import REMEDY, decoding_of, tags_of
+from serve.decoding import Decoding
+from serve.encoding import Encoder
+from serve.errors import CheckpointError
+from serve.labels import Tags
+from serve.pretrained import CONFIG
+from serve.tagger import Tagger
+from train.base import find_base
+from train.evaluate import TorchBackend
+from train.processes import Processes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A checkpoint in memory.
+
+    Attributes:
+        folder: Where it lies.
+        model: Its model, in evaluation mode, on the device that training would take.
+        encoder: Turns texts into windows.
+        tags: The tags of its logits.
+        decoding: How they are read.
+    """
+
+    folder: Path
+    model: PreTrainedModel
+    encoder: Encoder
+    tags: Tags
+    decoding: Decoding
+
+    def tagger(self) -> Tagger:
+        """Return the tagger that the model makes."""
+        backend = TorchBackend(self.model)
+        return Tagger(self.encoder, self.tags, backend, decoding=self.decoding)
+
+
+def load_trained(folder: Path) -> Trained:
+    """Load a checkpoint, its head too.
+
+    Raises:
+        CheckpointError: If it is missing, unsafe, not of a supported family, or lacks a weight.
+    """
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(f"{folder}: expected a checkpoint, got no {CONFIG}; {REMEDY}")
+    base = find_base(str(folder))
+    tags = tags_of(json.loads((folder / CONFIG).read_text(encoding="utf-8")), folder / CONFIG)
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we say it below
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model, info = AutoModelForTokenClassification.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True,
+            dtype="float32", output_loading_info=True,
+        )  # fmt: skip
+    except Exception as error:  # safetensors and transformers share no base class
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{folder}: expected the model's weights, got {reason}") from error
+    if lost := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
+        raise CheckpointError(
+            f"{folder}: expected every weight of the model, got {len(lost)} missing or of another "
+            f"shape, first {lost[0]}; {REMEDY}"
+        )
+    model.to(Processes().device).eval()
+    return Trained(folder, model, base.encoder(), tags, decoding_of(folder, tags))
