@@ -28,8 +28,12 @@ def max_tokens(config: Mapping[str, Any]) -> int:
     Args:
         config: Its configuration, with `model_type` and `max_position_embeddings`.
     """
-    reserved = pad_id(config) + 1 if _counts_from_padding(config) else 0
-    return int(config["max_position_embeddings"]) - reserved
+    return int(config["max_position_embeddings"]) - first_position(config)
+
+
+def first_position(config: Mapping[str, Any]) -> int:
+    """Return the position id of a text's first token."""
+    return pad_id(config) + 1 if _counts_from_padding(config) else 0
 
 
 def _counts_from_padding(config: Mapping[str, Any]) -> bool:

@@ -42,7 +42,7 @@ from tests.test_pipeline_parity import SCORE_ATOL, found, pipeline_entities, pip
 from train.__main__ import main as train_main
 from train.base import find_base
 from train.data import read_split
-from train.optimizer import freeze
+from train.method import freeze
 
 ROBERTAS = ("roberta", "xlm-roberta")
 LINES = [line.text for line in tiny_lines(seed=1, num_lines=200)]

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import transformers
 
 from export.__main__ import main as export_main
@@ -98,10 +99,15 @@ def checkpoint(real_checkpoint: Path) -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def pipeline(real_checkpoint: Path) -> Any:
-    return transformers.pipeline(
+def pipeline(real_checkpoint: Path, checkpoint: Checkpoint) -> Any:
+    pipeline = transformers.pipeline(
         "token-classification", model=str(real_checkpoint), aggregation_strategy="first"
     )
+    head = pipeline.model.classifier  # the pipeline knows no temperature: give it its head's share
+    with torch.no_grad():
+        head.weight /= checkpoint.decoding.temperature
+        head.bias /= checkpoint.decoding.temperature
+    return pipeline
 
 
 def _mapped(path: Path) -> list[Example]:

@@ -7,13 +7,19 @@ and a file lacks are never filled in at random.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from serve.encoding import Encoder
@@ -22,17 +28,21 @@ from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
 from serve.pretrained import (
     CONFIG,
+    INDEX,
     TOKENIZER,
     TOKENIZER_CONFIG,
     VOCABULARY,
     WEIGHTS,
     Pretrained,
 )
+from train.head import keep_rows, read_head
 from train.source import find_files
 
 _SUPPORTED = {"position_embedding_type": "absolute", "is_decoder": False}
 """Settings that change what a model computes, and the values that make it a plain encoder."""
 _CASE = "do_lower_case"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +71,7 @@ class Base:
     @property
     def weight_files(self) -> list[Path]:
         """The files of its weights: one, or those an index names."""
-        whole = self.folder / WEIGHTS
-        return [whole] if whole.is_file() else sorted(self.folder.glob("model-*.safetensors"))
+        return [self.folder / name for name in self.files.weights() if name != INDEX]
 
     def encoder(self) -> Encoder:
         """Return the encoder that training and serving share.
@@ -78,11 +87,31 @@ class Base:
             ) from error
 
     def load_model(self, tags: Tags) -> PreTrainedModel:
-        """Return the model in FP32 with a new head for the tags.
+        """Return the model in FP32 with a head for the tags: new, or kept where labels agree.
+
+        Raises:
+            CheckpointError: If the weights are damaged or lack a part of the encoder, or a head
+                does not fit its tags.
+        """
+        model, _ = self._load(
+            AutoModelForTokenClassification,
+            id2label=dict(enumerate(tags.names)),
+            label2id={name: i for i, name in enumerate(tags.names)},
+        )
+        self._renew_head(model, tags)
+        return model
+
+    def load_masked(self) -> tuple[PreTrainedModel, bool]:
+        """Return the model in FP32 with a head that guesses words, and whether that is a new one.
 
         Raises:
             CheckpointError: If the weights are damaged or lack a part of the encoder.
         """
+        model, lost = self._load(AutoModelForMaskedLM)
+        return model, bool(lost)
+
+    def _load(self, auto: Any, **settings: Any) -> tuple[PreTrainedModel, set[str]]:  # noqa: ANN401
+        """Return a model and the names of those weights of its head that the base has not."""
         # A new head is no news, and what else could be wrong is checked below.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -90,15 +119,14 @@ class Base:
         info: dict[str, Any]
         try:
             with self.files.checked_folder() as folder:
-                model, info = AutoModelForTokenClassification.from_pretrained(
+                model, info = auto.from_pretrained(
                     folder,
-                    id2label=dict(enumerate(tags.names)),
-                    label2id={name: i for i, name in enumerate(tags.names)},
                     use_safetensors=True,
                     trust_remote_code=False,
                     dtype="float32",
                     ignore_mismatched_sizes=True,
                     output_loading_info=True,
+                    **settings,
                 )
         except CheckpointError:
             raise
@@ -108,16 +136,27 @@ class Base:
                 f"{self.folder}: expected the model's weights, got {reason}"
             ) from error
         wrong = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
-        if lost := sorted(key for key in wrong if not key.startswith("classifier.")):
+        encoder = f"{model.base_model_prefix}."
+        if lost := sorted(key for key in wrong if key.startswith(encoder)):
             raise CheckpointError(
                 f"{self.folder}: expected weights for {lost[0]} (and {len(lost) - 1} more) as its "
                 f"{CONFIG} says, got none; choose a complete model"
             )
-        # Also where the base brought one: it knows other tags, even if as many of them.
-        head = model.get_submodule("classifier")
-        nn.init.normal_(head.get_parameter("weight"), std=model.config.initializer_range)
-        nn.init.zeros_(head.get_parameter("bias"))
-        return model
+        return model, wrong
+
+    def _renew_head(self, model: PreTrainedModel, tags: Tags) -> None:
+        """Replace the head, also one of the right size: it knows its own tags' order, not ours."""
+        layer = model.get_submodule("classifier")
+        nn.init.normal_(layer.get_parameter("weight"), std=model.config.initializer_range)
+        nn.init.zeros_(layer.get_parameter("bias"))
+        head = read_head(self.files, layer.get_parameter("weight").shape[1])
+        if head:
+            kept = keep_rows(layer, tags, head)
+            names = f" ({', '.join(kept)})" if kept else ""
+            logger.info(
+                "%s is a tagger: its encoder stays, and its head for %d of %d labels%s",
+                self.name, len(kept), len(tags.labels), names,
+            )  # fmt: skip
 
 
 def find_base(name: str) -> Base:

@@ -67,8 +67,19 @@ class Checkpoint:
     decoding: Decoding = field(default=Decoding())
 
 
-def check_output(output: Path) -> None:
-    """Refuse to replace what is not a checkpoint.
+def check_output(
+    output: Path,
+    kind: str = "a checkpoint",
+    files: frozenset[str] = FILES,
+    needed: frozenset[str] = frozenset({CONFIG, TRAIN}),
+) -> None:
+    """Refuse to replace what is not of a kind: a checkpoint, unless told otherwise.
+
+    Args:
+        output: What would be replaced.
+        kind: What may lie there.
+        files: All files that may be in such a folder.
+        needed: Those that must be, for it to be one.
 
     Raises:
         CheckpointError: If there is a file, a folder with something else in it, or the current
@@ -77,10 +88,10 @@ def check_output(output: Path) -> None:
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise CheckpointError(f"{output}: expected a folder or nothing, got a file or a link")
     names = {path.name for path in output.iterdir()} if output.is_dir() else set()
-    if names and (not {CONFIG, TRAIN} <= names or names - FILES):
-        other = sorted(names - FILES) or sorted(names)
+    if names and (not needed <= names or names - files):
+        other = sorted(names - files) or sorted(names)
         raise CheckpointError(
-            f"{output}: expected a checkpoint or nothing there, got {other[0]!r}; "
+            f"{output}: expected {kind} or nothing there, got {other[0]!r}; "
             "it is left alone, choose another --output"
         )
     if output.resolve() == Path.cwd():  # replaced, it would be gone for the shell that stands in it
@@ -107,15 +118,7 @@ def write_checkpoint(output: Path, checkpoint: Checkpoint) -> None:
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
-    base = checkpoint.base
-    checkpoint.model.save_pretrained(folder)
-    # safetensors leaves its file to the owner alone, whatever the umask.
-    (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode)
-    (folder / TOKENIZER).write_text(base.tokenizer.to_str(pretty=True), encoding="utf-8")
-    # Of this class, transformers reads tokenizer.json as it stands; of BertTokenizer it reads only
-    # the vocabulary and makes the rest anew, in lower case unless told otherwise.
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": base.max_tokens}
-    write_json(folder / TOKENIZER_CONFIG, settings | _special_tokens(base))
+    write_model(folder, checkpoint.model, checkpoint.base)
     if checkpoint.decoding != Decoding():
         (folder / DECODING).write_text(checkpoint.decoding.to_json(), encoding="utf-8")
     step = max(1, -(-len(checkpoint.train_lines) // NUM_CALIBRATION_LINES))
@@ -126,6 +129,18 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         write_jsonl(folder / TEST, checkpoint.test)
     write_json(folder / EVALUATION, checkpoint.evaluation)
     write_json(folder / TRAIN, checkpoint.train)
+
+
+def write_model(folder: Path, model: PreTrainedModel, base: Base) -> None:
+    """Write a model and its base's tokenizer in Hugging Face form."""
+    model.save_pretrained(folder)
+    # safetensors leaves its file to the owner alone, whatever the umask.
+    (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode)
+    (folder / TOKENIZER).write_text(base.tokenizer.to_str(pretty=True), encoding="utf-8")
+    # Of this class, transformers reads tokenizer.json as it stands; of BertTokenizer it reads only
+    # the vocabulary and makes the rest anew, in lower case unless told otherwise.
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": base.max_tokens}
+    write_json(folder / TOKENIZER_CONFIG, settings | _special_tokens(base))
 
 
 def _special_tokens(base: Base) -> dict[str, str]:

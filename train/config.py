@@ -55,8 +55,48 @@ class Arithmetic(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Settings of one run.
+class LoopConfig:
+    """Settings that every training has, whatever it trains.
+
+    Attributes:
+        patience: Epochs without a better score after which training stops.
+        batch_size: Rows a step, however many processes and parts share them.
+        learning_rate: Peak of the schedule.
+        schedule: How the learning rate goes on after its warm-up.
+        warmup: Share of the steps over which the learning rate rises, in [0, 1].
+        weight_decay: Of matrices, decoupled from the gradient.
+        seed: Of all chance.
+        arithmetic: Number format of matrix products; AUTO for BF16 where the hardware has it.
+        accumulate: Parts a step is computed in, one after the other, to save memory.
+        checkpoint_gradients: Compute each layer again on the way back, to save memory.
+        save_every_s: Seconds from one saved state to the next: what a crash loses at most.
+        resume: Go on with an interrupted run of the same settings.
+        tensorboard: Folder for TensorBoard's events; None for none.
+        json: Print JSON instead of text.
+    """
+
+    patience: int = 4
+    batch_size: int = 32
+    learning_rate: float = 3e-4
+    schedule: Schedule = Schedule.LINEAR
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    seed: int = 1
+    arithmetic: Arithmetic = Arithmetic.AUTO
+    accumulate: int = 1
+    checkpoint_gradients: bool = False
+    save_every_s: float = 60.0
+    resume: bool = False
+    tensorboard: Path | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(LoopConfig):
+    """Settings of one run, beside those of every training.
+
+    A row is a sequence here, the score dev F1; the seed is also that of the split, where there is
+    no dev file, and patience begins once dev F1 is above 0.
 
     Attributes:
         data: Folder whose splits are found by name; None for the sample corpus, or for none when
@@ -72,32 +112,19 @@ class TrainConfig:
         output: Folder of the checkpoint.
         epochs: Largest number of passes over the training lines; the schedule's length. None for
             as many as the size of the corpus asks for, see `train.pipeline`.
-        patience: Epochs without a better dev F1 after which training stops, once it is above 0.
-        batch_size: Sequences a step, however many processes and parts share them.
-        learning_rate: Peak of the schedule.
         method: What is trained.
         freeze_layers: Freeze all embeddings and this many layers; None for the word embeddings
             only.
         lora_rank: Rank of what LoRA adds to each matrix.
         layer_decay: The learning rate of each layer is this many times that of the one above.
         optimizer: The optimizer.
-        schedule: How the learning rate goes on after its warm-up.
-        warmup: Share of the steps over which the learning rate rises, in [0, 1].
-        weight_decay: Of matrices, decoupled from the gradient.
         dropout: Of the hidden states, the attention and the head; None for the base model's own.
+        word_dropout: Share of the words that are hidden from the model in training, in [0, 1).
         label_smoothing: Share of each word's target that all tags get alike, in [0, 1).
         class_weights: Power of a tag's rarity that it is weighted by: 0 for none, 1 to give every
             tag the same weight in all.
         decoder: How logits become tags.
         label_all_tokens: Train every token of a word, not only the first.
-        seed: Of the split, the new weights, the shuffling and the dropout.
-        arithmetic: Number format of matrix products; AUTO for BF16 where the hardware has it.
-        accumulate: Parts a step is computed in, one after the other, to save memory.
-        checkpoint_gradients: Compute each layer again on the way back, to save memory.
-        save_every_s: Most seconds of training that a crash loses.
-        resume: Go on with an interrupted run of the same settings.
-        tensorboard: Folder for TensorBoard's events; None for none.
-        json: Print the evaluation as JSON instead of tables.
     """
 
     data: Path | None = None
@@ -111,27 +138,14 @@ class TrainConfig:
     model: str = DEFAULT_MODEL
     output: Path = Path("build/checkpoint")
     epochs: int | None = None
-    patience: int = 4
-    batch_size: int = 32
-    learning_rate: float = 3e-4
     method: Method = Method.FULL
     freeze_layers: int | None = None
     lora_rank: int = 16
     layer_decay: float = 1.0
     optimizer: OptimizerName = OptimizerName.ADAMW
-    schedule: Schedule = Schedule.LINEAR
-    warmup: float = 0.1
-    weight_decay: float = 0.01
     dropout: float | None = None
+    word_dropout: float = 0.0
     label_smoothing: float = 0.0
     class_weights: float = 0.0
     decoder: Decoder = Decoder.PLAIN
     label_all_tokens: bool = False
-    seed: int = 1
-    arithmetic: Arithmetic = Arithmetic.AUTO
-    accumulate: int = 1
-    checkpoint_gradients: bool = False
-    save_every_s: float = 60.0
-    resume: bool = False
-    tensorboard: Path | None = None
-    json: bool = False

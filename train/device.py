@@ -20,6 +20,11 @@ _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
 _CPUINFO = Path("/proc/cpuinfo")
 
 
+def choose_device() -> torch.device:
+    """Return the CUDA device where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def has_bf16(device: torch.device, cpuinfo: Path = _CPUINFO) -> bool:
     """Tell whether a device multiplies bfloat16 in hardware.
 
@@ -44,6 +49,11 @@ def number_format(arithmetic: Arithmetic, device: torch.device) -> torch.dtype:
             f"--arithmetic fp16: expected a GPU, got {device.type}; choose bf16, or fp32"
         )
     return _FORMATS[arithmetic]
+
+
+def format_name(dtype: torch.dtype) -> str:
+    """Return a number format's name, as `bfloat16`."""
+    return str(dtype).removeprefix("torch.")
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -21,7 +21,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from serve.errors import TaggingError
 from train.device import autocast, number_format
-from train.optimizer import SCALE
+from train.optimizer import FIRST_EPOCH, SCALE
 from train.plan import AnyBatch, Plan, Task
 from train.processes import Processes, without_sync
 from train.progress import Progress
@@ -56,9 +56,10 @@ class Fit(Generic[AnyBatch]):
         """
         self._task = task
         self._plan = plan
+        self._config = plan.config
         self._processes = processes
         self._progress = progress
-        self._dtype = number_format(plan.arithmetic, processes.device)
+        self._dtype = number_format(plan.config.arithmetic, processes.device)
         self._scaler = GradScaler(processes.device.type, enabled=self._dtype == torch.float16)
         self._learner = processes.joined(task.learner)
         self._trained = {n: p for n, p in task.learner.named_parameters() if p.requires_grad}
@@ -82,7 +83,7 @@ class Fit(Generic[AnyBatch]):
             CheckpointError: If there is a state to go on with that is not this run's.
             TaggingError: If the loss is no longer finite.
         """
-        if self._plan.resume:
+        if self._config.resume:
             self._restore(load_state(self._plan.state, self._plan.run))
         with self._progress.over(self._num_steps, self._num_done), self._saved_if_interrupted():
             while not self._is_done():
@@ -100,7 +101,7 @@ class Fit(Generic[AnyBatch]):
             return False
         # 0 until a score is above the floor: patience is for those who have something to lose.
         since_best = len(self._history) - best_epoch(self._history, self._task.floor).number
-        return len(self._history) >= self._plan.num_epochs or since_best >= self._plan.patience
+        return len(self._history) >= self._plan.num_epochs or since_best >= self._config.patience
 
     def _one_epoch(self) -> None:
         number = len(self._history) + 1
@@ -127,9 +128,9 @@ class Fit(Generic[AnyBatch]):
     def _step(self, rows: Sequence[int], step: int) -> float:
         """Train on one batch; return the learning rate."""
         torch.manual_seed(self._chance(step))
-        plan, device = self._plan, self._processes.device
+        config, device = self._config, self._processes.device
         # A process that gets nothing goes through the motions on a row, for the others' sake.
-        parts = [part for part in self._processes.shares(rows, plan.accumulate) if part]
+        parts = [part for part in self._processes.shares(rows, config.accumulate) if part]
         batches = [self._task.collate(part).to(device) for part in parts or [list(rows[:1])]]
         num_trained = self._processes.total(sum(batch.num_trained for batch in batches if parts))
         weight = self._processes.num / num_trained if parts else 0.0
@@ -139,7 +140,7 @@ class Fit(Generic[AnyBatch]):
             with without_sync(self._learner):
                 loss += self._backward(batch, weight)
         loss += self._backward(batches[-1], weight)
-        rate = plan.learning_rate * rate_at(step, self._num_steps, plan.schedule, plan.warmup)
+        rate = config.learning_rate * rate_at(step, self._num_steps, config.schedule, config.warmup)
         self._is_at_rest = False
         self._update(rate)
         self._loss += self._processes.summed(loss if parts else 0.0 * loss)
@@ -158,8 +159,9 @@ class Fit(Generic[AnyBatch]):
     def _update(self, rate: float) -> None:
         self._scaler.unscale_(self._task.optimizer)
         nn.utils.clip_grad_norm_(self._trained.values(), MAX_NORM)
+        epoch = len(self._history) + 1
         for group in self._task.optimizer.param_groups:
-            group["lr"] = rate * group[SCALE]
+            group["lr"] = rate * group[SCALE] if epoch >= group.get(FIRST_EPOCH, 1) else 0.0
         self._scaler.step(self._task.optimizer)
         self._scaler.update()
 
@@ -168,7 +170,7 @@ class Fit(Generic[AnyBatch]):
 
     def _chance(self, step: int) -> int:
         """Return the seed of a step in this process; below 2**63, as seeds are below 2**32."""
-        return (self._plan.seed << 30) + (step << 8) + self._processes.index
+        return (self._config.seed << 30) + (step << 8) + self._processes.index
 
     @contextmanager
     def _saved_if_interrupted(self) -> Iterator[None]:
@@ -180,7 +182,7 @@ class Fit(Generic[AnyBatch]):
             raise
 
     def _save_if_due(self) -> None:
-        if time.monotonic() - self._saved_at >= self._plan.save_every_s:
+        if time.monotonic() - self._saved_at >= self._config.save_every_s:
             self._save()
 
     def _save(self) -> None:

@@ -30,7 +30,7 @@ def prepare(model: PreTrainedModel, config: TrainConfig) -> nn.Module:
             if isinstance(module, nn.Dropout):
                 module.p = config.dropout
     if config.checkpoint_gradients:
-        _recompute(model)
+        recompute(model)
     if config.method is Method.LORA:
         return _with_lora(model, config.lora_rank)
     freeze(model, len(layers_of(model)) if config.method is Method.HEAD else config.freeze_layers)
@@ -92,7 +92,8 @@ def _with_lora(model: PreTrainedModel, rank: int) -> nn.Module:
     return wrapped
 
 
-def _recompute(model: PreTrainedModel) -> None:
+def recompute(model: PreTrainedModel) -> None:
+    """Make a model compute its layers again on the way back instead of keeping what they made."""
     # Its name up to transformers 5.22, which newer ones warn of.
     enable = getattr(model, "activation_checkpointing_enable", None)
     (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})

@@ -7,6 +7,7 @@ whole batch, so that it is the same step however many parts and processes share 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from train.crf import Crf
 class Objective(nn.Module):
     """A loss; what it learns itself, if anything, are its parameters."""
 
-    def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
+    def forward(self, logits: Tensor, batch: Any) -> Tensor:  # noqa: ANN401 (each its own)
         """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
         raise NotImplementedError
 

@@ -15,6 +15,8 @@ from train.method import layers_of
 MOMENTUM = 0.9
 SCALE = "scale"
 """Key of a group's share of the learning rate."""
+FIRST_EPOCH = "first_epoch"
+"""Key of the epoch, from 1, in which a group begins to be trained; 1 where it is left out."""
 CHAIN_SCALE = 30.0
 """Of a CRF's transitions: they begin at 0 and have to reach the size of logits in a few hundred
 steps, while the encoder's learning rate suits weights that are nearly right."""

@@ -7,43 +7,71 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
-from serve.errors import DataError
+from serve.decoding import Decoding
+from serve.encoding import Encoder
 from serve.tagger import Tagger
-from train.base import find_base
+from train.base import Base, find_base
 from train.borders import warn_of_lost_spans
 from train.checkpoint import Checkpoint, check_output, write_checkpoint
-from train.collate import label_windows
 from train.config import TrainConfig
 from train.data import Corpus, read_corpus
-from train.device import number_format, out_of_memory_told
+from train.device import format_name, number_format, out_of_memory_told
 from train.evaluate import Evaluation, TorchBackend, evaluate
 from train.fit import Fit, best_epoch
 from train.learner import Learner
+from train.material import MakeMaterial, gold_material
 from train.method import merged, prepare
-from train.objective import Objective, make_objective
 from train.processes import Processes
 from train.progress import OnEpoch, Progress
-from train.record import Cost, fingerprint, peak_memory_bytes, run_record
+from train.record import cost_of, fingerprint, run_record
 from train.report import evaluation_json
-from train.state import Epoch
+from train.state import Epoch, state_path
 from train.tagging import tagging_plan, tagging_task
+from train.temperature import fit_temperature
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A model fitted to a corpus, and how it came about.
+
+    Attributes:
+        model: With the weights of its best epoch.
+        base: What it started from.
+        encoder: Turns texts into its windows.
+        decoding: How its logits are read.
+        history: All epochs.
+        record: How it came about, as JSON.
+    """
+
+    model: PreTrainedModel
+    base: Base
+    encoder: Encoder
+    decoding: Decoding
+    history: tuple[Epoch, ...]
+    record: dict[str, Any]
+
+
 @out_of_memory_told()
 def run(
-    config: TrainConfig, *, on_epoch: OnEpoch | None = None, objective: Objective | None = None
+    config: TrainConfig,
+    *,
+    on_epoch: OnEpoch | None = None,
+    material: MakeMaterial = gold_material,
 ) -> dict[str, Evaluation]:
     """Train, evaluate and write a checkpoint.
 
     Args:
         config: The settings.
         on_epoch: Called after each epoch; what it raises ends the run, and nothing is written.
-        objective: Trained for instead of the one that the settings ask for.
+        material: Says what is trained on.
 
     Returns:
         The evaluation on dev, and on test where there is one; none in a process beside the first.
@@ -55,18 +83,61 @@ def run(
     """
     check_output(config.output)
     corpus = read_corpus(config)
+    fitted = fit_corpus(config, corpus, on_epoch=on_epoch, material=material)
+    if fitted is None:
+        return {}
+    tagger = Tagger(
+        fitted.encoder, corpus.tags, TorchBackend(fitted.model), decoding=fitted.decoding
+    )
+    splits = {"dev": corpus.dev, "test": corpus.test}
+    figures = {k: evaluate(tagger, fitted.encoder, s.examples) for k, s in splits.items() if s}
+    checkpoint = Checkpoint(
+        model=fitted.model.cpu(),
+        base=fitted.base,
+        decoding=fitted.decoding,
+        train_lines=corpus.train.examples,
+        dev=corpus.dev.examples,
+        test=corpus.test.examples if corpus.test else (),
+        evaluation={k: evaluation_json(e) for k, e in figures.items()},
+        train=fitted.record,
+    )
+    write_checkpoint(config.output, checkpoint)
+    state_path(config.output).unlink(missing_ok=True)
+    return figures
+
+
+@out_of_memory_told()
+def fit_corpus(
+    config: TrainConfig,
+    corpus: Corpus,
+    *,
+    on_epoch: OnEpoch | None = None,
+    material: MakeMaterial = gold_material,
+) -> Fitted | None:
+    """Fit the base model to a corpus, its test lines unseen; write nothing but the run's state.
+
+    Args:
+        config: The settings; of the data, the corpus counts.
+        corpus: The lines.
+        on_epoch: Called after each epoch; what it raises ends the run.
+        material: Says what is trained on.
+
+    Returns:
+        The model; None in a process beside the first.
+
+    Raises:
+        DataError: If no train line has a word.
+        CheckpointError: If the base model cannot be used or the state not be written.
+        TaggingError: If the device's memory is too small, or the loss no longer finite.
+    """
     base = find_base(config.model)
     encoder = base.encoder()
-    windows = label_windows(
-        corpus.train.examples, encoder, corpus.tags, label_all_tokens=config.label_all_tokens
-    )
-    if not windows:
-        raise DataError(f"{corpus.train.path}: expected lines with words, got none")
+    made = material(config, corpus, encoder)
     torch.manual_seed(config.seed)  # the new head's weights
     model = base.load_model(corpus.tags)
-    plan = tagging_plan(config, len(windows), fingerprint(config, corpus, model))
-    objective = objective or make_objective(config, corpus.tags, windows)
-    learner = Learner(prepare(model, config), objective)
+    run_id = fingerprint(config, corpus, model, made.digest)
+    plan = tagging_plan(config, len(made.windows), run_id)
+    learner = Learner(prepare(model, config), made.objective)
     processes = Processes()
     learner.to(processes.device)
     _say(config, corpus, processes)
@@ -75,31 +146,18 @@ def run(
     progress = Progress(
         "dev F1", events=config.tensorboard, on_epoch=on_epoch, is_shown=processes.is_first
     )
-    task = tagging_task(config, corpus, windows, encoder, learner)
+    task = tagging_task(config, corpus, made, base, learner)
     started = time.monotonic()
     history = Fit(task, plan, processes, progress).run()
-    cost = _cost(config, processes, time.monotonic() - started)
+    cost = cost_of(config, processes, time.monotonic() - started)
     if not processes.is_first:
-        return {}
+        return None
     _warn_of_nothing_found(history)
-    model = merged(learner.model)
-    decoding = objective.decoding()
+    model, decoding = merged(learner.model), made.objective.decoding()
     tagger = Tagger(encoder, corpus.tags, TorchBackend(model), decoding=decoding)
-    splits = {"dev": corpus.dev, "test": corpus.test}
-    figures = {k: evaluate(tagger, encoder, s.examples) for k, s in splits.items() if s}
-    checkpoint = Checkpoint(
-        model=model.cpu(),
-        base=base,
-        decoding=decoding,
-        train_lines=corpus.train.examples,
-        dev=corpus.dev.examples,
-        test=corpus.test.examples if corpus.test else (),
-        evaluation={k: evaluation_json(e) for k, e in figures.items()},
-        train=run_record(config, corpus, base, history, cost),
-    )
-    write_checkpoint(config.output, checkpoint)
-    plan.state.unlink(missing_ok=True)
-    return figures
+    decoding = replace(decoding, temperature=fit_temperature(tagger, corpus.dev.examples))
+    record = run_record(config, corpus, base, history, cost) | made.record
+    return Fitted(model, base, encoder, decoding, history, record)
 
 
 def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
@@ -107,7 +165,7 @@ def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
     logger.info(
         "training %s on %d lines and %d labels; dev %d lines; %s, %s%s",
         config.model, len(corpus.train.examples), len(corpus.tags.labels),
-        len(corpus.dev.examples), processes.device.type, str(dtype).removeprefix("torch."),
+        len(corpus.dev.examples), processes.device.type, format_name(dtype),
         f", {processes.num} processes" if processes.num > 1 else "",
     )  # fmt: skip
     num_spans = corpus.train.labels
@@ -122,13 +180,3 @@ def _warn_of_nothing_found(history: tuple[Epoch, ...]) -> None:
             "give more lines, or raise --epochs or --learning-rate",
             len(history),
         )
-
-
-def _cost(config: TrainConfig, processes: Processes, training_s: float) -> Cost:
-    return Cost(
-        device=processes.device.type,
-        number_format=str(number_format(config.arithmetic, processes.device)),
-        num_processes=processes.num,
-        training_s=round(training_s, 3),
-        peak_memory_bytes=peak_memory_bytes(processes.device),
-    )

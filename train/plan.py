@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from train.config import Arithmetic, Schedule
+from train.config import LoopConfig
 
 
 class Batch(Protocol):
@@ -53,32 +53,16 @@ class Task(Generic[AnyBatch]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How long and in which steps a loop trains.
+    """How a loop trains.
 
     Attributes:
+        config: The settings.
         num_epochs: Largest number of epochs; the schedule's length.
-        patience: Epochs without a better score after which it stops.
-        learning_rate: Peak of the schedule.
-        schedule: How the learning rate goes on after its warm-up.
-        warmup: Share of the steps over which it rises.
-        seed: Of all chance.
-        arithmetic: Number format of matrix products.
-        accumulate: Parts each process computes its share of a step in.
-        save_every_s: Seconds from one saved state to the next.
-        resume: Whether to go on from a saved state.
-        state: The state's file.
+        state: File of what an interrupted run leaves behind.
         run: Identifies settings, data and base model in it.
     """
 
+    config: LoopConfig
     num_epochs: int
-    patience: int
-    learning_rate: float
-    schedule: Schedule
-    warmup: float
-    seed: int
-    arithmetic: Arithmetic
-    accumulate: int
-    save_every_s: float
-    resume: bool
     state: Path
     run: str

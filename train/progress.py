@@ -29,6 +29,7 @@ class Progress:
         score_name: str,
         *,
         events: Path | None = None,
+        show: Callable[[float], float] = lambda score: score,
         on_epoch: OnEpoch | None = None,
         is_shown: bool = True,
     ) -> None:
@@ -36,11 +37,13 @@ class Progress:
 
         Args:
             score_name: As it stands before its number.
+            show: Makes the score the number that people know.
             events: Folder for TensorBoard's events; None for none.
             on_epoch: Called after each epoch; what it raises ends the run.
             is_shown: Whether this process tells anything at all.
         """
         self._score_name = score_name
+        self._show = show
         self._events = events
         self._on_epoch = on_epoch
         self._is_shown = is_shown
@@ -79,15 +82,16 @@ class Progress:
 
     def epoch(self, epoch: Epoch) -> None:
         """Tell of an epoch."""
-        self._last_score = f"{epoch.score:.4f}"
+        score = self._show(epoch.score)
+        self._last_score = f"{score:.4f}"
         if self._writer:
-            self._writer.add_scalar(self._score_name, epoch.score, epoch.number)
+            self._writer.add_scalar(self._score_name, score, epoch.number)
             self._writer.flush()
         if self._is_shown:
             with tqdm.external_write_mode(file=sys.stderr):
                 logger.info(
                     "epoch %d: loss %.4f, %s %.4f",
-                    epoch.number, epoch.loss, self._score_name, epoch.score,
+                    epoch.number, epoch.loss, self._score_name, score,
                 )  # fmt: skip
         if self._on_epoch:
             self._on_epoch(epoch)

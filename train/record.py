@@ -9,6 +9,7 @@ import resource
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,14 +17,17 @@ from torch import nn
 
 from serve.bundle import sha256
 from train.base import Base
-from train.config import TrainConfig
+from train.config import LoopConfig, TrainConfig
 from train.data import Corpus
+from train.device import format_name, number_format
 from train.fit import best_epoch
+from train.processes import Processes
 from train.state import Epoch
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 _NOT_THE_RUN = frozenset(
-    {"data", "train", "dev", "test", "output", "save_every_s", "resume", "tensorboard", "json"}
+    {"data", "train", "dev", "test", "texts", "leave_out", "output"}
+    | {"save_every_s", "resume", "tensorboard", "json"}
 )
 """Settings a resumed run may change; of the data, what the files hold counts instead."""
 
@@ -54,10 +58,26 @@ def peak_memory_bytes(device: torch.device) -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB
 
 
-def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module) -> str:
-    """Return a hash of all that a run's result depends on."""
-    digest = hashlib.sha256(json.dumps(_settings(config), sort_keys=True).encode())
-    digest.update(repr((corpus.train.examples, corpus.dev.examples)).encode())
+def cost_of(config: LoopConfig, processes: Processes, training_s: float) -> Cost:
+    """Return what a training took that lasted so long."""
+    return Cost(
+        device=processes.device.type,
+        number_format=format_name(number_format(config.arithmetic, processes.device)),
+        num_processes=processes.num,
+        training_s=round(training_s, 3),
+        peak_memory_bytes=peak_memory_bytes(processes.device),
+    )
+
+
+def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module, material: str = "") -> str:
+    """Return a hash of all that a run's result depends on; `material` is its material's digest."""
+    return run_digest(config, (corpus.train.examples, corpus.dev.examples, material), model)
+
+
+def run_digest(config: LoopConfig, content: object, model: nn.Module) -> str:
+    """Return a hash of settings, of what the data files hold, and of a model's weights."""
+    digest = hashlib.sha256(json.dumps(settings_json(config), sort_keys=True).encode())
+    digest.update(repr(content).encode())
     for parameter in model.parameters():
         digest.update(parameter.detach().numpy().tobytes())
     return digest.hexdigest()
@@ -69,15 +89,12 @@ def run_record(
     """Return how a checkpoint came about, as JSON."""
     splits = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
     return {
-        "settings": _settings(config),
-        "base": {
-            "name": config.model,
-            "weights_sha256": {p.name: sha256(p.read_bytes()) for p in base.weight_files},
-        },
+        "settings": settings_json(config),
+        "base": base_json(base),
         "data": {
             name: {
                 "file": split.path.name,
-                "sha256": sha256(split.path.read_bytes()),
+                "sha256": _sha256(split.path),
                 "num_lines": len(split.examples),
                 "num_spans": dict(sorted(split.labels.items())),
             }
@@ -89,9 +106,29 @@ def run_record(
         ],
         "best_epoch": best_epoch(history).number,
         "cost": asdict(cost),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        "versions": versions(),
     }
 
 
-def _settings(config: TrainConfig) -> dict[str, Any]:
+def base_json(base: Base) -> dict[str, Any]:
+    """Return what a base model is called and which one it is, as JSON."""
+    digests = {path.name: sha256(path.read_bytes()) for path in base.weight_files}
+    return {"name": base.name, "weights_sha256": digests}
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of each package that had a hand in a run."""
+    return {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES}
+
+
+def settings_json(config: LoopConfig) -> dict[str, Any]:
+    """Return the settings that a run's result depends on, data and places aside, as JSON."""
     return {k: v for k, v in asdict(config).items() if k not in _NOT_THE_RUN}
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a data file, or of all files of a folder (brat's) in order."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return sha256(b"".join(sha256(file.read_bytes()).encode() for file in files))
+    return sha256(path.read_bytes())

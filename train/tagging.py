@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
-from serve.encoding import Encoder
 from serve.tagger import Tagger
-from train.collate import LabelledWindow, TrainingBatch, collate, group_by_length
+from train.base import Base
+from train.collate import group_by_length
 from train.config import TrainConfig
 from train.data import Corpus
 from train.evaluate import TorchBackend, entity_f1
 from train.learner import Learner
+from train.material import AnyWindow, Material
 from train.method import inner
 from train.objective import Objective
 from train.optimizer import CHAIN_SCALE, layer_scales, make_optimizer, parameter_groups
-from train.plan import Plan, Task
+from train.plan import AnyBatch, Plan, Task
 from train.state import state_path
+from train.word_dropout import word_dropout
 
 DEFAULT_STEPS = 400
 """Steps a run takes unless told its epochs: a small corpus is read more often than a large one."""
@@ -28,16 +31,26 @@ MIN_EPOCHS, MAX_EPOCHS = 4, 40
 def tagging_task(
     config: TrainConfig,
     corpus: Corpus,
-    windows: Sequence[LabelledWindow],
-    encoder: Encoder,
+    material: Material[AnyWindow, AnyBatch],
+    base: Base,
     learner: Learner[Objective],
-) -> Task[TrainingBatch]:
-    """Return the task of fitting a learner, on its device, to labelled windows."""
-    lengths = [len(window.tag_ids) for window in windows]
+) -> Task[AnyBatch]:
+    """Return the task of fitting a learner, on its device, to a material.
+
+    Raises:
+        CheckpointError: If words are to be hidden and the base model has no mask token.
+    """
+    encoder, hide = base.encoder(), word_dropout(config.word_dropout, base.tokenizer)
+    windows = material.windows
+    lengths = [len(row.window.input_ids) for row in windows]
 
     def batches(epoch: int) -> list[list[int]]:
         generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
         return group_by_length(lengths, config.batch_size, generator)
+
+    def batch_of(rows: Sequence[int]) -> AnyBatch:
+        hidden = [replace(windows[row], window=hide(windows[row].window)) for row in rows]
+        return material.collate(hidden, encoder)
 
     def score() -> float:
         decoding = learner.objective.decoding()
@@ -52,28 +65,15 @@ def tagging_task(
         learner=learner,
         optimizer=make_optimizer(config.optimizer, groups),
         batches=batches,
-        collate=lambda rows: collate([windows[row] for row in rows], encoder),
+        collate=batch_of,
         score=score,
     )
 
 
 def tagging_plan(config: TrainConfig, num_windows: int, run: str) -> Plan:
     """Return the plan that the settings make for so many windows; `run` identifies the run."""
-    steps_per_epoch = -(-num_windows // config.batch_size)
-    return Plan(
-        num_epochs=config.epochs or default_epochs(steps_per_epoch),
-        patience=config.patience,
-        learning_rate=config.learning_rate,
-        schedule=config.schedule,
-        warmup=config.warmup,
-        seed=config.seed,
-        arithmetic=config.arithmetic,
-        accumulate=config.accumulate,
-        save_every_s=config.save_every_s,
-        resume=config.resume,
-        state=state_path(config.output),
-        run=run,
-    )
+    epochs = config.epochs or default_epochs(-(-num_windows // config.batch_size))
+    return Plan(config=config, num_epochs=epochs, state=state_path(config.output), run=run)
 
 
 def default_epochs(steps_per_epoch: int) -> int:

@@ -12,7 +12,15 @@ needs no more than the standard library.
 from serve.client.answers import Answer, TextEntity
 from serve.client.asynchronous import AsyncTritonTagger
 from serve.client.blocking import TritonTagger
-from serve.client.front import connect
+from serve.client.front import connect, export_metrics
 from serve.client.policy import Policy
 
-__all__ = ["Answer", "AsyncTritonTagger", "Policy", "TextEntity", "TritonTagger", "connect"]
+__all__ = [
+    "Answer",
+    "AsyncTritonTagger",
+    "Policy",
+    "TextEntity",
+    "TritonTagger",
+    "connect",
+    "export_metrics",
+]

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from serve.client.answers import Answer
 from serve.client.front import DEFAULT, Front
 from serve.client.policy import Policy
-from serve.client.questions import Question, Tagged, checked, cut
-from serve.client.steps import Outcome, Pause, Probe, Step
+from serve.client.requests import Request, answers, checked, cut
+from serve.client.steps import Answered, Outcome, Pause, Probe, Try
 from serve.client.streaming import stream
 from serve.entities import Entity
 from serve.triton import missing_package
@@ -66,7 +66,7 @@ class AsyncTritonTagger(Front):
                 installed, or a file of TLS unreadable.
             TypeError: If `texts` is a string or holds something else than strings.
         """
-        return [row async for tagged in self._tagged(texts) for row in tagged.entities]
+        return [row for _, answered in await self._answered(texts) for row in answered.rows]
 
     async def ask(self, texts: Sequence[str]) -> list[Answer]:
         """Return the answer to each text: what `tag` does, with words and the model's version.
@@ -74,7 +74,7 @@ class AsyncTritonTagger(Front):
         Raises:
             TaggingError, TypeError: As `tag`.
         """
-        return [answer async for tagged in self._tagged(texts) for answer in tagged.answers()]
+        return [answer for asked in await self._answered(texts) for answer in answers(*asked)]
 
     async def tag_stream(self, texts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Answer]:
         """Yield the answer to each of any number of texts, in their order.
@@ -86,11 +86,9 @@ class AsyncTritonTagger(Front):
             TaggingError, TypeError: As `tag`, after the answers to all texts before. Whatever the
                 source of the texts raises, likewise.
         """
-        if isinstance(texts, str):
-            raise TypeError("expected texts, got one string; put it into a list")
-        ask = partial(self._tagged_at_once, is_patient=True)
-        async with aclosing(stream(texts, ask)) as answers:
-            async for answer in answers:
+        ask = partial(self._ask, is_patient=True)
+        async with aclosing(stream(texts, ask)) as answered:
+            async for answer in answered:
                 yield answer
 
     async def graph(self) -> GraphJson:
@@ -100,7 +98,7 @@ class AsyncTritonTagger(Front):
             Overloaded: If too many requests are under way; nothing was sent.
             ServerError: If no server answers in time or as agreed.
         """
-        return cast(GraphJson, await self._run(self._questions.ask([""], GRAPH)))
+        return cast(GraphJson, (await self._run(self._requests.make([""], GRAPH))).rows[0])
 
     async def close(self) -> None:
         """Close the connections; calls under way fail."""
@@ -123,54 +121,55 @@ class AsyncTritonTagger(Front):
         """Close the connections."""
         await self.close()
 
-    async def _tagged(self, texts: Iterable[str]) -> AsyncIterator[Tagged]:
-        for number, run in enumerate(cut(list(checked(texts)))):
-            yield await self._tagged_at_once(run, is_patient=number > 0)
+    async def _answered(self, texts: Sequence[str]) -> list[tuple[Request, Answered]]:
+        """Return the requests that texts come to, each with its answer."""
+        taken = list(checked(texts))  # all of them, before the first is sent
+        # Later requests wait for room rather than throw away what was answered.
+        return [
+            await self._ask(run, is_patient=number > 0) for number, run in enumerate(cut(taken))
+        ]
 
-    async def _tagged_at_once(self, texts: Sequence[str], *, is_patient: bool) -> Tagged:
-        question = self._questions.ask(texts, ENTITIES, is_patient=is_patient)
-        return cast(Tagged, await self._run(question))
+    async def _ask(self, texts: list[str], *, is_patient: bool = False) -> tuple[Request, Answered]:
+        request = self._requests.make(texts, ENTITIES, is_patient=is_patient)
+        return request, await self._run(request)
 
-    async def _run(self, question: Question) -> Any:  # noqa: ANN401
-        """Take a question through its course; return the value of its answer."""
+    async def _run(self, request: Request) -> Answered:
+        """Take a request through its course."""
         wire = self._wire()
-        message = wire.message(question)
-        course = self._dispatcher.course(question.request)
+        message = wire.message(request)
+        course = self._dispatcher.course(request)
         outcome: Outcome | None = None
         try:
             while True:
                 step = course.send(outcome)
-                outcome = await self._carry_out(step, question, message, wire)
+                if isinstance(step, Try):
+                    url = step.endpoint.url
+                    outcome = await wire.send(url, request, message, step.timeout_s)
+                else:
+                    await self._pass(step, wire)
+                    outcome = None
         except StopIteration as end:
-            return end.value
+            answered: Answered = end.value
+            return answered
         finally:
             course.close()
 
-    async def _carry_out(
-        self,
-        step: Step,
-        question: Question,
-        message: Any,  # noqa: ANN401
-        wire: AsyncWire,
-    ) -> Outcome | None:
+    async def _pass(self, step: Pause | Probe, wire: AsyncWire) -> None:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
-            return None
-        if isinstance(step, Probe):
-            task = asyncio.create_task(self._send_probe(step, wire))
-            self._probes.add(task)
-            task.add_done_callback(self._probes.discard)
-            return None
-        return await wire.send(step.endpoint.url, question, message, step.timeout_s)
+            return
+        task = asyncio.create_task(self._send_probe(step, wire))
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
 
     async def _send_probe(self, step: Probe, wire: AsyncWire) -> None:
-        question = self._probe()
-        message = wire.message(question)
-        outcome = await wire.send(step.endpoint.url, question, message, step.timeout_s)
+        request = self._probe()
+        message = wire.message(request)
+        outcome = await wire.send(step.endpoint.url, request, message, step.timeout_s)
         self._dispatcher.probed(step.endpoint, outcome)
 
     def _wire(self) -> AsyncWire:
-        """Return what carries the questions; made by the first of them, within the event loop."""
+        """Return what carries the requests; made by the first of them, within the event loop."""
         if self._opened is None:
             try:
                 from serve.client.wire import AsyncWire

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from serve.client.answers import Answer
 from serve.client.front import DEFAULT, Front
 from serve.client.policy import Policy
-from serve.client.questions import STREAM_REQUESTS, Question, Tagged, checked, cut
-from serve.client.steps import Outcome, Pause, Probe, Step
+from serve.client.requests import STREAM_REQUESTS, Request, answers, checked, cut
+from serve.client.steps import Answered, Outcome, Pause, Probe, Try
 from serve.entities import Entity
 from serve.triton import missing_package
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
@@ -69,7 +69,7 @@ class TritonTagger(Front):
             ServerError: If no server answers in time or as agreed.
             TypeError: If `texts` is a string or holds something else than strings.
         """
-        return [row for tagged in self._tagged(texts) for row in tagged.entities]
+        return [row for _, answered in self._answered(texts) for row in answered.rows]
 
     def ask(self, texts: Sequence[str]) -> list[Answer]:
         """Return the answer to each text: what `tag` does, with words and the model's version.
@@ -77,7 +77,7 @@ class TritonTagger(Front):
         Raises:
             TaggingError, TypeError: As `tag`.
         """
-        return [answer for tagged in self._tagged(texts) for answer in tagged.answers()]
+        return [answer for asked in self._answered(texts) for answer in answers(*asked)]
 
     def tag_stream(self, texts: Iterable[str]) -> Iterator[Answer]:
         """Yield the answer to each of any number of texts, in their order.
@@ -89,11 +89,11 @@ class TritonTagger(Front):
             TaggingError, TypeError: As `tag`, after the answers to all texts before. Whatever the
                 source of the texts raises, likewise.
         """
-        ask = partial(self._tagged_at_once, is_patient=True)
+        ask = partial(self._ask, is_patient=True)
         with ThreadPoolExecutor(STREAM_REQUESTS, "tag_stream") as pool:
             asked = (pool.submit(ask, run) for run in cut(checked(texts)))
             for future in read_ahead(asked, STREAM_REQUESTS):
-                yield from future.result().answers()
+                yield from answers(*future.result())
 
     def graph(self) -> GraphJson:
         """Return which graph a server runs, and where, as its model says.
@@ -102,7 +102,7 @@ class TritonTagger(Front):
             Overloaded: If too many requests are under way; nothing was sent.
             ServerError: If no server answers in time or as agreed.
         """
-        return cast(GraphJson, self._run(self._questions.ask([""], GRAPH)))
+        return cast(GraphJson, self._run(self._requests.make([""], GRAPH)).rows[0])
 
     def close(self) -> None:
         """Close the connections; calls under way fail."""
@@ -121,37 +121,44 @@ class TritonTagger(Front):
         """Close the connections."""
         self.close()
 
-    def _tagged(self, texts: Sequence[str]) -> Iterator[Tagged]:
-        # All are checked before the first is sent. Later requests wait for room rather than throw
-        # away what was answered.
-        for number, run in enumerate(cut(list(checked(texts)))):
-            yield self._tagged_at_once(run, is_patient=number > 0)
+    def _answered(self, texts: Sequence[str]) -> Iterable[tuple[Request, Answered]]:
+        """Return the requests that texts come to, each with its answer."""
+        taken = list(checked(texts))  # all of them, before the first is sent
+        if len(taken) == 1:
+            return [self._ask(taken)]
+        # Later requests wait for room rather than throw away what was answered.
+        return [self._ask(run, is_patient=number > 0) for number, run in enumerate(cut(taken))]
 
-    def _tagged_at_once(self, texts: Sequence[str], *, is_patient: bool) -> Tagged:
-        return cast(Tagged, self._run(self._questions.ask(texts, ENTITIES, is_patient=is_patient)))
+    def _ask(self, texts: list[str], *, is_patient: bool = False) -> tuple[Request, Answered]:
+        request = self._requests.make(texts, ENTITIES, is_patient=is_patient)
+        return request, self._run(request)
 
-    def _run(self, question: Question) -> Any:  # noqa: ANN401
-        """Take a question through its course; return the value of its answer."""
-        message = self._wire.message(question)
-        course = self._dispatcher.course(question.request)
+    def _run(self, request: Request) -> Answered:
+        """Take a request through its course."""
+        message = self._wire.message(request)
+        course = self._dispatcher.course(request)
         outcome: Outcome | None = None
         try:
             while True:
-                outcome = self._carry_out(course.send(outcome), question, message)
+                step = course.send(outcome)
+                if isinstance(step, Try):
+                    url = step.endpoint.url
+                    outcome = self._wire.send(url, request, message, step.timeout_s)
+                else:
+                    self._pass(step)
+                    outcome = None
         except StopIteration as end:
-            return end.value
+            answered: Answered = end.value
+            return answered
         finally:
             course.close()
 
-    def _carry_out(self, step: Step, question: Question, message: Any) -> Outcome | None:  # noqa: ANN401
+    def _pass(self, step: Pause | Probe) -> None:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
-            return None
-        if isinstance(step, Probe):
-            then = partial(self._dispatcher.probed, step.endpoint)
-            self._wire.start(step.endpoint.url, self._probe(), step.timeout_s, then)
-            return None
-        return self._wire.send(step.endpoint.url, question, message, step.timeout_s)
+            return
+        then = partial(self._dispatcher.probed, step.endpoint)
+        self._wire.start(step.endpoint.url, self._probe(), step.timeout_s, then)
 
 
 def read_ahead(source: Iterable[Item], num_items: int) -> Iterator[Item]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from serve.client.budget import RetryBudget
 from serve.client.endpoints import Endpoint, Endpoints
 from serve.client.policy import Policy
+from serve.client.requests import Request
 from serve.client.stats import Stats
 from serve.client.steps import Answered, Course, Outcome, Pause, Probe, Try
 from serve.errors import Overloaded, TaggingError
@@ -32,24 +33,11 @@ logger.addHandler(logging.NullHandler())  # silent, unless the program that uses
 
 
 @dataclass(slots=True, eq=False)
-class Request:
-    """A request on its course: what it asks, and how it went so far.
+class _Journey:
+    """How a request fares: since when, where it has been, and what came of the last try."""
 
-    Attributes:
-        request_id: For logs and messages.
-        num_texts: How many texts it asks about.
-        num_chars: How many characters they have.
-        is_patient: Whether to wait for room at an endpoint, until the deadline.
-        started: When.
-        tried: Endpoint of each try.
-        failed: What came of the last one.
-    """
-
-    request_id: str
-    num_texts: int
-    num_chars: int
-    is_patient: bool = False
-    started: float = 0.0
+    request: Request
+    started: float
     tried: list[Endpoint] = field(default_factory=list)
     failed: Failed | None = None
 
@@ -90,7 +78,7 @@ class Dispatcher:
         self._dice = dice
 
     def course(self, request: Request) -> Course:
-        """Yield what to do for a request, step by step; return the value of its answer.
+        """Yield what to do for a request, step by step; return its answer.
 
         A driver that stops in the middle closes the generator.
 
@@ -99,22 +87,22 @@ class Dispatcher:
             Overloaded: If no endpoint has room.
             ServerError: If there is no answer in time, or none as agreed.
         """
-        request.started = self._clock()
-        if probe := self._begin(request):
+        journey = _Journey(request, self._clock())
+        if probe := self._begin(journey.started):
             yield probe
         while True:
-            step = self._next(request)
-            outcome = None
+            step = self._next(journey)
             if isinstance(step, Pause):
                 yield step
                 continue
+            outcome = None
             try:
                 outcome = yield step
             finally:  # also when the driver was interrupted
-                self._settle(request, step, outcome)
+                self._settle(journey, step, outcome)
             if isinstance(outcome, Answered):
-                return outcome.value
-            yield self._before_retry(request)
+                return outcome
+            yield self._before_retry(journey)
 
     def probed(self, endpoint: Endpoint, outcome: Outcome) -> None:
         """Take what came of a probe."""
@@ -124,38 +112,44 @@ class Dispatcher:
                 self.endpoints.probe_failed(endpoint, self._clock())
                 return
             self.endpoints.answered(endpoint)
-        log_event(logger, logging.INFO, "readmitted", url=endpoint.url)
+        log_event(logger, logging.WARNING, "readmitted", url=endpoint.url)
 
-    def _begin(self, request: Request) -> Probe | None:
+    def _begin(self, now: float) -> Probe | None:
         with self.lock:
             self.stats.num_requests += 1
             self._budget.earn()
-            due = self.endpoints.due(request.started)
+            due = self.endpoints.due(now)
             if due is None:
                 return None
             self.stats.num_probes += 1
         return Probe(due, self._policy.try_timeout_s)
 
-    def _next(self, request: Request) -> Try | Pause:
-        """Return the next try, or a pause while there is no room."""
-        left_s = self._left_s(request)
-        if request.failed and left_s <= 0:
-            raise self._given_up(request, request.failed)
-        with self.lock:
-            endpoint = self.endpoints.take(request.tried)
-            can_fail_over = self._budget.has_retry and len(self.endpoints.usable) > 1
-        if endpoint is None:
-            return self._wait_for_room(request, left_s)
-        request.tried.append(endpoint)
-        try_timeout_s = self._policy.try_timeout_of(request.num_chars)
-        return Try(endpoint, min(left_s, try_timeout_s) if can_fail_over else left_s)
+    def _next(self, journey: _Journey) -> Try | Pause:
+        """Return the next try, or a pause while there is no room.
 
-    def _wait_for_room(self, request: Request, left_s: float) -> Pause:
+        Raises:
+            TaggingError: If it is too late for either.
+        """
+        left_s = self._left_s(journey)
+        if journey.failed and left_s <= 0:
+            raise self._given_up(journey, journey.failed)
+        with self.lock:
+            endpoint = self.endpoints.take(journey.tried)
+            can_fail_over = self._has_others and self._budget.has_retry and self.endpoints.has_spare
+        if endpoint is None:
+            return self._wait_for_room(journey, left_s)
+        journey.tried.append(endpoint)
+        if can_fail_over:
+            left_s = min(left_s, self._policy.try_timeout_of(journey.request.num_chars))
+        return Try(endpoint, left_s)
+
+    def _wait_for_room(self, journey: _Journey, left_s: float) -> Pause:
+        request = journey.request
         pause_s = ROOM_PAUSE_S * self._dice()
-        if (request.is_patient or request.failed) and pause_s < left_s:
+        if (request.is_patient or journey.failed) and pause_s < left_s:
             return Pause(pause_s)
-        if request.failed:
-            raise self._given_up(request, request.failed)
+        if journey.failed:
+            raise self._given_up(journey, journey.failed)
         with self.lock:
             self.stats.num_shed += 1
         log_event(logger, logging.DEBUG, "shed", request_id=request.request_id)
@@ -165,7 +159,7 @@ class Dispatcher:
             f"more servers (request {request.request_id}, not sent)"
         )
 
-    def _settle(self, request: Request, step: Try, outcome: Outcome | None) -> None:
+    def _settle(self, journey: _Journey, step: Try, outcome: Outcome | None) -> None:
         """Note what came of a try; None for nothing that can be said."""
         endpoint, now = step.endpoint, self._clock()
         changed = None
@@ -173,23 +167,20 @@ class Dispatcher:
             endpoint.in_flight -= 1
             if isinstance(outcome, Answered):
                 changed = "readmitted" if self.endpoints.answered(endpoint) else None
-                self.stats.count_answer(
-                    now - request.started, num_texts=request.num_texts, num_chars=request.num_chars
-                )
-                self.stats.count_entities(outcome.labels)
+                self.stats.count_answer(journey.request, outcome.rows, now - journey.started)
             elif outcome:
-                request.failed = outcome
-                changed = self._blame(request, step, outcome.failure, now)
+                journey.failed = outcome
+                changed = self._blame(journey, step, outcome.failure, now)
         if changed:
             reason = outcome.failure if isinstance(outcome, Failed) else None
             log_event(logger, logging.WARNING, changed, url=endpoint.url, reason=reason)
 
-    def _blame(self, request: Request, step: Try, failure: Failure, now: float) -> str | None:
+    def _blame(self, journey: _Journey, step: Try, failure: Failure, now: float) -> str | None:
         """Hold a failed try against its endpoint, if it is to blame; return what changed."""
         self.stats.failed_tries[failure] += 1
         if failure.is_callers:
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
-        is_cut_short = step.timeout_s < self._policy.try_timeout_of(request.num_chars)
+        is_cut_short = step.timeout_s < self._policy.try_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:
             return None
         if not self.endpoints.failed(step.endpoint, failure, now):
@@ -197,44 +188,45 @@ class Dispatcher:
         self.stats.num_ejected[step.endpoint.url] += 1
         return "ejected"
 
-    def _before_retry(self, request: Request) -> Pause:
+    def _before_retry(self, journey: _Journey) -> Pause:
         """Return the pause before the next try.
 
         Raises:
             TaggingError: If there must be none.
         """
-        failed = request.failed
+        failed, num_tries = journey.failed, len(journey.tried)
         if failed is None:
             raise TypeError("expected the outcome of the try, got None")
-        num_tries = len(request.tried)
         pause_s = FIRST_PAUSE_S * 2 ** (num_tries - 1) * self._dice()
         may_help = failed.failure.may_pass or (failed.failure.may_do_elsewhere and self._has_others)
-        is_late = num_tries >= self._policy.max_tries or pause_s >= self._left_s(request)
-        if is_late or not may_help:
-            raise self._given_up(request, failed)
-        with self.lock:
-            is_allowed = self._budget.spend()
-            self.stats.retries[failed.failure] += is_allowed
-        if not is_allowed:
-            raise self._given_up(request, failed)
+        is_early = num_tries < self._policy.max_tries and pause_s < self._left_s(journey)
+        if not (may_help and is_early and self._spend_retry(failed.failure)):
+            raise self._given_up(journey, failed)
         log_event(
             logger,
             logging.INFO,
             "retry",
-            request_id=request.request_id,
-            url=request.tried[-1].url,
+            request_id=journey.request.request_id,
+            url=journey.tried[-1].url,
             reason=failed.failure,
             details=failed.details,
         )
         return Pause(pause_s)
 
-    def _left_s(self, request: Request) -> float:
-        return request.started + self._policy.deadline_s - self._clock()
+    def _left_s(self, journey: _Journey) -> float:
+        return journey.started + self._policy.deadline_s - self._clock()
 
-    def _given_up(self, request: Request, failed: Failed) -> TaggingError:
+    def _spend_retry(self, reason: Failure) -> bool:
+        with self.lock:
+            is_left = self._budget.spend()
+            self.stats.retries[reason] += is_left
+            return is_left
+
+    def _given_up(self, journey: _Journey, failed: Failed) -> TaggingError:
         with self.lock:
             self.stats.failures[failed.failure] += 1
-        num_tries = len(request.tried)
-        note = f"request {request.request_id}, {num_tries} {'try' if num_tries == 1 else 'tries'}"
-        url = request.tried[-1].url
+        num_tries = len(journey.tried)
+        tries = "1 try" if num_tries == 1 else f"{num_tries} tries"
+        note = f"request {journey.request.request_id}, {tries}"
+        url = journey.tried[-1].url
         return explain(failed, url=url, deadline_s=self._policy.deadline_s, note=note)

@@ -41,10 +41,9 @@ class Endpoint:
     num_probes: int = 0
     is_probing: bool = False
 
-    @property
-    def is_healthy(self) -> bool:
-        """Whether it is not left out."""
-        return self.probe_at is None
+    def is_due(self, now: float) -> bool:
+        """Whether it is left out, and its next probe is to be sent."""
+        return self.probe_at is not None and self.probe_at <= now and not self.is_probing
 
 
 class Endpoints:
@@ -54,6 +53,7 @@ class Endpoints:
         """Take addresses, all of them healthy until they show otherwise."""
         self._policy = policy
         self._all = [Endpoint(url) for url in urls]
+        self._healthy = list(self._all)
         self._num_taken = 0
 
     def __iter__(self) -> Iterator[Endpoint]:
@@ -61,9 +61,9 @@ class Endpoints:
         return iter(self._all)
 
     @property
-    def usable(self) -> list[Endpoint]:
-        """The healthy endpoints, or all of them when there is none."""
-        return [endpoint for endpoint in self._all if endpoint.probe_at is None] or self._all
+    def has_spare(self) -> bool:
+        """Whether a request that fails at one endpoint can go to another."""
+        return len(self._healthy or self._all) > 1
 
     def take(self, tried: Sequence[Endpoint]) -> Endpoint | None:
         """Return the endpoint for a try, counted as under way; None if all are full.
@@ -71,36 +71,36 @@ class Endpoints:
         Args:
             tried: Where the request has been before; others are better.
         """
-        room = [e for e in self.usable if e.in_flight < self._policy.max_in_flight]
-        if not room:
-            return None
-        best = min(room, key=lambda e: (tried.count(e), e.in_flight, e.last_used))
-        best.in_flight += 1
-        self._num_taken += 1
-        best.last_used = self._num_taken
+        best = None
+        for endpoint in self._healthy or self._all:
+            if endpoint.in_flight >= self._policy.max_in_flight:
+                continue
+            if best is None or _rank(endpoint, tried) < _rank(best, tried):
+                best = endpoint
+        if best is not None:
+            best.in_flight += 1
+            self._num_taken += 1
+            best.last_used = self._num_taken
         return best
 
     def due(self, now: float) -> Endpoint | None:
         """Return an endpoint to probe, marked so; None if none is due, or none serves meanwhile."""
-        usable = self.usable
-        if len(usable) == len(self._all):
+        if not self._healthy or len(self._healthy) == len(self._all):
             return None
         for endpoint in self._all:
-            if (
-                endpoint.probe_at is not None
-                and endpoint.probe_at <= now
-                and not endpoint.is_probing
-            ):
+            if endpoint.is_due(now):
                 endpoint.is_probing = True
                 return endpoint
         return None
 
     def answered(self, endpoint: Endpoint) -> bool:
         """Note a proper answer; return whether it brings the endpoint back."""
-        is_back = endpoint.probe_at is not None
-        endpoint.num_strikes = endpoint.num_probes = 0
-        endpoint.probe_at = None
-        return is_back
+        endpoint.num_strikes = 0
+        if endpoint.probe_at is None:
+            return False
+        endpoint.num_probes, endpoint.probe_at = 0, None
+        self._sort()
+        return True
 
     def failed(self, endpoint: Endpoint, failure: Failure, now: float) -> bool:
         """Note a try without a proper answer; return whether the endpoint is left out from now."""
@@ -110,10 +110,19 @@ class Endpoints:
         if not failure.is_down and endpoint.num_strikes < self._policy.eject_after:
             return False
         endpoint.probe_at = now + self._policy.probe_after_s
+        self._sort()
         return True
 
     def probe_failed(self, endpoint: Endpoint, now: float) -> None:
         """Note a probe without a proper answer: the next one waits longer."""
         endpoint.num_probes += 1
-        pause_s = self._policy.probe_after_s * 2**endpoint.num_probes
+        pause_s = self._policy.probe_after_s * 2.0 ** min(endpoint.num_probes, 64)
         endpoint.probe_at = now + min(pause_s, self._policy.max_probe_after_s)
+        self._sort()
+
+    def _sort(self) -> None:
+        self._healthy = [endpoint for endpoint in self._all if endpoint.probe_at is None]
+
+
+def _rank(endpoint: Endpoint, tried: Sequence[Endpoint]) -> tuple[int, int, int]:
+    return tried.count(endpoint), endpoint.in_flight, endpoint.last_used

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 from serve.client.dispatch import Dispatcher
 from serve.client.policy import Policy
-from serve.client.questions import Question, Questions
+from serve.client.requests import Request, Requests
+from serve.errors import ServerError
 from serve.limits import check_name
 from serve.triton import missing_package
 from serve.triton.names import ENTITIES
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector
+
     from serve.triton.rpc import Connection
     from serve.triton.tls import TlsFiles
 
@@ -24,7 +28,7 @@ _ADDRESS = re.compile(r"([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,
 
 
 class Front:
-    """The parts of a client, but for what carries its questions.
+    """The parts of a client, but for what carries its requests.
 
     Attributes:
         urls: Addresses of the endpoints.
@@ -36,7 +40,7 @@ class Front:
         self.urls = addresses(urls)
         self.policy = policy
         self._model = check_name(model, "model name")
-        self._questions = Questions()
+        self._requests = Requests()
         self._dispatcher = Dispatcher(self.urls, policy)
 
     @property
@@ -44,8 +48,8 @@ class Front:
         """What its requests share: the endpoints and the figures, for metrics."""
         return self._dispatcher
 
-    def _probe(self) -> Question:
-        return self._questions.ask([PROBE_TEXT], ENTITIES)
+    def _probe(self) -> Request:
+        return self._requests.make([PROBE_TEXT], ENTITIES)
 
 
 def addresses(urls: str | Sequence[str]) -> tuple[str, ...]:
@@ -61,6 +65,35 @@ def addresses(urls: str | Sequence[str]) -> tuple[str, ...]:
     if not parts or len(set(parts)) < len(parts):
         raise ValueError(f"expected one or more addresses, each once, got {list(parts)!r:.200}")
     return parts
+
+
+def export_metrics(*clients: Front, registry: CollectorRegistry | None = None) -> Collector:
+    """Let Prometheus see what clients do, as `linetag_client_*`; all of a program in one call.
+
+        export_metrics(tagger)
+        prometheus_client.start_http_server(9400, addr="127.0.0.1")
+
+    Args:
+        clients: Their figures are added.
+        registry: Where to register; None for prometheus_client's own.
+
+    Returns:
+        What was registered, for `registry.unregister`.
+
+    Raises:
+        ServerError: If the package prometheus_client is not installed.
+    """
+    try:
+        from prometheus_client import REGISTRY
+
+        from serve.client.metrics import ClientCollector
+    except ImportError as error:
+        raise ServerError(
+            f"expected the package prometheus_client, got {error}; pip install linetag[metrics]"
+        ) from error
+    collector = ClientCollector([client.dispatcher for client in clients])
+    (registry or REGISTRY).register(collector)
+    return collector
 
 
 def connect(url: str, *, timeout_s: float, tls: TlsFiles | None = None) -> Connection:

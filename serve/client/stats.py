@@ -6,10 +6,15 @@ Counting costs a request about a microsecond; nothing needs to be installed for 
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from serve.client.requests import Request
+from serve.triton.names import ENTITIES
 
 DURATION_BOUNDS_S = (
     *(0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05),
@@ -54,15 +59,26 @@ class Stats:
     durations: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BOUNDS_S) + 1))
     total_s: float = 0.0
 
-    def count_answer(self, duration_s: float, *, num_texts: int, num_chars: int) -> None:
-        """Count a request that was answered."""
-        self.num_texts += num_texts
-        self.num_chars += num_chars
+    def count_answer(self, request: Request, rows: Iterable[Any], duration_s: float) -> None:
+        """Count a request that was answered, and the entities in its answer."""
+        self.num_texts += len(request.texts)
+        self.num_chars += request.num_chars
         self.durations[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
         self.total_s += duration_s
+        if request.output == ENTITIES:
+            counts = self.entities
+            for row in rows:
+                for entity in row:
+                    is_known = entity.label in counts or len(counts) < MAX_LABELS
+                    counts[entity.label if is_known else OTHER_LABELS] += 1
 
-    def count_entities(self, labels: Iterable[str]) -> None:
-        """Count the entities of an answer."""
-        for label in labels:
-            known = label in self.entities or len(self.entities) < MAX_LABELS
-            self.entities[label if known else OTHER_LABELS] += 1
+    def add(self, other: Stats) -> None:
+        """Add the figures of another client."""
+        for each in fields(self):
+            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            elif isinstance(mine, list):
+                mine[:] = map(operator.add, mine, theirs)
+            else:
+                setattr(self, each.name, mine + theirs)

@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator
+from typing import Any, NamedTuple
 
 from serve.client.endpoints import Endpoint
 from serve.triton.failures import Failed
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
+class Try(NamedTuple):
     """Send the request to an endpoint, and say what came of it."""
 
     endpoint: Endpoint
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Wait."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """Send a probe to an endpoint, and do not wait; `Dispatcher.probed` takes what comes of it."""
 
     endpoint: Endpoint
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """A proper answer.
 
     Attributes:
-        value: For whoever asked.
-        labels: Of the entities in it, to be counted.
+        rows: What was wanted of each text: its entities, or the graph.
+        version: The model's version.
     """
 
-    value: Any
-    labels: Sequence[str] = ()
+    rows: list[Any]
+    version: str
 
 
 Step = Try | Pause | Probe
 Outcome = Answered | Failed
-Course = Generator[Step, Outcome | None, Any]
-"""Yields steps; is sent the outcome of a try, and None after anything else; returns the value."""
+Course = Generator[Step, Outcome | None, Answered]
+"""Yields steps; is sent the outcome of a try, and None after anything else; returns the answer."""

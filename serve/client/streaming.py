@@ -18,13 +18,24 @@ from collections.abc import (
 )
 
 from serve.client.answers import Answer
-from serve.client.questions import MAX_REQUEST_TEXTS, STREAM_REQUESTS, Tagged, check, cut
+from serve.client.requests import (
+    MAX_REQUEST_TEXTS,
+    STREAM_REQUESTS,
+    Request,
+    answers,
+    check,
+    checked,
+    cut,
+    refuse_string,
+)
+from serve.client.steps import Answered
 
+Asked = tuple[Request, Answered]
 Texts = Iterable[str] | AsyncIterable[str]
 
 
 async def stream(
-    texts: Texts, ask: Callable[[list[str]], Awaitable[Tagged]]
+    texts: Texts, ask: Callable[[list[str]], Awaitable[Asked]]
 ) -> AsyncGenerator[Answer, None]:
     """Yield the answer to each text, in order.
 
@@ -36,10 +47,11 @@ async def stream(
         TaggingError, TypeError: What `ask` raises, or a check of a text, after the answers to all
             texts before. Whatever the source of the texts raises, likewise.
     """
+    refuse_string(texts)
     waiting: asyncio.Queue[str | None] = asyncio.Queue(MAX_REQUEST_TEXTS)
-    asked: asyncio.Queue[asyncio.Task[Tagged] | None] = asyncio.Queue()
+    asked: asyncio.Queue[asyncio.Task[Asked] | None] = asyncio.Queue()
     room = asyncio.Semaphore(STREAM_REQUESTS)
-    under_way: set[asyncio.Task[Tagged]] = set()
+    under_way: set[asyncio.Task[Asked]] = set()
 
     async def send() -> None:
         async for run in _runs(waiting, room):
@@ -51,7 +63,7 @@ async def stream(
     reader, sender = asyncio.create_task(_read(texts, waiting)), asyncio.create_task(send())
     try:
         while task := await asked.get():
-            for answer in (await task).answers():
+            for answer in answers(*await task):
                 yield answer
             under_way.discard(task)
             room.release()
@@ -62,11 +74,8 @@ async def stream(
 
 async def _read(texts: Texts, waiting: asyncio.Queue[str | None]) -> None:
     try:
-        index = 0
         async for text in _each(texts):
-            check(text, index)
             await waiting.put(text)
-            index += 1
     except Exception:
         await waiting.put(None)
         raise
@@ -74,12 +83,16 @@ async def _read(texts: Texts, waiting: asyncio.Queue[str | None]) -> None:
 
 
 async def _each(texts: Texts) -> AsyncIterator[str]:
-    if isinstance(texts, AsyncIterable):
-        async for text in texts:
+    """Yield the texts, checked, of either kind of source."""
+    if not isinstance(texts, AsyncIterable):
+        for text in checked(texts):
             yield text
-    else:
-        for text in texts:
-            yield text
+        return
+    index = 0
+    async for text in texts:
+        check(text, index)
+        yield text
+        index += 1
 
 
 async def _runs(
@@ -99,7 +112,7 @@ async def _runs(
             yield run
 
 
-async def _end(*tasks: asyncio.Task[Tagged] | asyncio.Task[None]) -> None:
+async def _end(*tasks: asyncio.Task[Asked] | asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

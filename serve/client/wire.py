@@ -1,4 +1,4 @@
-"""Owns carrying questions to the endpoints over gRPC, by threads and by asyncio.
+"""Owns carrying requests to the endpoints over gRPC, by threads and by asyncio.
 
 The only module of the client that needs tritonclient; it is imported when a client is made.
 """
@@ -12,13 +12,13 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 
-from serve.client.questions import Question, Tagged, read_entities
+from serve.client.requests import Request, read_entities
 from serve.client.steps import Answered, Outcome
 from serve.errors import AnswerError
 from serve.triton.channels import method, open_channel
 from serve.triton.failures import Failed, Failure, classify
 from serve.triton.messages import read_graph, read_response, write_request
-from serve.triton.names import GRAPH
+from serve.triton.names import ENTITIES
 from serve.triton.tls import TlsFiles
 
 
@@ -36,39 +36,39 @@ class Wire:
             for url, channel in zip(urls, self._channels, strict=True)
         }
 
-    def message(self, question: Question) -> Any:  # noqa: ANN401  the protobuf package has no types
-        """Return a question as what `send` takes: written once for all tries."""
+    def message(self, request: Request) -> Any:  # noqa: ANN401  the protobuf package has no types
+        """Return a request as what `send` takes: written once for all tries."""
         return write_request(
-            question.texts,
-            question.output,
-            request_id=question.request.request_id,
+            request.texts,
+            request.output,
+            request_id=request.request_id,
             model=self._model,
         )
 
 
 class BlockingWire(Wire):
-    """Carries the questions of threads."""
+    """Carries the requests of threads."""
 
-    def send(self, url: str, question: Question, message: Any, timeout_s: float) -> Outcome:  # noqa: ANN401
-        """Return what an endpoint makes of a question."""
+    def send(self, url: str, request: Request, message: Any, timeout_s: float) -> Outcome:  # noqa: ANN401
+        """Return what an endpoint makes of a request."""
         try:
-            return outcome_of(question, self._infer[url](message, timeout=timeout_s))
+            return outcome_of(request, self._infer[url](message, timeout=timeout_s))
         except grpc.RpcError as error:
             return failed(error)
 
     def start(
-        self, url: str, question: Question, timeout_s: float, then: Callable[[Outcome], None]
+        self, url: str, request: Request, timeout_s: float, then: Callable[[Outcome], None]
     ) -> None:
-        """Send a question and return; what comes of it goes to `then`, in another thread."""
+        """Send a request and return; what comes of it goes to `then`, in another thread."""
 
         def done(call: Any) -> None:  # noqa: ANN401
             try:
-                outcome = outcome_of(question, call.result())
+                outcome = outcome_of(request, call.result())
             except (grpc.RpcError, grpc.FutureCancelledError) as error:
                 outcome = failed(error)
             then(outcome)
 
-        call = self._infer[url].future(self.message(question), timeout=timeout_s)
+        call = self._infer[url].future(self.message(request), timeout=timeout_s)
         call.add_done_callback(done)
 
     def close(self) -> None:
@@ -78,14 +78,14 @@ class BlockingWire(Wire):
 
 
 class AsyncWire(Wire):
-    """Carries the questions of one event loop, the one that runs when it is made."""
+    """Carries the requests of one event loop, the one that runs when it is made."""
 
     _package = grpc.aio
 
-    async def send(self, url: str, question: Question, message: Any, timeout_s: float) -> Outcome:  # noqa: ANN401
-        """Return what an endpoint makes of a question."""
+    async def send(self, url: str, request: Request, message: Any, timeout_s: float) -> Outcome:  # noqa: ANN401
+        """Return what an endpoint makes of a request."""
         try:
-            return outcome_of(question, await self._infer[url](message, timeout=timeout_s))
+            return outcome_of(request, await self._infer[url](message, timeout=timeout_s))
         except grpc.RpcError as error:
             return failed(error)
 
@@ -94,22 +94,16 @@ class AsyncWire(Wire):
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
 
-def outcome_of(question: Question, response: Any) -> Outcome:  # noqa: ANN401
-    """Return what a response answers to a question, or that it does not."""
+def outcome_of(request: Request, response: Any) -> Outcome:  # noqa: ANN401
+    """Return what a response answers to a request, or that it does not."""
+    texts, output = request.texts, request.output
     try:
-        reply = read_response(
-            response,
-            question.texts,
-            question.output,
-            request_id=question.request.request_id,
-        )
-        if question.output == GRAPH:
-            return Answered(read_graph(reply.rows[0]))
-        entities = list(map(read_entities, reply.rows, question.texts))
+        rows, version = read_response(response, texts, output, request_id=request.request_id)
+        if output == ENTITIES:
+            return Answered(list(map(read_entities, rows, texts)), version)
+        return Answered(list(map(read_graph, rows)), version)
     except AnswerError as error:
         return Failed(Failure.WRONG_ANSWER, str(error))
-    labels = [entity.label for row in entities for entity in row]
-    return Answered(Tagged(question, entities, reply.version), labels)
 
 
 def failed(error: Any) -> Failed:  # noqa: ANN401  grpc has no types

@@ -22,6 +22,7 @@ class Figures:
     """A server's figures since its start, all versions together; latencies are of the last minute.
 
     Attributes:
+        at: When they were read, in seconds since 1970.
         num_requests: Requests answered.
         num_failures: Requests refused or failed.
         num_texts: Texts tagged.
@@ -31,6 +32,7 @@ class Figures:
         p99_ms: 99th percentile of the same.
     """
 
+    at: float = 0.0
     num_requests: int = 0
     num_failures: int = 0
     num_texts: int = 0
@@ -58,8 +60,12 @@ def fetch(url: str, *, timeout_s: float) -> str:
     return content.decode(errors="replace")
 
 
-def read_figures(text: str) -> Figures:
+def read_figures(text: str, *, at: float) -> Figures:
     """Return the figures that metrics hold.
+
+    Args:
+        text: The metrics.
+        at: When they were fetched, in seconds since 1970.
 
     Raises:
         ServerError: If they are not in Prometheus' text format.
@@ -80,6 +86,7 @@ def read_figures(text: str) -> Figures:
         return max(numbers) / 1e3 if numbers else None  # the slower of two versions
 
     return Figures(
+        at=at,
         num_requests=total(_REQUESTS),
         num_failures=total(_FAILURES),
         num_texts=total(_TEXTS),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -78,7 +79,7 @@ def sample(state: ServerState) -> Sample:
             versions = tuple(probe.admin().model_versions())
             graph = probe.send_graph().result()
         metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S) if state.metrics_url else ""
-        return Sample(pids, used, versions, graph, metrics, read_figures(metrics))
+        return Sample(pids, used, versions, graph, metrics, read_figures(metrics, at=time.time()))
     except ServerError as error:
         logger.debug("%s: %s", state.url, error)
         return seen

@@ -59,9 +59,13 @@ def open_channel(
 
 
 def method(channel: Any, name: str, response: Any) -> Any:  # noqa: ANN401  grpc has no types
-    """Return a method of Triton's service on a channel."""
+    """Return a method of Triton's service on a channel; it takes a message, or its bytes."""
     return channel.unary_unary(
         f"{_SERVICE}/{name}",
-        request_serializer=lambda message: message.SerializeToString(),
+        request_serializer=_serialized,
         response_deserializer=response.FromString,
     )
+
+
+def _serialized(message: Any) -> bytes:  # noqa: ANN401
+    return message if isinstance(message, bytes) else bytes(message.SerializeToString())

@@ -7,9 +7,10 @@ the model, and for each text as many characters as were sent.
 
 from __future__ import annotations
 
-import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
+from json import JSONDecoder
 from typing import Any, NamedTuple, cast
 
 from tritonclient.grpc import service_pb2 as pb
@@ -18,6 +19,7 @@ from serve.errors import AnswerError
 from serve.triton.names import MODEL, NUM_CHARS, TEXT, GraphJson
 
 _LENGTH = struct.Struct("<I")
+_decode_json = JSONDecoder().decode  # json.loads looks for other encodings first
 
 
 class Reply(NamedTuple):
@@ -32,19 +34,30 @@ class Reply(NamedTuple):
     version: str
 
 
-def write_request(texts: Sequence[str], output: str, *, request_id: str, model: str = MODEL) -> Any:  # noqa: ANN401  the protobuf package has no types
-    """Return the `ModelInferRequest` that asks for an output, in JSON, of each text."""
-    content = bytearray()
+def write_request(
+    texts: Sequence[str], output: str, *, request_id: str, model: str = MODEL
+) -> bytes:
+    """Return the serialized `ModelInferRequest` that asks for an output, in JSON, of each text.
+
+    All but the number and the texts is the same for every request, and written once: protobuf reads
+    messages that are joined as one.
+    """
+    parts: list[bytes] = []
     for text in texts:
         encoded = text.encode()
-        content += _LENGTH.pack(len(encoded)) + encoded
-    return pb.ModelInferRequest(
-        model_name=model,
-        id=request_id,
-        inputs=[_input(name=TEXT, datatype="BYTES", shape=[len(texts), 1])],
-        outputs=[_output(name=output), _output(name=NUM_CHARS)],
-        raw_input_contents=[bytes(content)],
+        parts += (_LENGTH.pack(len(encoded)), encoded)
+    own = pb.ModelInferRequest(id=request_id, raw_input_contents=[b"".join(parts)])
+    return _head(len(texts), output, model) + bytes(own.SerializeToString())
+
+
+@lru_cache(maxsize=1024)
+def _head(num_texts: int, output: str, model: str) -> bytes:
+    text = pb.ModelInferRequest.InferInputTensor(name=TEXT, datatype="BYTES", shape=[num_texts, 1])
+    wanted = pb.ModelInferRequest.InferRequestedOutputTensor
+    head = pb.ModelInferRequest(
+        model_name=model, inputs=[text], outputs=[wanted(name=output), wanted(name=NUM_CHARS)]
     )
+    return bytes(head.SerializeToString())
 
 
 def read_response(
@@ -63,22 +76,17 @@ def read_response(
         raise AnswerError(
             f"expected the answer to request {request_id}, got one to {response.id!r:.80}"
         )
-    contents = {
-        tensor.name: content
-        for tensor, content in zip(response.outputs, response.raw_output_contents, strict=False)
-    }
-    if contents.keys() != {output, NUM_CHARS}:
-        raise AnswerError(
-            f"expected the outputs {output} and {NUM_CHARS}, got {list(contents)!r:.80}"
-        )
-    num_chars = contents[NUM_CHARS]
+    names, contents = [tensor.name for tensor in response.outputs], response.raw_output_contents
+    if names not in ([output, NUM_CHARS], [NUM_CHARS, output]) or len(contents) != len(names):
+        raise AnswerError(f"expected the outputs {output} and {NUM_CHARS}, got {names!r:.80}")
+    rows, num_chars = contents if names[0] == output else reversed(contents)
     expected = struct.pack(f"<{len(texts)}i", *map(len, texts))
     if num_chars != expected:
         raise AnswerError(
             f"expected the answers to {len(texts)} texts of {_shown(expected)} characters, "
             f"got those to texts of {_shown(num_chars)}"
         )
-    values = _values(contents[output], output)
+    values = _values(rows, output)
     if len(values) != len(texts):
         raise AnswerError(f"expected {len(texts)} answers, got {len(values)}")
     if not response.model_version:
@@ -98,21 +106,19 @@ def read_graph(value: object) -> GraphJson:
 
 
 def _values(content: bytes, output: str) -> list[Any]:
+    """Return the JSON values in a BYTES tensor, whose elements have their lengths in front."""
+    values = []
+    position = 0
     try:
-        return [json.loads(row) for row in _split(content)]
+        while position < len(content):
+            (length,) = _LENGTH.unpack_from(content, position)
+            start, position = position + _LENGTH.size, position + _LENGTH.size + length
+            if position > len(content):
+                raise ValueError(f"{len(content)} bytes where {position} were announced")
+            values.append(_decode_json(content[start:position].decode()))
     except (ValueError, RecursionError, struct.error) as error:
         raise AnswerError(f"expected {output} in JSON, got {error}") from error
-
-
-def _split(content: bytes) -> Iterator[bytes]:
-    """Yield the elements of a BYTES tensor: each has its length in front."""
-    position = 0
-    while position < len(content):
-        (length,) = _LENGTH.unpack_from(content, position)
-        position += _LENGTH.size + length
-        if position > len(content):
-            raise ValueError(f"{len(content)} bytes where {position} were announced")
-        yield content[position - length : position]
+    return values
 
 
 def _shown(num_chars: bytes) -> str:
@@ -120,7 +126,3 @@ def _shown(num_chars: bytes) -> str:
     whole = num_chars[: len(num_chars) // 4 * 4]
     numbers = [str(number) for (number,) in struct.iter_unpack("<i", whole)]
     return ", ".join(numbers[:8]) + (", ..." if len(numbers) > 8 else "") or "no"
-
-
-_input = pb.ModelInferRequest.InferInputTensor
-_output = pb.ModelInferRequest.InferRequestedOutputTensor

@@ -14,7 +14,7 @@ import pytest
 from tritonclient.grpc import InferenceServerClient, service_pb2
 
 from serve.client import Policy, TritonTagger
-from serve.client.questions import MAX_REQUEST_CHARS, MAX_REQUEST_TEXTS
+from serve.client.requests import MAX_REQUEST_CHARS, MAX_REQUEST_TEXTS
 from serve.entities import Entity
 from serve.errors import DataError, ServerError
 from serve.limits import MAX_CHARS

@@ -14,14 +14,14 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from serve.errors import CheckpointError, TaggingError
 from train.base import find_base
-from train.collate import TrainingBatch, label_windows
+from train.collate import TrainingBatch
 from train.config import Arithmetic, TrainConfig
 from train.data import read_corpus
 from train.device import has_bf16
 from train.fit import MAX_NORM, Fit, best_epoch
 from train.learner import Learner
+from train.material import gold_material
 from train.method import prepare
-from train.objective import make_objective
 from train.processes import Processes
 from train.progress import Progress
 from train.schedule import rate_at
@@ -44,15 +44,13 @@ class Run:
         self._scores = iter(scores)
         corpus = read_corpus(replace(config, data=data))
         found = find_base(str(base))
-        encoder = found.encoder()
         torch.manual_seed(0)
         self.model = found.load_model(corpus.tags)
-        windows = label_windows(corpus.train.examples, encoder, corpus.tags, label_all_tokens=False)
-        objective = make_objective(config, corpus.tags, windows)
-        self.learner = Learner(prepare(self.model, config), objective)
-        task = tagging_task(config, corpus, windows, encoder, self.learner)
+        material = gold_material(config, corpus, found.encoder())
+        self.learner = Learner(prepare(self.model, config), material.objective)
+        task = tagging_task(config, corpus, material, found, self.learner)
         self.task = replace(task, score=self._score)
-        self.plan = replace(tagging_plan(config, len(windows), "this run"), state=state)
+        self.plan = replace(tagging_plan(config, len(material.windows), "this run"), state=state)
 
     def fit(self) -> tuple[Epoch, ...]:
         progress = Progress("dev F1", on_epoch=self.epochs.append)

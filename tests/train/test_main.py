@@ -116,6 +116,8 @@ def test_training_leaves_a_checkpoint_and_prints_its_figures(
     assert record["data"]["train"]["sha256"] == sha256(train_file)
     assert len(record["epochs"]) <= 20
     assert read_jsonl(output / "dev.jsonl") == read_jsonl(tiny_data / "dev.jsonl")
+    assert read_jsonl(output / "train.jsonl") == read_jsonl(tiny_data / "train.jsonl")
+    assert json.loads((output / "decoding.json").read_text())["temperature"] != 1.0
     assert [path.name for path in output.parent.iterdir()] == ["checkpoint"], "the state is gone"
 
 

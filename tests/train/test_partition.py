@@ -20,6 +20,13 @@ def test_single_lines_are_parted_exactly_and_by_the_seed() -> None:
     assert part_by_group(keys, SHARES, 2) != parts
 
 
+def test_a_large_group_comes_first_so_that_small_ones_fill_up_the_shares() -> None:
+    keys = ["large"] * 50 + [f"line {i}" for i in range(50)]
+    for seed in range(5):
+        found = sizes(keys, part_by_group(keys, SHARES, seed))
+        assert found == {"train": 80, "dev": 10, "test": 10}
+
+
 @given(st.lists(st.sampled_from("abcdefghij"), min_size=1), st.integers(0, 9))
 def test_no_part_misses_its_share_by_more_than_the_largest_group(
     keys: list[str], seed: int

@@ -34,6 +34,7 @@ from train.formats.record import Record
 from train.formats.registry import FORMATS, read_examples, write_examples
 from train.formats.words import Writing
 from train.label_map import check_label_map, map_labels
+from train.new_folder import check_new
 from train.numbers import between, seed
 from train.partition import PARTS, Key, fold, part_by_group, part_by_time
 
@@ -112,8 +113,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(config: SplitConfig) -> int:
-    if config.output.exists() and (config.output.is_file() or any(config.output.iterdir())):
-        raise DataError(f"{config.output}: expected a new or empty folder, got something there")
+    check_new(config.output)
     lines = _read(config)
     train = 1 - config.dev - config.test
     shares = dict(zip(PARTS, (train, config.dev, config.test), strict=True))

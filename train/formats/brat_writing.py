@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-from serve.errors import DataError
 from serve.examples import Example
 from serve.files import replacing
 from train.formats.words import Writing
+from train.new_folder import check_new
 
 LINES_A_DOCUMENT = 100
 """A longer text is slow to show in brat."""
@@ -29,8 +29,7 @@ def write(path: Path, examples: Iterable[Example], _: Writing) -> None:
         DataError: If the folder holds something.
         ValueError: If a label is no name for a type in brat.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DataError(f"{path}: expected no folder or an empty one, got something there")
+    check_new(path)
     lines = (_checked(example) for example in examples if example.text.strip())
     labels: set[str] = set()
     with replacing(path) as folder:

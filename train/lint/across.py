@@ -61,8 +61,8 @@ class Memory:
         Args:
             labels: Spans of each label in train.
         """
-        for (part, label), place in self._first_of_label.items():
-            if part != TRAIN and label not in labels:
+        for (_, label), place in self._first_of_label.items():
+            if label not in labels:
                 message = f"expected a label that train has, got {label}"
                 yield finding(Rule.UNKNOWN, place, message)
         for label, num in sorted(labels.items()):

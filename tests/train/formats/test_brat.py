@@ -134,9 +134,9 @@ def test_documents_of_bounded_length_and_their_types_are_written(tmp_path: Path)
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
-    with pytest.raises(DataError, match="expected no folder or an empty one, got something there"):
+    with pytest.raises(DataError, match="expected a new or empty folder, got something there"):
         write(tmp_path, [Example("a", ())], Writing())
-    with pytest.raises(DataError, match="expected no folder"):
+    with pytest.raises(DataError, match="expected a new or empty folder"):
         write(tmp_path / "mine", [Example("a", ())], Writing())
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

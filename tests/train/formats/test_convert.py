@@ -85,6 +85,14 @@ def test_what_conll_cannot_hold_is_refused_by_its_place(
         converted([tmp_path / "in.jsonl"], tmp_path / "out.conll", "conll")
 
 
+def test_a_first_word_like_a_byte_order_mark_comes_back(tmp_path: Path) -> None:
+    lines = [Example("\ufeffa b", (Span(0, 2, "A"),)), Example("\ufeffc", ())]
+    write_jsonl(tmp_path / "in.jsonl", lines)
+    converted([tmp_path / "in.jsonl"], tmp_path / "there.conll", "conll")
+    converted([tmp_path / "there.conll"], tmp_path / "back.jsonl", "jsonl")
+    assert read_jsonl(tmp_path / "back.jsonl") == lines
+
+
 def test_a_file_may_be_converted_onto_itself(source: Path) -> None:
     converted([source], source, "doccano")
     assert source.read_text().startswith('{"text": "fix hose", "label": [[0, 3, "Act"]')

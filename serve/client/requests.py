@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve.client.answers import Answer, TextEntity
-from serve.client.dispatch import Request
+from serve.client.steps import Answered
 from serve.entities import Entity
 from serve.errors import AnswerError
 from serve.limits import check_text
@@ -26,45 +26,26 @@ STREAM_REQUESTS = 4
 """Requests of a stream under way at once: a server has the next one when it is done with one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """What one request asks.
+@dataclass(slots=True, eq=False)
+class Request:
+    """What is asked at once; nobody changes it.
 
     Attributes:
-        texts: About what.
-        output: Which output of the model it wants, see `serve.triton.names`.
-        request: How it fares.
+        request_id: For logs and messages, and to know the answer by.
+        texts: Asked about.
+        output: Which output of the model is wanted, see `serve.triton.names`.
+        num_chars: Of all texts.
+        is_patient: Whether to wait until the deadline for room at an endpoint.
     """
 
+    request_id: str
     texts: Sequence[str]
     output: str
-    request: Request
+    num_chars: int
+    is_patient: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tagged:
-    """What was answered to a question for entities.
-
-    Attributes:
-        question: The question.
-        entities: Of each text.
-        version: The model's version.
-    """
-
-    question: Question
-    entities: list[list[Entity]]
-    version: str
-
-    def answers(self) -> Iterator[Answer]:
-        """Yield the answer to each text."""
-        for text, row in zip(self.question.texts, self.entities, strict=True):
-            entities = tuple(
-                TextEntity(e.label, e.start, e.end, e.score, text[e.start : e.end]) for e in row
-            )
-            yield Answer(text, entities, self.version, self.question.request.request_id)
-
-
-class Questions:
+class Requests:
     """Numbers the requests of one client."""
 
     def __init__(self) -> None:
@@ -72,11 +53,10 @@ class Questions:
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)  # a step of it is atomic
 
-    def ask(self, texts: Sequence[str], output: str, *, is_patient: bool = False) -> Question:
-        """Return a question under a number of its own."""
+    def make(self, texts: Sequence[str], output: str, *, is_patient: bool = False) -> Request:
+        """Return a request under a number of its own."""
         request_id = f"{self._prefix}-{next(self._numbers)}"
-        num_chars = sum(map(len, texts))
-        return Question(texts, output, Request(request_id, len(texts), num_chars, is_patient))
+        return Request(request_id, texts, output, sum(map(len, texts)), is_patient)
 
 
 def checked(texts: Iterable[str]) -> Iterator[str]:
@@ -86,23 +66,27 @@ def checked(texts: Iterable[str]) -> Iterator[str]:
         DataError: If a text is too long or not valid Unicode; naming its index.
         TypeError: If `texts` is a string or holds something else than strings.
     """
-    if isinstance(texts, str):
-        raise TypeError("expected texts, got one string; put it into a list")
+    refuse_string(texts)
     for index, text in enumerate(texts):
         check(text, index)
         yield text
 
 
-def check(text: object, index: int) -> None:
-    """Refuse what must not be sent.
-
-    Raises:
-        DataError: If a text is too long or not valid Unicode; naming its index.
-        TypeError: If it is no string.
-    """
+def check(text: str, index: int) -> None:
+    """Refuse what must not be sent; raises as `checked`."""
     if not isinstance(text, str):
         raise TypeError(f"text {index}: expected a string, got {type(text).__name__}")
     check_text(text, index)
+
+
+def refuse_string(texts: object) -> None:
+    """Refuse one string where several are expected: it would be taken for its characters.
+
+    Raises:
+        TypeError: If it is one.
+    """
+    if isinstance(texts, str):
+        raise TypeError("expected texts, got one string; put it into a list")
 
 
 def cut(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -133,19 +117,31 @@ def read_entities(row: Any, text: str) -> list[Entity]:  # noqa: ANN401  JSON fr
     Raises:
         AnswerError: If it is something else, or an entity lies outside the text.
     """
+    num_chars = len(text)
+    entities = []
     try:
-        entities = [Entity(**entity) for entity in row]
-        if all(_fits(entity, len(text)) for entity in entities):
+        for fields in row:
+            entity = Entity(**fields)
+            is_typed = type(entity.start) is type(entity.end) is int and type(entity.label) is str
+            is_inside = 0 <= entity.start < entity.end <= num_chars
+            if not (is_typed and is_inside and 0 <= entity.score <= 1):
+                break
+            entities.append(entity)
+        else:
             return entities
     except TypeError:  # no list of objects, or not with these keys, or not of these types
         pass
     raise AnswerError(
-        f"expected entities with label, start, end and score, within {len(text)} characters, "
+        f"expected entities with label, start, end and score, within {num_chars} characters, "
         f"got {row!r:.80}"
     )
 
 
-def _fits(entity: Entity, num_chars: int) -> bool:
-    is_span = type(entity.start) is type(entity.end) is int
-    is_typed = is_span and type(entity.label) is str and type(entity.score) in (float, int)
-    return is_typed and 0 <= entity.start < entity.end <= num_chars and 0 <= entity.score <= 1
+def answers(request: Request, answered: Answered) -> Iterator[Answer]:
+    """Yield the answer to each text of a request."""
+    rows: list[list[Entity]] = answered.rows
+    for text, row in zip(request.texts, rows, strict=True):
+        entities = tuple(
+            TextEntity(e.label, e.start, e.end, e.score, text[e.start : e.end]) for e in row
+        )
+        yield Answer(text, entities, answered.version, request.request_id)

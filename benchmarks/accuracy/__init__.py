@@ -1,0 +1,1 @@
+"""Measures how accurate taggers become: settings, few labels, other domains, distillation."""

@@ -1,0 +1,391 @@
+"""Tests the course of a request: where it goes, how often, how long, and how it ends."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+
+import pytest
+
+from serve.client.policy import Policy
+from serve.client.steps import Answered, Outcome, Pause, Probe, Try
+from serve.errors import (
+    AnswerError,
+    DataError,
+    DeadlineError,
+    Overloaded,
+    ServerError,
+    TaggingError,
+    UnreachableError,
+)
+from serve.triton.failures import Failed, Failure
+from tests.serve.client.courses import (
+    ANSWER,
+    A,
+    B,
+    C,
+    a_request,
+    answers,
+    failing,
+    world,
+)
+
+PASSING = (Failure.UNREACHABLE, Failure.STOPPING, Failure.NO_VERSION)
+FINAL = (Failure.REFUSED, Failure.WRONG_ANSWER, Failure.OTHER)
+
+
+def test_an_answer_is_returned_after_one_try_that_may_last_until_the_deadline() -> None:
+    it = world(A, policy=Policy(deadline_s=3.0))
+    course, step = it.start()
+    assert (step.endpoint.url, step.timeout_s) == (A, 3.0)
+    with pytest.raises(StopIteration) as end:
+        course.send(ANSWER)
+    assert end.value.value is ANSWER
+    assert it.in_flight() == [0]
+
+
+def test_requests_take_turns_at_endpoints_that_are_equally_busy() -> None:
+    it = world(A, B, C)
+    for _ in range(6):
+        it.run(answers)
+    assert it.tries == [A, B, C, A, B, C]
+
+
+def test_the_endpoint_with_fewer_requests_under_way_is_taken() -> None:
+    it = world(A, B)
+    _, first = it.start()
+    _, second = it.start()
+    assert {first.endpoint.url, second.endpoint.url} == {A, B}
+    held, third = it.start()
+    free = B if third.endpoint.url == A else A
+    assert it.start()[1].endpoint.url == free
+    held.close()
+    assert it.in_flight() == ([1, 2] if free == B else [2, 1])
+
+
+@pytest.mark.parametrize("failure", [*PASSING, Failure.DEAD_STUB, Failure.TIMEOUT])
+def test_a_request_that_fails_safely_is_tried_elsewhere_after_a_short_pause(
+    failure: Failure,
+) -> None:
+    it = world(A, B)
+    assert it.run(failing(failure, at=[A])) is ANSWER
+    assert it.tries == [A, B]
+    assert it.pauses == [0.005]
+    assert it.in_flight() == [0, 0]
+    assert it.dispatcher.stats.retries == {failure: 1}
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (Failure.REFUSED, DataError),
+        (Failure.WRONG_ANSWER, AnswerError),
+        (Failure.OTHER, ServerError),
+    ],
+)
+def test_what_another_try_cannot_help_is_told_at_once(
+    failure: Failure, error: type[TaggingError]
+) -> None:
+    it = world(A, B)
+    with pytest.raises(error, match=r"details.*\(request id-1, 1 try\)") as caught:
+        it.run(failing(failure))
+    assert type(caught.value) is error
+    assert it.tries == [A]
+    assert it.dispatcher.stats.failures == {failure: 1}
+
+
+@pytest.mark.parametrize("failure", PASSING)
+def test_endpoints_that_stay_down_are_tried_less_and_less_often_and_named(
+    failure: Failure,
+) -> None:
+    it = world(A, B, policy=Policy(deadline_s=60.0, max_tries=5))
+    with pytest.raises(UnreachableError, match=r"expected a Triton.*\(request id-1, 5 tries\)"):
+        it.run(failing(failure))
+    assert it.tries == [A, B, A, B, A]
+    assert it.pauses == [0.005, 0.01, 0.02, 0.04]
+
+
+def test_the_pause_before_a_retry_is_drawn_anew_below_its_bound() -> None:
+    never, nearly = world(A, dice=0.0), world(A, dice=0.999)
+    for it in (never, nearly):
+        with pytest.raises(UnreachableError):
+            it.run(failing(Failure.UNREACHABLE))
+    assert set(never.pauses) == {0.0}
+    assert nearly.pauses[:2] == [pytest.approx(0.00999), pytest.approx(0.01998)]
+
+
+def test_a_dead_model_is_not_asked_again_where_there_is_no_other() -> None:
+    it = world(A)
+    with pytest.raises(ServerError, match=r"restart the server if its model died"):
+        it.run(failing(Failure.DEAD_STUB))
+    assert it.tries == [A]
+
+
+def test_a_silent_endpoint_costs_a_try_timeout_where_another_can_take_over() -> None:
+    it = world(A, B)
+    began = it.clock.now
+    assert it.run(lambda step: it.silent(step) if step.endpoint.url == A else ANSWER) is ANSWER
+    assert it.clock.now - began == pytest.approx(0.25 + 0.005)
+
+
+def test_a_silent_endpoint_without_another_is_waited_for_until_the_deadline() -> None:
+    it = world(A)
+    began = it.clock.now
+    with pytest.raises(DeadlineError, match="expected an answer within 1 s, got none"):
+        it.run(it.silent)
+    assert it.tries == [A]
+    assert it.clock.now - began == pytest.approx(1.0)
+
+
+def test_a_longer_request_has_more_time_for_a_try() -> None:
+    it = world(A, B)
+    timeouts = []
+
+    def serve(step: Try) -> Outcome:
+        timeouts.append(step.timeout_s)
+        return ANSWER
+
+    for num_chars in (0, 1_024, 1_025, 3_000, 20_000):
+        it.run(serve, num_chars=num_chars)
+    assert timeouts == [0.25, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_silent_endpoints_use_up_the_deadline_and_no_more() -> None:
+    it = world(A, B)
+    began = it.clock.now
+    with pytest.raises(DeadlineError):
+        it.run(it.silent)
+    assert it.clock.now - began == pytest.approx(1.0)
+    assert len(it.tries) == 4  # 0.25 s each, but for the pauses, which come off the last
+
+
+def test_retries_stay_within_the_budget_however_many_requests_fail() -> None:
+    it = world(A, B)
+    num_requests = 1_000
+    for _ in range(num_requests):
+        with pytest.raises(UnreachableError):
+            it.run(failing(Failure.UNREACHABLE))
+    retries = len(it.tries) - num_requests
+    assert retries <= 32 + 0.10 * num_requests
+    assert retries > 100, "the budget is there to be used"
+    assert it.in_flight() == [0, 0]
+
+
+def test_a_budget_of_nothing_allows_no_retry_and_no_early_timeout() -> None:
+    it = world(A, B, policy=Policy(retry_budget=0.0, retry_reserve=0))
+    with pytest.raises(UnreachableError, match="1 try"):
+        it.run(failing(Failure.UNREACHABLE))
+    assert it.start()[1].timeout_s == 1.0
+
+
+def test_more_requests_than_the_cap_are_shed_unsent() -> None:
+    it = world(A, B, policy=Policy(max_in_flight=3))
+    under_way = [it.start()[0] for _ in range(6)]
+    assert it.in_flight() == [3, 3]
+    message = r"a:1, b:2: expected room for a request, got 3 under way .*\(request id-1, not sent\)"
+    with pytest.raises(Overloaded, match=message):
+        it.run(answers)
+    assert it.dispatcher.stats.num_shed == 1
+    under_way[0].close()  # its driver was interrupted
+    assert it.run(answers) is ANSWER
+    assert it.in_flight() == [2, 3]
+
+
+def test_an_endpoint_that_is_left_out_is_no_room() -> None:
+    it = world(A, B, policy=Policy(max_in_flight=1))
+    it.run(failing(Failure.UNREACHABLE, at=[A]))
+    it.start()
+    with pytest.raises(Overloaded):
+        it.run(answers)
+
+
+def test_a_patient_request_waits_for_room_and_gives_up_at_the_deadline() -> None:
+    it = world(A, policy=Policy(max_in_flight=1))
+    under_way, _ = it.start()
+    course = it.dispatcher.course(a_request(is_patient=True))
+    for _ in range(3):
+        step = course.send(None)
+        assert isinstance(step, Pause)
+        assert 0 < step.seconds <= 0.02
+        it.clock.now += step.seconds
+    under_way.close()
+    step = course.send(None)
+    assert isinstance(step, Try)
+    assert step.timeout_s == pytest.approx(1.0 - 3 * 0.01)
+    began = it.clock.now
+    with pytest.raises(Overloaded):
+        it.run(answers, is_patient=True)
+    assert it.clock.now - began <= 1.0
+
+
+def test_a_retry_waits_for_room_too() -> None:
+    it = world(A, B, policy=Policy(max_in_flight=1))
+    held, step = it.start()
+    course, other = it.start()
+    assert {step.endpoint.url, other.endpoint.url} == {A, B}
+    pause = course.send(Failed(Failure.UNREACHABLE, ""))
+    assert isinstance(pause, Pause)
+    assert isinstance(course.send(None), Pause)  # the only endpoint that serves is full
+    held.close()
+    last = course.send(None)
+    assert isinstance(last, Try)
+    assert last.endpoint is step.endpoint
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_whatever_happens_no_request_outlives_its_deadline_or_its_tries(seed: int) -> None:
+    chance = random.Random(seed)
+    policy = Policy(max_tries=chance.randint(1, 9), retry_budget=chance.random())
+    it = world(*(A, B, C)[: chance.randint(1, 3)], policy=policy, dice=chance.random())
+
+    def serve(step: Try) -> Outcome:
+        lasts_s = chance.choice([0.0, 0.001, 0.1, 0.3, 2.0])
+        if lasts_s > step.timeout_s:
+            return it.silent(step)
+        it.clock.now += lasts_s
+        return chance.choice([ANSWER, *(Failed(failure, "") for failure in Failure)])
+
+    for _ in range(30):
+        began, it.tries = it.clock.now, []
+        with suppress(TaggingError):
+            it.run(serve, num_chars=chance.choice([1, 5_000]), is_patient=chance.random() < 0.5)
+        assert it.clock.now - began <= policy.deadline_s + 1e-9
+        assert 1 <= len(it.tries) <= policy.max_tries
+        assert not any(it.in_flight())
+        for probe in it.probes:
+            it.dispatcher.probed(probe.endpoint, chance.choice([ANSWER, Failed(Failure.OTHER, "")]))
+        it.probes = []
+
+
+def test_an_endpoint_that_is_down_is_left_out_at_once() -> None:
+    it = world(A, B)
+    it.run(failing(Failure.STOPPING, at=[A]))
+    for _ in range(10):
+        it.run(answers)
+    assert it.tries == [A, B, *[B] * 10]
+    assert it.dispatcher.stats.num_ejected == {A: 1}
+
+
+@pytest.mark.parametrize("failure", [Failure.TIMEOUT, Failure.WRONG_ANSWER, Failure.OTHER])
+def test_an_endpoint_that_fails_otherwise_is_left_out_after_some_in_a_row(
+    failure: Failure,
+) -> None:
+    it = world(A, B, policy=Policy(eject_after=3))
+
+    def run(serve_as: Failure | None) -> None:
+        with suppress(ServerError):
+            it.run(failing(serve_as, at=[A]) if serve_as else answers)
+
+    for serve_as in (failure, failure, None, None) * 3:  # at A, B, A, B: one in a row
+        run(serve_as)
+    assert it.dispatcher.stats.num_ejected == {}
+    for _ in range(6):
+        run(failure)
+    assert it.dispatcher.stats.num_ejected == {A: 1}
+    it.tries = []
+    for _ in range(5):
+        it.run(answers)
+    assert it.tries == [B] * 5
+
+
+def test_a_try_that_was_cut_short_is_nothing_against_its_endpoint() -> None:
+    for deadline_s, ejected in ((0.2, {}), (0.4, {A: 1})):
+        it = world(A, B, policy=Policy(eject_after=1, deadline_s=deadline_s))
+        with pytest.raises(DeadlineError):
+            it.run(it.silent)
+        assert it.dispatcher.stats.num_ejected == ejected
+
+
+def test_a_refused_request_is_nothing_against_its_endpoint() -> None:
+    it = world(A, policy=Policy(eject_after=1))
+    with pytest.raises(DataError):
+        it.run(failing(Failure.REFUSED))
+    assert it.dispatcher.stats.num_ejected == {}
+
+
+def test_an_interrupted_request_gives_its_place_back_and_blames_nobody() -> None:
+    it = world(A, policy=Policy(eject_after=1))
+    course, _ = it.start()
+    course.close()
+    assert it.in_flight() == [0]
+    assert it.dispatcher.stats.failed_tries == {}
+
+
+def test_with_every_endpoint_left_out_all_are_asked_and_an_answer_brings_one_back() -> None:
+    it = world(A, B)
+    with pytest.raises(UnreachableError):
+        it.run(failing(Failure.UNREACHABLE))
+    assert set(it.tries) == {A, B}
+    assert it.dispatcher.stats.num_ejected == {A: 1, B: 1}
+    it.clock.now += 60.0
+    it.run(failing(Failure.UNREACHABLE, at=[A]))
+    assert it.probes == [], "while none serves, requests themselves are the probes"
+    it.tries = []
+    for _ in range(3):
+        it.run(failing(Failure.UNREACHABLE, at=[A]))
+    assert it.tries == [B] * 3
+
+
+def test_a_probe_goes_to_the_endpoint_left_out_beside_a_request_and_brings_it_back() -> None:
+    it = world(A, B)
+    it.run(failing(Failure.UNREACHABLE, at=[A]))
+    it.run(answers)
+    assert it.probes == []
+    it.clock.now += 0.1
+    it.run(answers)
+    it.run(answers)
+    assert [(probe.endpoint.url, probe.timeout_s) for probe in it.probes] == [(A, 0.25)]
+    assert it.tries == [A, B, B, B, B], "no caller's request is risked"
+    it.dispatcher.probed(it.probes[0].endpoint, ANSWER)
+    it.run(answers)
+    assert it.tries[-1] == A
+
+
+def test_probes_that_fail_come_less_often_up_to_a_bound() -> None:
+    it = world(A, B)
+    it.run(failing(Failure.UNREACHABLE, at=[A]))
+    began, sent = it.clock.now, []
+    for _ in range(1_000):
+        it.clock.now += 0.01
+        it.run(answers)
+        while it.probes:
+            sent.append(it.clock.now - began)
+            it.dispatcher.probed(it.probes.pop().endpoint, Failed(Failure.UNREACHABLE, ""))
+    gaps = [later - earlier for earlier, later in zip([0.0, *sent], sent, strict=False)]
+    assert gaps[:5] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0], abs=0.03)
+    assert gaps[5:] == pytest.approx([1.0] * len(gaps[5:]), abs=0.03)
+
+
+def test_a_single_endpoint_is_asked_whatever_happened() -> None:
+    it = world(A, policy=Policy(max_tries=1))
+    for _ in range(5):
+        with pytest.raises(UnreachableError):
+            it.run(failing(Failure.UNREACHABLE))
+    it.clock.now += 60.0
+    assert it.run(answers) is ANSWER
+    assert it.probes == []
+
+
+def test_what_was_done_is_counted() -> None:
+    it = world(A, B)
+    it.run(failing(Failure.UNREACHABLE, at=[A]))
+    it.clock.now += 0.2
+    it.run(answers)
+    with pytest.raises(DataError):
+        it.run(failing(Failure.REFUSED))
+    stats = it.dispatcher.stats
+    assert (stats.num_requests, stats.num_texts, stats.num_chars) == (3, 2, 20)
+    assert stats.failed_tries == {Failure.UNREACHABLE: 1, Failure.REFUSED: 1}
+    assert (stats.retries, stats.num_probes) == ({Failure.UNREACHABLE: 1}, 1)
+    assert sum(stats.durations) == 2
+
+
+def test_a_course_without_an_outcome_is_refused() -> None:
+    course, _ = world(A).start()
+    with pytest.raises(TypeError, match="expected the outcome of the try, got None"):
+        course.send(None)
+
+
+def test_the_words_of_a_course_are_told_apart() -> None:
+    assert not isinstance(Pause(1.0), Try | Probe)
+    assert not isinstance(Answered([], ""), Failed)

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from serve.errors import DataError
+from tests.conftest import tiny_encoder
+from train.adaptation.config import AdaptConfig
+from train.adaptation.lines import Lines, read_lines
+
+
+def lines_of(folder: Path, content: str, **settings: object) -> Lines:
+    path = folder / "raw.txt"
+    path.write_text(content)
+    return read_lines(AdaptConfig(texts=(path,), **settings), tiny_encoder())  # type: ignore[arg-type]
+
+
+def test_each_line_is_taken_once_whatever_its_case_and_blanks(tmp_path: Path) -> None:
+    lines = lines_of(tmp_path, "replace pump\n\n  \nReplace  PUMP\nclean belt\nclean belt \n")
+    assert (lines.num_read, lines.num_repeated, lines.num_left_out) == (4, 2, 0)
+    assert len(lines.train) == len(lines.held_out) == 1
+
+
+def test_lines_of_labelled_files_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "dev.txt").write_text("Replace B-Activity\npump B-Item\n")
+    (tmp_path / "test.jsonl").write_text('{"text": "clean belt", "spans": []}\n')
+    files = (tmp_path / "dev.txt", tmp_path / "test.jsonl")
+    content = "replace pump\nclean belt\nclean pump\nreplace belt\n"
+    lines = lines_of(tmp_path, content, leave_out=files)
+    assert lines.num_left_out == 2
+    kept = {tuple(window.input_ids) for window in (*lines.train, *lines.held_out)}
+    encoded = tiny_encoder().encode(["clean pump", "replace belt"])
+    assert kept == {tuple(text.windows[0].input_ids) for text in encoded}
+
+
+def test_the_seed_says_what_is_held_out(tmp_path: Path) -> None:
+    content = "\n".join(f"replace {a} {b}" for a in "abcdefghij" for b in "abcdefghij")
+    first, again, other = (
+        lines_of(tmp_path, content, seed=seed, held_out_share=0.1) for seed in (1, 1, 2)
+    )
+    held = [[window.input_ids for window in lines.held_out] for lines in (first, again, other)]
+    assert len(held[0]) == 10
+    assert held[0] == held[1] != held[2]
+    assert not {tuple(ids) for ids in held[0]} & {tuple(w.input_ids) for w in first.train}
+
+
+def test_a_long_line_is_read_in_windows(tmp_path: Path) -> None:
+    lines = lines_of(tmp_path, "replace pump\n" + "oil pump on engine . " * 40)
+    windows = [*lines.train, *lines.held_out]
+    assert max(len(window.input_ids) for window in windows) == 64
+    assert len(windows) > 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"raw\.txt: expected two different lines or more to train on, got 0; name more"),
+        ("pump\nPump\n", r"expected two different lines or more to train on, got 1; name more"),
+        ("pump\n" + "a" * 20_001 + "\n", r"raw\.txt:2: expected at most 20000 characters, got"),
+    ],
+)
+def test_lines_that_cannot_be_trained_on_are_refused(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        lines_of(tmp_path, content)
+
+
+def test_all_lines_left_out_are_told(tmp_path: Path) -> None:
+    (tmp_path / "dev.txt").write_text("pump B-Item\n")
+    with pytest.raises(DataError, match="got 0, 1 left out; name more files"):
+        lines_of(tmp_path, "pump\n", leave_out=(tmp_path / "dev.txt",))
+
+
+def test_a_line_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "raw.txt"
+    path.write_bytes(b"pump\npump \xff\n")
+    with pytest.raises(DataError, match=r"raw\.txt:2: expected UTF-8"):
+        read_lines(AdaptConfig(texts=(path,)), tiny_encoder())

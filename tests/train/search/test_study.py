@@ -1,0 +1,151 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from serve.errors import CheckpointError, DataError, TaggingError
+from train.search.space import Choice, Range
+from train.search.study import STUDY, num_ended, opened, search
+from train.search.trials import Outcome, flags, format_outcome, outcome
+
+SPACE = {"learning_rate": Range(1e-4, 1e-2, log=True), "batch_size": Choice((8, 16))}
+Report = Callable[[int, float], None]
+
+
+class Trainer:
+    """Trials whose dev F1 depends on the settings by a formula; it is best at 1e-3."""
+
+    def __init__(
+        self, *, fails_after: int | None = None, error: BaseException | None = None
+    ) -> None:
+        self.tried: list[dict[str, object]] = []
+        self._fails_after = fails_after
+        self._error = error
+
+    def __call__(self, settings: dict[str, object], report: Report) -> float:
+        self.tried.append(settings)
+        if self._error and len(self.tried) > (self._fails_after or 0):
+            report(1, 0.1)
+            raise self._error
+        rate = settings["learning_rate"]
+        assert isinstance(rate, float)
+        best = 0.9 - abs(rate - 1e-3) * 50
+        for epoch in (1, 2, 3):
+            report(epoch, best * epoch / 3)
+        return best
+
+
+def run(folder: Path, num_trials: int, trainer: Trainer, run_id: str = "this run") -> Outcome:
+    with opened(folder, run_id, seed=1) as study:
+        search(study, SPACE, num_trials, trainer)
+        return outcome(study, SPACE)
+
+
+def test_a_study_finds_what_is_best_and_says_what_mattered(tmp_path: Path) -> None:
+    found = run(tmp_path, 16, Trainer())
+    assert len(found.trials) == 16
+    assert found.best is not None
+    assert found.best.settings["learning_rate"] == pytest.approx(1e-3, rel=0.7)
+    assert found.importance["learning_rate"] > 0.8
+    assert list(found.importance) == ["learning_rate", "batch_size"]
+
+
+def test_a_trial_that_falls_behind_is_pruned_with_what_it_reached(tmp_path: Path) -> None:
+    found = run(tmp_path, 12, Trainer())
+    pruned = [trial for trial in found.trials if trial.outcome == "pruned"]
+    assert pruned
+    assert all(trial.best_f1 is None and 1 <= len(trial.dev_f1) <= 3 for trial in pruned)
+    ended = [trial.best_f1 for trial in found.trials if trial.outcome == "ended"]
+    assert max(f1 for t in pruned for f1 in t.dev_f1) < max(filter(None, ended))
+
+
+def test_a_study_goes_on_where_it_was_without_repeating_itself(tmp_path: Path) -> None:
+    first, then = Trainer(), Trainer()
+    run(tmp_path, 3, first)
+    assert len(run(tmp_path, 5, then).trials) == 5
+    assert (len(first.tried), len(then.tried)) == (3, 2)
+    rates = [settings["learning_rate"] for settings in first.tried + then.tried]
+    assert len(set(rates)) == 5
+    assert len(run(tmp_path, 5, Trainer(error=AssertionError())).trials) == 5  # nothing left to do
+
+
+def test_the_same_seed_tries_the_same_settings(tmp_path: Path) -> None:
+    trainers = [Trainer(), Trainer()]
+    for number, trainer in enumerate(trainers):
+        run(tmp_path / str(number), 4, trainer)
+    assert trainers[0].tried == trainers[1].tried
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("x"), CheckpointError("x")])
+def test_a_trial_that_is_cut_short_begins_again(tmp_path: Path, error: BaseException) -> None:
+    broken, then = Trainer(fails_after=2, error=error), Trainer()
+    with pytest.raises(type(error)):
+        run(tmp_path, 5, broken)
+    assert len(run(tmp_path, 5, then).trials) == 5
+    assert then.tried[0] == broken.tried[-1]
+
+
+def test_a_trial_whose_process_was_killed_begins_again(tmp_path: Path) -> None:
+    with opened(tmp_path, "this run", seed=1) as study:
+        trial = study.ask()
+        lost = {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)}
+        lost["batch_size"] = trial.suggest_categorical("batch_size", (8, 16))
+    trainer = Trainer()
+    assert len(run(tmp_path, 2, trainer).trials) == 2
+    assert trainer.tried[0] == lost
+
+
+def test_a_trial_that_fails_by_itself_counts_and_says_why(tmp_path: Path) -> None:
+    found = run(tmp_path, 4, Trainer(fails_after=2, error=TaggingError("loss nan")))
+    assert [trial.outcome for trial in found.trials] == ["ended", "ended", "failed", "failed"]
+    assert found.trials[3].error == "loss nan"
+    assert found.trials[3].best_f1 is None
+
+
+def test_another_runs_study_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, 1, Trainer())
+    with pytest.raises(CheckpointError, match=r"a study of the same data, .*got another's; choose"):
+        run(tmp_path, 1, Trainer(), run_id="another run")
+
+
+@pytest.mark.parametrize("content", [b"no database", b""])
+def test_a_file_that_is_no_study_is_refused_or_begun(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / STUDY).write_bytes(content)
+    if content:
+        with pytest.raises(CheckpointError, match=r"study\.db: expected a study, got"):
+            run(tmp_path, 1, Trainer())
+        assert (tmp_path / STUDY).read_bytes() == content
+    else:  # what SQLite itself leaves when it is interrupted at once
+        assert len(run(tmp_path, 1, Trainer()).trials) == 1
+
+
+def test_the_table_has_the_best_first_and_names_flags_and_space(tmp_path: Path) -> None:
+    found = run(tmp_path, 6, Trainer())
+    assert found.best
+    lines = format_outcome(found).splitlines()
+    assert lines[0].split() == ["trial", "dev", "F1", "epochs", "s", "outcome", *SPACE][
+        :6
+    ] + sorted(SPACE)
+    assert lines[1].split()[:2] == [str(found.best.number), f"{found.best.best_f1:.4f}"]
+    assert "searched: batch_size 8, 16; learning_rate 0.0001 to 0.01 by factors" in lines
+    assert lines[-1] == "best: " + flags(found.best.settings)
+
+
+def test_settings_are_shown_as_flags() -> None:
+    settings = {"label_all_tokens": True, "batch_size": 8, "checkpoint_gradients": False}
+    assert flags(settings) == "--batch-size 8 --label-all-tokens"
+    assert flags({"learning_rate": 3e-4}) == "--learning-rate 0.0003"
+
+
+def test_few_trials_tell_nothing_of_what_mattered(tmp_path: Path) -> None:
+    found = run(tmp_path, 2, Trainer())
+    assert found.importance == {}
+    assert "too few trials to tell" in format_outcome(found)
+
+
+def test_pruned_and_cut_short_trials_are_told_apart(tmp_path: Path) -> None:
+    with opened(tmp_path, "this run", seed=1) as study:
+        study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
+        study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
+        assert num_ended(study) == 1

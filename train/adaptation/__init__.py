@@ -1,0 +1,1 @@
+"""Adaptation: a base model's masked-language-model training continued on lines of a domain."""

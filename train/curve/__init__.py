@@ -1,0 +1,1 @@
+"""Learning curves: how good a tagger gets with how many labelled lines."""

@@ -1,0 +1,172 @@
+"""Owns the order of a curve: which runs are missing, each of them, and what they pick next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from serve.errors import DataError
+from serve.tagger import Tagger
+from train.config import TrainConfig
+from train.curve.config import CurveConfig, Pick, Strategy
+from train.curve.draw import drawn_rows, part_of
+from train.curve.runs import Point, Run, RunsFile
+from train.data import Corpus, read_corpus
+from train.evaluate import TorchBackend, entity_f1
+from train.fit import best_epoch
+from train.pipeline import Fitted, fit_corpus
+from train.record import settings_json
+from train.selection.choose import choose
+from train.selection.embedding import embed
+
+RUNS = "runs.jsonl"
+_NEVER_S = 1e9  # a run that is cut short begins again; its state would only cost time
+
+logger = logging.getLogger(__name__)
+
+
+def run_curve(config: CurveConfig) -> list[Run]:
+    """Make the runs that are missing and return all that were asked for, by strategy and size.
+
+    Raises:
+        DataError: If a data file is not as expected, or the file of runs is of other ones.
+        CheckpointError: If the base model cannot be used.
+    """
+    logger.setLevel(logging.INFO)  # whatever training says or not
+    corpus = read_corpus(config.strategies[0].training)
+    if config.score_test and corpus.test is None:
+        raise DataError("--score-test: expected test lines, got none; name them with --test")
+    made_of = {s.name: _made_of(s.training, corpus) for s in config.strategies}
+    file = RunsFile(config.folder / RUNS, made_of)
+    sizes = sizes_of(config.sizes, len(corpus.train.examples))
+    if not sizes:
+        num = len(corpus.train.examples)
+        raise DataError(f"--sizes: expected at least one of up to {num} lines, got none")
+    series = [(s, p, d) for s in config.strategies for p in config.picks
+              for d in range(1, config.draws + 1)]  # fmt: skip
+    with tqdm(total=len(series) * len(sizes), unit="run", disable=not sys.stderr.isatty()) as bar:
+        for strategy, pick, draw in series:
+            job = _Series(strategy, pick, draw, corpus, file, made_of[strategy.name])
+            for size, following in zip(sizes, [*sizes[1:], 0], strict=True):
+                job.run(size, following, score_test=config.score_test)
+                bar.update()
+    return [
+        file.runs[Point(strategy.name, pick, size, draw)]
+        for strategy, pick, draw in series
+        for size in sizes
+    ]
+
+
+def sizes_of(sizes: Sequence[int | None], num_all: int) -> list[int]:
+    """Return the sizes that a corpus has lines for, rising, each once."""
+    return sorted({num_all if size is None else size for size in sizes if (size or 0) <= num_all})
+
+
+class _Series:
+    """The runs of one strategy, pick and draw, from the smallest size on."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        pick: Pick,
+        draw: int,
+        corpus: Corpus,
+        file: RunsFile,
+        made_of: str,
+    ) -> None:
+        self._strategy = strategy
+        self._pick = pick
+        self._draw = draw
+        self._corpus = corpus
+        self._file = file
+        self._made_of = made_of
+        self._rows: list[int] = []
+
+    def run(self, size: int, following: int, *, score_test: bool) -> None:
+        """Make the run of a size unless there is one that serves, and pick lines for the next."""
+        num_next = following - size if self._pick is Pick.SELECT and following else 0
+        if self._pick is Pick.RANDOM or not self._rows:
+            self._rows = drawn_rows(len(self._corpus.train.examples), size, self._draw)
+        point = Point(self._strategy.name, self._pick, size, self._draw)
+        run = self._file.runs.get(point)
+        if run is None or (score_test and run.test_f1 is None) or len(run.next_rows) != num_next:
+            run = self._made(point, num_next, score_test=score_test)
+            self._file.add(run)
+            logger.info(
+                "%s, %s, %d lines, draw %d: dev F1 %.4f (%.0f s)",
+                *point, run.dev_f1, run.training_s,
+            )  # fmt: skip
+        self._rows = [*self._rows, *run.next_rows]
+
+    def _made(self, point: Point, num_next: int, *, score_test: bool) -> Run:
+        part = part_of(self._corpus, self._rows)
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder, _only_warnings():
+            config = replace(
+                self._strategy.training, seed=self._draw, output=Path(folder) / "checkpoint",
+                save_every_s=_NEVER_S, resume=False,
+            )  # fmt: skip
+            fitted = fit_corpus(config, part)
+        if fitted is None:
+            raise DataError("expected one process, got several; a curve's runs are small")
+        training_s = time.monotonic() - started
+        tagger = Tagger(
+            fitted.encoder, part.tags, TorchBackend(fitted.model), decoding=fitted.decoding
+        )
+        test = self._corpus.test.examples if score_test and self._corpus.test else None
+        texts = [example.text for example in part.train.examples]
+        return Run(
+            **point._asdict(),
+            num_words=sum(len(text.offsets) for text in fitted.encoder.encode(texts)),
+            num_spans=part.train.labels.total(),
+            dev_f1=best_epoch(fitted.history).score,
+            test_f1=entity_f1(tagger, test) if test else None,
+            num_epochs=len(fitted.history),
+            training_s=round(training_s, 2),
+            next_rows=self._picked(fitted, tagger, num_next) if num_next else [],
+            made_of=self._made_of,
+        )
+
+    def _picked(self, fitted: Fitted, tagger: Tagger, num: int) -> list[int]:
+        """Return the rows that the model picks, as if nobody had labelled them."""
+        texts = [example.text for example in self._corpus.train.examples]
+        labelled = set(self._rows)
+        pool = [row for row in range(len(texts)) if row not in labelled]
+        vectors = embed(fitted.model, fitted.encoder, texts)
+        chosen = choose(
+            tagger,
+            [texts[row] for row in pool],
+            vectors[pool],
+            vectors[self._rows],
+            num,
+        )
+        return [pool[choice.row] for choice in chosen]
+
+
+def _made_of(config: TrainConfig, corpus: Corpus) -> str:
+    settings = {k: v for k, v in settings_json(config).items() if k != "seed"}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest.update(repr((corpus.train.examples, corpus.dev.examples)).encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _only_warnings() -> Iterator[None]:
+    """Keep what training says of each epoch to itself."""
+    training = logging.getLogger("train")
+    level = training.level
+    training.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        training.setLevel(level)

@@ -1,0 +1,124 @@
+"""Owns the file of runs: a row for each, appended when it ends, so that a curve can go on.
+
+A row that a crash cut off is taken away when the file is next opened; one that was made with other
+lines, settings or sizes is never mixed with new ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from serve.errors import DataError
+
+
+class Point(NamedTuple):
+    """What one run is of.
+
+    Attributes:
+        strategy: Name of the way to train.
+        pick: How its lines were chosen.
+        num_lines: Train lines.
+        draw: Number of the draw, from 1; the seed, too.
+    """
+
+    strategy: str
+    pick: str
+    num_lines: int
+    draw: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run that has ended.
+
+    Attributes:
+        strategy: Name of the way to train.
+        pick: How its lines were chosen.
+        num_lines: Train lines.
+        draw: Number of the draw, from 1; the seed, too.
+        num_words: Words of the train lines: what there was to read for who labelled them.
+        num_spans: Spans of the train lines.
+        dev_f1: Entity F1 on dev of the best epoch, which is chosen on dev, in [0, 1].
+        test_f1: The same epoch's on test, where it was looked at.
+        num_epochs: Epochs until training stopped.
+        training_s: Seconds of training.
+        next_rows: The train lines picked for the next size, as rows of the train file from 0.
+        made_of: Identifies lines and settings.
+    """
+
+    strategy: str
+    pick: str
+    num_lines: int
+    draw: int
+    num_words: int
+    num_spans: int
+    dev_f1: float
+    test_f1: float | None
+    num_epochs: int
+    training_s: float
+    next_rows: list[int]
+    made_of: str
+
+    @property
+    def point(self) -> Point:
+        """What the run is of."""
+        return Point(self.strategy, self.pick, self.num_lines, self.draw)
+
+
+class RunsFile:
+    """The runs of one curve."""
+
+    def __init__(self, path: Path, made_of: dict[str, str]) -> None:
+        """Open the file, or begin one.
+
+        Args:
+            path: The file.
+            made_of: What identifies lines and settings, by strategy.
+
+        Raises:
+            DataError: If a row is none, or of other lines or settings.
+        """
+        self._path = path
+        self.runs: dict[Point, Run] = {}
+        for number, line in enumerate(_whole_lines(path), start=1):
+            run = _parsed(f"{path}:{number}", line)
+            if run.strategy in made_of and run.made_of != made_of[run.strategy]:
+                raise DataError(
+                    f"{path}:{number}: expected runs of {run.strategy!r} with the same lines and "
+                    "settings, got others; choose another --curve, or name the strategy otherwise"
+                )
+            self.runs[run.point] = run
+
+    def add(self, run: Run) -> None:
+        """Append a run, onto the disk."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(run)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.runs[run.point] = run
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Return the lines of a file after taking away a last one without end."""
+    if not path.is_file():
+        return []
+    content = path.read_text(encoding="utf-8")
+    whole, end, rest = content.rpartition("\n")
+    if rest:
+        with path.open("r+", encoding="utf-8") as file:
+            file.truncate(len((whole + end).encode()))
+    return whole.split("\n") if whole else []
+
+
+def _parsed(place: str, line: str) -> Run:
+    try:
+        return Run(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{place}: expected a run of a curve, got {error}; choose another --curve"
+        ) from error

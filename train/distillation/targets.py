@@ -1,0 +1,102 @@
+"""Owns what a student is trained on: a probability for each tag of each word, and the loss.
+
+Of a labelled word, the target is gold's tag and the teachers' mean, weighed against each other; of
+an unlabelled one, the teachers' mean alone. The loss is the cross-entropy with that target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from serve.encoding import EncodedText, Encoder, Window
+from serve.examples import Example
+from serve.labels import Tags
+from train.collate import align_tags
+from train.distillation.teachers import Probabilities
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaughtWindow:
+    """A window and the target of each word that is read from it.
+
+    Attributes:
+        window: The sequence.
+        targets: Rows sum to 1. Shape: (words read from it, L)
+    """
+
+    window: Window
+    targets: Probabilities
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaughtBatch:
+    """Windows padded to one length, with their targets.
+
+    Attributes:
+        input_ids: Shape: (B, T), int64.
+        attention_mask: 1 for tokens, 0 for padding. Shape: (B, T), int64.
+        targets: 0 throughout where nothing is trained. Shape: (B, T, L), float32.
+        num_trained: Number of tokens that train.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    targets: Tensor
+    num_trained: int
+
+    def to(self, device: torch.device) -> TaughtBatch:
+        """Return the batch on a device."""
+        tensors = (self.input_ids, self.attention_mask, self.targets)
+        ids, mask, targets = (tensor.to(device, non_blocking=True) for tensor in tensors)
+        return TaughtBatch(ids, mask, targets, self.num_trained)
+
+
+def mix_gold(
+    example: Example,
+    encoded: EncodedText,
+    taught: Probabilities,
+    tags: Tags,
+    gold_share: float,
+) -> Probabilities:
+    """Return the targets of a labelled text's words. Shape: (W, L)."""
+    gold = np.zeros_like(taught)
+    ids = [tags.id_of(name) for name in align_tags(example, encoded.offsets)]
+    gold[np.arange(len(ids)), ids] = 1.0
+    return gold_share * gold + np.float32(1.0 - gold_share) * taught
+
+
+def taught_windows(
+    encoded: Sequence[EncodedText], targets: Iterable[Probabilities]
+) -> list[TaughtWindow]:
+    """Put the targets of each text's words beside its windows; leave out those without a word."""
+    return [
+        TaughtWindow(window, rows[window.first_word :][: len(window.first_tokens)])
+        for text, rows in zip(encoded, targets, strict=True)
+        for window in text.windows
+        if window.first_tokens
+    ]
+
+
+def collate_taught(windows: Sequence[TaughtWindow], encoder: Encoder) -> TaughtBatch:
+    """Pad windows and their targets to the longest's length."""
+    arrays = encoder.collate([taught.window for taught in windows])
+    num_tags = windows[0].targets.shape[1]
+    targets = np.zeros((*arrays.input_ids.shape, num_tags), dtype=np.float32)
+    for row, taught in enumerate(windows):
+        targets[row, taught.window.first_tokens] = taught.targets
+    return TaughtBatch(
+        torch.from_numpy(arrays.input_ids),
+        torch.from_numpy(arrays.attention_mask),
+        torch.from_numpy(targets),
+        sum(len(taught.window.first_tokens) for taught in windows),
+    )
+
+
+def soft_loss(logits: Tensor, batch: TaughtBatch) -> Tensor:
+    """Return the cross-entropy with the targets, summed over trained tokens, in nats. To ()."""
+    return -(batch.targets * logits.float().log_softmax(dim=-1)).sum()

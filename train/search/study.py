@@ -1,0 +1,153 @@
+"""Owns the study: trials asked for and told one after the other, kept in an SQLite file.
+
+The sampler is TPE, the pruner stops a trial whose best dev F1 so far is below the median of the
+others' at the same epoch; both are Optuna's. The study may be interrupted at any moment and gone on
+with: a trial that was cut short is begun again with the same settings. A study belongs to its data,
+fixed settings and space; another's is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from serve.errors import CheckpointError, DataError, TaggingError
+from serve.files import locked
+from train.search.space import Range, Space, Value
+
+STUDY, NAME = "study.db", "linetag"
+NUM_STARTUP_TRIALS = 5
+"""Trials before the sampler learns from them and the pruner compares with them."""
+ERROR, RUN = "error", "run"
+"""Names of what is kept beside trials and study."""
+
+TryOut = Callable[[dict[str, Value], Callable[[int, float], None]], float]
+"""Trains with some settings, reports each epoch's number and dev F1, returns the best dev F1."""
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def opened(folder: Path, run: str, seed: int) -> Iterator[optuna.Study]:
+    """Open the study of a folder, or begin one; nobody else can meanwhile.
+
+    Args:
+        folder: Where its file lies; made if need be.
+        run: Identifies data, fixed settings and space.
+        seed: Of the sampler.
+
+    Raises:
+        CheckpointError: If the file is no study, or one of another run.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / STUDY
+    with locked(folder):
+        try:
+            study = optuna.create_study(
+                study_name=NAME,
+                storage=f"sqlite:///{path}",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=NUM_STARTUP_TRIALS),
+                direction="maximize",
+                load_if_exists=True,
+            )
+        except (SQLAlchemyError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"{path}: expected a study, got {reason}; choose another --search folder"
+            ) from error
+        if study.user_attrs.setdefault(RUN, run) != run:
+            raise CheckpointError(
+                f"{path}: expected a study of the same data, settings and space, got another's; "
+                "choose another --search folder"
+            )
+        study.set_user_attr(RUN, run)
+        # Another seed each time it is gone on with, or the same settings would be drawn again.
+        study.sampler = optuna.samplers.TPESampler(
+            seed=seed + len(study.trials), n_startup_trials=NUM_STARTUP_TRIALS
+        )
+        _begin_again(study)
+        yield study
+
+
+def search(study: optuna.Study, space: Space, num_trials: int, try_out: TryOut) -> None:
+    """Go on with a study until it has so many trials that ended, pruned and failed ones too.
+
+    Raises:
+        TaggingError: If data, base model or disk fail a trial; a loss that is no longer finite or
+            too little memory are the trial's own.
+    """
+    while (number := num_ended(study)) < num_trials:
+        trial = study.ask()
+        settings = {name: _suggest(trial, name, space) for name in space}
+        try:
+            f1 = try_out(settings, partial(_report, trial))
+            study.tell(trial, f1)
+            outcome = f"dev F1 {f1:.4f}"
+        except optuna.TrialPruned:
+            study.tell(trial, state=TrialState.PRUNED)
+            outcome = "pruned"
+        except (CheckpointError, DataError):
+            _cut_short(study, trial)
+            raise
+        except TaggingError as error:
+            trial.set_user_attr(ERROR, str(error))
+            study.tell(trial, state=TrialState.FAIL)
+            outcome = f"failed: {error}"
+        except BaseException:
+            _cut_short(study, trial)
+            raise
+        logger.info("trial %d of %d: %s; %s", number + 1, num_trials, outcome, settings)
+
+
+def num_ended(study: optuna.Study) -> int:
+    """Return how many trials ended, those cut short aside."""
+    return sum(map(is_ended, study.trials))
+
+
+def is_ended(trial: optuna.trial.FrozenTrial) -> bool:
+    """Tell whether a trial said something of its settings: ended, pruned, or failed by itself."""
+    by_itself = trial.state is TrialState.FAIL and ERROR in trial.user_attrs
+    return by_itself or trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def _suggest(trial: Trial, name: str, space: Space) -> Value:
+    dimension = space[name]
+    if not isinstance(dimension, Range):
+        value: Any = trial.suggest_categorical(name, dimension.values)
+        return value  # type: ignore[no-any-return]
+    low, high, log, step = dimension.low, dimension.high, dimension.log, dimension.step
+    if dimension.whole:
+        return trial.suggest_int(name, int(low), int(high), step=int(step or 1), log=log)
+    return trial.suggest_float(name, low, high, step=step, log=log)
+
+
+def _report(trial: Trial, epoch: int, f1: float) -> None:
+    """Tell the study how far a trial is.
+
+    Raises:
+        optuna.TrialPruned: If it is not worth going on with.
+    """
+    trial.report(f1, epoch)
+    if trial.should_prune():
+        raise optuna.TrialPruned
+
+
+def _begin_again(study: optuna.Study) -> None:
+    """End trials whose process died, and put their settings first in the queue."""
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+
+
+def _cut_short(study: optuna.Study, trial: Trial) -> None:
+    study.tell(trial, state=TrialState.FAIL)
+    study.enqueue_trial(trial.params)

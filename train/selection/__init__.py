@@ -1,0 +1,1 @@
+"""Which unlabelled lines to label next."""
