@@ -20,7 +20,7 @@ from typing import Self
 
 from serve.errors import ServerError
 from serve.files import locked
-from serve.repository import versions
+from serve.repository import settle, versions
 from serve.triton.installation import Installation
 from serve.triton.lifecycle import bring_up, refuse_running, take_down
 from serve.triton.listening import choose_ports
@@ -97,6 +97,7 @@ def start_triton(
     installation = Installation.find(Path(environment))
     installation.place_stub()
     repository = Path(repository).absolute()
+    settle(repository)
     if not versions(repository):
         raise ServerError(
             f"{repository / MODEL}: expected a published version, got none; "

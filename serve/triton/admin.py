@@ -75,7 +75,8 @@ class Admin:
         """
         request = pb.RepositoryIndexRequest()
         models = self.call("RepositoryIndex", request, pb.RepositoryIndexResponse).models
-        return [ModelVersion(m.name, m.version, m.state, m.reason) for m in models]
+        # A model that was never loaded is listed too, without a version.
+        return [ModelVersion(m.name, m.version, m.state, m.reason) for m in models if m.version]
 
     def call(self, name: str, request: Any, response: Any) -> Any:  # noqa: ANN401
         """Return the answer of a method of the service, with the key sent along.

@@ -18,6 +18,7 @@ from pathlib import Path
 from serve.triton.admin import restrictions, write_admin_key
 from serve.triton.installation import Installation
 from serve.triton.listening import HOST, LOOPBACK, Exposure, Ports, listeners
+from serve.triton.names import EMBEDDED, MODEL
 from serve.triton.processes import overwrite_argument, start_ticks, wait_until
 from serve.triton.state import ServerState, write_state
 
@@ -136,7 +137,8 @@ def _identity(order: Order, prefix: str) -> list[str]:
         f"--id={prefix}",
         f"--model-repository={order.repository}",
         "--model-control-mode=explicit",
-        "--load-model=*",
+        f"--load-model={MODEL}",  # which runs the graph itself: the encoder is for other backends
+        f"--model-config-name={EMBEDDED}",
         f"--backend-directory={order.installation.backends}",
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         # Completion starts each model twice, and costs two seconds; our configuration is complete.

@@ -160,8 +160,9 @@ def test_a_damaged_version_is_told_in_one_line(
 def test_a_version_whose_labels_do_not_match_its_logits_is_told(
     bundle: Path, environment: Path, tmp_path: Path
 ) -> None:
-    replace_file(bundle, "model_fp32.onnx", tiny_graph(num_tags=5))
     publish(bundle, tmp_path / "repository")
+    version = tmp_path / "repository" / "tagger" / "1"
+    replace_file(version, "model_fp32.onnx", tiny_graph(num_tags=5))
     folder = tmp_path / "triton"
     message = r"labels\.json: expected 5 tags, as many as model_fp32\.onnx's logits, got 7"
     with pytest.raises(ServerError, match=message):

@@ -8,8 +8,9 @@ would be too many. TensorRT picks kernels for the profile's `opt` shape.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from serve.errors import GraphError
 from serve.records import read_record
@@ -69,6 +70,18 @@ def profiles_for(max_tokens: int) -> list[Profile]:
         }
         for shortest, longest in _spans(buckets(max_tokens))
     ]
+
+
+def shapes_text(profiles: Sequence[Profile], kind: Literal["min", "opt", "max"]) -> str:
+    """Return shapes as trtexec and ONNX Runtime's TensorRT provider write them.
+
+    An input named more than once has a shape in each of as many profiles.
+    """
+    return ",".join(
+        f"{name}:{'x'.join(map(str, getattr(shapes, kind)))}"
+        for profile in profiles
+        for name, shapes in profile.items()
+    )
 
 
 def to_json(profiles: list[Profile]) -> str:
