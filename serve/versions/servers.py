@@ -114,12 +114,13 @@ class Running:
     def _ask(self, texts: list[str], version: str) -> None:
         request_id = f"warm-up-{version}"
         request = write_request(texts, ENTITIES, request_id=request_id)
-        request.model_version = version
+        # Protobuf reads messages that are joined as one.
+        request += bytes(pb.ModelInferRequest(model_version=version).SerializeToString())
         try:
             response = self._infer(request, timeout=self._timeout_s)
-            read_response(response, texts, ENTITIES, request_id=request_id)
-            if response.model_version != version:
-                raise AnswerError(f"expected version {version}, got {response.model_version!r:.20}")
+            reply = read_response(response, texts, ENTITIES, request_id=request_id)
+            if reply.version != version:
+                raise AnswerError(f"expected version {version}, got {reply.version!r:.20}")
         except grpc.RpcError as error:
             details = str(error.details()).split("\n", 1)[0]
             raise ServerError(
