@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serve.repository import MODEL_FILE, publish
+from serve.repository import publish
 from serve.triton.names import MODEL
+from serve.versions.folders import MODEL_FILE
 
 _TEXT = """
 import time
