@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serve.errors import ServerError
-from serve.repository import versions
+from serve.server import ENVIRONMENT, prepare
 from serve.supervisor.patience import Patience
-from serve.triton.installation import Installation
 from serve.triton.launch import Order
 from serve.triton.listening import LOOPBACK, Exposure, Ports, choose_ports
-from serve.triton.names import MODEL
 
-ENVIRONMENT = Path(".venv-triton")
 FOLDER = Path("build/triton")
 MAX_REPLICAS = 64
 
@@ -51,17 +48,24 @@ def orders(config: SupervisorConfig) -> list[Order]:
     Raises:
         ServerError: If there is nothing to serve, no Triton, or a port is taken.
     """
-    installation = Installation.find(config.triton)
-    installation.place_stub()
-    repository = config.repository.absolute()
-    if not versions(repository):
-        raise ServerError(
-            f"{repository / MODEL}: expected a published version, got none; "
-            "publish a bundle with python -m serve publish"
-        )
+    installation, repository = prepare(config.triton, config.repository)
     chosen: list[Ports] = []
     for number in range(config.num_replicas):
         port = config.grpc_port and config.grpc_port + number
         host = config.exposure.host
         chosen.append(choose_ports(port, http=config.http, host=host, others=chosen))
     return [Order(installation, repository, ports, config.exposure) for ports in chosen]
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a supervisor.
+
+    Raises:
+        ServerError: If that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServerError(
+            f"{folder}: expected a writable folder, got {error.strerror}; remove what is there"
+        ) from error

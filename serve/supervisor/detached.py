@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serve.errors import ServerError
+from serve.supervisor.config import make_folder
 from serve.supervisor.status import SupervisorStatus, read_status
 
 OUTPUT = "start.out"
@@ -28,7 +29,7 @@ def start_detached(arguments: Sequence[str], folder: Path) -> SupervisorStatus:
         ServerError: If it ends instead: with what it said.
         OSError: If the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     pid = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
     try:
         return _await(pid, folder)

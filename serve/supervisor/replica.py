@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from serve.errors import ServerError
@@ -33,6 +32,7 @@ from serve.supervisor.life import (
 )
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Activity
+from serve.supervisor.sampler import Sample
 from serve.triton.launch import LOG, Order, launch
 from serve.triton.lifecycle import take_down
 from serve.triton.logs import reason_of
@@ -99,10 +99,15 @@ class Replica:
         take_down(self.folder, patiently=False)
         self.state = None
 
-    def watch(self, pids: Iterable[int]) -> None:
-        """Take its processes: when one of them ends, the canary hurries."""
+    def watch(self, sample: Sample) -> None:
+        """Take what was seen from outside: what to ask, and whom.
+
+        Every version that serves gets a canary; when a process ends, canaries hurry.
+        """
         servers = {self.state.pid} if self.state else set()
-        self._stubs = {pid: start_ticks(pid) for pid in pids if pid not in servers}
+        self._stubs = {pid: start_ticks(pid) for pid in sample.pids if pid not in servers}
+        if self._canary and sample.versions:
+            self._canary.ask_versions(sample.versions)
 
     def _take(self, taken: Step, now: float) -> None:
         before, (self.life, action) = self.life, taken
@@ -124,7 +129,7 @@ class Replica:
             return Seen(is_alive=True)
         result = self._ask(self.state, now)
         if result is None:
-            return Seen(is_alive=True, reason=reason_of(self.folder / LOG))
+            return Seen(is_alive=True, reason=self._delay(now))
         self.canaries[result.verdict] += 1
         if result.verdict is Verdict.RIGHT:
             self.result = result
@@ -140,6 +145,12 @@ class Replica:
             self._stubs.clear()
             self._canary.hurry()
         return self._canary.look(now)
+
+    def _delay(self, now: float) -> str:
+        """Return what keeps a start that is late; reading the log at every look would cost more."""
+        due = self.life.since + self._patience.ready_s
+        is_late = self.life.phase is Phase.STARTING and now > due
+        return reason_of(self.folder / LOG) if is_late else ""
 
     def _obituary(self) -> str:
         """Return how the server ended; whoever started it reads its exit status once."""

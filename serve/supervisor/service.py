@@ -24,7 +24,7 @@ from types import FrameType
 
 from serve.errors import ServerError
 from serve.journal import journal
-from serve.supervisor.config import SupervisorConfig
+from serve.supervisor.config import SupervisorConfig, make_folder
 from serve.supervisor.health import read_health
 from serve.supervisor.metrics import export, exposition
 from serve.supervisor.patience import Patience
@@ -54,7 +54,7 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
         KeyboardInterrupt: If it was asked to end a second time; then the servers were killed.
         OSError: If the folder cannot be written.
     """
-    config.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(config.folder)
     with _sole(config.folder), _journaled(config.folder / LOG):
         clear(config.folder)
         supervisor = Supervisor(config)

@@ -24,6 +24,7 @@ from serve.triton.state import ServerState
 from serve.triton.tls import TlsFiles
 
 T = TypeVar("T")
+_NOT_READY = "is not at ready state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ class Flight(Generic[T]):
     def is_silent(self) -> bool:
         """Return whether time ran out without an answer."""
         return self.is_done() and self._future.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    def is_unserved(self) -> bool:
+        """Return whether the server says that it does not serve what was asked for."""
+        if not self.is_done() or self._future.code() is grpc.StatusCode.OK:
+            return False
+        details = str(self._future.details())
+        return self._future.code() is grpc.StatusCode.NOT_FOUND or _NOT_READY in details
 
     @property
     def latency_s(self) -> float:
@@ -101,9 +109,9 @@ class Probe:
         request, response = pb.ServerMetadataRequest(), pb.ServerMetadataResponse
         return self._send("ServerMetadata", request, response, _read_identity)
 
-    def send(self, texts: Sequence[str]) -> Flight[Reply]:
-        """Ask the model for the entities of texts, in one request."""
-        return self._ask(texts, ENTITIES, lambda reply: reply)
+    def send(self, texts: Sequence[str], version: str = "") -> Flight[Reply]:
+        """Ask a version of the model, or whichever, for the entities of texts in one request."""
+        return self._ask(texts, ENTITIES, lambda reply: reply, version)
 
     def send_graph(self) -> Flight[GraphJson]:
         """Ask the model which graph answers."""
@@ -135,9 +143,13 @@ class Probe:
         """Close the connection."""
         self.close()
 
-    def _ask(self, texts: Sequence[str], output: str, read: Callable[[Reply], T]) -> Flight[T]:
+    def _ask(
+        self, texts: Sequence[str], output: str, read: Callable[[Reply], T], version: str = ""
+    ) -> Flight[T]:
         name = f"canary-{next(self._numbers)}"
         request = write_request(texts, output, request_id=name)
+        # Protobuf reads messages that are joined as one.
+        request += bytes(pb.ModelInferRequest(model_version=version).SerializeToString())
         return self._send(
             "ModelInfer",
             request,

@@ -22,18 +22,25 @@ _GRAPH = {"file": "fake.onnx", "precision": "fp32", "provider": "CPU", "version"
 
 @contextmanager
 def fake_triton(
-    answer: Answer | None = None, *, credentials: grpc.ServerCredentials | None = None
+    answer: Answer | None = None,
+    *,
+    credentials: grpc.ServerCredentials | None = None,
+    name: str = "fake",
 ) -> Iterator[str]:
-    """Serve on a free port; yield the address."""
+    """Serve on a free port, under a name; yield the address."""
 
     def infer(content: bytes, context: grpc.ServicerContext) -> bytes:
         request = pb.ModelInferRequest.FromString(content)
         return (answer or proper_answer)(request, context).SerializeToString()
 
+    def metadata(content: bytes, context: grpc.ServicerContext) -> bytes:
+        return pb.ServerMetadataResponse(name=name, version="2.51.0").SerializeToString()
+
     with ThreadPoolExecutor(32) as pool:
         server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
-        method = grpc.unary_unary_rpc_method_handler(infer)
-        handler = grpc.method_handlers_generic_handler(_SERVICE, {"ModelInfer": method})
+        calls = {"ModelInfer": infer, "ServerMetadata": metadata}
+        methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
+        handler = grpc.method_handlers_generic_handler(_SERVICE, methods)
         server.add_generic_rpc_handlers((handler,))
         if credentials:
             port = server.add_secure_port("127.0.0.1:0", credentials)
