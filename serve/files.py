@@ -13,15 +13,11 @@ from typing import TextIO
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Keep others out of a folder who lock it too; the lock dies with its holder.
-
-    Raises:
-        BlockingIOError: If somebody else is in there, unless we are to wait.
-    """
+def locked(folder: Path) -> Iterator[None]:
+    """Keep others out of a folder who lock it too; the lock dies with its holder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
