@@ -1,7 +1,9 @@
 """The whole of `python -m train adapt`: what it writes, what it refuses, and going on."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from serve.examples import read_jsonl
 from tests.conftest import tiny_lines
 from train.__main__ import main
 from train.adaptation.config import AdaptConfig
+from train.adaptation.masking import MaskedBatch, Masker
 from train.commands.adapt import parse_args
 from train.config import Arithmetic, Schedule
 
@@ -30,7 +33,16 @@ def raw(tmp_path: Path) -> Path:
 @pytest.fixture
 def arguments(raw: Path, tiny_base: Path, tmp_path: Path) -> list[str]:
     output = str(tmp_path / "out" / "base")
-    settings = ["--epochs", "3", "--block-tokens", "32", "--learning-rate", "5e-3"]
+    settings = [
+        "--epochs",
+        "3",
+        "--block-tokens",
+        "32",
+        "--learning-rate",
+        "5e-3",
+        "--batch-size",
+        "8",
+    ]
     return ["adapt", str(raw), "--model", str(tiny_base), "--output", output, *settings]
 
 
@@ -106,23 +118,23 @@ def test_an_interrupted_adaptation_goes_on_to_the_same_model(
     assert main(arguments) == 0
     whole = (output / "model.safetensors").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("train.fit.Fit._mean_loss", interrupted_at(9))
+        patch.setattr(Masker, "collate", interrupted_after(9, Masker.collate))
         assert main(arguments) == 1
     assert (tmp_path / "out" / "base.resume.safetensors").is_file()
     assert main([*arguments, "--resume"]) == 0
     assert (output / "model.safetensors").read_bytes() == whole
 
 
-def interrupted_at(num_calls: int) -> object:
-    """Return a loss that is not there to be asked for: the run ends as by Ctrl-C."""
-    calls = iter(range(num_calls))
+def interrupted_after(num_batches: int, collate: Callable[..., MaskedBatch]) -> object:
+    """Return what makes batches until somebody presses Ctrl-C."""
+    calls = iter(range(num_batches))
 
-    def loss(_: object) -> float:
+    def collate_or_end(*arguments: Any) -> MaskedBatch:
         if next(calls, None) is None:
             raise KeyboardInterrupt
-        return 1.0
+        return collate(*arguments)
 
-    return loss
+    return collate_or_end
 
 
 def test_dev_lines_are_left_out_and_the_record_says_how_many(
