@@ -11,15 +11,18 @@ Rows = Iterable[Mapping[str, Any]]
 
 def format_table(rows: Rows) -> str:
     """Return one line for each experiment as Markdown, in the order of its first run."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, dict[int, Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(row["name"], []).append(row)
+        runs = groups.setdefault(row["name"], {})
+        if row["test"] or row["seed"] not in runs:  # once a seed: a look at test makes it again
+            runs[row["seed"]] = row
     lines = [
         "| experiment | seeds | dev F1 | test F1 | 95 % interval (first seed) | s a run "
         "| s of training | peak MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, group in groups.items():
+    for name, runs in groups.items():
+        group = list(runs.values())
         looked = [row["test"] for row in group if row["test"]]
         interval = "{:.3f} to {:.3f}".format(*looked[0]["interval"]) if looked else ""
         cells = [
