@@ -12,9 +12,16 @@ MaintIE's JSON; which one is found out and said. Without a dev file a tenth of t
 serves. Figures go to stdout, everything else to stderr.
 
 Other commands, each with its own --help:
-  python -m train check my/lines                    lint a corpus
-  python -m train convert tasks.json lines.conll    from any format to any other
-  python -m train split lines.jsonl --output parts  into train, dev and test
+  python -m train check     lint a corpus
+  python -m train convert   labelled lines from any format to any other
+  python -m train split     one file into train, dev and test
+  python -m train curve     F1 by number of labelled lines
+  python -m train select    which lines to label next
+  python -m train adapt     the domain's language from raw lines, for a base model
+  python -m train search    settings, with Optuna
+  python -m train distil    several taggers, or a larger one, into one
+  python -m train evaluate  what a tagger gets right, and what not
+  python -m train explain   which words made it choose an entity
 """
 
 from __future__ import annotations
