@@ -26,6 +26,7 @@ from serve.bundle import (
     sha256,
 )
 from serve.decoding import DECODING
+from serve.encoder_graph import TENSORRT
 from serve.errors import BundleError
 from serve.files import replacing
 from serve.pretrained import CONFIG, TOKENIZER_CONFIG, Pretrained
@@ -36,8 +37,6 @@ GRAPH_FILES = {
     Precision.FP16: "model_fp16.onnx",
     Precision.INT8: "model_int8.onnx",
 }
-TENSORRT = "tensorrt"
-"""Folder of what `--tensorrt` adds."""
 _OPTIONAL = (TOKENIZER_CONFIG, DECODING)
 """Files a checkpoint may lack: many have no tokenizer_config.json, and loaders then go by the
 model's configuration; without a decoding the largest logit counts."""

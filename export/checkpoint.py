@@ -151,13 +151,13 @@ def _check_size(folder: Path, model: PreTrainedModel) -> None:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
+    path, files = folder / CONFIG, Pretrained(folder)
     for name in _FILES:
-        if not (folder / name).is_file():
+        if not files.has(name):
             raise CheckpointError(
                 f"{folder / name}: expected a file of the checkpoint, got none; "
                 "train one with python -m train"
             )
-    path, files = folder / CONFIG, Pretrained(folder)
     config = files.config()
     if files.has(TOKENIZER_CONFIG):  # optional, and copied into the bundle
         files.config(TOKENIZER_CONFIG)

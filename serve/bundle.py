@@ -137,11 +137,27 @@ class Bundle:
                 f"{MAX_GRAPH_BYTES:,} bytes, got {graph.size_bytes:,}; {REMEDY}"
             )
         content = _checked(path, {graph.file: graph.sha256}, graph.size_bytes)
-        try:
-            check_single_file(content)
-        except ValueError as error:
-            raise BundleError(f"{path}: {error}; {REMEDY}") from error
-        return content
+        return _single_file(path, content)
+
+    def read_other_graph(self, name: str) -> bytes:
+        """Return the bytes of a graph for other runtimes, by its path in the bundle.
+
+        Raises:
+            BundleError: As `read_graph` does.
+        """
+        path = self.folder / name
+        if path.parent.is_symlink():
+            raise BundleError(f"{path}: expected a file in the bundle, got a link; {REMEDY}")
+        content = _checked(path, {path.name: self.manifest.files.get(name, "")}, MAX_GRAPH_BYTES)
+        return _single_file(path, content)
+
+
+def _single_file(path: Path, content: bytes) -> bytes:
+    try:
+        check_single_file(content)
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}; {REMEDY}") from error
+    return content
 
 
 def _decoding(path: Path, manifest: Manifest, num_tags: int) -> Decoding:

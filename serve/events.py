@@ -31,13 +31,13 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        row = {
+        own = {
             "time": time,
             "level": record.levelname,
             "logger": record.name,
             "event": getattr(record, "event", None) or record.getMessage(),
-            **getattr(record, "fields", {}),
         }
+        row = {**own, **getattr(record, "fields", {}), **own}  # own ones first, and not replaced
         if record.exc_info:
             row["exception"] = self.formatException(record.exc_info)
         return json.dumps(row, default=str)

@@ -13,11 +13,15 @@ from typing import TextIO
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep others out of a folder who lock it too; the lock dies with its holder."""
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Keep others out of a folder who lock it too; the lock dies with its holder.
+
+    Raises:
+        BlockingIOError: If somebody else is in there, unless we are to wait.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

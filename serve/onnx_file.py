@@ -61,11 +61,11 @@ def _check(message: memoryview, kind: _Kind) -> None:
     for field, value in _fields(message):
         if kind is _Kind.TENSOR and field in _ELSEWHERE and value != 0:
             raise ValueError(f"expected every weight in the file, got {_name(message)!r} elsewhere")
-        is_operator = kind is _Kind.NODE and field == _OPERATOR
-        if is_operator and isinstance(value, memoryview) and bytes(value) == _ENGINE:
+        if not isinstance(value, memoryview):
+            continue
+        if kind is _Kind.NODE and field == _OPERATOR and value.tobytes() == _ENGINE:
             raise ValueError("expected a whole graph, got an EPContext node, which names a file")
-        inner = _INNER[kind].get(field)
-        if inner and isinstance(value, memoryview):
+        if inner := _INNER[kind].get(field):
             _check(value, inner)
 
 

@@ -23,7 +23,7 @@ from serve.manifest import check_file_name
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
 VOCABULARY, SPECIAL_TOKENS = "vocab.txt", "special_tokens_map.json"
-WEIGHTS = "model.safetensors"
+WEIGHTS, ADAPTER = "model.safetensors", "adapter_config.json"
 INDEX = f"{WEIGHTS}.index.json"
 MAX_WEIGHT_BYTES = 2**34
 MAX_LAYERS = 512
@@ -110,8 +110,14 @@ class Pretrained:
         """Return the names of the weights' files, checked but not opened; none if it has none.
 
         Raises:
-            CheckpointError: If one is missing, a link, too large, or outside the folder.
+            CheckpointError: If one is missing, a link, too large, or outside the folder, or they
+                are an adapter to another model's.
         """
+        if self.has(ADAPTER):
+            raise CheckpointError(
+                f"{self.folder / ADAPTER}: expected a whole model, got an adapter to another; "
+                "merge it into its model and save that"
+            )
         names = [WEIGHTS] if self.has(WEIGHTS) else []
         if not names and self.has(INDEX):
             names = [INDEX, *self._shards()]

@@ -1,51 +1,76 @@
-"""Owns Triton's model repository: a bundle becomes its next version, whole or not at all.
+"""Owns the steps by which versions of the tagger come to serve; see `serve.versions`.
 
-    model_repository/
-        tagger/
-            config.pbtxt       written where missing, never overwritten
-            public_key.pem     if there: whose signature each version needs
-            1/                 a version: the bundle's files, and model.py for Triton to find
-            .staging-XXXXXX/   a version in the making; Triton takes only numbers for versions
-
-A version is written beside the others under a name Triton ignores, checked there, made durable and
-renamed. A crash leaves a staging folder, which the next publication removes. Publications of one
-repository wait for each other.
+Steps of one repository wait for each other. Each takes hold by a line in the history: what has to
+lie on the disk and to run is there before, and what is to go goes after. So a step that dies leaves
+what served before it, or what serves after it, and the next one tidies up.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle
-from serve.decoding import DECODING
-from serve.errors import BundleError, ServerError
-from serve.files import locked, sync, write_durably
-from serve.signature import SIGNATURE, read_key
+from serve.errors import ServerError
+from serve.files import locked
 from serve.triton import missing_package
-from serve.triton.names import MODEL, PUBLIC_KEY
+from serve.triton.names import MODEL
+from serve.versions.content import agreed_key, check_version, fill, pin_key
+from serve.versions.folders import (
+    KEPT,
+    highest_number,
+    kept_folder,
+    put,
+    staged,
+    version_folder,
+    write_texts,
+)
+from serve.versions.history import Step, read_events
+from serve.versions.settling import (
+    NUM_KEPT,
+    agree,
+    refuse,
+    settle,
+    settle_encoders,
+    settled,
+    traffic_of,
+    versions,
+    writing,
+)
+from serve.versions.traffic import Traffic
 
-CONFIG = "config.pbtxt"
-STAGING = ".staging-"
-MODEL_FILE = "model.py"
-MODEL_TEXT = '''"""The model as Triton looks for it, in each version; the code is serve's."""
+if TYPE_CHECKING:
+    from serve.versions.servers import Running
 
-from serve.triton.model import TritonPythonModel
-
-__all__ = ["TritonPythonModel"]
-'''
+__all__ = ["promote", "publish", "rollback", "settle", "traffic_of", "versions"]
+HEARD_S = 2.5
+"""Until every client at work has asked which versions there are: they ask each second."""
 
 
-def publish(bundle: Path, repository: Path, *, public_key: Path | None = None) -> int:
+def publish(
+    bundle: Path,
+    repository: Path,
+    *,
+    public_key: Path | None = None,
+    share: float = 1.0,
+    servers: Sequence[Running] = (),
+    heard_s: float = HEARD_S,
+) -> int:
     """Put a bundle into a model repository as the next version of the tagger.
+
+    It is checked, loaded beside the version that serves and warmed up before anybody asks for it.
 
     Args:
         bundle: The bundle's folder.
         repository: The repository; made where missing.
         public_key: File of the key that must have signed what the repository serves, from now on;
             None for the key that is there, if any.
+        share: Share of callers that get the new version; with 1 it serves, and the old one is kept.
+            The first version of a repository serves in any case.
+        servers: Those that serve the repository.
+        heard_s: How long callers have to hear of it before an old version is unloaded.
 
     Returns:
         The version.
@@ -53,90 +78,170 @@ def publish(bundle: Path, repository: Path, *, public_key: Path | None = None) -
     Raises:
         BundleError: If the bundle is missing, damaged or not signed with the key asked for, or the
             repository has another key; the repository is as before.
-        ServerError: If the repository cannot be written.
+        ServerError: If the repository cannot be written, has a version on trial, or a server cannot
+            load the new one; the versions that serve are as before.
+        ValueError: If the share is not in [0, 1].
     """
-    model = repository / MODEL
-    names = verify(bundle, _agreed_key(model, public_key))
-    try:
-        model.mkdir(parents=True, exist_ok=True)
-        with locked(model):
-            return _publish(bundle, names, model, public_key)
-    except OSError as error:
-        raise ServerError(f"{model}: expected a writable folder, got {error}") from error
-
-
-def versions(repository: Path) -> list[int]:
-    """Return the published versions, oldest first."""
-    return sorted(int(path.name) for path in _numbered(repository / MODEL) if path.is_dir())
-
-
-def verify(folder: Path, public_key: Path | None = None) -> list[str]:
-    """Check every file of a bundle that the runtime reads; return their names.
-
-    Raises:
-        BundleError: Naming the first file that is not as the manifest says, or the signature if it
-            is not of the key.
-    """
-    bundle = Bundle.load(folder, public_key=public_key)
-    bundle.encoder()
-    for graph in bundle.manifest.graphs:
-        bundle.read_graph(graph)
-    graphs = [graph.file for graph in bundle.manifest.graphs]
-    signature = [SIGNATURE] if (folder / SIGNATURE).exists() else []
-    decoding = [DECODING] if DECODING in bundle.manifest.files else []
-    return [MANIFEST, *signature, LABELS, *decoding, TOKENIZER, *graphs]
-
-
-def _publish(bundle: Path, names: list[str], model: Path, public_key: Path | None) -> int:
-    for leftover in model.glob(f"{STAGING}*"):  # of publications that died
-        shutil.rmtree(leftover)
-    if not (model / CONFIG).exists():
-        write_durably(model / CONFIG, _config_text().encode())
-    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=model))
-    try:
-        _fill(staging, bundle, names, _agreed_key(model, public_key))
-        if public_key:
-            write_durably(model / PUBLIC_KEY, read_key(public_key))
-        version = max((int(path.name) for path in _numbered(model)), default=0) + 1
-        staging.rename(model / str(version))
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    sync(model)
+    digest = check_version(bundle, agreed_key(repository, public_key))
+    with _opened(repository, servers) as before:
+        if before.canary:
+            raise ServerError(
+                f"{repository / MODEL}: expected no version on trial, got {before.canary}; "
+                "promote it or roll it back first"
+            )
+        version = _add(repository, bundle, digest, public_key)
+        after = _given(before, version, share if before.stable else 1.0)
+        _introduce(repository, Step.PUBLISH, version, before, after, servers)
+        _retire(repository, before, after, servers, heard_s)
     return version
 
 
-def _numbered(model: Path) -> list[Path]:
-    if not model.is_dir():
-        return []
-    return [path for path in model.iterdir() if path.name.isdecimal()]
+def promote(
+    repository: Path,
+    *,
+    share: float = 1.0,
+    servers: Sequence[Running] = (),
+    heard_s: float = HEARD_S,
+) -> int:
+    """Give the version on trial to all callers, or to more of them; return it.
+
+    Args:
+        repository: The repository.
+        share: Share of callers that get it; at least as large as now, so that none goes back.
+        servers: Those that serve the repository.
+        heard_s: How long callers have to hear of it before the old version is unloaded.
+
+    Raises:
+        ServerError: If there is none on trial, more callers have it already, or the repository
+            cannot be written. If a server cannot be told to drop the old version; the new one
+            serves all the same.
+        ValueError: If the share is not in [0, 1].
+    """
+    with _opened(repository, servers) as before:
+        if not before.canary:
+            raise ServerError(
+                f"{repository / MODEL}: expected a version on trial, got none; "
+                "publish a bundle with python -m serve publish"
+            )
+        if share < before.share:
+            raise ServerError(
+                f"expected a share of at least {before.share:g}, which version {before.canary} "
+                f"has, got {share:g}; python -m serve rollback takes it from all"
+            )
+        after = _given(before, before.canary, share)
+        agree(repository, Step.PROMOTE, before.canary, after)
+        _retire(repository, before, after, servers, heard_s)
+    return before.canary
 
 
-def _agreed_key(model: Path, public_key: Path | None) -> Path | None:
-    """Return the key whose signature a version needs: the repository's, or else the caller's."""
-    pinned = model / PUBLIC_KEY
-    if not os.path.lexists(pinned):
-        return public_key
-    if public_key and read_key(public_key) != read_key(pinned):
-        raise BundleError(
-            f"{pinned}: expected the key {public_key}, got another; publish with that one, or "
-            "remove the file and the versions signed with it"
-        )
-    return pinned
+def rollback(repository: Path, *, servers: Sequence[Running] = (), heard_s: float = HEARD_S) -> int:
+    """Take the version on trial from all callers, or else go back to the version before.
+
+    What serves then is the old bundle under a new number: Triton gives the highest one to whoever
+    names none, and no caller ever sees numbers go back. The version that is left is not kept.
+
+    Returns:
+        The new version.
+
+    Raises:
+        BundleError: If the version to go back to is damaged.
+        ServerError: If there is none, or a server cannot load it; all is as before then.
+    """
+    with _opened(repository, servers) as before:
+        if before.canary:
+            old, kept = version_folder(repository, before.stable), before.kept
+        elif before.kept:
+            old, kept = kept_folder(repository, before.kept[0]), before.kept[1:]
+        else:
+            raise ServerError(
+                f"{repository / MODEL}: expected a version to go back to, got none; "
+                "publish a bundle with python -m serve publish"
+            )
+        digest = check_version(old, agreed_key(repository, None))
+        version = _add(repository, old, digest, None)
+        after = Traffic(stable=version, kept=kept)
+        note = f"{old.name} again"
+        _introduce(repository, Step.ROLLBACK, version, before, after, servers, note)
+        _retire(repository, before, after, servers, heard_s)
+    return version
 
 
-def _fill(staging: Path, bundle: Path, names: list[str], key: Path | None) -> None:
-    for name in names:
-        shutil.copyfile(bundle / name, staging / name)
-    verify(staging, key)  # what was written, not what was meant
-    (staging / MODEL_FILE).write_text(MODEL_TEXT)
-    staging.chmod(0o755)  # mkdtemp's folders are private, and Triton may be another user
-    for path in (*staging.iterdir(), staging):
-        sync(path)
+@contextlib.contextmanager
+def _opened(repository: Path, servers: Sequence[Running]) -> Iterator[Traffic]:
+    """Hold a repository while a step is taken; give what holds before."""
+    with writing(repository):
+        (repository / MODEL).mkdir(parents=True, exist_ok=True)
+        with locked(repository):
+            if settled(repository):
+                _unload(servers)
+            yield traffic_of(repository)
 
 
-def _config_text() -> str:
+def _given(before: Traffic, version: int, share: float) -> Traffic:
+    """Return what holds when a version gets a share of callers."""
+    if share < 1:
+        return Traffic(stable=before.stable, canary=version, share=share, kept=before.kept)
+    old = [before.stable] if before.stable else []
+    return Traffic(stable=version, kept=(*old, *before.kept)[:NUM_KEPT])
+
+
+def _add(repository: Path, bundle: Path, digest: str, public_key: Path | None) -> int:
+    """Write a version, and give it its number."""
+    model = repository / MODEL
+    write_texts(model, _config_texts())
+    with staged(model) as staging:
+        fill(staging, bundle, digest, agreed_key(repository, public_key))
+        pin_key(repository, public_key)
+        known = [event.version for event in read_events(repository)]
+        version = 1 + max(highest_number(model), highest_number(model / KEPT), *known, 0)
+        put(staging, version_folder(repository, version))
+    return version
+
+
+def _introduce(
+    repository: Path,
+    step: Step,
+    version: int,
+    before: Traffic,
+    after: Traffic,
+    servers: Sequence[Running],
+    note: str = "",
+) -> None:
+    """Load and warm up a version everywhere, then agree on it; or refuse it: all is as before."""
     try:
-        from serve.triton.config import config_text
+        settle_encoders(repository, Traffic(stable=before.stable or version, canary=version))
+        for server in servers:
+            server.load()
+            server.warm_up(version_folder(repository, version), str(version))
+        agree(repository, step, version, after, note)
+    except BaseException as error:
+        refuse(repository, version, before, str(error) or type(error).__name__)
+        settle_encoders(repository, before)
+        with contextlib.suppress(ServerError):  # the first error is the one to tell
+            _unload(servers)
+        raise
+
+
+def _retire(
+    repository: Path, before: Traffic, after: Traffic, servers: Sequence[Running], heard_s: float
+) -> None:
+    """Unload what nobody asks for any more, once callers had time to hear of it."""
+    if set(before.served) <= set(after.served):
+        return
+    if servers:
+        time.sleep(heard_s)
+    settled(repository)
+    _unload(servers)
+
+
+def _unload(servers: Sequence[Running]) -> None:
+    for server in servers:
+        server.unload()
+
+
+def _config_texts() -> dict[str, str]:
+    try:
+        from serve.triton.config import config_texts
     except ImportError as error:
         raise missing_package(error) from error
-    return config_text()
+    return config_texts()

@@ -20,15 +20,14 @@ from typing import Self
 
 from serve.errors import ServerError
 from serve.files import locked
-from serve.repository import versions
+from serve.repository import settle, versions
 from serve.triton.installation import Installation
-from serve.triton.launch import choose_ports
 from serve.triton.lifecycle import bring_up, refuse_running, take_down
+from serve.triton.listening import choose_ports
 from serve.triton.names import MODEL
 from serve.triton.state import ServerState, read_state
 
 ENVIRONMENT = Path(".venv-triton")
-FOLDER = Path("build/triton")
 _PORT_TRIALS = 5
 
 
@@ -94,14 +93,7 @@ def start_triton(
             port is taken, the folder cannot be written, or Triton does not come up: with the
             reason from its log.
     """
-    installation = Installation.find(Path(environment))
-    installation.place_stub()
-    repository = Path(repository).absolute()
-    if not versions(repository):
-        raise ServerError(
-            f"{repository / MODEL}: expected a published version, got none; "
-            "publish a bundle with python -m serve publish"
-        )
+    installation, repository = prepare(Path(environment), Path(repository))
     num_trials = 1 if grpc_port else _PORT_TRIALS
     trials = (choose_ports(grpc_port, http=http) for _ in range(num_trials))
     where = Path(folder or tempfile.mkdtemp(prefix="linetag-triton-")).absolute()
@@ -122,7 +114,25 @@ def start_triton(
     return TritonServer(state, where, is_temporary=folder is None)
 
 
-def stop_triton(folder: Path = FOLDER, *, only: ServerState | None = None) -> bool:
+def prepare(environment: Path, repository: Path) -> tuple[Installation, Path]:
+    """Return the Triton of an environment and the absolute repository, both fit to be started.
+
+    Raises:
+        ServerError: If there is no Triton, or nothing to serve.
+    """
+    installation = Installation.find(environment)
+    installation.place_stub()
+    repository = repository.absolute()
+    settle(repository)
+    if not versions(repository):
+        raise ServerError(
+            f"{repository / MODEL}: expected a published version, got none; "
+            "publish a bundle with python -m serve publish"
+        )
+    return installation, repository
+
+
+def stop_triton(folder: Path, *, only: ServerState | None = None) -> bool:
     """Stop the server noted in a folder and remove whatever is left of it.
 
     Args:

@@ -7,6 +7,7 @@ reads the provider back and refuses instead.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime as ort
@@ -15,11 +16,19 @@ from numpy.typing import NDArray
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
-from serve.tensors import ATTENTION_MASK, INPUT_IDS, INPUTS, LOGITS, OUTPUTS, TensorSpec
+from serve.tensors import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    INPUTS,
+    LOGITS,
+    OUTPUTS,
+    IdType,
+    TensorSpec,
+)
 from serve.threads import Threads, default_num_threads
 
 _GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg")  # the driver's first device; WSL's
-_ORT_TYPES = {"int64": "tensor(int64)", "float32": "tensor(float)"}
+_ORT_TYPES = {"int64": "tensor(int64)", "int32": "tensor(int32)", "float32": "tensor(float)"}
 
 
 class OrtBackend:
@@ -31,7 +40,12 @@ class OrtBackend:
     """
 
     def __init__(
-        self, graph: bytes, *, provider: Provider = Provider.CPU, threads: Threads | None = None
+        self,
+        graph: bytes,
+        *,
+        provider: Provider = Provider.CPU,
+        threads: Threads | None = None,
+        ids: IdType = "int64",
     ) -> None:
         """Load a graph.
 
@@ -39,6 +53,7 @@ class OrtBackend:
             graph: The ONNX file's content.
             provider: The provider that must run it.
             threads: Threads inside an operator; None for `default_num_threads`.
+            ids: Element type of its inputs.
 
         Raises:
             GraphError: If the graph cannot be loaded, has other tensors than `serve.tensors` says,
@@ -63,9 +78,11 @@ class OrtBackend:
                 f"expected a graph ONNX Runtime can load, got {_first_line(error)}"
             ) from error
         _check_provider(provider, self._session.get_providers())
-        _check_tensors("input", INPUTS, self._session.get_inputs())
+        inputs = tuple(replace(spec, dtype=ids) for spec in INPUTS)
+        _check_tensors("input", inputs, self._session.get_inputs())
         _check_tensors("output", OUTPUTS, self._session.get_outputs())
         self.provider = provider
+        self._ids = ids
         self.num_tags: int = self._session.get_outputs()[0].shape[2]
 
     def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
@@ -77,7 +94,10 @@ class OrtBackend:
         Raises:
             GraphError: If the graph cannot take the batch: ids or lengths beyond its embeddings.
         """
-        feeds = {INPUT_IDS.name: batch.input_ids, ATTENTION_MASK.name: batch.attention_mask}
+        feeds = {
+            INPUT_IDS.name: batch.input_ids.astype(self._ids, copy=False),
+            ATTENTION_MASK.name: batch.attention_mask.astype(self._ids, copy=False),
+        }
         try:
             logits: NDArray[np.float32] = self._session.run([LOGITS.name], feeds)[0]
         except Exception as error:  # as above

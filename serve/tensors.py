@@ -21,9 +21,12 @@ class TensorSpec:
     """
 
     name: str
-    dtype: Literal["int64", "float32"]
+    dtype: Literal["int64", "int32", "float32"]
     axes: tuple[str, ...]
 
+
+IdType = Literal["int64", "int32"]
+"""Element type of a graph's inputs: int64, but for graphs that are made for TensorRT."""
 
 INPUT_IDS = TensorSpec("input_ids", "int64", ("B", "T"))
 ATTENTION_MASK = TensorSpec("attention_mask", "int64", ("B", "T"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from export.tensorrt.profiles import Profile
 from export.tensorrt.triton import PLAN, REPOSITORY, model_name
 from serve.bundle import Precision
+from serve.triton.profiles import Profile, shapes_text
 
 BUILD = "build.sh"
 _HEADER = """\
@@ -43,10 +44,5 @@ def build_script(graphs: dict[Precision, str], profiles: Sequence[Profile]) -> s
 
 def shape_flags(profile: Profile) -> str:
     """Return the three flags of `trtexec` that state a profile."""
-
-    def shapes(kind: str) -> str:
-        return ",".join(
-            f"{name}:{'x'.join(map(str, getattr(profile[name], kind)))}" for name in profile
-        )
-
-    return " ".join(f"--{kind}Shapes={shapes(kind)}" for kind in ("min", "opt", "max"))
+    shapes = partial(shapes_text, [profile])
+    return f"--minShapes={shapes('min')} --optShapes={shapes('opt')} --maxShapes={shapes('max')}"

@@ -29,19 +29,6 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     return half
 
 
-def with_int64_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that takes the inputs of `serve.tensors`, so that the runtime can run it."""
-    copy = ir.from_proto(model)
-    for value in copy.graph.inputs:
-        uses = list(value.uses())
-        cast = ir.node("Cast", [value], {"to": ir.DataType.INT32}, name=f"{value.name}/Narrow")
-        insert_before(copy.graph, copy.graph[0], [cast])
-        for node, index in uses:
-            node.replace_input_with(index, cast.outputs[0])
-        value.dtype = ir.DataType.INT64
-    return ir.to_proto(copy)
-
-
 def _with_int32_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = ir.from_proto(model)
     names = {spec.name for spec in INPUTS}

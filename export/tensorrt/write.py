@@ -22,22 +22,23 @@ from pathlib import Path
 
 import onnx
 
-from export.bundle import GRAPH_FILES, TENSORRT
+from export.bundle import GRAPH_FILES
 from export.calibration import activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint
 from export.config import ExportConfig
 from export.gate import Allowance, check_gate
 from export.parity import ParityReport, Reference
 from export.tensorrt.commands import BUILD, build_script
-from export.tensorrt.fp16 import to_fp16, with_int64_inputs
+from export.tensorrt.fp16 import to_fp16
 from export.tensorrt.int8 import quantized_inputs, to_int8
 from export.tensorrt.lint.command import is_ready, lint
-from export.tensorrt.profiles import PROFILES, profiles_for, to_json
 from export.tensorrt.triton import CONFIG, REPOSITORY, engine_config_text, model_name
 from serve.bundle import Precision, Provider
+from serve.encoder_graph import TENSORRT
 from serve.errors import GraphError, ParityError
 from serve.session import OrtBackend
 from serve.tagger import Tagger
+from serve.triton.profiles import PROFILES, profiles_for, to_json
 
 GATE = "gate.json"
 MEASURED_ON = {
@@ -97,7 +98,7 @@ def write_tensorrt(
     files[GATE] = (json.dumps([asdict(record) for record in records], indent=2) + "\n").encode()
     for precision in graphs:
         settings = engine_config_text(
-            precision, num_tags=len(checkpoint.tags.names), num_profiles=len(profiles)
+            precision, num_tags=len(checkpoint.tags.names), profiles=profiles
         )
         files[f"{REPOSITORY}/{model_name(precision)}/{CONFIG}"] = settings.encode()
     return {f"{TENSORRT}/{name}": content for name, content in files.items()}
@@ -126,7 +127,7 @@ def _gated(
     graph: onnx.ModelProto,
 ) -> GateRecord:
     allowed = Allowance.of(config, precision)
-    backend = OrtBackend(with_int64_inputs(graph).SerializeToString())
+    backend = OrtBackend(graph.SerializeToString(), ids="int32")
     tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
     report = reference.compare(tagger, backend)
     _check(report, precision, allowed)

@@ -1,8 +1,9 @@
-"""Stop the Triton that python -m serve start started, and remove whatever is left of it.
+"""Stop the servers that python -m serve start started, and remove whatever is left of them.
 
     python -m serve stop
 
-A server that was killed is cleared away too; without one there is nothing to do.
+Requests in flight are answered first. Servers whose supervisor was killed are cleared away too;
+without any there is nothing to do.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serve.commands import command_parser, say
-from serve.server import FOLDER, stop_triton
+from serve.supervisor.config import FOLDER
+from serve.supervisor.patience import Patience
+from serve.supervisor.service import stop_service
 
 
 @dataclass(frozen=True)
 class StopConfig:
-    """Nothing to choose: there is one server in a project folder."""
+    """Nothing to choose: there is one supervisor in a project folder."""
 
 
 def parse_args(argv: Sequence[str]) -> StopConfig:
@@ -26,10 +29,11 @@ def parse_args(argv: Sequence[str]) -> StopConfig:
 
 
 def run(config: StopConfig) -> int:
-    """Stop the server; without one there is nothing to do.
+    """Stop the servers; without any there is nothing to do.
 
     Raises:
         ServerError: If a process does not die.
     """
-    say("stopped" if stop_triton(FOLDER) else "no server to stop")
+    was_there = stop_service(FOLDER, patience_s=Patience.drain_s)
+    say("stopped" if was_there else "no server to stop")
     return 0

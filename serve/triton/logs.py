@@ -11,7 +11,6 @@ _REASONS = (
     # Every machine without a GPU's driver logs the error about CudaDriverHelper.
     re.compile(r"^E\d{4} \S+ \d+ \S+\] \"(?!CudaDriverHelper)(.*)\"", re.MULTILINE),
     re.compile(r"^error: (.*)", re.MULTILINE),
-    re.compile(r"(\S.*)\s*\Z"),
 )
 _LOST_PORT = re.compile(r"Socket '\S+' already in use")
 _NOISE = re.compile(r"Internal: |\\n\\nAt:.*")
@@ -23,7 +22,8 @@ def reason_of(log: Path) -> str:
     for pattern in _REASONS:
         if found := pattern.findall(text):
             return _NOISE.sub("", found[-1]).strip()
-    return "an empty log"
+    lines = text.split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "an empty log")
 
 
 def is_lost_port(log: Path) -> bool:

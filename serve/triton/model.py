@@ -1,15 +1,18 @@
 """Owns the model Triton runs: requests with texts in, responses with entities as JSON out.
 
-It is the embedded tagger, in the server's Python process: one tokenizer, one session, one decoder.
-All texts of a batch go through it together; a text that cannot be tagged fails its own request and
-no other. Triton imports this module inside its Python stub, the only place where
+It is the embedded tagger, in the server's Python process: one tokenizer, one session, one decoder;
+or, by the parameter `logits_of`, one whose graph another model of the server runs. All texts of a
+batch go through it together; a text that cannot be tagged fails its own request and no other.
+Triton imports this module inside its Python stub, the only place where
 `triton_python_backend_utils` exists; numpy must be 1.x there.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,23 +20,33 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from serve.bundle import Precision
 from serve.encoding import bucket_of
 from serve.entities import Entity
-from serve.errors import DataError
+from serve.errors import DataError, ServerError
+from serve.events import log_event
 from serve.limits import decode_text
 from serve.tagger import Tagger
+from serve.triton.called import load_called
+from serve.triton.exporting import TritonHandler, TritonMetrics
+from serve.triton.metering import Flusher, Meter, reason_of
 from serve.triton.names import (
     ENTITIES,
     GRAPH,
+    LOGITS_OF,
     NUM_CHARS,
     NUM_THREADS,
     PUBLIC_KEY,
     TEXT,
+    TRAFFIC,
     GraphJson,
 )
+from serve.versions.settling import traffic_of
+from serve.versions.traffic import Traffic
 
 WARM_TOKENS = 64
 """Longest text of the warm-up; work orders are 5 to 15 tokens."""
+logger = logging.getLogger(__name__)
 
 
 class TritonPythonModel:
@@ -41,21 +54,38 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version's bundle and warm it up; Triton reports READY after this returns."""
+        logging.getLogger("serve").addHandler(TritonHandler())
+        logging.getLogger("serve").setLevel(logging.INFO)
         parameters = json.loads(args["model_config"])["parameters"]
         num_threads = parameters.get(NUM_THREADS, {}).get("string_value", "auto")
-        model = Path(args["model_repository"])
-        key = model / PUBLIC_KEY
-        self._tagger = Tagger.load(
-            model / args["model_version"],
-            num_threads=None if num_threads == "auto" else int(num_threads),
-            public_key=key if os.path.lexists(key) else None,  # a dangling link is no permission
-        )
-        self._graph = json.dumps(describe(self._tagger, args["model_version"])).encode()
-        warm_up(self._tagger)
-        pb_utils.Logger.log_info(f"tagger: {self._graph.decode()}")
+        model, version = Path(args["model_repository"]), args["model_version"]
+        pinned = model / PUBLIC_KEY
+        key = pinned if os.path.lexists(pinned) else None  # a dangling link is no permission
+        if LOGITS_OF in parameters:
+            encoder = parameters[LOGITS_OF]["string_value"]
+            called = load_called(model / version, model=encoder, version=version, public_key=key)
+            self._tagger = called.tagger
+            graph = describe(called.graph.file, called.graph.precision, encoder, version)
+        else:
+            threads = None if num_threads == "auto" else int(num_threads)
+            self._tagger = Tagger.load(model / version, num_threads=threads, public_key=key)
+            graph = describe_embedded(self._tagger, version)
+            warm_up(self._tagger)
+        self._graph = json.dumps(graph).encode()
+        self._repository = model.parent
+        self._meter = Meter()
+        metrics = TritonMetrics(args["model_name"], args["model_version"])
+        self._flusher = Flusher(self._meter, metrics.add)
+        self._tagger.on_windows = self._meter.count_windows
+        log_event(logger, logging.INFO, "loaded", **graph)
+
+    def finalize(self) -> None:
+        """Hand on the last figures; Triton calls this when it unloads the version."""
+        self._flusher.close()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each of the requests that the dynamic batcher merged."""
+        started = time.perf_counter()
         texts: list[str] = []
         answers: list[slice | DataError] = []
         for request in requests:
@@ -65,13 +95,26 @@ class TritonPythonModel:
                 answers.append(slice(start, len(texts)))
             except DataError as error:
                 answers.append(error)
+                self._note_refusal(request, error)
         entities = self._tagger.tag(texts)
+        self._meter.count_answers(
+            texts,
+            entities,
+            num_requests=sum(isinstance(answer, slice) for answer in answers),
+            seconds=time.perf_counter() - started,
+        )
         return [
             _refusal(answer)
             if isinstance(answer, DataError)
             else self._response(request, texts[answer], entities[answer])
             for request, answer in zip(requests, answers, strict=True)
         ]
+
+    def _note_refusal(self, request: Any, error: DataError) -> None:  # noqa: ANN401
+        reason = reason_of(error)
+        self._meter.count_refusal(reason)
+        fields = {"request": request.request_id(), "reason": reason, "error": str(error)}
+        log_event(logger, logging.WARNING, "refused", **fields)
 
     def _response(
         self,
@@ -88,6 +131,8 @@ class TritonPythonModel:
             tensors.append(pb_utils.Tensor(NUM_CHARS, num_chars))
         if GRAPH in wanted:
             tensors.append(_tensor(GRAPH, [self._graph] * len(entities)))
+        if TRAFFIC in wanted:
+            tensors.append(_tensor(TRAFFIC, [read_traffic(self._repository)] * len(entities)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
 
 
@@ -106,16 +151,26 @@ def write_entities(entities: Sequence[Entity]) -> bytes:
     return json.dumps([entity.to_json() for entity in entities]).encode()
 
 
-def describe(tagger: Tagger, version: str) -> GraphJson:
+def read_traffic(repository: Path) -> bytes:
+    """Return which versions callers should ask for, as JSON: whichever there is, if in doubt."""
+    try:
+        traffic = traffic_of(repository)
+    except (ServerError, OSError) as error:
+        log_event(logger, logging.ERROR, "no history", error=str(error))
+        traffic = Traffic()
+    return traffic.to_json().encode()
+
+
+def describe(file: str, precision: Precision, provider: str, version: str) -> GraphJson:
     """Return which graph runs, and where."""
+    return GraphJson(file=file, precision=str(precision), provider=provider, version=version)
+
+
+def describe_embedded(tagger: Tagger, version: str) -> GraphJson:
+    """Return which graph runs in this process, and where."""
     if tagger.graph is None:  # Tagger.load always sets it
         raise TypeError("expected a tagger with a bundle's graph")
-    return GraphJson(
-        file=tagger.graph.file,
-        precision=str(tagger.graph.precision),
-        provider=str(tagger.provider),
-        version=version,
-    )
+    return describe(tagger.graph.file, tagger.graph.precision, str(tagger.provider), version)
 
 
 def warm_up(tagger: Tagger) -> None:

@@ -3,7 +3,10 @@
 One request carries one or more texts. `TEXT` holds them, `ENTITIES` answers each with a JSON list
 of `serve.entities.EntityJson`. `NUM_CHARS` counts each text's characters as the model saw them: a
 caller that compares them knows that an answer is to its own text. `GRAPH` tells, for those who ask,
-which graph answered.
+which graph answered, and `TRAFFIC` which versions callers should ask for, see
+`serve.versions.traffic`.
+
+The model `encoder` takes token ids and gives logits; its tensors are those of `serve.tensors`.
 """
 
 from __future__ import annotations
@@ -11,11 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
-MODEL = "tagger"
-TEXT, ENTITIES, NUM_CHARS, GRAPH = "TEXT", "ENTITIES", "NUM_CHARS", "GRAPH"
+MODEL, ENCODER = "tagger", "encoder"
+TEXT, ENTITIES, NUM_CHARS = "TEXT", "ENTITIES", "NUM_CHARS"
+GRAPH, TRAFFIC = "GRAPH", "TRAFFIC"
 MAX_BATCH_SIZE = 256
 """Most texts in one execution of the model, whether one request's or many merged."""
-NUM_THREADS = "num_threads"
+NUM_THREADS, LOGITS_OF = "num_threads", "logits_of"
+"""Parameters of the tagger: threads of the graph it runs itself, and the model that runs the graph
+in its stead; without the latter it runs in the tagger's own process."""
+EMBEDDED = "embedded"
+"""Name of the configurations for a Triton that has no backend but Python's."""
+ENCODER_FILE = "model.onnx"
+"""The graph in a version of the encoder."""
 PUBLIC_KEY = "public_key.pem"
 """Beside the versions: where it is there, the model takes only versions signed with it."""
 

@@ -14,9 +14,9 @@ import pytest
 from serve.bundle import Bundle
 from serve.decoding import Decoding
 from serve.errors import BundleError, ServerError
-from serve.repository import MODEL_TEXT, publish, versions
+from serve.repository import publish, traffic_of, versions
 from serve.tagger import Tagger
-from serve.triton.config import config_text
+from serve.triton.config import config_texts
 from tests.serve.tiny import replace_file
 
 
@@ -32,9 +32,11 @@ def test_a_version_is_the_bundle_and_the_model(bundle: Path, tmp_path: Path) -> 
     assert publish(bundle, repository) == 1
     (bundle / "notes.txt").unlink()
     version = tree(repository / "tagger" / "1")
-    assert version.pop("model.py") == MODEL_TEXT.encode()
+    assert b"from serve.triton.model import TritonPythonModel" in version.pop("model.py")
+    assert version.pop("__pycache__") == b"", "a file: Python can keep no cache in its place"
     assert version == tree(bundle)
-    assert (repository / "tagger" / "config.pbtxt").read_text() == config_text()
+    for name, text in config_texts().items():
+        assert (repository / "tagger" / name).read_text() == text
     assert (repository / "tagger" / "1").stat().st_mode & 0o777 == 0o755
     assert Tagger.load(repository / "tagger" / "1").tag([""]) == [[]]
 
@@ -51,7 +53,8 @@ def test_versions_count_up_and_never_reuse_a_number(bundle: Path, tmp_path: Path
     (repository / "tagger" / "9").mkdir(parents=True)
     (repository / "tagger" / "not-a-version").mkdir()
     assert [publish(bundle, repository) for _ in range(2)] == [10, 11]
-    assert versions(repository) == [9, 10, 11]
+    assert versions(repository) == [11], "the newest serves, the two before are kept"
+    assert traffic_of(repository).kept == (10, 9)
     assert versions(tmp_path / "none") == []
 
 
@@ -95,8 +98,9 @@ def test_publishers_at_once_get_a_version_each(bundle: Path, tmp_path: Path) -> 
     repository = tmp_path / "repository"
     with ThreadPoolExecutor(8) as pool:
         published = list(pool.map(lambda _: publish(bundle, repository), range(16)))
-    assert sorted(published) == list(range(1, 17)) == versions(repository)
-    assert len({tuple(sorted(tree(repository / "tagger" / str(v)))) for v in published}) == 1
+    assert sorted(published) == list(range(1, 17))
+    assert versions(repository) == [16]
+    assert traffic_of(repository).kept == (15, 14)
 
 
 def test_a_publisher_killed_half_way_leaves_nothing_triton_would_load(
@@ -104,20 +108,19 @@ def test_a_publisher_killed_half_way_leaves_nothing_triton_would_load(
 ) -> None:
     repository = tmp_path / "repository"
     script = (
-        "import os, signal, sys, pathlib, serve.repository as r;"
-        "r.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL) if 'staging' in str(path)"
+        "import os, signal, sys, pathlib, serve.repository as r, serve.versions.folders as f;"
+        "f.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL) if 'staging' in str(path)"
         " and path.name == 'model.py' else None;"
         "r.publish(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     command = [sys.executable, "-c", script, bundle, repository]
     assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
-    left = [path.name for path in (repository / "tagger").iterdir() if path.is_dir()]
-    assert len(left) == 1
-    assert left[0].startswith(".staging-")
+    assert [path.name for path in (repository / "tagger").glob(".staging-*")]
     assert versions(repository) == []
     assert publish(bundle, repository) == 1
-    assert {path.name for path in (repository / "tagger").iterdir()} == {"1", "config.pbtxt"}
+    there = {path.name for path in (repository / "tagger").iterdir()}
+    assert there == {"1", "config.pbtxt", "configs", "kept"}
 
 
 def test_a_repository_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import onnx
 from export.tensorrt.lint.finding import Finding, error, warning
 from export.tensorrt.lint.subject import Subject, type_name
 from export.tensorrt.matrix import MAX_OPSET, MIN_OPSET, STANDARD_DOMAINS
-from export.tensorrt.profiles import PROFILES, Profile, from_json
 from serve.errors import GraphError
+from serve.triton.profiles import PROFILES, Profile, from_json
 
 _KIND = onnx.TensorProto
 _INPUT_TYPES = frozenset(

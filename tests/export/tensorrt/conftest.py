@@ -11,9 +11,9 @@ from export.calibration import Range, activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.tensorrt.fp16 import to_fp16
 from export.tensorrt.int8 import quantized_inputs, to_int8
-from export.tensorrt.profiles import PROFILES, profiles_for, to_json
 from export.tensorrt.rewrite import for_tensorrt
 from serve.examples import read_jsonl
+from serve.triton.profiles import PROFILES, profiles_for, to_json
 from tests.exported import exported as exported_once
 
 

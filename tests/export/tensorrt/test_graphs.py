@@ -23,7 +23,7 @@ from transformers import (
 from export.calibration import Range
 from export.checkpoint import Checkpoint, TorchBackend
 from export.graph import export_graph
-from export.tensorrt.fp16 import to_fp16, with_int64_inputs
+from export.tensorrt.fp16 import to_fp16
 from export.tensorrt.int8 import quantized_inputs, to_int8
 from export.tensorrt.lint.command import lint
 from export.tensorrt.rewrite import for_tensorrt
@@ -53,18 +53,17 @@ def real(logits: NDArray[np.float32], batch: EncodedBatch) -> NDArray[np.float32
 def test_a_graph_answers_as_pytorch_does_with_and_without_padding(
     request: pytest.FixtureRequest, checkpoint: Checkpoint, name: str, shape: tuple[int, int]
 ) -> None:
-    graph = request.getfixturevalue(name)
-    model = graph if name == "plain" else with_int64_inputs(graph)
+    content = request.getfixturevalue(name).SerializeToString()
     batch = padded_batch(shape)
-    got = OrtBackend(model.SerializeToString()).logits(batch)
+    got = OrtBackend(content, ids="int64" if name == "plain" else "int32").logits(batch)
     expected = TorchBackend(checkpoint.model).logits(batch)
     np.testing.assert_allclose(real(got, batch), real(expected, batch), atol=ATOL[name])
 
 
 @pytest.mark.parametrize("name", ["fp16", "int8"])
 def test_padding_changes_no_answer(request: pytest.FixtureRequest, name: str) -> None:
-    model = with_int64_inputs(request.getfixturevalue(name))
-    backend = OrtBackend(model.SerializeToString())
+    model = request.getfixturevalue(name)
+    backend = OrtBackend(model.SerializeToString(), ids="int32")
     batch = padded_batch((1, 9))
     wide = EncodedBatch(
         *(np.pad(a, ((0, 0), (0, 7))) for a in (batch.input_ids, batch.attention_mask))
@@ -209,6 +208,6 @@ def test_other_families_and_activations_answer_as_pytorch_does(
     batch = EncodedBatch(
         np.where(batch.attention_mask == 1, batch.input_ids, pad), batch.attention_mask
     )
-    got = OrtBackend(with_int64_inputs(graph).SerializeToString()).logits(batch)
+    got = OrtBackend(graph.SerializeToString(), ids="int32").logits(batch)
     expected = TorchBackend(model).logits(batch)
     np.testing.assert_allclose(real(got, batch), real(expected, batch), atol=2e-3)

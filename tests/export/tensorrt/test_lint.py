@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.__main__ import main
 from export.tensorrt.lint.command import is_ready, lint
 from export.tensorrt.matrix import SUPPORTED
-from export.tensorrt.profiles import PROFILES
+from serve.triton.profiles import PROFILES
 
 Sabotage = Callable[[onnx.ModelProto], None]
 

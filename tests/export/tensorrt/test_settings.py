@@ -7,14 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from export.tensorrt.commands import build_script
-from export.tensorrt.profiles import MAX_BATCH, buckets, from_json, profiles_for, to_json
-from export.tensorrt.triton import engine_config, engine_config_text
+from export.tensorrt.triton import engine_config_text
 from serve.bundle import Precision
 from serve.errors import GraphError
+from serve.triton.config import parse_config
+from serve.triton.profiles import MAX_BATCH, buckets, from_json, profiles_for, to_json
 
 
 def test_every_length_has_exactly_one_profile() -> None:
@@ -80,9 +80,8 @@ def test_the_build_script_calls_trtexec_with_every_profile(tmp_path: Path) -> No
 
 
 def test_the_settings_offer_every_profile_and_parse_back() -> None:
-    text = engine_config_text(Precision.FP16, num_tags=7, num_profiles=3)
-    config = text_format.Parse(text, pb.ModelConfig())
-    assert config == engine_config(Precision.FP16, num_tags=7, num_profiles=3)
+    config = parse_config(engine_config_text(Precision.FP16, num_tags=7, profiles=profiles_for(64)))
+    assert config.name == "tagger_tensorrt_fp16"
     assert (config.platform, config.max_batch_size) == ("tensorrt_plan", MAX_BATCH)
     assert list(config.instance_group[0].profile) == ["0", "1", "2"]
     assert [(t.name, t.data_type, list(t.dims)) for t in config.input] == [
@@ -90,5 +89,3 @@ def test_the_settings_offer_every_profile_and_parse_back() -> None:
         ("attention_mask", pb.TYPE_INT32, [-1]),
     ]
     assert [(t.data_type, list(t.dims)) for t in config.output] == [(pb.TYPE_FP32, [-1, 7])]
-    for stalls in ("queue_policy", "max_queue_size", "timeout", "priority"):
-        assert stalls not in text

@@ -12,10 +12,10 @@ from onnx import numpy_helper
 import export.tensorrt.write
 from export.__main__ import main
 from export.tensorrt.lint.command import lint
-from export.tensorrt.profiles import profiles_for, to_json
 from export.tensorrt.write import check_ready
 from serve.bundle import Bundle, sha256
 from serve.errors import GraphError
+from serve.triton.profiles import profiles_for, to_json
 
 
 @pytest.fixture(scope="module")

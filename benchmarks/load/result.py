@@ -1,0 +1,151 @@
+"""Owns the result of a load test: its JSON file with the raw samples, and the figures in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.facts import Facts
+from benchmarks.load.calls import Call, Closed, Measured, Open
+from benchmarks.load.checks import Check
+from benchmarks.machine import Machine
+from benchmarks.workload import Workload
+from serve.errors import DataError
+from serve.files import write_durably
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """A whole run.
+
+    Attributes:
+        machine: Where.
+        workload: On what.
+        systems: What was measured, the one that others are compared with last.
+        measured: What each did under each load.
+        checks: What others' load generators say of our server.
+    """
+
+    machine: Machine
+    workload: Workload
+    systems: tuple[Facts, ...]
+    measured: tuple[Measured, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def offline_lines_per_s(self) -> float:
+        """What the embedded runtime does, given all lines at once."""
+        offline = Closed(1, self.workload.num_lines)
+        return next(each.lines_per_s for each in self.measured if each.load == offline)
+
+    def p50_ratio(self, measured: Measured) -> float | None:
+        """Return how much longer the last system takes under the same load; None if it had it not.
+
+        Above 1 is better than the last system.
+        """
+        last = self.systems[-1].name
+        same = (m for m in self.measured if (m.system, m.load) == (last, measured.load))
+        other = next(same, None)
+        return None if other is None else other.latency.p50_s / measured.latency.p50_s
+
+    def figures(self, measured: Measured) -> dict[str, Any]:
+        """Return the figures of a system under a load."""
+        latency = measured.latency
+        ratio = self.p50_ratio(measured)
+        return {
+            "lines_per_s": _short(measured.lines_per_s),
+            "offline_share": _short(measured.lines_per_s / self.offline_lines_per_s),
+            "p50_ms": _short(1e3 * latency.p50_s),
+            "p90_ms": _short(1e3 * latency.p90_s),
+            "p99_ms": _short(1e3 * latency.p99_s),
+            "p50_ratio": None if ratio is None else _short(ratio),
+            "num_calls": measured.num_calls,
+            "failures": dict(measured.failures),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return everything but the raw samples as JSON values."""
+        return {
+            "format": FORMAT,
+            "machine": asdict(self.machine),
+            "workload": asdict(self.workload),
+            "systems": [asdict(facts) for facts in self.systems],
+            "measured": [
+                {
+                    "system": each.system,
+                    "load": asdict(each.load),
+                    "seconds": each.seconds,
+                    **self.figures(each),
+                }
+                for each in self.measured
+            ],
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the result with its raw samples, in microseconds, whole or not at all."""
+        body = self.summary()
+        for row, each in zip(body["measured"], self.measured, strict=True):
+            row["rounds"] = [_columns(calls) for calls in each.rounds]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, (json.dumps(body, separators=(",", ":")) + "\n").encode())
+
+    @classmethod
+    def read(cls, path: Path) -> LoadResult:
+        """Read a result.
+
+        Raises:
+            DataError: If the file is none of this format.
+        """
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+            if body["format"] != FORMAT:
+                raise ValueError(f"format {body['format']}")
+            return cls(
+                machine=Machine(**body["machine"]),
+                workload=Workload.from_json(body["workload"]),
+                systems=tuple(Facts(**facts) for facts in body["systems"]),
+                measured=tuple(_measured(row) for row in body["measured"]),
+                checks=tuple(Check(**check) for check in body["checks"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path}: expected a load result of format {FORMAT}, got {error!r}; "
+                "measure again with python -m benchmarks.load"
+            ) from error
+
+
+def _columns(calls: tuple[Call, ...]) -> dict[str, Any]:
+    failed = {str(number): call.failure for number, call in enumerate(calls) if call.failure}
+    return {
+        "due_us": [round(1e6 * call.due_s) for call in calls],
+        "latency_us": [round(1e6 * call.latency_s) for call in calls],
+        "failures": failed,
+    }
+
+
+def _measured(row: Mapping[str, Any]) -> Measured:
+    load = row["load"]
+    return Measured(
+        system=row["system"],
+        load=Open(**load) if "calls_per_s" in load else Closed(**load),
+        seconds=row["seconds"],
+        rounds=tuple(_calls(columns) for columns in row["rounds"]),
+    )
+
+
+def _calls(columns: Mapping[str, Any]) -> tuple[Call, ...]:
+    pairs = zip(columns["due_us"], columns["latency_us"], strict=True)
+    return tuple(
+        Call(due / 1e6, latency / 1e6, columns["failures"].get(str(number)))
+        for number, (due, latency) in enumerate(pairs)
+    )
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

@@ -1,0 +1,37 @@
+"""Restart the servers one after the other, while the others serve: no request is lost.
+
+    python -m serve restart
+
+Returns when each of them answers again. With a single server there is nobody to take over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from serve.commands import command_parser, say
+from serve.supervisor.config import FOLDER
+from serve.supervisor.service import restart_service
+
+
+@dataclass(frozen=True)
+class RestartConfig:
+    """Nothing to choose: there is one supervisor in a project folder."""
+
+
+def parse_args(argv: Sequence[str]) -> RestartConfig:
+    """Return the command line as a config."""
+    command_parser("restart", __doc__).parse_args(argv)
+    return RestartConfig()
+
+
+def run(config: RestartConfig) -> int:
+    """Restart every server.
+
+    Raises:
+        ServerError: If there is no supervisor, or a server does not come back in time.
+    """
+    for number in restart_service(FOLDER):
+        say(f"replica {number} answers again")
+    return 0

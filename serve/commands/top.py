@@ -1,0 +1,100 @@
+"""Watch the servers that python -m serve start started: rate, latency, batch fill, health.
+
+    python -m serve top
+    python -m serve top --interval 5
+    python -m serve top > snapshot.txt
+    python -m serve top --json
+
+On a terminal it is drawn anew every two seconds until Ctrl-C; elsewhere, and with --json, it is one
+snapshot, over one interval. p50 and p99 are of the last minute, inside the server. texts/batch are
+those that the batcher merged on average; the largest batch is 256.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from serve.commands import command_parser, deliver
+from serve.errors import ServerError
+from serve.supervisor.config import FOLDER
+from serve.supervisor.health import Health, read_health
+from serve.supervisor.rates import Rates, rates
+
+_WIDTH = 160
+"""Columns of a snapshot: a pipe has no width of its own."""
+
+
+@dataclass(frozen=True)
+class TopConfig:
+    """How to watch.
+
+    Attributes:
+        interval: Seconds between two looks.
+        json: Print one snapshot as a JSON object.
+    """
+
+    interval: float = 2.0
+    json: bool = False
+
+
+def parse_args(argv: Sequence[str]) -> TopConfig:
+    """Return the command line as a config."""
+    parser = command_parser("top", __doc__)
+    parser.add_argument("--interval", type=float, default=TopConfig.interval, metavar="SECONDS")
+    parser.add_argument("--json", action="store_true", help="one snapshot as a JSON object")
+    args = parser.parse_args(argv)
+    if not 2.0 <= args.interval <= 3600.0:
+        parser.error(f"--interval: expected 2 to 3600 seconds, got {args.interval:g}")
+    return TopConfig(**vars(args))
+
+
+def run(config: TopConfig) -> int:
+    """Watch, or print one snapshot; return 0 if every server answers at the end, else 1.
+
+    Raises:
+        ServerError: If the status cannot be read, or the package rich is not installed.
+    """
+    if config.json:
+        health, lately = _look(read_health(FOLDER), config.interval)
+        deliver(json.dumps({**asdict(health), "rates": {n: asdict(r) for n, r in lately.items()}}))
+    else:
+        health = _draw(config.interval)
+    return 0 if health.is_ready else 1
+
+
+def _draw(interval_s: float) -> Health:
+    try:
+        from rich.console import Console
+        from rich.live import Live
+
+        from serve.supervisor.view import view
+    except ImportError as error:
+        raise ServerError(f"expected the package rich, got {error}; pip install rich") from error
+    on_terminal = sys.stdout.isatty()
+    console = Console(width=None if on_terminal else _WIDTH)
+    health = read_health(FOLDER)
+    if not on_terminal:
+        health, lately = _look(health, interval_s)
+        console.print(view(health, lately))
+        return health
+    with Live(view(health, {}), console=console, auto_refresh=False) as live:
+        try:
+            while True:
+                health, lately = _look(health, interval_s)
+                live.update(view(health, lately), refresh=True)
+        except KeyboardInterrupt:
+            return health
+
+
+def _look(before: Health, interval_s: float) -> tuple[Health, Mapping[int, Rates]]:
+    """Return how things are an interval later, and what happened meanwhile."""
+    if before.is_running:
+        time.sleep(interval_s)
+    after = read_health(FOLDER)
+    if before.supervisor is None or after.supervisor is None:
+        return after, {}
+    return after, rates(before.supervisor, after.supervisor)

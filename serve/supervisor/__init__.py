@@ -1,0 +1,1 @@
+"""Keeps Triton servers answering: starts them, asks them each second, replaces the sick."""

@@ -1,0 +1,160 @@
+"""Owns what a model must answer to the canary, so that a wrong answer is told from a right one.
+
+The embedded tagger answers the same lines once per version, from the same files, in a process of
+its own with the server's Python: the same libraries choose the same graph there, so the answers are
+equal, and the supervisor itself needs no ONNX Runtime. A model that is wrong from its first answer
+on is found out too, which comparing it with its own first answer would not.
+
+Where that process fails, a version's first answer is what later ones are held against, and the log
+says so.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serve.entities import EntityJson
+from serve.triton.names import MODEL, PUBLIC_KEY
+
+LINES = (
+    "replace leaking hydraulic hose on pump 3",
+    "engine oil leak, repair and top up coolant",
+    "left hand front tyre worn, change out",
+    "inspect conveyor belt bearing making noise",
+    "Angela Merkel met IBM's chairman in Paris on Friday",
+    "Japan lost to Syria in their Group C match at Al-Nahyan stadium",
+    "Pick up milk near Times Square before the Lakers game tonight",
+    "Aspirin reduces the risk of stroke in patients with hypertension",
+    "Order 4711: 20 valves DN50 to Hamburg by 12 May",
+    "E-mail maria.gomez@example.com about invoice #20931 over $1,250.00",
+    "",
+)
+"""Work orders first, then other things taggers are made for: some of it a model will know."""
+_NUM_ASKED = 3
+_SCORE_TOLERANCE = 0.01  # a GPU's kernels differ in rounding from run to run; labels do not move
+
+logger = logging.getLogger(__name__)
+Answers = Mapping[str, Sequence[EntityJson]]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a version must answer.
+
+    Attributes:
+        answers: The entities of each of `LINES`.
+        is_verified: Whether the embedded tagger gave them, and not the server itself.
+    """
+
+    answers: Answers
+    is_verified: bool
+
+    def asked(self) -> tuple[str, ...]:
+        """Return a few lines to ask each second: those with the most entities."""
+        lines = sorted(self.answers, key=lambda line: -len(self.answers[line]))
+        return tuple(lines[:_NUM_ASKED])
+
+    def differences(self, answers: Answers) -> str:
+        """Return the first wrong answer in words; empty if all are right."""
+        for line, got in answers.items():
+            expected = self.answers[line]
+            try:
+                is_same = _is_same(expected, got)
+            except (TypeError, LookupError):  # no entities at all
+                is_same = False
+            if not is_same:
+                return f"expected {list(expected)} for {line!r}, got {got!r:.500}"
+        return ""
+
+
+class KnownAnswers:
+    """The known answers of a repository's versions, worked out when they are first asked for."""
+
+    def __init__(self, repository: Path, python: Path, *, timeout_s: float = 60.0) -> None:
+        """Take the repository, the server's Python, and how long a tagger may take."""
+        self._model = repository / MODEL
+        self._python = python
+        self._timeout_s = timeout_s
+        self._known: dict[str, Known] = {}
+        self._running: dict[str, _Child] = {}
+
+    def of(self, version: str, first: Answers, now: float) -> Known | None:
+        """Return a version's known answers; None while they are worked out.
+
+        Args:
+            version: The version, as the server says.
+            first: What the server itself answered, for want of better if it is to all `LINES`.
+            now: The time, to bound the wait.
+        """
+        if version in self._known:
+            return self._known[version]
+        if version not in self._running:
+            self._running[version] = _Child(self._python, self._model, version, now)
+        child = self._running[version]
+        is_waited_for = child.is_running() and now - child.started < self._timeout_s
+        if is_waited_for or first.keys() != set(LINES):
+            return None
+        del self._running[version]
+        answers = child.answers()
+        if answers is None:
+            logger.warning("version %s: no embedded tagger to hold it against", version)
+        self._known[version] = Known(answers or dict(first), is_verified=answers is not None)
+        return self._known[version]
+
+    def close(self) -> None:
+        """End what still runs."""
+        for child in self._running.values():
+            child.answers()
+
+
+class _Child:
+    """An embedded tagger that answers `LINES`."""
+
+    def __init__(self, python: Path, model: Path, version: str, now: float) -> None:
+        self.started = now
+        key = model / PUBLIC_KEY
+        signed = ["--public-key", str(key)] if os.path.lexists(key) else []
+        command = [str(python), "-m", "serve", "tag", "--json", "--bundle", str(model / version)]
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        # The answers are few enough for a pipe that nobody reads until the end.
+        self._process = subprocess.Popen(
+            [*command, *signed], stdin=pipe, stdout=pipe, stderr=null, start_new_session=True
+        )
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)  # callers first
+        if self._process.stdin:
+            self._process.stdin.write("\n".join([*LINES, ""]).encode())
+            self._process.stdin.close()
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def answers(self) -> dict[str, list[EntityJson]] | None:
+        """End the process; return its answers, or None if it did not give them all."""
+        self._process.kill()
+        output = self._process.stdout.read() if self._process.stdout else b""
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        try:
+            rows = [json.loads(line) for line in output.splitlines()]
+            answers = {row["text"]: row["entities"] for row in rows}
+        except (ValueError, TypeError, LookupError):
+            return None
+        return answers if answers.keys() == set(LINES) else None
+
+
+def _is_same(expected: Sequence[EntityJson], got: Sequence[EntityJson]) -> bool:
+    return [_span(entity) for entity in expected] == [_span(entity) for entity in got] and all(
+        abs(one["score"] - other["score"]) <= _SCORE_TOLERANCE
+        for one, other in zip(expected, got, strict=True)
+    )
+
+
+def _span(entity: EntityJson) -> tuple[str, int, int]:
+    return entity["label"], entity["start"], entity["end"]

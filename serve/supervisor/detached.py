@@ -1,0 +1,81 @@
+"""Owns a supervisor that outlives the command that starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from serve.errors import ServerError
+from serve.supervisor.config import make_folder
+from serve.supervisor.status import SupervisorStatus, read_status
+
+OUTPUT = "start.out"
+_POLL_S = 0.05
+_ERROR = "error: "
+
+
+def start_detached(arguments: Sequence[str], folder: Path) -> SupervisorStatus:
+    """Run `python -m serve start` in a session of its own; return when it is ready.
+
+    Args:
+        arguments: Its arguments.
+        folder: The supervisor's folder; what it writes goes to `start.out` there.
+
+    Raises:
+        ServerError: If it ends instead: with what it said.
+        OSError: If the folder cannot be written.
+    """
+    make_folder(folder)
+    pid = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
+    try:
+        return _await(pid, folder)
+    except BaseException:
+        _end(pid)
+        raise
+
+
+def _spawn(command: list[str], output: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    return os.posix_spawn(
+        command[0],
+        command,
+        os.environ,
+        setsid=True,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(output), flags, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+
+
+def _await(pid: int, folder: Path) -> SupervisorStatus:
+    """Wait for the supervisor to be ready, or to end; its own patience bounds that."""
+    while not _has_ended(pid):
+        status = read_status(folder)
+        if (
+            status
+            and status.pid == pid
+            and status.triton
+            and status.num_ready == len(status.replicas)
+        ):
+            return status
+        time.sleep(_POLL_S)
+    said = (folder / OUTPUT).read_text(errors="replace").strip().splitlines() or ["nothing"]
+    raise ServerError(said[-1].removeprefix(_ERROR))
+
+
+def _has_ended(pid: int) -> bool:
+    return os.waitpid(pid, os.WNOHANG)[0] == pid
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):  # it has ended by itself
+        pass

@@ -1,0 +1,56 @@
+"""Owns every time and count after which the supervisor does something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When to act.
+
+    A replica that stops answering is out within `canary_interval_s + canary_timeout_s`, 1.75 s.
+
+    Attributes:
+        canary_interval_s: From one canary to the next.
+        canary_timeout_s: How long a canary may take.
+        busy_s: How long a replica may leave canaries unanswered while it computes: under a load
+            that makes it slow, killing it would only hand the load to the next one.
+        ready_s: How long a start may take.
+        drain_s: How long a replica may take to answer what is in flight, and to end.
+        kill_s: After how long a killed replica whose processes are still there is killed again.
+        stable_s: How long a replica must have answered for its end not to count as a failure.
+        settle_s: How long all replicas must have answered before the next is restarted on purpose:
+            clients need a moment to find the one that came back.
+        first_backoff_s: Pause after the first failure; it doubles with each that follows.
+        longest_backoff_s: The longest pause.
+        max_failures: Failures within `window_s` at which a replica is given up, unless another one
+            serves: then it is tried again after the longest pause, for as long as it takes.
+        window_s: How long a failure counts.
+        memory_growth_bytes: Growth since it was ready at which a replica is restarted; half of it
+            is told.
+        descriptors: Share of the file descriptors a process may open at which its replica is
+            restarted; half of it is told.
+    """
+
+    canary_interval_s: float = 1.0
+    canary_timeout_s: float = 0.75
+    busy_s: float = 10.0
+    ready_s: float = 60.0
+    drain_s: float = 15.0
+    kill_s: float = 1.0
+    stable_s: float = 3.0
+    settle_s: float = 1.0
+    first_backoff_s: float = 0.5
+    longest_backoff_s: float = 30.0
+    max_failures: int = 5
+    window_s: float = 120.0
+    memory_growth_bytes: int = 1 << 30
+    descriptors: float = 0.8
+
+    def backoff_s(self, num_failures: int) -> float:
+        """Return the pause after a number of failures."""
+        if not num_failures:
+            return 0.0
+        doublings = min(num_failures - 1, 30)
+        return min(self.first_backoff_s * 2.0**doublings, self.longest_backoff_s)

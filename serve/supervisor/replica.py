@@ -1,0 +1,221 @@
+"""Owns one replica: what is seen of its processes, and what is done to them.
+
+What follows from what is seen, `serve.supervisor.life` decides. Nothing here waits for a process:
+a look takes milliseconds, whatever state the server is in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections import Counter
+from pathlib import Path
+
+from serve.errors import ServerError
+from serve.events import log_event
+from serve.supervisor.answers import KnownAnswers
+from serve.supervisor.canary import Canary, Result
+from serve.supervisor.life import (
+    Action,
+    Cause,
+    Life,
+    Phase,
+    Seen,
+    Step,
+    Verdict,
+    restart,
+    step,
+    stop,
+)
+from serve.supervisor.patience import Patience
+from serve.supervisor.resources import Activity
+from serve.supervisor.sampler import Sample
+from serve.triton.launch import LOG, Order, launch
+from serve.triton.lifecycle import take_down
+from serve.triton.logs import reason_of
+from serve.triton.processes import (
+    is_alive,
+    kill_all,
+    processes_of,
+    remove_shared_memory,
+    start_ticks,
+)
+from serve.triton.state import ServerState, remove_state
+
+logger = logging.getLogger(__name__)
+
+
+class Replica:
+    """A server that is kept alive.
+
+    Attributes:
+        number: Its number, from 0.
+        order: Which server.
+        folder: For its log and the note of its state.
+        life: Where it is in its life.
+        state: What to know its processes by; None when there are none.
+        result: Its last canary that was answered.
+        canaries: What came of its canaries, counted.
+        restarts: Why it was restarted, counted.
+    """
+
+    def __init__(
+        self, number: int, order: Order, folder: Path, answers: KnownAnswers, patience: Patience
+    ) -> None:
+        """Take what to keep alive; nothing is started yet."""
+        self.number, self.order, self.folder = number, order, folder
+        self.life = Life()
+        self.state: ServerState | None = None
+        self.result: Result | None = None
+        self.canaries: Counter[Verdict] = Counter()
+        self.restarts: Counter[Cause] = Counter()
+        self._answers, self._patience = answers, patience
+        self._canary: Canary | None = None
+        self._stubs: dict[int, int | None] = {}
+        self._trouble = ""
+
+    def look(self, now: float) -> None:
+        """See how it is, and do what follows from it."""
+        self._take(step(self.life, self._see(now), now, self._patience), now)
+
+    def restart(self, reason: str, now: float) -> None:
+        """Ask it to answer what is in flight, end, and start again."""
+        self._take(restart(self.life, reason, now, self._patience), now)
+
+    def stop(self, now: float) -> None:
+        """Ask it to answer what is in flight and end."""
+        self._take(stop(self.life, now, self._patience), now)
+
+    def end(self) -> None:
+        """Kill its processes and clear their remains, without further ado.
+
+        Raises:
+            ServerError: If a process does not die.
+        """
+        self._forget_canary()
+        take_down(self.folder, patiently=False)
+        self.state = None
+
+    def watch(self, sample: Sample) -> None:
+        """Take what was seen from outside: what to ask, and whom.
+
+        Every version that serves gets a canary; when a process ends, canaries hurry.
+        """
+        servers = {self.state.pid} if self.state else set()
+        self._stubs = {pid: start_ticks(pid) for pid in sample.pids if pid not in servers}
+        if self._canary and sample.versions:
+            self._canary.ask_versions(sample.versions)
+
+    def _take(self, taken: Step, now: float) -> None:
+        before, (self.life, action) = self.life, taken
+        if before.phase is not self.life.phase:
+            _log(self.number, before, self.life)
+            if self.life.phase is Phase.STARTING and self.life.cause:
+                self.restarts[self.life.cause] += 1
+        if action:
+            _ACTIONS[action](self)
+
+    def _see(self, now: float) -> Seen:
+        if self.life.phase is Phase.ENDING:
+            return Seen(
+                is_alive=False, is_gone=not self.state or not processes_of(self.state.prefix)
+            )
+        if self.state is None or not self.state.is_running():
+            return Seen(is_alive=False, reason=self._trouble or self._obituary())
+        if self.life.phase not in (Phase.STARTING, Phase.READY):
+            return Seen(is_alive=True)
+        result = self._ask(self.state, now)
+        if result is None:
+            return Seen(is_alive=True, reason=self._delay(now))
+        self.canaries[result.verdict] += 1
+        if result.verdict is Verdict.RIGHT:
+            self.result = result
+        return Seen(True, verdict=result.verdict, is_busy=result.is_busy, reason=result.reason)
+
+    def _ask(self, state: ServerState, now: float) -> Result | None:
+        if self._canary is None:
+            if not _listens(state.url):  # gRPC would pause between its attempts to connect
+                return None
+            activity = Activity(state.prefix)
+            self._canary = Canary(state, self._answers, self._patience, activity.is_busy)
+        if any(ticks is None or not is_alive(pid, ticks) for pid, ticks in self._stubs.items()):
+            self._stubs.clear()
+            self._canary.hurry()
+        return self._canary.look(now)
+
+    def _delay(self, now: float) -> str:
+        """Return what keeps a start that is late; reading the log at every look would cost more."""
+        due = self.life.since + self._patience.ready_s
+        is_late = self.life.phase is Phase.STARTING and now > due
+        return reason_of(self.folder / LOG) if is_late else ""
+
+    def _obituary(self) -> str:
+        """Return how the server ended; whoever started it reads its exit status once."""
+        status = 0
+        if self.state and self.state.pid:
+            with contextlib.suppress(ChildProcessError):
+                status = os.waitstatus_to_exitcode(os.waitpid(self.state.pid, os.WNOHANG)[1])
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return f"ended by itself: {reason_of(self.folder / LOG)}"
+
+    def _launch(self) -> None:
+        self._trouble, self.result = "", None
+        try:
+            self.state = launch(self.order, self.folder)
+        except (OSError, ServerError) as error:  # a full disk passes; the state machine waits
+            self._trouble = str(error)
+
+    def _drain(self) -> None:
+        self._forget_canary()
+        if self.state:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.state.pid, signal.SIGTERM)
+
+    def _kill(self) -> None:
+        self._forget_canary()
+        if self.state:
+            kill_all(self.state.prefix)
+
+    def _clear(self) -> None:
+        if self.state:
+            for pid in (self.state.pid, *self._stubs):
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            remove_shared_memory(self.state.prefix)
+            remove_state(self.folder)
+        self.state = None
+        self._stubs.clear()
+
+    def _forget_canary(self) -> None:
+        if self._canary:
+            self._canary.close()
+        self._canary = None
+
+
+_ACTIONS = {
+    Action.LAUNCH: Replica._launch,
+    Action.DRAIN: Replica._drain,
+    Action.KILL: Replica._kill,
+    Action.CLEAR: Replica._clear,
+}
+
+
+def _listens(url: str) -> bool:
+    host, _, port = url.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _log(number: int, before: Life, after: Life) -> None:
+    is_sick = before.phase in (Phase.STARTING, Phase.READY) and after.phase is Phase.ENDING
+    has_reason = is_sick or after.phase is Phase.DRAINING
+    fields = {"reason": after.reason} if has_reason else {}
+    level = logging.ERROR if is_sick else logging.INFO
+    log_event(logger, level, f"replica_{after.phase}", replica=number, **fields)

@@ -1,0 +1,90 @@
+"""Owns the status of a supervisor, put together from what its parts know."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+
+from serve.supervisor.growth import growth
+from serve.supervisor.replica import Replica
+from serve.supervisor.status import ReplicaStatus, SupervisorStatus
+from serve.supervisor.supervisor import Supervisor
+from serve.triton.floor import floor_warning
+from serve.triton.launch import LOG
+from serve.triton.names import GraphJson
+from serve.triton.processes import start_ticks
+
+_TOLD = 0.5
+"""Share of a limit from which a replica's growth is told."""
+
+
+def report(
+    supervisor: Supervisor, *, started: datetime, metrics_url: str | None
+) -> SupervisorStatus:
+    """Return how a supervisor, which is this process, is doing just now.
+
+    Args:
+        supervisor: The supervisor.
+        started: When it started.
+        metrics_url: Address of its metrics, or None where they are off.
+    """
+    results = [replica.result for replica in supervisor.replicas if replica.result]
+    triton = next((result.triton for result in results if result.triton), "")
+    warnings = [floor_warning(triton)] if triton else []
+    warnings += [_growth_warning(supervisor, replica) for replica in supervisor.replicas]
+    return SupervisorStatus(
+        pid=os.getpid(),
+        start_ticks=start_ticks(os.getpid()) or 0,
+        started=_iso(started.timestamp()),
+        updated=_iso(time.time()),
+        triton=triton,
+        repository=str(supervisor.config.repository.absolute()),
+        metrics_url=metrics_url,
+        warnings=tuple(filter(None, warnings)),
+        replicas=tuple(_replica(supervisor, replica) for replica in supervisor.replicas),
+    )
+
+
+def _replica(supervisor: Supervisor, replica: Replica) -> ReplicaStatus:
+    life, order, result = replica.life, replica.order, replica.result
+    sample, now = supervisor.sample(replica), time.monotonic()
+    failures = life.recent_failures(now, supervisor.config.patience)
+    return ReplicaStatus(
+        number=replica.number,
+        phase=life.phase,
+        since=_iso(time.time() - (now - life.since)),
+        url=order.url,
+        http_url=order.http_url,
+        metrics_url=order.metrics_url,
+        log=str(replica.folder / LOG),
+        pid=replica.state.pid if replica.state else None,
+        restarts={str(cause): number for cause, number in replica.restarts.items()},
+        num_failures=len(failures),
+        reason=life.reason,
+        canaries={str(verdict): number for verdict, number in replica.canaries.items()},
+        canary_ms=1e3 * result.latency_s if result and result.latency_s is not None else None,
+        version=result.version if result else "",
+        graph=_graph(sample.graph) if sample and sample.graph else "",
+        versions=sample.versions if sample else (),
+        usage=sample.usage if sample else None,
+        ready_memory_bytes=supervisor.ready_memory_bytes(replica),
+        figures=sample.figures if sample else None,
+    )
+
+
+def _growth_warning(supervisor: Supervisor, replica: Replica) -> str:
+    sample, ready = supervisor.sample(replica), supervisor.ready_memory_bytes(replica)
+    if sample is None or ready is None:
+        return ""
+    share, words = growth(sample.usage, ready, supervisor.config.patience)
+    told = f"replica {replica.number} is at {share:.0%} of a limit, {words}"
+    return told if share >= _TOLD else ""
+
+
+def _graph(graph: GraphJson) -> str:
+    return f"{graph['file']}, {graph['precision']} on {graph['provider']}"
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

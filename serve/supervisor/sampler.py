@@ -1,0 +1,85 @@
+"""Owns the look at each replica from outside, once a second: use, versions, figures.
+
+It runs in a thread of its own, because a server that hangs lets it wait; nothing that is seen here
+decides between life and death but growth beyond all measure, and that has time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from serve.errors import ServerError
+from serve.supervisor.figures import Figures, fetch, read_figures
+from serve.supervisor.resources import Usage, usage
+from serve.triton.names import GraphJson, ModelVersion
+from serve.triton.probe import Probe
+from serve.triton.processes import processes_of
+from serve.triton.state import ServerState
+
+_TIMEOUT_S = 0.5
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was seen of a server.
+
+    Attributes:
+        pids: Its processes.
+        usage: What they use.
+        versions: Every version of its models; empty if it did not say.
+        graph: The graph that answers; None if it did not say.
+        metrics: Its metrics as text; empty if it gave none.
+        figures: The same as numbers.
+    """
+
+    pids: tuple[int, ...]
+    usage: Usage
+    versions: tuple[ModelVersion, ...] = ()
+    graph: GraphJson | None = None
+    metrics: str = ""
+    figures: Figures | None = None
+
+
+class Sampler:
+    """Looks at servers in the background; `samples` is the latest by the servers' prefix."""
+
+    def __init__(self, servers: Callable[[], Iterable[ServerState]], interval_s: float) -> None:
+        """Take who is to be looked at, asked anew each time, and how often."""
+        self.samples: dict[str, Sample] = {}
+        self._servers, self._interval_s = servers, interval_s
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the look that is under way."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(self._interval_s):
+            states = list(self._servers())
+            self.samples = {state.prefix: sample(state) for state in states}
+
+
+def sample(state: ServerState) -> Sample:
+    """Look at a server; what it does not answer in time stays empty."""
+    pids, used = tuple(processes_of(state.prefix)), usage(state.prefix)
+    seen = Sample(pids, used)
+    try:
+        with Probe(state, timeout_s=_TIMEOUT_S) as probe:
+            versions = tuple(probe.admin().model_versions())
+            graph = probe.send_graph().result()
+        metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S) if state.metrics_url else ""
+        return Sample(pids, used, versions, graph, metrics, read_figures(metrics, at=time.time()))
+    except ServerError as error:
+        logger.debug("%s: %s", state.url, error)
+        return seen

@@ -1,0 +1,169 @@
+"""Owns the supervisor's loop: look at each replica, restart what is asked for, say when to give up.
+
+One thread looks ten times a second and waits for nothing; a second one samples, see
+`serve.supervisor.sampler`. Restarts on purpose go one at a time. The supervisor gives up when every
+replica has failed as often as is allowed; while one of them serves, the others are tried on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from serve.errors import ServerError
+from serve.supervisor.answers import KnownAnswers
+from serve.supervisor.config import SupervisorConfig, orders
+from serve.supervisor.growth import growth
+from serve.supervisor.life import Phase
+from serve.supervisor.replica import Replica
+from serve.supervisor.rolling import Rolling
+from serve.supervisor.sampler import Sample, Sampler
+from serve.triton.processes import adopt_orphans
+from serve.triton.state import REPLICA, ServerState
+
+_LOOK_S = 0.1
+_TELL_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Keeps replicas alive until it is asked to stop, or gives up.
+
+    Attributes:
+        config: What it was asked to run.
+        replicas: The replicas.
+        is_up: Whether all of them have been ready at one time.
+        is_stopping: Whether it was asked to stop.
+    """
+
+    def __init__(self, config: SupervisorConfig) -> None:
+        """Take what to run; nothing is started yet.
+
+        Raises:
+            ServerError: If there is nothing to serve, no Triton, or a port is taken.
+            OSError: If the folder of a replica cannot be made.
+        """
+        self.config = config
+        chosen = orders(config)
+        python = chosen[0].installation.environment / "bin" / "python"
+        self._answers = KnownAnswers(chosen[0].repository, python)
+        self._rolling = Rolling()
+        self.replicas = []
+        for number, order in enumerate(chosen):
+            folder = config.folder / f"{REPLICA}{number}"
+            folder.mkdir(parents=True, exist_ok=True)
+            self.replicas.append(Replica(number, order, folder, self._answers, config.patience))
+        self._sampler = Sampler(self._ready_states, config.patience.canary_interval_s)
+        self._ready_memory: dict[str, int] = {}
+        self._weighed: dict[int, Sample] = {}
+        self._is_restarting = False
+        self.is_up = self.is_stopping = False
+
+    def run(self, tell: Callable[[], None]) -> None:
+        """Start the replicas and keep them alive until all have stopped.
+
+        Args:
+            tell: Called about once a second, and as soon as a replica's phase has changed.
+
+        Raises:
+            ServerError: If a replica does not come up at first, or when giving up.
+        """
+        adopt_orphans()
+        self._sampler.start()
+        told, phases = 0.0, self._phases()
+        try:
+            while not all(phase is Phase.STOPPED for phase in phases):
+                now = time.monotonic()
+                self._look(now)
+                if now - told >= _TELL_S or phases != self._phases():
+                    told, phases = now, self._phases()
+                    tell()
+                self._give_up(now)
+                time.sleep(_LOOK_S)
+        finally:
+            self._sampler.stop()
+            self._answers.close()
+
+    def stop(self) -> None:
+        """Ask all replicas to answer what is in flight and end; `run` returns when they have.
+
+        Safe in a signal handler, as `restart_all` is: `run` looks at it next time round.
+        """
+        self.is_stopping = True
+
+    def kill(self) -> None:
+        """End all replicas at once, and clear their remains."""
+        for replica in self.replicas:
+            replica.end()
+
+    def restart_all(self) -> None:
+        """Ask for a restart of each replica, one after the other."""
+        self._is_restarting = True
+
+    def sample(self, replica: Replica) -> Sample | None:
+        """Return what was last seen of a replica from outside."""
+        return self._sampler.samples.get(replica.state.prefix) if replica.state else None
+
+    def metrics(self) -> dict[int, str]:
+        """Return each replica's metrics as text, as they were last seen."""
+        seen = {replica.number: self.sample(replica) for replica in self.replicas}
+        return {number: sample.metrics for number, sample in seen.items() if sample}
+
+    def ready_memory_bytes(self, replica: Replica) -> int | None:
+        """Return a replica's memory when it was first looked at."""
+        return self._ready_memory.get(replica.state.prefix) if replica.state else None
+
+    def _look(self, now: float) -> None:
+        for replica in self.replicas:
+            if self.is_stopping:
+                replica.stop(now)
+            replica.look(now)
+            if (sample := self.sample(replica)) and sample is not self._weighed.get(replica.number):
+                self._weighed[replica.number] = sample
+                replica.watch(sample)
+                self._weigh(replica, sample)
+        self.is_up = self.is_up or all(phase is Phase.READY for phase in self._phases())
+        self._roll(now)
+
+    def _roll(self, now: float) -> None:
+        """Restart whose turn it is."""
+        if self._is_restarting:
+            self._is_restarting = False
+            for replica in self.replicas:
+                self._rolling.ask(replica.number, "asked to restart")
+        lives = {replica.number: replica.life for replica in self.replicas}
+        if not self.is_stopping and (due := self._rolling.next(lives, now, self.config.patience)):
+            number, reason = due
+            self.replicas[number].restart(reason, now)
+
+    def _weigh(self, replica: Replica, sample: Sample) -> None:
+        """Ask for a restart of a replica that uses too much."""
+        if replica.state is None:
+            return
+        ready = self._ready_memory.setdefault(replica.state.prefix, sample.usage.memory_bytes)
+        share, words = growth(sample.usage, ready, self.config.patience)
+        if share >= 1.0:
+            self._rolling.ask(replica.number, words)
+
+    def _give_up(self, now: float) -> None:
+        patience, lives = self.config.patience, [replica.life for replica in self.replicas]
+        if not self.is_up:
+            failed = [replica for replica in self.replicas if replica.life.failures]
+            if failed and not self.is_stopping:
+                raise ServerError(_last_words(failed[0], "expected Triton to start, got"))
+        elif all(life.is_exhausted(now, patience) for life in lives):
+            failures = f"{patience.max_failures} failures within {patience.window_s:g} s"
+            raise ServerError(_last_words(self.replicas[0], f"gave up after {failures}, last:"))
+
+    def _ready_states(self) -> list[ServerState]:
+        ready = [replica for replica in self.replicas if replica.life.phase is Phase.READY]
+        return [replica.state for replica in ready if replica.state]
+
+    def _phases(self) -> list[Phase]:
+        return [replica.life.phase for replica in self.replicas]
+
+
+def _last_words(replica: Replica, what: str) -> str:
+    return f"replica {replica.number}: {what} {replica.life.reason}; see {replica.folder}"

@@ -1,0 +1,159 @@
+"""Owns Triton's configurations of the encoder: token ids to logits, once for each backend.
+
+* `config.pbtxt`: the C++ onnxruntime backend on a GPU. Where the graph is made for TensorRT, the
+  TensorRT provider runs it, one optimization profile per length bucket, and keeps its engines in a
+  cache; CUDA takes what is left, and the whole of any other graph. The number types are in the
+  graph, so no `precision_mode` is asked for.
+* `configs/trt.pbtxt`: a TensorRT plan, built from the graph by `build.sh` of the bundle.
+* `configs/embedded.pbtxt`: the Python backend, for a Triton without the others.
+
+All three have the graph's own tensors. The number of tags is fixed in the graph, and the
+onnxruntime backend wants it in the configuration, so one configuration serves versions with as many
+tags only. The batcher merges requests of equal length, which the tagger's are: it pads. As
+everywhere here there is no queue policy, limit, timeout or priority: with any of them the batcher
+stalls.
+
+Each length bucket is warmed up before Triton calls the model ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from serve.bundle import Bundle
+from serve.encoder_graph import encoder_graph
+from serve.tensors import INPUTS, LOGITS, IdType
+from serve.triton.config import CONFIG, as_text, every_version, named
+from serve.triton.names import EMBEDDED, ENCODER, ENCODER_FILE, NUM_THREADS
+from serve.triton.profiles import MAX_BATCH, Profile, profiles_for, shapes_text
+
+PLAN = "trt"
+ENGINES = "engine_cache"
+"""Where TensorRT's engines are kept, below the folder that Triton runs in; nobody else may write
+there, for an engine is code."""
+HEADER = "# Written by python -m serve publish; see serve/triton/encoder_config.py.\n"
+_KINDS = {"int64": pb.TYPE_INT64, "int32": pb.TYPE_INT32}
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """What of a bundle the encoder's configurations depend on.
+
+    Attributes:
+        num_tags: L, the number of tags that are scored.
+        max_tokens: Longest sequence the model takes.
+        ids: Element type of the graph's inputs.
+        is_for_tensorrt: Whether TensorRT takes all of the graph.
+    """
+
+    num_tags: int
+    max_tokens: int
+    ids: IdType
+    is_for_tensorrt: bool
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> EncoderShape:
+        """Return a bundle's."""
+        graph = encoder_graph(bundle.manifest)
+        return cls(len(bundle.tags), bundle.manifest.max_tokens, graph.ids, graph.is_for_tensorrt)
+
+
+def encoder_configs(shape: EncoderShape) -> dict[str, Any]:
+    """Return the encoder's `inference.ModelConfig` for each backend, by its file."""
+    configs = {CONFIG: _onnxruntime(shape), named(EMBEDDED): _embedded(shape)}
+    if shape.is_for_tensorrt:
+        profiles = profiles_for(shape.max_tokens)
+        plan = plan_config(ENCODER, num_tags=shape.num_tags, profiles=profiles)
+        configs[named(PLAN)] = plan
+    return configs
+
+
+def encoder_texts(shape: EncoderShape) -> dict[str, str]:
+    """Return the encoder's configurations as text, by their file."""
+    header = HEADER + shape_line(shape)
+    return {name: as_text(config, header) for name, config in encoder_configs(shape).items()}
+
+
+def shape_line(shape: EncoderShape) -> str:
+    """Return the comment by which a configuration says what it was written for."""
+    made_for = "TensorRT" if shape.is_for_tensorrt else "CUDA"
+    return (
+        f"# For {shape.num_tags} tags, {shape.max_tokens} tokens, {shape.ids} ids, a graph for "
+        f"{made_for}.\n"
+    )
+
+
+def plan_config(name: str, *, num_tags: int, profiles: Sequence[Profile]) -> Any:  # noqa: ANN401  the protobuf package has no types
+    """Return the `inference.ModelConfig` of a TensorRT plan.
+
+    One instance per GPU offers every profile, and Triton takes the one whose `opt` shape is nearest
+    to a request; it wants all profiles to start at batch 1 and to end at the same batch.
+
+    Args:
+        name: The model's name.
+        num_tags: L, the number of tags it scores.
+        profiles: Its optimization profiles, in the plan's order.
+    """
+    config = _config(name, "int32", num_tags, profiles)
+    config.platform = "tensorrt_plan"
+    numbers = [str(number) for number in range(len(profiles))]
+    config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_GPU, profile=numbers)
+    return config
+
+
+def _onnxruntime(shape: EncoderShape) -> Any:  # noqa: ANN401
+    profiles = profiles_for(shape.max_tokens)
+    config = _config(ENCODER, shape.ids, shape.num_tags, profiles)
+    config.backend = "onnxruntime"
+    config.default_model_filename = ENCODER_FILE
+    config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_GPU)
+    accelerators = config.optimization.execution_accelerators.gpu_execution_accelerator
+    if shape.is_for_tensorrt:
+        accelerators.add(name="tensorrt", parameters=_tensorrt_parameters(profiles))
+    accelerators.add(name="cuda")
+    return config
+
+
+def _tensorrt_parameters(profiles: Sequence[Profile]) -> dict[str, str]:
+    return {
+        "trt_engine_cache_enable": "true",
+        "trt_engine_cache_path": ENGINES,
+        "trt_timing_cache_enable": "true",
+        "trt_timing_cache_path": ENGINES,
+        "trt_profile_min_shapes": shapes_text(profiles, "min"),
+        "trt_profile_opt_shapes": shapes_text(profiles, "opt"),
+        "trt_profile_max_shapes": shapes_text(profiles, "max"),
+    }
+
+
+def _embedded(shape: EncoderShape) -> Any:  # noqa: ANN401
+    config = _config(ENCODER, shape.ids, shape.num_tags, profiles_for(shape.max_tokens))
+    config.backend = "python"
+    config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
+    config.parameters[NUM_THREADS].string_value = "auto"
+    return config
+
+
+def _config(name: str, ids: IdType, num_tags: int, profiles: Sequence[Profile]) -> Any:  # noqa: ANN401
+    kind = _KINDS[ids]
+    longest = [profile[INPUTS[0].name].max[1] for profile in profiles]
+    return pb.ModelConfig(
+        name=name,
+        version_policy=every_version(),
+        max_batch_size=MAX_BATCH,
+        input=[pb.ModelInput(name=spec.name, data_type=kind, dims=[-1]) for spec in INPUTS],
+        output=[pb.ModelOutput(name=LOGITS.name, data_type=pb.TYPE_FP32, dims=[-1, num_tags])],
+        dynamic_batching=pb.ModelDynamicBatching(),
+        model_warmup=[_warmup(num_tokens, kind) for num_tokens in longest],
+    )
+
+
+def _warmup(num_tokens: int, kind: int) -> Any:  # noqa: ANN401
+    """Return a request of one sequence of padding: id 0 is a token of every model."""
+    zeros = pb.ModelWarmup.Input(data_type=kind, dims=[num_tokens], zero_data=True)
+    inputs = {spec.name: zeros for spec in INPUTS}
+    return pb.ModelWarmup(name=f"{num_tokens} tokens", batch_size=1, inputs=inputs)

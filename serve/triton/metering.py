@@ -1,0 +1,114 @@
+"""Owns what the model counts: texts, characters, tokens, padding, entities, refusals.
+
+Counting is a few additions a batch. Handing a number to Triton takes 14 us (measured on 2.51), as
+long as tokenizing a line; so a thread does that once a second, in sums.
+
+From these follow, per second or in all:
+    batch fill      texts / (batches x 256)
+    padding share   padding / (tokens + padding)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from serve.encoding import Window
+from serve.entities import Entity
+from serve.errors import DataError
+
+FAMILIES = {
+    "requests": "Requests answered.",
+    "refusals": "Requests refused, by reason.",
+    "texts": "Texts tagged.",
+    "characters": "Characters of the texts tagged.",
+    "entities": "Entities found, by label.",
+    "batches": "Executions of the model, each with the requests that merged.",
+    "tokens": "Tokens that the graph ran, special ones included.",
+    "padding": "Padding tokens that the graph ran beside them.",
+    "seconds": "Time in the model, from texts to entities.",
+}
+KINDS = {"refusals": "reason", "entities": "label"}
+"""What the kinds of a family are called."""
+Counts = Mapping[tuple[str, str], float]
+_FLUSH_S = 1.0
+
+
+class Meter:
+    """Counts, until somebody takes the sums. Any thread may count or take."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._counts: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self._lock = threading.Lock()
+
+    def count_windows(self, windows: Sequence[Window], num_tokens: int) -> None:
+        """Count windows that run together, each padded to `num_tokens`."""
+        tokens = sum(len(window.input_ids) for window in windows)
+        self._add({("tokens", ""): tokens, ("padding", ""): len(windows) * num_tokens - tokens})
+
+    def count_answers(
+        self,
+        texts: Sequence[str],
+        entities: Sequence[Sequence[Entity]],
+        *,
+        num_requests: int,
+        seconds: float,
+    ) -> None:
+        """Count an execution of the model, over all the requests it answered."""
+        labels = Counter(("entities", entity.label) for row in entities for entity in row)
+        self._add(
+            {
+                ("requests", ""): num_requests,
+                ("texts", ""): len(texts),
+                ("characters", ""): sum(map(len, texts)),
+                ("batches", ""): 1,
+                ("seconds", ""): seconds,
+                **labels,
+            }
+        )
+
+    def count_refusal(self, reason: str) -> None:
+        """Count a request that was refused."""
+        self._add({("refusals", reason): 1})
+
+    def take(self) -> Counts:
+        """Return the sums since the last call, by family and kind."""
+        with self._lock:
+            taken, self._counts = self._counts, defaultdict(float)
+        return taken
+
+    def _add(self, counts: Counts) -> None:
+        with self._lock:
+            for name, number in counts.items():
+                self._counts[name] += number
+
+
+class Flusher:
+    """Hands a meter's sums on, once a second and at the end."""
+
+    def __init__(self, meter: Meter, give: Callable[[Counts], None]) -> None:
+        """Take the meter, and what takes its sums; begin."""
+        self._meter, self._give = meter, give
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metering", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Hand on what is left, and end."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(_FLUSH_S):
+            self._give(self._meter.take())
+        self._give(self._meter.take())
+
+
+def reason_of(error: DataError) -> str:
+    """Return the reason of a refusal as one of few words; what callers send has no part in it."""
+    message = str(error)
+    if "expected at most" in message:
+        return "too_long"
+    return "not_unicode" if "UTF-8" in message or "Unicode" in message else "other"

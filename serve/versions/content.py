@@ -1,0 +1,140 @@
+"""Owns what a bundle has to be for it to become a version, and its way into one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from serve.artefacts import MAX_GRAPH_BYTES, read_plain
+from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, sha256
+from serve.decoding import DECODING
+from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
+from serve.errors import BundleError, GraphError
+from serve.files import write_durably
+from serve.signature import SIGNATURE, read_key
+from serve.triton.names import MODEL, PUBLIC_KEY
+from serve.versions.folders import add_model_file
+
+
+def check_version(folder: Path, public_key: Path | None = None) -> str:
+    """Check every file of a bundle that serving reads, and that each graph runs with its labels.
+
+    Returns:
+        SHA-256 of its manifest, which vouches for all of it.
+
+    Raises:
+        BundleError: Naming the first file that is not as the manifest says, the labels if they are
+            not as many as the logits, or the signature if it is not of the key.
+    """
+    bundle = Bundle.load(folder, public_key=public_key)
+    for name, content in _graphs(bundle):
+        _check_runs(bundle, name, content)
+    return manifest_digest(folder)
+
+
+def fill(staging: Path, bundle: Path, digest: str, public_key: Path | None) -> None:
+    """Write a bundle's files into a version in the making, and check what was written.
+
+    Args:
+        staging: The folder of the version.
+        bundle: The bundle.
+        digest: What `check_version` said of it.
+        public_key: File of the key that must have signed it, if any.
+
+    Raises:
+        BundleError: If a file is not as the manifest says, or the bundle was changed meanwhile.
+    """
+    manifest = Bundle.load(bundle, public_key=public_key).manifest
+    for name in _names(bundle, manifest):
+        (staging / name).parent.mkdir(exist_ok=True)
+        (staging / name).write_bytes(_read(bundle / name))
+    written = Bundle.load(staging, public_key=public_key)  # not what was meant
+    written.encoder()
+    for _ in _graphs(written):
+        pass
+    if manifest_digest(staging) != digest:
+        raise BundleError(f"{bundle}: expected it to stay as it was checked; publish it again")
+    add_model_file(staging, "serve.triton.model")
+
+
+def manifest_digest(folder: Path) -> str:
+    """Return the SHA-256 of a version's manifest.
+
+    Raises:
+        BundleError: If it cannot be read.
+    """
+    return sha256(_read(folder / MANIFEST))
+
+
+def agreed_key(repository: Path, public_key: Path | None) -> Path | None:
+    """Return the key whose signature a version needs: the repository's, or else the caller's.
+
+    Raises:
+        BundleError: If the repository has another than the caller's.
+    """
+    pinned = repository / MODEL / PUBLIC_KEY
+    if not os.path.lexists(pinned):
+        return public_key
+    if public_key and read_key(public_key) != read_key(pinned):
+        raise BundleError(
+            f"{pinned}: expected the key {public_key}, got another; publish with that one, or "
+            "remove the file and the versions signed with it"
+        )
+    return pinned
+
+
+def pin_key(repository: Path, public_key: Path | None) -> None:
+    """Let the repository take and serve only what is signed with a key, from now on."""
+    pinned = repository / MODEL / PUBLIC_KEY
+    if public_key and not os.path.lexists(pinned):
+        write_durably(pinned, read_key(public_key))
+
+
+def _names(bundle: Path, manifest: Manifest) -> Iterator[str]:
+    yield from (MANIFEST, LABELS, TOKENIZER, *(graph.file for graph in manifest.graphs))
+    if os.path.lexists(bundle / SIGNATURE):
+        yield SIGNATURE
+    yield from (name for name in (DECODING, TENSORRT_GRAPH) if name in manifest.files)
+
+
+def _graphs(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
+    """Yield each graph that serving may run, checked."""
+    for graph in bundle.manifest.graphs:
+        yield graph.file, bundle.read_graph(graph)
+    if TENSORRT_GRAPH in bundle.manifest.files:
+        yield TENSORRT_GRAPH, read_encoder_graph(bundle)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_plain(path, max_bytes=MAX_GRAPH_BYTES)
+    except OSError as error:
+        raise BundleError(
+            f"{path}: expected a readable file, got {error.strerror}; export again with "
+            "python -m export"
+        ) from error
+
+
+def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
+    """Run a graph on the CPU, whatever it is meant for.
+
+    Raises:
+        BundleError: If it does not, or scores another number of tags than there are.
+    """
+    from serve.session import OrtBackend  # a machine that publishes has it, one that tags may not
+
+    graph = encoder_graph(bundle.manifest)
+    ids = graph.ids if name == graph.file else "int64"
+    encoder = bundle.encoder()
+    try:
+        backend = OrtBackend(content, ids=ids)
+        windows = [text.windows[0] for text in encoder.encode(["a"])]
+        num_tags = backend.logits(encoder.collate(windows)).shape[-1]
+    except GraphError as error:
+        raise BundleError(f"{bundle.folder / name}: {error}") from error
+    if num_tags != len(bundle.tags):
+        raise BundleError(
+            f"{bundle.folder / LABELS}: expected {num_tags} tags, as many as {name}'s logits, got "
+            f"{len(bundle.tags)}; export again with python -m export"
+        )

@@ -1,0 +1,83 @@
+"""Owns the versions of the model `encoder`, which are made of the tagger's and nothing else.
+
+One configuration serves versions of one shape: as many tags, the same inputs. The stable version's
+shape is the one; versions of another have no encoder, and a Triton that calls it refuses them. An
+embedded tagger serves them all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from serve.bundle import Bundle
+from serve.encoder_graph import read_encoder_graph
+from serve.errors import BundleError
+from serve.triton.encoder_config import EncoderShape, encoder_texts, shape_line
+from serve.triton.names import ENCODER, ENCODER_FILE
+from serve.versions.folders import (
+    add_model_file,
+    clear,
+    put,
+    remove,
+    staged,
+    version_folder,
+    versions_in,
+    write_texts,
+)
+
+
+def settle_encoders(repository: Path, versions: Sequence[int]) -> None:
+    """Let there be an encoder for each of the tagger's versions of one shape, and no other.
+
+    Args:
+        repository: The repository; its versions were checked.
+        versions: Those that are served, the stable one first.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    model = repository / ENCODER
+    model.mkdir(exist_ok=True)
+    clear(model)
+    bundles = dict(_sound(repository, versions))
+    shapes = {version: EncoderShape.of(bundle) for version, bundle in bundles.items()}
+    shape = next(iter(shapes.values()), None)
+    wanted = [version for version in shapes if shapes[version] == shape]
+    for version in versions_in(model):
+        if version not in wanted:
+            remove(model / str(version))
+    if shape:
+        _write_settings(model, shape)
+    for version in wanted:
+        if not (model / str(version)).exists():
+            with staged(model) as staging:
+                (staging / ENCODER_FILE).write_bytes(read_encoder_graph(bundles[version]))
+                add_model_file(staging, "serve.triton.encoder")
+                put(staging, model / str(version))
+
+
+def _sound(repository: Path, versions: Sequence[int]) -> Iterator[tuple[int, Bundle]]:
+    """Yield the versions that are as they were published; a damaged one must not stop the next."""
+    for version in versions:
+        with contextlib.suppress(BundleError):
+            bundle = Bundle.load(version_folder(repository, version))
+            read_encoder_graph(bundle)
+            yield version, bundle
+
+
+def _write_settings(model: Path, shape: EncoderShape) -> None:
+    """Write the settings where they are missing or for another shape; others may be tuned."""
+    texts = encoder_texts(shape)
+    stale = [name for name in texts if shape_line(shape) not in _content(model / name)]
+    write_texts(model, texts, only=stale)
+    for path in (model / "configs").iterdir():
+        if f"configs/{path.name}" not in texts:
+            path.unlink()
+
+
+def _content(path: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    return ""

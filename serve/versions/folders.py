@@ -1,0 +1,146 @@
+"""Owns what of the versions lies on the disk.
+
+    model_repository/
+        history.jsonl            what was agreed, see `serve.versions.history`
+        tagger/
+            config.pbtxt         settings, and configs/ for the other world; see `serve.triton`
+            public_key.pem       if there: whose signature each version needs
+            4/                   a version: the bundle's files, and model.py for Triton to find
+            kept/3/              a version to go back to; Triton takes only numbers for versions
+            .staging-XXXXXX/     a folder in the making, or on its way out
+        encoder/
+            4/model.onnx         the graph of version 4 by itself; see `serve.versions.encoders`
+
+Triton serves every version it finds. A folder gets its number, or loses it, by one rename, when it
+is complete and on the disk. A crash leaves a staging folder, which the next step removes.
+
+Triton compares times to see what changed: a new file in a model's folder, or a later time on one,
+and all its versions are loaded again. So a version holds a plain file where Python would put its
+cache, and `kept` never looks touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from serve.files import sync, write_durably
+from serve.triton.names import MODEL
+
+STAGING, KEPT = ".staging-", "kept"
+MODEL_FILE, NO_CACHE = "model.py", "__pycache__"
+_LONG_AGO = (0, 0)
+
+
+def version_folder(repository: Path, version: int) -> Path:
+    """Return where a version lies that is served."""
+    return repository / MODEL / str(version)
+
+
+def kept_folder(repository: Path, version: int) -> Path:
+    """Return where a version lies that is kept."""
+    return repository / MODEL / KEPT / str(version)
+
+
+def versions_in(folder: Path) -> list[int]:
+    """Return the versions in a model's folder, oldest first; links are none."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if path.name.isdecimal()]
+    return sorted(int(path.name) for path in found if path.is_dir() and not path.is_symlink())
+
+
+def highest_number(folder: Path) -> int:
+    """Return the highest number that a name in a folder is, whatever it names; 0 for none."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+@contextmanager
+def staged(model: Path) -> Iterator[Path]:
+    """Give a folder in the making, which is gone after the block unless it was renamed."""
+    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=model))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def put(staging: Path, target: Path) -> None:
+    """Give a complete folder its name, once all of it is on the disk."""
+    staging.chmod(0o755)  # mkdtemp's folders are private, and Triton may be another user
+    for folder, _, names in os.walk(staging):
+        for name in names:
+            sync(Path(folder) / name)
+        sync(Path(folder))
+    staging.rename(target)
+    sync(target.parent)
+
+
+def add_model_file(folder: Path, module: str) -> None:
+    """Let Triton's Python backend find the model of a module of ours in a version."""
+    (folder / MODEL_FILE).write_text(
+        '"""The model as Triton looks for it, in each version; the code is serve\'s."""\n\n'
+        f"from {module} import TritonPythonModel\n\n"
+        '__all__ = ["TritonPythonModel"]\n'
+    )
+    (folder / NO_CACHE).touch()  # no folder: Python then keeps no cache here, see above
+
+
+def keep(repository: Path, version: int) -> None:
+    """Move a version to those that are kept."""
+    target = kept_folder(repository, version)
+    remove(target)
+    version_folder(repository, version).rename(target)
+    for folder in (target.parent, repository / MODEL):
+        sync(folder)
+    age_kept(repository)
+
+
+def age_kept(repository: Path) -> None:
+    """Let `kept` look untouched; make it, where it is not there yet."""
+    kept = repository / MODEL / KEPT
+    kept.mkdir(exist_ok=True)
+    for path in sorted(kept.rglob("*"), reverse=True):
+        os.utime(path, _LONG_AGO, follow_symlinks=False)
+    os.utime(kept, _LONG_AGO)
+
+
+def remove(folder: Path) -> None:
+    """Remove a version, of which no part is ever seen as one."""
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink()
+        return
+    model = folder.parent.parent if folder.parent.name == KEPT else folder.parent
+    with staged(model) as gone:
+        folder.rename(gone / folder.name)
+        sync(folder.parent)
+
+
+def clear(model: Path) -> None:
+    """Remove what steps that died left in a model's folder."""
+    for leftover in model.glob(f"{STAGING}*"):
+        shutil.rmtree(leftover)
+
+
+def write_texts(
+    model: Path, texts: Mapping[str, str], *, only: Iterable[str] | None = None
+) -> None:
+    """Write a model's settings, each file whole or not at all.
+
+    Args:
+        model: The model's folder.
+        texts: The files' content, by their path in it.
+        only: Those to write; None for those that are missing.
+    """
+    for name in texts if only is None else only:
+        path = model / name
+        if only is not None or not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(path, texts[name].encode())

@@ -1,0 +1,165 @@
+"""Owns what a step asks of a server that runs: to load what lies on the disk, and to warm it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+from tritonclient.grpc import service_pb2 as pb
+
+from serve.bundle import Bundle
+from serve.encoding import Encoder, bucket_of
+from serve.errors import AnswerError, ServerError
+from serve.triton.admin import Admin, read_admin_key
+from serve.triton.channels import method, open_channel
+from serve.triton.messages import read_response, write_request
+from serve.triton.names import ENCODER, ENTITIES, MODEL
+from serve.triton.state import ServerState, read_states
+from serve.triton.tls import TlsFiles
+
+TIMEOUT_S = 120.0
+"""Of loading a version; TensorRT may build engines then, which takes minutes."""
+_SHORT_TOKENS, _NUM_TOGETHER = 64, 32
+_READY = "READY"
+
+
+class Running:
+    """A server that runs, as its administrator sees it.
+
+    Attributes:
+        state: The note of it.
+    """
+
+    def __init__(self, state: ServerState, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Take a server's note; the connection is made with the first call.
+
+        Raises:
+            ServerError: If its key, or a certificate to reach it with, cannot be read.
+        """
+        self.state = state
+        self._timeout_s = timeout_s
+        self._channel = open_channel(state.url, TlsFiles.from_names(state.tls), is_local=True)
+        self._admin = Admin(self._channel, read_admin_key(state.folder), timeout_s=timeout_s)
+        self._infer = method(self._channel, "ModelInfer", pb.ModelInferResponse)
+
+    def load(self) -> None:
+        """Serve new versions on the disk beside the old ones. Requests go on meanwhile.
+
+        Should a version not load, nothing changes.
+
+        Raises:
+            ServerError: If a version does not load, or the server does not answer in time.
+        """
+        if self._has_encoder():
+            self._load(ENCODER)  # the tagger's version asks for it
+        self._load(MODEL)
+
+    def unload(self) -> None:
+        """Serve no version any more that is gone from the disk; what is under way is answered.
+
+        Raises:
+            ServerError: If the server does not answer in time.
+        """
+        self._load(MODEL)
+        if self._has_encoder():
+            self._load(ENCODER)
+
+    def warm_up(self, folder: Path, version: str) -> None:
+        """Let a version answer a text of each padded length, before anybody waits for it.
+
+        Args:
+            folder: Where the version lies.
+            version: Its number.
+
+        Raises:
+            ServerError: If there is no proper answer in time.
+        """
+        texts = list(warm_texts(Bundle.load(folder).encoder()))
+        short = [text for text in texts if len(text) < 2 * _SHORT_TOKENS]
+        for together in ([text] for text in texts):
+            self._ask(together, version)
+        self._ask((short * 2)[:_NUM_TOGETHER], version)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        """Return the server; leaving closes the connection."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def _has_encoder(self) -> bool:
+        listed = self._admin.model_versions()
+        return any(v.model == ENCODER and v.state == _READY for v in listed)
+
+    def _load(self, model: str) -> None:
+        request = pb.RepositoryModelLoadRequest(model_name=model)
+        try:
+            self._admin.call("RepositoryModelLoad", request, pb.RepositoryModelLoadResponse)
+        except ServerError as error:
+            raise ServerError(f"{self.state.url}: {error}") from error
+
+    def _ask(self, texts: list[str], version: str) -> None:
+        request_id = f"warm-up-{version}"
+        request = write_request(texts, ENTITIES, request_id=request_id)
+        # Protobuf reads messages that are joined as one.
+        request += bytes(pb.ModelInferRequest(model_version=version).SerializeToString())
+        try:
+            response = self._infer(request, timeout=self._timeout_s)
+            reply = read_response(response, texts, ENTITIES, request_id=request_id)
+            if reply.version != version:
+                raise AnswerError(f"expected version {version}, got {reply.version!r:.20}")
+        except grpc.RpcError as error:
+            details = str(error.details()).split("\n", 1)[0]
+            raise ServerError(
+                f"{self.state.url}: expected version {version} to answer a text of "
+                f"{len(texts[0])} characters, got {error.code().name}: {details}"
+            ) from error
+        except AnswerError as error:
+            raise AnswerError(f"{self.state.url}: {error}") from error
+
+
+def running_servers(
+    folder: Path, repository: Path, *, timeout_s: float = TIMEOUT_S
+) -> list[Running]:
+    """Return the servers of a folder that run, and serve a repository.
+
+    Raises:
+        ServerError: If the note of one cannot be read, or its key.
+    """
+    serving = [
+        state
+        for state in read_states(folder)
+        if state.is_running() and Path(state.repository) == repository.absolute()
+    ]
+    return [Running(state, timeout_s=timeout_s) for state in serving]
+
+
+def warm_texts(encoder: Encoder) -> Iterator[str]:
+    """Yield a text of each length that the tagger pads to, shortest first."""
+    word_tokens = _num_tokens(encoder, 3) - _num_tokens(encoder, 2)
+    around = _num_tokens(encoder, 1) - word_tokens
+    reached = range(around + word_tokens, encoder.max_tokens + 1, word_tokens)
+    longest = {bucket_of(num_tokens, encoder.max_tokens): num_tokens for num_tokens in reached}
+    for num_tokens in longest.values():
+        yield _words((num_tokens - around) // word_tokens)
+
+
+def _num_tokens(encoder: Encoder, num_words: int) -> int:
+    return len(encoder.encode([_words(num_words)])[0].windows[0].input_ids)
+
+
+def _words(num_words: int) -> str:
+    return " ".join(["a"] * num_words)

@@ -1,0 +1,142 @@
+"""Owns what holds in a repository, and letting the disk say the same.
+
+A step that died before its line in the history is undone, one that died after it is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from serve.errors import BundleError, ServerError
+from serve.files import locked
+from serve.triton import missing_package
+from serve.triton.names import MODEL
+from serve.versions.content import manifest_digest
+from serve.versions.folders import (
+    KEPT,
+    age_kept,
+    clear,
+    keep,
+    kept_folder,
+    remove,
+    version_folder,
+    versions_in,
+)
+from serve.versions.history import Step, read_events, read_traffic, record
+from serve.versions.traffic import Traffic
+
+NUM_KEPT = 2
+"""Versions to go back to."""
+
+
+def versions(repository: Path) -> list[int]:
+    """Return the versions that are served, oldest first."""
+    return versions_in(repository / MODEL)
+
+
+def traffic_of(repository: Path) -> Traffic:
+    """Return which versions callers ask for: as agreed, or the newest where nothing is.
+
+    Raises:
+        ServerError: If the history is damaged.
+    """
+    there = versions(repository)
+    agreed = read_traffic(repository)
+    if agreed and agreed.stable in (0, *there):
+        return agreed
+    return Traffic(stable=max(there, default=0), kept=tuple(there[-2 : -2 - NUM_KEPT : -1]))
+
+
+@contextlib.contextmanager
+def writing(repository: Path) -> Iterator[None]:
+    """Tell in our words that a repository cannot be written.
+
+    Raises:
+        ServerError: If an OSError is raised in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ServerError(
+            f"{repository / MODEL}: expected a writable folder, got {error}"
+        ) from error
+
+
+def settle(repository: Path) -> None:
+    """Finish or undo what a step that died left, unless a step is under way just now.
+
+    Raises:
+        ServerError: If the history is damaged, or the repository cannot be written.
+    """
+    if not (repository / MODEL).is_dir():
+        return
+    with writing(repository), contextlib.suppress(BlockingIOError), locked(repository, wait=False):
+        settled(repository)
+
+
+def settled(repository: Path) -> bool:
+    """Let the disk of a repository that is locked say what holds; return whether it did not.
+
+    A version that no line tells of is one whose step died before it took hold: it goes. One that
+    the last line does not name any more is kept, or goes; an older one than the history is kept.
+
+    Raises:
+        OSError: If the repository cannot be written.
+        ServerError: If the history is damaged.
+    """
+    model = repository / MODEL
+    clear(model)
+    traffic = traffic_of(repository)
+    known = {event.version for event in read_events(repository)}
+    odd = [version for version in versions(repository) if version not in traffic.served]
+    for version in odd:
+        if known and version > max(known):
+            refuse(repository, version, traffic, "its publication was interrupted")
+        elif version in traffic.kept or version not in known:
+            keep(repository, version)
+        else:
+            remove(version_folder(repository, version))
+    for version in versions_in(model / KEPT):
+        if version in known and version not in traffic.kept:
+            remove(kept_folder(repository, version))
+    age_kept(repository)
+    settle_encoders(repository, traffic)
+    return bool(odd)
+
+
+def agree(repository: Path, step: Step, version: int, traffic: Traffic, note: str = "") -> None:
+    """Let a step take hold.
+
+    Raises:
+        OSError: If the history cannot be written.
+    """
+    bundle = ""
+    with contextlib.suppress(BundleError):
+        bundle = manifest_digest(version_folder(repository, version))
+    record(repository, step, version, traffic, bundle=bundle, note=note)
+
+
+def refuse(repository: Path, version: int, traffic: Traffic, why: str) -> None:
+    """Remove a version that did not come to serve; its number is not used again.
+
+    Raises:
+        OSError: If the repository cannot be written.
+    """
+    agree(repository, Step.REFUSE, version, traffic, why.split("\n", 1)[0])
+    remove(version_folder(repository, version))
+
+
+def settle_encoders(repository: Path, traffic: Traffic) -> None:
+    """Let there be an encoder for each version that is served, see `serve.versions.encoders`.
+
+    Raises:
+        OSError: If the repository cannot be written.
+        ServerError: If the package tritonclient is not installed.
+    """
+    try:
+        from serve.versions import encoders
+    except ImportError as error:
+        raise missing_package(error) from error
+    encoders.settle_encoders(repository, traffic.served)

@@ -1,0 +1,93 @@
+"""Answers as Triton's tagger does, in this process: each word an item, or as a test says."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+from tritonclient.grpc import service_pb2 as pb
+
+from serve.entities import Entity
+from serve.triton.names import ENTITIES, GRAPH, NUM_CHARS
+
+Answer = Callable[[pb.ModelInferRequest, grpc.ServicerContext], pb.ModelInferResponse]
+_SERVICE = "inference.GRPCInferenceService"
+_GRAPH = {"file": "fake.onnx", "precision": "fp32", "provider": "CPU", "version": "1"}
+
+
+@contextmanager
+def fake_triton(
+    answer: Answer | None = None,
+    *,
+    credentials: grpc.ServerCredentials | None = None,
+    name: str = "fake",
+) -> Iterator[str]:
+    """Serve on a free port, under a name; yield the address."""
+
+    def infer(content: bytes, context: grpc.ServicerContext) -> bytes:
+        request = pb.ModelInferRequest.FromString(content)
+        return (answer or proper_answer)(request, context).SerializeToString()
+
+    def metadata(content: bytes, context: grpc.ServicerContext) -> bytes:
+        return pb.ServerMetadataResponse(name=name, version="2.51.0").SerializeToString()
+
+    with ThreadPoolExecutor(32) as pool:
+        server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
+        calls = {"ModelInfer": infer, "ServerMetadata": metadata}
+        methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
+        handler = grpc.method_handlers_generic_handler(_SERVICE, methods)
+        server.add_generic_rpc_handlers((handler,))
+        if credentials:
+            port = server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(None).wait()
+
+
+def texts_of(request: pb.ModelInferRequest) -> list[str]:
+    """Return the texts that a request asks about."""
+    content, position, texts = request.raw_input_contents[0], 0, []
+    while position < len(content):
+        (length,) = struct.unpack_from("<I", content, position)
+        position += 4 + length
+        texts.append(content[position - length : position].decode())
+    return texts
+
+
+def proper_answer(
+    request: pb.ModelInferRequest, context: grpc.ServicerContext | None = None
+) -> pb.ModelInferResponse:
+    """Return what a healthy server answers."""
+    texts = texts_of(request)
+    contents = {
+        ENTITIES: _elements([[entity.to_json() for entity in words(text)] for text in texts]),
+        NUM_CHARS: struct.pack(f"<{len(texts)}i", *map(len, texts)),
+        GRAPH: _elements([_GRAPH for _ in texts]),
+    }
+    wanted = [output.name for output in request.outputs]
+    output = pb.ModelInferResponse.InferOutputTensor
+    return pb.ModelInferResponse(
+        id=request.id,
+        model_version="1",
+        outputs=[output(name=name) for name in wanted],
+        raw_output_contents=[contents[name] for name in wanted],
+    )
+
+
+def words(text: str) -> list[Entity]:
+    """Return the entities that the fake finds."""
+    return [Entity("Item", *match.span(), 0.5) for match in re.finditer(r"\w+", text)]
+
+
+def _elements(rows: list[object]) -> bytes:
+    encoded = [json.dumps(row).encode() for row in rows]
+    return b"".join(struct.pack("<I", len(row)) + row for row in encoded)

@@ -1,0 +1,86 @@
+"""Tests what the known answers are, and that wrong ones differ."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from serve.entities import EntityJson
+from serve.repository import publish
+from serve.supervisor.answers import LINES, Known, KnownAnswers
+from serve.tagger import Tagger
+from tests.serve.tiny import write_bundle
+
+ENTITY: EntityJson = {"label": "Item", "start": 0, "end": 4, "score": 0.75}
+NONE: Mapping[str, Sequence[EntityJson]] = {line: [] for line in LINES}
+
+
+def worked_out(answers: KnownAnswers, first: Mapping[str, Sequence[EntityJson]]) -> Known:
+    end = time.monotonic() + 60.0
+    while (known := answers.of("1", first, time.monotonic())) is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return known
+
+
+def test_the_embedded_tagger_gives_the_answers_in_another_process(tmp_path: Path) -> None:
+    publish(write_bundle(tmp_path / "bundle"), tmp_path / "repository")
+    answers = KnownAnswers(tmp_path / "repository", Path(sys.executable))
+    assert answers.of("1", NONE, time.monotonic()) is None, "it is not waited for"
+    known = worked_out(answers, NONE)
+    assert known.is_verified
+    truth = dict(zip(LINES, Tagger.load(tmp_path / "bundle").tag(LINES), strict=True))
+    assert any(truth.values()), "otherwise this test shows little"
+    right = {line: [entity.to_json() for entity in row] for line, row in truth.items()}
+    assert known.differences(right) == ""
+    assert known.asked()[0] in [line for line, row in truth.items() if row]
+    assert answers.of("1", NONE, time.monotonic()) is known, "once per version"
+
+
+def test_without_a_tagger_the_first_answer_to_every_line_stands_in(tmp_path: Path) -> None:
+    answers = KnownAnswers(tmp_path, Path(sys.executable))  # nothing is published there
+    first = {**NONE, LINES[0]: [ENTITY]}
+    assert answers.of("1", first, time.monotonic()) is None
+    time.sleep(3.0)
+    few = {LINES[0]: [ENTITY]}
+    assert answers.of("1", few, time.monotonic()) is None, "later ones may ask other lines"
+    known = worked_out(answers, first)
+    assert not known.is_verified
+    assert known.answers == first
+
+
+def test_a_tagger_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
+    answers = KnownAnswers(tmp_path, Path(sys.executable), timeout_s=5.0)
+    assert answers.of("1", NONE, 0.0) is None
+    known = answers.of("1", NONE, 5.0)
+    assert known is not None
+    assert not known.is_verified
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        [],
+        [{**ENTITY, "label": "Activity"}],
+        [{**ENTITY, "start": 1}],
+        [{**ENTITY, "end": 5}],
+        [{**ENTITY, "score": 0.77}],
+        [ENTITY, ENTITY],
+        None,
+        [3],
+        [{"label": "Item"}],
+    ],
+)
+def test_an_answer_that_differs_anywhere_is_wrong(got: object) -> None:
+    known = Known({**NONE, LINES[0]: [ENTITY]}, is_verified=True)
+    wrong = known.differences({LINES[0]: got})  # type: ignore[dict-item]  a server may say anything
+    assert wrong.startswith(f"expected [{ENTITY}] for {LINES[0]!r}, got ")
+
+
+def test_scores_may_differ_by_rounding() -> None:
+    known = Known({**NONE, LINES[0]: [ENTITY]}, is_verified=True)
+    assert known.differences({LINES[0]: [{**ENTITY, "score": 0.7505}]}) == ""

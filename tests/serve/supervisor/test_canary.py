@@ -1,0 +1,212 @@
+"""Tests what the canary makes of a server that is well, wrong, silent, gone, or somebody else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2 as pb
+
+from serve.entities import EntityJson
+from serve.supervisor.answers import LINES, Known, KnownAnswers
+from serve.supervisor.canary import Canary, Result
+from serve.supervisor.life import Verdict
+from serve.supervisor.patience import Patience
+from serve.triton.names import ModelVersion
+from serve.triton.state import ServerState
+from tests.serve.fake_triton import fake_triton, proper_answer, texts_of, words
+
+NAME = "linetag-0123456789ab-"
+PATIENCE = Patience(canary_interval_s=0.02, canary_timeout_s=0.3)
+RIGHT = {line: [entity.to_json() for entity in words(line)] for line in LINES}
+
+
+class GivenAnswers(KnownAnswers):
+    """Known answers that the test knows."""
+
+    def __init__(self, known: Mapping[str, Sequence[EntityJson]] | None) -> None:
+        super().__init__(Path("none"), Path("none"))
+        self.given = None if known is None else Known(known, is_verified=True)
+
+    def of(self, version: str, first: object, now: float) -> Known | None:
+        return self.given
+
+
+def canary_of(
+    url: str, answers: GivenAnswers, is_busy: Callable[[float], bool] = lambda seconds: False
+) -> Canary:
+    state = ServerState(
+        pid=1,
+        start_ticks=1,
+        prefix=NAME,
+        url=url,
+        http_url=None,
+        repository="r",
+        log="l",
+        started="2026-01-01T00:00:00+00:00",
+    )
+    return Canary(state, answers, PATIENCE, is_busy)
+
+
+def results(canary: Canary, count: int) -> list[Result]:
+    """Look until so many canaries came to something."""
+    found: list[Result] = []
+    end = time.monotonic() + 20.0
+    while len(found) < count and time.monotonic() < end:
+        result = canary.look(time.monotonic())
+        found += [result] if result else []
+        time.sleep(0.002)
+    canary.close()
+    return found
+
+
+def test_a_right_answer_is_right_and_later_canaries_ask_a_few_lines_only() -> None:
+    asked: list[list[str]] = []
+
+    def note(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
+        asked.append(texts_of(request))
+        return proper_answer(request)
+
+    with fake_triton(note, name=NAME) as url:
+        found = results(canary_of(url, GivenAnswers(RIGHT)), 3)
+    assert [result.verdict for result in found] == [Verdict.RIGHT] * 3
+    assert (found[0].version, found[0].triton) == ("1", "2.51.0")
+    assert all(result.latency_s and 0 < result.latency_s < 5 for result in found)
+    assert asked[0] == list(LINES)
+    assert [len(texts) for texts in asked[1:3]] == [3, 3]
+    assert all(words(text) for texts in asked[1:3] for text in texts), "lines with entities"
+
+
+def test_a_wrong_answer_is_wrong_and_told() -> None:
+    known = {**RIGHT, LINES[0]: []}
+    with fake_triton(name=NAME) as url:
+        (result,) = results(canary_of(url, GivenAnswers(known)), 1)
+    assert result.verdict is Verdict.WRONG
+    assert result.reason.startswith(f"version 1: expected [] for {LINES[0]!r}, got [")
+
+
+def test_answers_that_are_not_known_yet_decide_nothing_but_later_ones_do() -> None:
+    answers = GivenAnswers(None)
+    with fake_triton(name=NAME) as url:
+        canary = canary_of(url, answers)
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            assert canary.look(time.monotonic()) is None
+            time.sleep(0.002)
+        answers.given = Known(RIGHT, is_verified=True)
+        assert results(canary, 1)[0].verdict is Verdict.RIGHT
+
+
+def test_another_server_behind_the_port_is_a_failure() -> None:
+    with fake_triton(name="linetag-another-server-") as url:
+        (result,) = results(canary_of(url, GivenAnswers(RIGHT)), 1)
+    assert result.verdict is Verdict.FAILED
+    assert result.reason == f"expected the server {NAME}, got 'linetag-another-server-'"
+
+
+def test_an_error_of_the_server_is_a_failure_and_told() -> None:
+    def fail(request: object, context: grpc.ServicerContext) -> pb.ModelInferResponse:
+        context.abort(grpc.StatusCode.INTERNAL, "Stub process 'tagger_0_0' is not healthy.")
+
+    with fake_triton(fail, name=NAME) as url:
+        first, second = results(canary_of(url, GivenAnswers(RIGHT)), 2)
+    assert (first.verdict, second.verdict) == (Verdict.FAILED, Verdict.FAILED)
+    assert "got INTERNAL: Stub process 'tagger_0_0' is not healthy." in first.reason
+
+
+def test_an_answer_to_other_texts_is_a_failure() -> None:
+    def swap(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
+        request.raw_input_contents[0] = b"\x01\x00\x00\x00a" * len(texts_of(request))
+        return proper_answer(request)
+
+    with fake_triton(swap, name=NAME) as url:
+        (result,) = results(canary_of(url, GivenAnswers(RIGHT)), 1)
+    assert result.verdict is Verdict.FAILED
+    assert "expected the answers to 11 texts of" in result.reason
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_no_answer_in_time_is_silence_and_says_whether_the_server_computes(is_busy: bool) -> None:
+    asked_s: list[float] = []
+    is_over = threading.Event()
+
+    def hang(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
+        is_over.wait(20.0)
+        return proper_answer(request)
+
+    def busy(seconds: float) -> bool:
+        asked_s.append(seconds)
+        return is_busy
+
+    with fake_triton(hang, name=NAME) as url:
+        (result,) = results(canary_of(url, GivenAnswers(RIGHT), busy), 1)
+        is_over.set()
+    assert (result.verdict, result.is_busy) == (Verdict.SILENT, is_busy)
+    assert asked_s[0] == 0.0, "the beginning of what is watched"
+    assert asked_s[1] > 0.0
+
+
+def test_silence_means_nothing_when_nobody_looked_meanwhile() -> None:
+    is_over = threading.Event()
+
+    def hang(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
+        is_over.wait(20.0)
+        return proper_answer(request)
+
+    with fake_triton(hang, name=NAME) as url:
+        canary = canary_of(url, GivenAnswers(RIGHT))
+        canary.look(time.monotonic())
+        time.sleep(1.0)  # this machine was asleep, for all that the canary knows
+        assert canary.look(time.monotonic()) is None
+        is_over.set()
+        assert results(canary, 1)[0].verdict is Verdict.RIGHT
+
+
+def test_a_server_that_is_gone_is_a_failure() -> None:
+    (result,) = results(canary_of("127.0.0.1:1", GivenAnswers(RIGHT)), 1)
+    assert result.verdict is Verdict.FAILED
+    assert "UNAVAILABLE" in result.reason
+
+
+def test_every_version_that_serves_is_asked_and_one_that_is_sick_is_enough() -> None:
+    asked: list[str] = []
+
+    def answer(
+        request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        asked.append(request.model_version)
+        if request.model_version == "1":
+            context.abort(grpc.StatusCode.INTERNAL, "Stub process is not healthy")
+        return proper_answer(request)
+
+    with fake_triton(answer, name=NAME) as url:
+        canary = canary_of(url, GivenAnswers(RIGHT))
+        canary.ask_versions(
+            [
+                ModelVersion("tagger", "1", "READY", ""),
+                ModelVersion("tagger", "2", "READY", ""),
+                ModelVersion("tagger", "3", "LOADING", ""),
+                ModelVersion("encoder", "4", "READY", ""),
+            ]
+        )
+        (result,) = results(canary, 1)
+    assert result.verdict is Verdict.FAILED
+    assert sorted(asked[:2]) == ["1", "2"]
+
+
+def test_a_version_that_is_served_no_more_is_no_failure() -> None:
+    def answer(
+        request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        if request.model_version == "7":
+            context.abort(grpc.StatusCode.NOT_FOUND, "'tagger' version 7 is not found")
+        return proper_answer(request)
+
+    with fake_triton(answer, name=NAME) as url:
+        canary = canary_of(url, GivenAnswers(RIGHT))
+        canary.ask_versions([ModelVersion("tagger", "7", "READY", "")])
+        assert results(canary, 2)[0].verdict is Verdict.RIGHT, "whoever serves now was asked"

@@ -1,0 +1,87 @@
+"""Tests reading a server's metrics, and passing them on."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from serve.errors import ServerError
+from serve.supervisor.figures import Figures, fetch, read_figures
+from serve.supervisor.metrics import labelled
+
+TEXT = """\
+# HELP nv_inference_request_success Number of successful inference requests, all batch sizes
+# TYPE nv_inference_request_success counter
+nv_inference_request_success{model="tagger",version="1"} 602
+nv_inference_request_success{model="tagger",version="2"} 8
+# HELP nv_inference_request_failure Number of failed inference requests, all batch sizes
+# TYPE nv_inference_request_failure counter
+nv_inference_request_failure{model="tagger",reason="BACKEND",version="1"} 3
+nv_inference_request_failure{model="tagger",reason="OTHER",version="1"} 4
+# HELP nv_inference_count Number of inferences performed
+# TYPE nv_inference_count counter
+nv_inference_count{model="tagger",version="1"} 1204
+# HELP nv_inference_exec_count Number of model executions performed
+# TYPE nv_inference_exec_count counter
+nv_inference_exec_count{model="tagger",version="1"} 301
+# HELP nv_inference_pending_request_count Instantaneous number of pending requests
+# TYPE nv_inference_pending_request_count gauge
+nv_inference_pending_request_count{model="tagger",version="1"} 5
+# HELP nv_inference_request_summary_us Summary of inference request duration in microseconds
+# TYPE nv_inference_request_summary_us summary
+nv_inference_request_summary_us_count{model="tagger",version="1"} 602
+nv_inference_request_summary_us{model="tagger",version="1",quantile="0.5"} 881
+nv_inference_request_summary_us{model="tagger",version="1",quantile="0.99"} 9345
+nv_inference_request_summary_us{model="tagger",version="2",quantile="0.5"} 900
+nv_inference_request_summary_us{model="tagger",version="2",quantile="0.99"} nan
+"""
+
+
+def test_figures_are_summed_over_versions_and_the_slower_latency_is_taken() -> None:
+    assert read_figures(TEXT, at=7.0) == Figures(
+        at=7.0,
+        num_requests=610,
+        num_failures=7,
+        num_texts=1204,
+        num_batches=301,
+        num_pending=5,
+        p50_ms=0.9,
+        p99_ms=9.345,
+    )
+
+
+def test_a_server_that_did_nothing_has_no_latency() -> None:
+    figures = read_figures("", at=0.0)
+    assert figures == Figures()
+    assert figures.p50_ms is None
+
+
+def test_what_is_no_metrics_is_told() -> None:
+    with pytest.raises(ServerError, match="expected metrics in Prometheus' text format, got "):
+        read_figures('broken{"', at=0.0)
+
+
+def test_a_server_that_gives_no_metrics_is_told() -> None:
+    with pytest.raises(ServerError, match=r"127\.0\.0\.1:1: expected metrics, got "):
+        fetch("127.0.0.1:1", timeout_s=1.0)
+
+
+def test_metrics_are_passed_on_with_a_label_and_one_family_together() -> None:
+    other = TEXT.replace("602", "7") + "# TYPE alone gauge\nalone 1\n"
+    passed_on = labelled({0: TEXT, 1: other})
+    lines = passed_on.splitlines()
+    name = "nv_inference_request_success"
+    assert [line for line in lines if line.startswith(f"{name}{{")] == [
+        f'{name}{{model="tagger",version="1",replica="0"}} 602',
+        f'{name}{{model="tagger",version="2",replica="0"}} 8',
+        f'{name}{{model="tagger",version="1",replica="1"}} 7',
+        f'{name}{{model="tagger",version="2",replica="1"}} 8',
+    ]
+    assert sum(line.startswith(f"# TYPE {name} ") for line in lines) == 1
+    assert 'alone{replica="1"} 1' in lines
+    families = {family.name: family for family in text_string_to_metric_families(passed_on)}
+    latencies = families["nv_inference_request_summary_us"].samples
+    assert len(latencies) == 10
+    assert sum(math.isnan(sample.value) for sample in latencies) == 2

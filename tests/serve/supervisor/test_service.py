@@ -1,0 +1,113 @@
+"""Tests a supervisor with a real Triton that falls sick in ways that need more than a restart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serve.errors import ServerError
+from serve.supervisor.config import SupervisorConfig
+from serve.supervisor.health import read_health
+from serve.supervisor.patience import Patience
+from serve.supervisor.service import run_service
+from serve.supervisor.status import ReplicaStatus, SupervisorStatus, read_status
+from serve.triton.processes import processes_of, shared_memory_of, wait_until
+from serve.triton.state import read_states
+
+pytestmark = pytest.mark.triton
+
+
+def run(config: SupervisorConfig, act: Callable[[SupervisorStatus], None]) -> None:
+    """Run a supervisor here; act in another thread when it is ready, then ask it to end."""
+
+    is_over = threading.Event()
+
+    def act_and_end(status: SupervisorStatus) -> None:
+        try:
+            act(status)
+        finally:
+            if not is_over.is_set():  # afterwards the signal would end the tests
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def announce(status: SupervisorStatus) -> None:
+        threading.Thread(target=act_and_end, args=(status,)).start()
+
+    try:
+        run_service(config, announce)
+    finally:
+        is_over.set()
+
+
+def the_only(folder: Path) -> ReplicaStatus:
+    status = read_status(folder)
+    assert status is not None
+    return status.replicas[0]
+
+
+def test_a_replica_that_never_comes_back_is_given_up_loudly(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(repository, tmp_path / "repository")
+    folder = tmp_path / "triton"
+    patience = Patience(first_backoff_s=0.05, max_failures=3)
+    config = SupervisorConfig(tmp_path / "repository", environment, folder, patience=patience)
+    prefixes = []
+
+    def ruin(status: SupervisorStatus) -> None:
+        prefixes.extend(state.prefix for state in read_states(folder))
+        shutil.rmtree(tmp_path / "repository" / "tagger" / "1")
+        os.kill(status.replicas[0].pid or 0, signal.SIGKILL)
+
+    message = r"replica 0: gave up after 3 failures within 120 s, last: ended by itself: .*; see "
+    with pytest.raises(ServerError, match=message):
+        run_service(config, lambda status: threading.Thread(target=ruin, args=(status,)).start())
+    assert prefixes
+    assert not any(processes_of(prefix) or shared_memory_of(prefix) for prefix in prefixes)
+    assert read_states(folder) == []
+    health = read_health(folder)
+    assert not health.is_ready
+
+
+def test_a_replica_that_grows_too_much_is_restarted_and_the_reason_told(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    patience = Patience(descriptors=1e-6, settle_s=0.1)  # whatever it uses
+    config = SupervisorConfig(repository, environment, tmp_path, patience=patience)
+    seen: list[ReplicaStatus] = []
+
+    def watch(status: SupervisorStatus) -> None:
+        wait_until(lambda: the_only(tmp_path).restarts.get("asked", 0) > 0, timeout_s=30.0)
+        seen.append(the_only(tmp_path))
+
+    run(config, watch)
+    assert seen[0].restarts["asked"] >= 1
+    assert seen[0].num_failures == 0
+    assert seen[0].reason.startswith("file descriptors: expected at most 0 of the ")
+
+
+def test_a_stub_that_dies_is_noticed_and_replaced_although_triton_says_ready(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    config = SupervisorConfig(repository, environment, tmp_path)
+    seen: list[ReplicaStatus] = []
+
+    def kill(status: SupervisorStatus) -> None:
+        (state,) = read_states(tmp_path)
+        (stub,) = set(processes_of(state.prefix)) - {state.pid}
+        os.kill(stub, signal.SIGKILL)
+        wait_until(
+            lambda: (now := the_only(tmp_path)).is_ready and now.pid != state.pid, timeout_s=30.0
+        )
+        seen.append(the_only(tmp_path))
+
+    run(config, kill)
+    assert seen[0].is_ready
+    assert seen[0].restarts == {"failed": 1}
+    assert "INTERNAL" in seen[0].reason
+    assert read_states(tmp_path) == []

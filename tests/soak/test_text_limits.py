@@ -1,0 +1,98 @@
+"""Tests texts at the cap, over it and far over it, of every kind that tokenizers stumble over.
+
+Over the cap they are refused within 5 ms, as promised, and no tokenizer sees them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from serve.client import Policy, TritonTagger
+from serve.errors import DataError
+from serve.limits import MAX_CHARS, decode_text
+from serve.server import TritonServer
+from serve.tagger import Tagger
+
+KINDS = {
+    "words": "replace leaking hose on pump ",
+    "one word": "x",
+    "punctuation": "?!,.-#/",
+    "CJK": "油圧ポンプ交換",
+    "emoji": "🔧👩‍🔧🇫🇷",
+    "combining": "e\u0301a\u0300\u0323o\u0308",
+    "control": "a\x00\x07\u200b\u202e \x1f",
+}
+OVER = {"cap + 1": MAX_CHARS + 1, "1 MB": 1_000_000, "10 MB": 10_000_000}
+REFUSED_WITHIN_S = 0.005
+POLICY = Policy(deadline_s=60.0)  # these tests are not about an answer's time
+
+
+def text_of(kind: str, num_chars: int) -> str:
+    """Return a text of a kind, of so many characters."""
+    return (KINDS[kind] * (num_chars // len(KINDS[kind]) + 1))[:num_chars]
+
+
+def seconds_until_refused(refuse: Callable[[], object]) -> float:
+    """Return the time of a refusal, the best of three: a machine stumbles now and then."""
+    times_s = []
+    for _ in range(3):
+        began = time.perf_counter()
+        with pytest.raises(DataError, match=f"text 0: expected at most {MAX_CHARS} characters"):
+            refuse()
+        times_s.append(time.perf_counter() - began)
+    return min(times_s)
+
+
+@pytest.mark.parametrize("size", OVER)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_over_the_cap_is_refused_within_5_ms_everywhere_and_never_tokenized(
+    kind: str, size: str, embedded: Tagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = text_of(kind, OVER[size])
+    content = text.encode()
+    monkeypatch.setattr(embedded._encoder, "_tokenizer", None)  # asked anything, it would fail
+    with TritonTagger("127.0.0.1:1", policy=POLICY) as nowhere:  # sent, it would not be a DataError
+        for refuse in (
+            lambda: nowhere.tag([text]),
+            lambda: embedded.tag([text]),
+            lambda: decode_text(content, 0),
+        ):
+            assert seconds_until_refused(refuse) <= REFUSED_WITHIN_S
+
+
+def test_a_check_that_reads_the_text_first_is_too_slow() -> None:
+    text = text_of("emoji", 10_000_000)
+
+    def reads_first() -> None:
+        text.encode()
+        raise DataError(f"text 0: expected at most {MAX_CHARS} characters")
+
+    assert seconds_until_refused(reads_first) > REFUSED_WITHIN_S
+
+
+@pytest.mark.triton
+def test_at_the_cap_every_kind_is_answered_and_offsets_slice_the_text_exactly(
+    server: TritonServer, embedded: Tagger
+) -> None:
+    with TritonTagger(server.url, policy=POLICY) as client:
+        for kind in KINDS:
+            text = text_of(kind, MAX_CHARS)
+            (answer,) = client.ask([text])
+            assert [(e.label, e.start, e.end) for e in answer.entities] == [
+                (e.label, e.start, e.end) for e in embedded.tag([text])[0]
+            ]
+            for entity in answer.entities:
+                assert entity.text == text[entity.start : entity.end] != ""
+                assert entity.text == entity.text.strip()
+
+
+@pytest.mark.triton
+def test_a_text_of_four_byte_characters_counts_as_its_characters(server: TritonServer) -> None:
+    with TritonTagger(server.url, policy=POLICY) as client:
+        text = "pump 🔧 " * 50
+        (answer,) = client.ask([text])
+        assert {entity.text for entity in answer.entities} >= {"pump"} or not answer.entities
+        assert all(text[e.start : e.end] == e.text for e in answer.entities)
