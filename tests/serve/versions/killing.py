@@ -95,9 +95,8 @@ def main(folder: Path, step: str) -> int:
     assert in_child(lambda: STEPS[step](whole, bundle)) == 0
     after = traffic_of(whole)
     assert after != before
-    num_kills = 0
+    num_kills, repository = 0, folder / "killed"
     while True:
-        repository = folder / "killed"
         shutil.copytree(source, repository)
         code = in_child(lambda: STEPS[step](repository, bundle), kill_at=num_kills)
         if code == 0:
