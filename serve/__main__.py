@@ -2,6 +2,9 @@
 
     python -m serve tag work_orders.txt     tag lines, embedded or through Triton
     python -m serve publish                 put the bundle into Triton's model repository
+    python -m serve promote                 give the version on trial to all callers
+    python -m serve rollback                take it from them, or go back to the version before
+    python -m serve history                 tell which version served whom, and when
     python -m serve start --detach          start Triton servers, print their addresses
     python -m serve tune                    find and keep the best number of threads here
     python -m serve status                  tell how they are doing
@@ -24,7 +27,10 @@ from importlib import import_module
 
 from serve.errors import TaggingError
 
-VERBS = ("tag", "tune", "publish", "start", "status", "top", "restart", "stop")
+VERBS = (
+    *("tag", "tune", "publish", "promote", "rollback", "history"),
+    *("start", "status", "top", "restart", "stop"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

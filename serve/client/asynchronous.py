@@ -13,7 +13,7 @@ from serve.client.answers import Answer
 from serve.client.front import DEFAULT, Front
 from serve.client.policy import Policy
 from serve.client.requests import Request, answers, checked, cut
-from serve.client.steps import Answered, Outcome, Pause, Probe, Try
+from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
 from serve.client.streaming import stream
 from serve.entities import Entity
 from serve.triton import missing_package
@@ -143,30 +143,30 @@ class AsyncTritonTagger(Front):
             while True:
                 step = course.send(outcome)
                 if isinstance(step, Try):
-                    url = step.endpoint.url
-                    outcome = await wire.send(url, request, message, step.timeout_s)
+                    outcome = await wire.send(step, request, message)
                 else:
-                    await self._pass(step, wire)
-                    outcome = None
+                    outcome = await self._pass(step, wire)
         except StopIteration as end:
             answered: Answered = end.value
             return answered
         finally:
             course.close()
 
-    async def _pass(self, step: Pause | Probe, wire: AsyncWire) -> None:
+    async def _pass(self, step: Ask | Pause | Probe | Refresh, wire: AsyncWire) -> Outcome | None:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
-            return
-        task = asyncio.create_task(self._send_probe(step, wire))
+            return None
+        if isinstance(step, Ask):
+            question = self._question()
+            return await wire.send(Try(*step), question, wire.message(question))
+        task = asyncio.create_task(self._send_aside(step, wire))
         self._probes.add(task)
         task.add_done_callback(self._probes.discard)
+        return None
 
-    async def _send_probe(self, step: Probe, wire: AsyncWire) -> None:
-        request = self._probe()
-        message = wire.message(request)
-        outcome = await wire.send(step.endpoint.url, request, message, step.timeout_s)
-        self._dispatcher.probed(step.endpoint, outcome)
+    async def _send_aside(self, step: Probe | Refresh, wire: AsyncWire) -> None:
+        request, then = self._aside(step)
+        then(await wire.send(Try(*step), request, wire.message(request)))
 
     def _wire(self) -> AsyncWire:
         """Return what carries the requests; made by the first of them, within the event loop."""

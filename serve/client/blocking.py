@@ -14,7 +14,7 @@ from serve.client.answers import Answer
 from serve.client.front import DEFAULT, Front
 from serve.client.policy import Policy
 from serve.client.requests import STREAM_REQUESTS, Request, answers, checked, cut
-from serve.client.steps import Answered, Outcome, Pause, Probe, Try
+from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
 from serve.entities import Entity
 from serve.triton import missing_package
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
@@ -142,23 +142,25 @@ class TritonTagger(Front):
             while True:
                 step = course.send(outcome)
                 if isinstance(step, Try):
-                    url = step.endpoint.url
-                    outcome = self._wire.send(url, request, message, step.timeout_s)
+                    outcome = self._wire.send(step, request, message)
                 else:
-                    self._pass(step)
-                    outcome = None
+                    outcome = self._pass(step)
         except StopIteration as end:
             answered: Answered = end.value
             return answered
         finally:
             course.close()
 
-    def _pass(self, step: Pause | Probe) -> None:
+    def _pass(self, step: Ask | Pause | Probe | Refresh) -> Outcome | None:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
-            return
-        then = partial(self._dispatcher.probed, step.endpoint)
-        self._wire.start(step.endpoint.url, self._probe(), step.timeout_s, then)
+            return None
+        if isinstance(step, Ask):
+            question = self._question()
+            return self._wire.send(Try(*step), question, self._wire.message(question))
+        request, then = self._aside(step)
+        self._wire.start(step.endpoint.url, request, step.timeout_s, then)
+        return None
 
 
 def read_ahead(source: Iterable[Item], num_items: int) -> Iterator[Item]:

@@ -17,16 +17,21 @@ from serve.client.budget import RetryBudget
 from serve.client.endpoints import Endpoint, Endpoints
 from serve.client.policy import Policy
 from serve.client.requests import Request
+from serve.client.route import Route
 from serve.client.stats import Stats
-from serve.client.steps import Answered, Course, Outcome, Pause, Probe, Try
+from serve.client.steps import Answered, Ask, Course, Outcome, Pause, Probe, Refresh, Try
 from serve.errors import Overloaded, TaggingError
 from serve.events import log_event
 from serve.triton.failures import Failed, Failure, explain
+from serve.versions.traffic import Traffic
 
 FIRST_PAUSE_S = 0.01
 """Longest pause before the first retry; it doubles with each further one."""
 ROOM_PAUSE_S = 0.02
 """Longest pause of a request that waits for room at an endpoint."""
+
+_UNVERSED = (Failure.WRONG_ANSWER, Failure.REFUSED, Failure.OTHER)
+"""How a server that answers fails to say which versions there are."""
 
 logger = logging.getLogger("serve.client")
 logger.addHandler(logging.NullHandler())  # silent, unless the program that uses it wants the log
@@ -58,6 +63,7 @@ class Dispatcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float] = random.random,
+        route: Route | None = None,
     ) -> None:
         """Take the addresses and the settings.
 
@@ -66,6 +72,7 @@ class Dispatcher:
             policy: The settings.
             clock: Returns seconds.
             dice: Returns a number in [0, 1).
+            route: Which version to ask for; None for whichever there is.
         """
         self.lock = threading.Lock()
         self.endpoints = Endpoints(urls, policy)
@@ -76,6 +83,7 @@ class Dispatcher:
         self._budget = RetryBudget(policy.retry_budget, policy.retry_reserve)
         self._clock = clock
         self._dice = dice
+        self._route = route
 
     def course(self, request: Request) -> Course:
         """Yield what to do for a request, step by step; return its answer.
@@ -88,8 +96,7 @@ class Dispatcher:
             ServerError: If there is no answer in time, or none as agreed.
         """
         journey = _Journey(request, self._clock())
-        if probe := self._begin(journey.started):
-            yield probe
+        yield from self._begin(journey.started)
         while True:
             step = self._next(journey)
             if isinstance(step, Pause):
@@ -100,6 +107,8 @@ class Dispatcher:
                 outcome = yield step
             finally:  # also when the driver was interrupted
                 self._settle(journey, step, outcome)
+            if isinstance(step, Ask) and self._is_answered(journey, outcome):
+                continue
             if isinstance(outcome, Answered):
                 return outcome
             yield self._before_retry(journey)
@@ -114,17 +123,41 @@ class Dispatcher:
             self.endpoints.answered(endpoint)
         log_event(logger, logging.WARNING, "readmitted", url=endpoint.url)
 
-    def _begin(self, now: float) -> Probe | None:
+    def learned(self, outcome: Outcome) -> None:
+        """Take which versions there are, as a server says; nothing, if it does not."""
+        if self._route and isinstance(outcome, Answered):
+            with self.lock:
+                self._route.learn(outcome.rows[0], self._clock())
+
+    def _begin(self, now: float) -> list[Probe | Refresh]:
+        """Return what to do beside a request."""
+        steps: list[Probe | Refresh] = []
         with self.lock:
             self.stats.num_requests += 1
             self._budget.earn()
-            due = self.endpoints.due(now)
-            if due is None:
-                return None
-            self.stats.num_probes += 1
-        return Probe(due, self._policy.try_timeout_s)
+            if due := self.endpoints.due(now):
+                self.stats.num_probes += 1
+                steps.append(Probe(due, self._policy.try_timeout_s))
+            if self._route and self._route.is_due(now):
+                steps.append(Refresh(self.endpoints.idlest(), self._policy.try_timeout_s))
+        return steps
 
-    def _next(self, journey: _Journey) -> Try | Pause:
+    def _is_answered(self, journey: _Journey, outcome: Outcome | None) -> bool:
+        """Take the answer to which versions there are; return whether the request can go on.
+
+        A server that does not know of versions has one, and is not asked for any.
+        """
+        knows_of_none = isinstance(outcome, Failed) and outcome.failure in _UNVERSED
+        if knows_of_none:
+            outcome = Answered([Traffic()], "")
+        if not isinstance(outcome, Answered):
+            return False
+        self.learned(outcome)
+        journey.tried.pop()
+        journey.failed = None
+        return True
+
+    def _next(self, journey: _Journey) -> Try | Ask | Pause:
         """Return the next try, or a pause while there is no room.
 
         Raises:
@@ -136,12 +169,14 @@ class Dispatcher:
         with self.lock:
             endpoint = self.endpoints.take(journey.tried)
             can_fail_over = self._has_others and self._budget.has_retry and self.endpoints.has_spare
+            is_lost = self._route is not None and not self._route.is_known
+            version = self._route.version if self._route else ""
         if endpoint is None:
             return self._wait_for_room(journey, left_s)
         journey.tried.append(endpoint)
         if can_fail_over:
             left_s = min(left_s, self._policy.try_timeout_of(journey.request.num_chars))
-        return Try(endpoint, left_s)
+        return Ask(endpoint, left_s) if is_lost else Try(endpoint, left_s, version)
 
     def _wait_for_room(self, journey: _Journey, left_s: float) -> Pause:
         request = journey.request
@@ -159,7 +194,7 @@ class Dispatcher:
             f"more servers (request {request.request_id}, not sent)"
         )
 
-    def _settle(self, journey: _Journey, step: Try, outcome: Outcome | None) -> None:
+    def _settle(self, journey: _Journey, step: Try | Ask, outcome: Outcome | None) -> None:
         """Note what came of a try; None for nothing that can be said."""
         endpoint, now = step.endpoint, self._clock()
         changed = None
@@ -167,7 +202,8 @@ class Dispatcher:
             endpoint.in_flight -= 1
             if isinstance(outcome, Answered):
                 changed = "readmitted" if self.endpoints.answered(endpoint) else None
-                self.stats.count_answer(journey.request, outcome.rows, now - journey.started)
+                if isinstance(step, Try):
+                    self.stats.count_answer(journey.request, outcome.rows, now - journey.started)
             elif outcome:
                 journey.failed = outcome
                 changed = self._blame(journey, step, outcome.failure, now)
@@ -175,10 +211,15 @@ class Dispatcher:
             reason = outcome.failure if isinstance(outcome, Failed) else None
             log_event(logger, logging.WARNING, changed, url=endpoint.url, reason=reason)
 
-    def _blame(self, journey: _Journey, step: Try, failure: Failure, now: float) -> str | None:
+    def _blame(
+        self, journey: _Journey, step: Try | Ask, failure: Failure, now: float
+    ) -> str | None:
         """Hold a failed try against its endpoint, if it is to blame; return what changed."""
         self.stats.failed_tries[failure] += 1
-        if failure.is_callers:
+        is_everywhere = set(journey.tried) == set(self.endpoints)
+        if failure is Failure.STALE_VERSION and self._route and is_everywhere:
+            self._route.forget()
+        if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
         is_cut_short = step.timeout_s < self._policy.try_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:

@@ -65,6 +65,10 @@ class Endpoints:
         """Whether a request that fails at one endpoint can go to another."""
         return len(self._healthy or self._all) > 1
 
+    def idlest(self) -> Endpoint:
+        """Return a healthy endpoint with few requests under way, or any if there is none."""
+        return min(self._healthy or self._all, key=lambda endpoint: endpoint.in_flight)
+
     def take(self, tried: Sequence[Endpoint]) -> Endpoint | None:
         """Return the endpoint for a try, counted as under way; None if all are full.
 

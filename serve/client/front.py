@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from serve.client.dispatch import Dispatcher
 from serve.client.policy import Policy
 from serve.client.requests import Request, Requests
+from serve.client.route import Route
+from serve.client.steps import Outcome, Probe, Refresh
 from serve.errors import ServerError
 from serve.limits import check_name
 from serve.triton import missing_package
-from serve.triton.names import ENTITIES
+from serve.triton.names import ENTITIES, TRAFFIC
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -41,15 +45,24 @@ class Front:
         self.policy = policy
         self._model = check_name(model, "model name")
         self._requests = Requests()
-        self._dispatcher = Dispatcher(self.urls, policy)
+        route = Route(random.random())
+        self._dispatcher = Dispatcher(self.urls, policy, route=route)
 
     @property
     def dispatcher(self) -> Dispatcher:
         """What its requests share: the endpoints and the figures, for metrics."""
         return self._dispatcher
 
-    def _probe(self) -> Request:
-        return self._requests.make([PROBE_TEXT], ENTITIES)
+    def _aside(self, step: Probe | Refresh) -> tuple[Request, Callable[[Outcome], None]]:
+        """Return what is sent beside the requests, and who takes what comes of it."""
+        if isinstance(step, Refresh):
+            return self._question(), self._dispatcher.learned
+        then = partial(self._dispatcher.probed, step.endpoint)
+        return self._requests.make([PROBE_TEXT], ENTITIES), then
+
+    def _question(self) -> Request:
+        """Return the question which versions there are."""
+        return self._requests.make([""], TRAFFIC)
 
 
 def addresses(urls: str | Sequence[str]) -> tuple[str, ...]:

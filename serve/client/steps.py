@@ -10,7 +10,25 @@ from serve.triton.failures import Failed
 
 
 class Try(NamedTuple):
-    """Send the request to an endpoint, and say what came of it."""
+    """Send the request to a version of an endpoint's model, and say what came of it.
+
+    The version is empty for whichever there is.
+    """
+
+    endpoint: Endpoint
+    timeout_s: float
+    version: str = ""
+
+
+class Ask(NamedTuple):
+    """Ask an endpoint which versions there are, and say what came of it."""
+
+    endpoint: Endpoint
+    timeout_s: float
+
+
+class Refresh(NamedTuple):
+    """Ask that, and do not wait; `Dispatcher.learned` takes what comes of it."""
 
     endpoint: Endpoint
     timeout_s: float
@@ -33,7 +51,7 @@ class Answered(NamedTuple):
     """A proper answer.
 
     Attributes:
-        rows: What was wanted of each text: its entities, or the graph.
+        rows: What was wanted of each text: its entities, the graph, or the traffic.
         version: The model's version.
     """
 
@@ -41,7 +59,7 @@ class Answered(NamedTuple):
     version: str
 
 
-Step = Try | Pause | Probe
+Step = Try | Ask | Pause | Probe | Refresh
 Outcome = Answered | Failed
 Course = Generator[Step, Outcome | None, Answered]
 """Yields steps; is sent the outcome of a try, and None after anything else; returns the answer."""

@@ -13,12 +13,12 @@ import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.client.requests import Request, read_entities
-from serve.client.steps import Answered, Outcome
+from serve.client.steps import Answered, Outcome, Try
 from serve.errors import AnswerError
 from serve.triton.channels import method, open_channel
 from serve.triton.failures import Failed, Failure, classify
-from serve.triton.messages import read_graph, read_response, write_request
-from serve.triton.names import ENTITIES
+from serve.triton.messages import read_graph, read_response, read_traffic, write_request
+from serve.triton.names import ENTITIES, GRAPH
 from serve.triton.tls import TlsFiles
 
 
@@ -49,10 +49,12 @@ class Wire:
 class BlockingWire(Wire):
     """Carries the requests of threads."""
 
-    def send(self, url: str, request: Request, message: Any, timeout_s: float) -> Outcome:  # noqa: ANN401
+    def send(self, step: Try, request: Request, message: Any) -> Outcome:  # noqa: ANN401
         """Return what an endpoint makes of a request."""
+        message.model_version = step.version
         try:
-            return outcome_of(request, self._infer[url](message, timeout=timeout_s))
+            response = self._infer[step.endpoint.url](message, timeout=step.timeout_s)
+            return outcome_of(request, response, step.version)
         except grpc.RpcError as error:
             return failed(error)
 
@@ -82,10 +84,12 @@ class AsyncWire(Wire):
 
     _package = grpc.aio
 
-    async def send(self, url: str, request: Request, message: Any, timeout_s: float) -> Outcome:  # noqa: ANN401
+    async def send(self, step: Try, request: Request, message: Any) -> Outcome:  # noqa: ANN401
         """Return what an endpoint makes of a request."""
+        message.model_version = step.version
         try:
-            return outcome_of(request, await self._infer[url](message, timeout=timeout_s))
+            response = await self._infer[step.endpoint.url](message, timeout=step.timeout_s)
+            return outcome_of(request, response, step.version)
         except grpc.RpcError as error:
             return failed(error)
 
@@ -94,14 +98,17 @@ class AsyncWire(Wire):
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
 
-def outcome_of(request: Request, response: Any) -> Outcome:  # noqa: ANN401
+def outcome_of(request: Request, response: Any, version_asked: str = "") -> Outcome:  # noqa: ANN401
     """Return what a response answers to a request, or that it does not."""
     texts, output = request.texts, request.output
     try:
         rows, version = read_response(response, texts, output, request_id=request.request_id)
+        if version_asked and version != version_asked:
+            raise AnswerError(f"expected version {version_asked} to answer, got {version!r:.20}")
         if output == ENTITIES:
             return Answered(list(map(read_entities, rows, texts)), version)
-        return Answered(list(map(read_graph, rows)), version)
+        read = read_graph if output == GRAPH else read_traffic
+        return Answered([read(row) for row in rows], version)
     except AnswerError as error:
         return Failed(Failure.WRONG_ANSWER, str(error))
 

@@ -1,9 +1,13 @@
 """Put a bundle into Triton's model repository as the next version, whole or not at all.
 
-Prints the version. A server that runs takes it up when it is started again.
+Prints the version. It is checked, loaded beside the version that serves, warmed up with a text of
+each length, and then given to a tenth of callers; promote it to give it to all, or roll it back.
+Without a version to try it beside, or with --promote, it serves at once. Servers of
+python -m serve start take it up as they run.
 
     python -m serve publish
-    python -m serve publish --bundle build/bundle --repository model_repository
+    python -m serve publish --bundle build/bundle --share 0.5
+    python -m serve publish --promote
     python -m serve publish --public-key linetag.key.pub
 
 With a public key the repository takes and serves only bundles signed with it, from then on.
@@ -16,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
+from serve.commands.versions import add_arguments, checked_share, told, with_servers
 from serve.repository import publish
 from serve.triton.names import MODEL
 
@@ -29,31 +34,49 @@ class PublishConfig:
         repository: Triton's model repository.
         public_key: File of the key that must have signed what the repository serves; None for what
             the repository says.
+        share: Share of callers that get it, in [0, 1].
+        promote: Whether all get it at once.
+        timeout: Seconds that a server may take to load it.
     """
 
     bundle: Path = Path("build/bundle")
     repository: Path = Path("model_repository")
     public_key: Path | None = None
+    share: float = 0.1
+    promote: bool = False
+    timeout: float = 120.0
 
 
 def parse_args(argv: Sequence[str]) -> PublishConfig:
     """Return the command line as a config."""
     parser = command_parser("publish", __doc__)
-    parser.add_argument("--bundle", type=Path, default=PublishConfig.bundle, metavar="FOLDER")
-    parser.add_argument(
-        "--repository", type=Path, default=PublishConfig.repository, metavar="FOLDER"
-    )
+    default = PublishConfig()
+    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="FOLDER")
+    add_arguments(parser, default.repository, default.timeout)
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="signed bundles only")
-    return PublishConfig(**vars(parser.parse_args(argv)))
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--share", type=float, default=default.share, help="of callers, 0 to 1")
+    choice.add_argument("--promote", action="store_true", help="give it to all at once")
+    args = parser.parse_args(argv)
+    checked_share(parser, args.share)
+    return PublishConfig(**vars(args))
 
 
 def run(config: PublishConfig) -> int:
     """Publish and print the version.
 
     Raises:
-        TaggingError: If the bundle is damaged or the repository cannot be written.
+        TaggingError: If the bundle is damaged, the repository cannot be written, or a server cannot
+            load it.
     """
-    version = publish(config.bundle, config.repository, public_key=config.public_key)
-    say(f"{config.bundle} is {config.repository / MODEL / str(version)}")
+    with with_servers(config.repository, config.timeout) as servers:
+        version = publish(
+            config.bundle,
+            config.repository,
+            public_key=config.public_key,
+            share=1.0 if config.promote else config.share,
+            servers=servers,
+        )
+    say(f"{config.bundle} is {config.repository / MODEL / str(version)}; {told(config.repository)}")
     deliver(str(version))
     return 0

@@ -25,6 +25,7 @@ class Failure(StrEnum):
     UNREACHABLE = "unreachable"
     STOPPING = "stopping"
     NO_VERSION = "no_version"
+    STALE_VERSION = "stale_version"
     DEAD_STUB = "dead_stub"
     TIMEOUT = "timeout"
     REFUSED = "refused"
@@ -39,7 +40,7 @@ class Failure(StrEnum):
     @property
     def may_pass(self) -> bool:
         """Whether another try may help, even at the same endpoint."""
-        return self in _PASSING
+        return self in _PASSING or self is Failure.STALE_VERSION
 
     @property
     def may_do_elsewhere(self) -> bool:
@@ -53,7 +54,7 @@ class Failure(StrEnum):
     @property
     def is_callers(self) -> bool:
         """Whether the endpoint is well and the request was not."""
-        return self is Failure.REFUSED
+        return self in (Failure.REFUSED, Failure.STALE_VERSION)
 
 
 _PASSING = frozenset({Failure.UNREACHABLE, Failure.STOPPING, Failure.NO_VERSION})

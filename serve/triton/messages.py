@@ -17,6 +17,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from serve.errors import AnswerError
 from serve.triton.names import MODEL, NUM_CHARS, TEXT, GraphJson
+from serve.versions.traffic import Traffic
 
 _LENGTH = struct.Struct("<I")
 _decode_json = JSONDecoder().decode  # json.loads looks for other encodings first
@@ -92,6 +93,18 @@ def read_response(
     if not response.model_version:
         raise AnswerError("expected the version of the model that answers, got none")
     return Reply(values, response.model_version)
+
+
+def read_traffic(value: object) -> Traffic:
+    """Return which versions callers should ask for, as the model says it.
+
+    Raises:
+        AnswerError: If it says something else.
+    """
+    try:
+        return Traffic.from_json(value)
+    except ValueError as error:
+        raise AnswerError(str(error)) from error
 
 
 def read_graph(value: object) -> GraphJson:

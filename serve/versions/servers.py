@@ -142,7 +142,7 @@ def running_servers(
     serving = [
         state
         for state in read_states(folder)
-        if state.is_running() and Path(state.repository) == repository.absolute()
+        if state.is_running() and Path(state.repository).resolve() == repository.resolve()
     ]
     return [Running(state, timeout_s=timeout_s) for state in serving]
 

@@ -1,0 +1,57 @@
+"""Give the version on trial to all callers, or to more of them; nothing is restarted.
+
+Prints the version. The old one is kept, and so is the one before it: python -m serve rollback
+goes back.
+
+    python -m serve promote
+    python -m serve promote --share 0.5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serve.commands import command_parser, deliver, say
+from serve.commands.versions import add_arguments, checked_share, told, with_servers
+from serve.repository import promote
+
+
+@dataclass(frozen=True)
+class PromoteConfig:
+    """What to promote, and how far.
+
+    Attributes:
+        repository: Triton's model repository.
+        share: Share of callers that get it; at least as large as now.
+        timeout: Seconds that a server may take.
+    """
+
+    repository: Path = Path("model_repository")
+    share: float = 1.0
+    timeout: float = 120.0
+
+
+def parse_args(argv: Sequence[str]) -> PromoteConfig:
+    """Return the command line as a config."""
+    parser = command_parser("promote", __doc__)
+    default = PromoteConfig()
+    add_arguments(parser, default.repository, default.timeout)
+    parser.add_argument("--share", type=float, default=default.share, help="of callers, 0 to 1")
+    args = parser.parse_args(argv)
+    checked_share(parser, args.share)
+    return PromoteConfig(**vars(args))
+
+
+def run(config: PromoteConfig) -> int:
+    """Promote and print the version.
+
+    Raises:
+        ServerError: If none is on trial, or more callers have it already.
+    """
+    with with_servers(config.repository, config.timeout) as servers:
+        version = promote(config.repository, share=config.share, servers=servers)
+    say(told(config.repository))
+    deliver(str(version))
+    return 0

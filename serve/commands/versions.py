@@ -1,0 +1,57 @@
+"""What the verbs about versions have in common: a repository, and the servers that serve it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serve.repository import traffic_of
+from serve.supervisor.config import FOLDER
+from serve.triton import missing_package
+
+if TYPE_CHECKING:
+    from serve.versions.servers import Running
+
+
+def add_arguments(parser: argparse.ArgumentParser, repository: Path, timeout: float) -> None:
+    """Let a parser take which repository, and how long a server may take to load."""
+    parser.add_argument("--repository", type=Path, default=repository, metavar="FOLDER")
+    parser.add_argument(
+        "--timeout", type=float, default=timeout, metavar="SECONDS", help="for a server to load it"
+    )
+
+
+def checked_share(parser: argparse.ArgumentParser, share: float) -> None:
+    """Refuse a share that is none."""
+    if not 0 <= share <= 1:
+        parser.error(f"--share: expected 0 to 1, got {share:g}")
+
+
+@contextlib.contextmanager
+def with_servers(repository: Path, timeout_s: float) -> Iterator[list[Running]]:
+    """Give the servers of this project that serve a repository.
+
+    Raises:
+        ServerError: If tritonclient is not installed, or a server's note cannot be read.
+    """
+    try:
+        from serve.versions.servers import running_servers
+    except ImportError as error:
+        raise missing_package(error) from error
+    with contextlib.ExitStack() as stack:
+        servers = running_servers(FOLDER, repository, timeout_s=timeout_s)
+        yield [stack.enter_context(server) for server in servers]
+
+
+def told(repository: Path) -> str:
+    """Return in words who serves."""
+    traffic = traffic_of(repository)
+    if not traffic.canary:
+        return f"version {traffic.stable} serves all callers"
+    return (
+        f"version {traffic.canary} serves {traffic.share:.0%} of callers, version "
+        f"{traffic.stable} the others"
+    )

@@ -1,0 +1,108 @@
+"""Tests which version a client asks for: asked first, then each second, and never an older one."""
+
+from __future__ import annotations
+
+from serve.client.dispatch import Dispatcher
+from serve.client.policy import Policy
+from serve.client.requests import Requests
+from serve.client.route import ASK_EVERY_S, Route
+from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Step, Try
+from serve.triton.failures import Failed, Failure, classify
+from serve.triton.names import ENTITIES
+from serve.versions.traffic import Traffic
+
+STALE = Failed(Failure.STALE_VERSION, "gone")
+
+
+class Client:
+    """A dispatcher with a clock to turn, and answers to give."""
+
+    def __init__(self, *urls: str, draw: float = 0.5) -> None:
+        self.now = 0.0
+        self.route = Route(draw)
+        self.dispatcher = Dispatcher(
+            urls or ("a:1",), Policy(), clock=lambda: self.now, dice=lambda: 0.5, route=self.route
+        )
+
+    def call(self, *outcomes: Outcome) -> list[Step]:
+        """Return the steps of a request, pauses left out, given what comes of its tries."""
+        course = self.dispatcher.course(Requests().make(["x"], ENTITIES))
+        left, steps, outcome = list(outcomes), [], None
+        try:
+            while True:
+                step = course.send(outcome)
+                outcome = left.pop(0) if isinstance(step, Try | Ask) else None
+                steps += [] if isinstance(step, Pause | Probe) else [step]
+        except StopIteration:
+            return steps
+
+
+def says(stable: int, canary: int = 0, share: float = 0.0) -> Answered:
+    return Answered([Traffic(stable=stable, canary=canary, share=share)], "1")
+
+
+def tagged(version: int) -> Answered:
+    return Answered([[]], str(version))
+
+
+def asked(steps: list[Step]) -> list[str]:
+    return [step.version if isinstance(step, Try) else type(step).__name__ for step in steps]
+
+
+def test_a_client_asks_which_versions_there_are_before_its_first_request_and_not_again() -> None:
+    client = Client()
+    assert asked(client.call(says(3), tagged(3))) == ["Ask", "3"]
+    assert asked(client.call(tagged(3))) == ["3"]
+
+
+def test_it_asks_again_each_second_beside_a_request() -> None:
+    client = Client()
+    client.call(says(3), tagged(3))
+    client.now += ASK_EVERY_S
+    assert asked(client.call(tagged(3))) == ["Refresh", "3"]
+    assert asked(client.call(tagged(3))) == ["3"], "once a second"
+    client.dispatcher.learned(says(4))
+    assert asked(client.call(tagged(4))) == ["4"]
+
+
+def test_it_is_on_one_side_of_a_trial_and_never_goes_back() -> None:
+    for draw, version in ((0.2, "4"), (0.3, "3")):
+        client = Client(draw=draw)
+        assert asked(client.call(says(3, 4, 0.3), tagged(int(version)))) == ["Ask", version]
+    client = Client(draw=0.1)
+    client.call(says(3, 4, 0.3), tagged(4))
+    client.dispatcher.learned(says(3))  # another server, which is behind
+    assert asked(client.call(tagged(4))) == ["4"]
+
+
+def test_a_version_that_is_gone_is_looked_for_elsewhere_before_it_is_given_up() -> None:
+    client = Client("a:1", "b:1")
+    client.call(says(3), tagged(3))
+    assert asked(client.call(STALE, tagged(3))) == ["3", "3"]
+    assert asked(client.call(STALE, STALE, says(5), tagged(5))) == ["3", "3", "Ask", "5"]
+    assert not client.dispatcher.stats.num_ejected, "the servers are well"
+
+
+def test_numbers_that_begin_anew_are_followed_when_no_server_has_the_old_one() -> None:
+    client = Client()
+    client.call(says(7), tagged(7))
+    assert asked(client.call(STALE, says(1), tagged(1))) == ["7", "Ask", "1"]
+
+
+def test_a_server_that_knows_of_no_versions_is_asked_for_none() -> None:
+    client = Client()
+    failed = classify("INVALID_ARGUMENT", "unexpected inference output 'TRAFFIC' for model")
+    assert failed.failure is Failure.WRONG_ANSWER
+    assert asked(client.call(failed, tagged(2))) == ["Ask", ""]
+    assert client.dispatcher.stats.retries.total() == 0
+
+
+def test_a_server_that_is_down_is_asked_elsewhere() -> None:
+    client = Client("a:1", "b:1")
+    down = Failed(Failure.UNREACHABLE, "refused")
+    steps = client.call(down, says(2), tagged(2))
+    assert asked(steps) == ["Ask", "Ask", "2"]
+    assert [step.endpoint.url for step in steps if not isinstance(step, Refresh)][:2] == [
+        "a:1",
+        "b:1",
+    ]

@@ -1,0 +1,264 @@
+"""Tests the steps of versions on the disk: who serves, who is kept, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from serve.errors import BundleError, ServerError
+from serve.labels import Tags
+from serve.repository import promote, publish, rollback, settle, traffic_of, versions
+from serve.tagger import Tagger
+from serve.versions.folders import versions_in
+from serve.versions.history import Step, read_events
+from serve.versions.traffic import Traffic
+from tests.serve.tiny import MAX_TOKENS, TAGS, replace_file, tiny_graph, write_bundle
+
+LINES = ["fix pump", "replace the broken hose"]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return tmp_path / "repository"
+
+
+def another(folder: Path, seed: int) -> Path:
+    """Return a bundle with answers of its own."""
+    bundle = write_bundle(folder / f"bundle-{seed}")
+    replace_file(bundle, "model_fp32.onnx", tiny_graph(seed=seed))
+    return bundle
+
+
+def kept(repository: Path) -> list[int]:
+    return versions_in(repository / "tagger" / "kept")
+
+
+def answers(repository: Path, version: int) -> list[list[object]]:
+    return Tagger.load(repository / "tagger" / str(version)).tag(LINES)
+
+
+def test_the_first_version_serves_and_the_next_is_tried_then_promoted(
+    bundle: Path, repository: Path
+) -> None:
+    assert publish(bundle, repository, share=0.1) == 1
+    assert traffic_of(repository) == Traffic(stable=1)
+    assert publish(bundle, repository, share=0.1) == 2
+    assert traffic_of(repository) == Traffic(stable=1, canary=2, share=0.1)
+    assert versions(repository) == [1, 2], "both are served"
+    assert promote(repository, share=0.5) == 2
+    assert traffic_of(repository).share == 0.5
+    assert promote(repository) == 2
+    assert traffic_of(repository) == Traffic(stable=2, kept=(1,))
+    assert (versions(repository), kept(repository)) == ([2], [1])
+
+
+def test_the_previous_two_versions_are_kept_and_no_more(bundle: Path, repository: Path) -> None:
+    for _ in range(5):
+        publish(bundle, repository)
+    assert (versions(repository), kept(repository)) == ([5], [3, 4])
+
+
+def test_rollback_gives_the_version_before_a_new_number_twice_and_no_further(
+    tmp_path: Path, repository: Path
+) -> None:
+    first, second, third = (another(tmp_path, seed) for seed in (1, 2, 3))
+    for bundle in (first, second, third):
+        publish(bundle, repository)
+    assert answers(repository, 3) == Tagger.load(third).tag(LINES)
+    assert rollback(repository) == 4
+    assert answers(repository, 4) == Tagger.load(second).tag(LINES) != answers_of(third)
+    assert traffic_of(repository) == Traffic(stable=4, kept=(1,))
+    assert rollback(repository) == 5
+    assert answers(repository, 5) == Tagger.load(first).tag(LINES)
+    assert (versions(repository), kept(repository)) == ([5], [])
+    with pytest.raises(ServerError, match="expected a version to go back to, got none"):
+        rollback(repository)
+
+
+def answers_of(bundle: Path) -> list[list[object]]:
+    return Tagger.load(bundle).tag(LINES)
+
+
+def test_rollback_of_a_trial_leaves_no_trace_but_in_the_history(
+    tmp_path: Path, repository: Path
+) -> None:
+    first, second = another(tmp_path, 1), another(tmp_path, 2)
+    publish(first, repository)
+    publish(second, repository, share=0.3)
+    assert rollback(repository) == 3
+    assert traffic_of(repository) == Traffic(stable=3)
+    assert answers(repository, 3) == answers_of(first)
+    assert (versions(repository), kept(repository)) == ([3], [])
+    assert read_events(repository)[-1].note == "1 again"
+
+
+def test_one_trial_at_a_time_and_no_share_is_taken_back(bundle: Path, repository: Path) -> None:
+    publish(bundle, repository)
+    with pytest.raises(ServerError, match="expected a version on trial, got none; publish"):
+        promote(repository)
+    publish(bundle, repository, share=0.5)
+    with pytest.raises(ServerError, match="expected no version on trial, got 2; promote it or"):
+        publish(bundle, repository)
+    with pytest.raises(
+        ServerError, match=r"a share of at least 0\.5, .* got 0\.2; python -m serve"
+    ):
+        promote(repository, share=0.2)
+    assert traffic_of(repository) == Traffic(stable=1, canary=2, share=0.5)
+
+
+@pytest.mark.parametrize("share", [-0.1, float("nan")])
+def test_a_share_that_is_none_is_refused_and_changes_nothing(
+    bundle: Path, repository: Path, share: float
+) -> None:
+    publish(bundle, repository)
+    with pytest.raises(ValueError, match="expected a share"):
+        publish(bundle, repository, share=share)
+    settle(repository)
+    assert versions(repository) == [1]
+
+
+def test_labels_that_are_not_as_many_as_the_logits_are_refused_before_anything_is_written(
+    bundle: Path, repository: Path
+) -> None:
+    replace_file(bundle, "model_fp32.onnx", tiny_graph(num_tags=len(TAGS) - 2))
+    with pytest.raises(BundleError, match=r"labels\.json: expected 5 tags, as many as model_fp32"):
+        publish(bundle, repository)
+    assert not repository.exists()
+
+
+def test_a_damaged_version_that_serves_does_not_stop_the_next(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    (repository / "tagger" / "1" / "labels.json").write_text("{}")
+    assert publish(bundle, repository) == 2
+    with pytest.raises(BundleError, match=r"kept/1/labels\.json: expected SHA-256"):
+        rollback(repository)
+    assert versions(repository) == [2]
+
+
+def test_a_repository_from_before_there_was_a_history_serves_its_newest(
+    bundle: Path, repository: Path
+) -> None:
+    for _ in range(4):
+        publish(bundle, repository)
+    for path in (repository / "tagger" / "kept").iterdir():
+        path.rename(repository / "tagger" / path.name)
+    (repository / "history.jsonl").unlink()
+    assert versions(repository) == [2, 3, 4]
+    settle(repository)
+    assert (versions(repository), kept(repository)) == ([4], [2, 3])
+    assert publish(bundle, repository) == 5
+    assert kept(repository) == [2, 3, 4], "what no history knows is not removed"
+
+
+def test_a_link_with_a_number_is_no_version(bundle: Path, repository: Path) -> None:
+    publish(bundle, repository)
+    (repository / "tagger" / "7").symlink_to(repository / "tagger" / "1")
+    assert versions(repository) == [1]
+    assert publish(bundle, repository) == 8
+
+
+def test_the_history_tells_who_did_what_with_which_bundle(bundle: Path, repository: Path) -> None:
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    promote(repository)
+    rollback(repository)
+    events = read_events(repository)
+    assert [(event.step, event.version) for event in events] == [
+        (Step.PUBLISH, 1),
+        (Step.PUBLISH, 2),
+        (Step.PROMOTE, 2),
+        (Step.ROLLBACK, 3),
+    ]
+    assert len({event.bundle for event in events}) == 1
+    assert all(len(event.bundle) == 64 and "@" in event.who for event in events)
+    assert [event.time for event in events] == sorted(event.time for event in events)
+
+
+def test_a_line_that_a_crash_cut_is_dropped_and_the_one_before_holds(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    path = repository / "history.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:-1])
+    assert traffic_of(repository) == Traffic(stable=1)
+    publish(bundle, repository)
+    lines = path.read_bytes().splitlines()
+    assert [json.loads(line)["version"] for line in lines] == [1, 2]
+
+
+def test_a_damaged_history_is_told_and_nothing_is_done(bundle: Path, repository: Path) -> None:
+    publish(bundle, repository)
+    (repository / "history.jsonl").write_text('{"step": "publish"}\n')
+    for act in (lambda: publish(bundle, repository), lambda: traffic_of(repository)):
+        with pytest.raises(ServerError, match=r"history\.jsonl: expected an event in each line"):
+            act()
+    assert versions(repository) == [1]
+
+
+def test_a_caller_stays_on_its_side_of_a_growing_share() -> None:
+    draws = [i / 100 for i in range(100)]
+    before: list[int] = [1] * 100
+    for share in (0.1, 0.5, 1.0):
+        after = [Traffic(stable=1, canary=2, share=share).version_for(draw) for draw in draws]
+        assert after.count(2) == round(100 * share)
+        assert all(new >= old for new, old in zip(after, before, strict=True))
+        before = after
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [{"stable": -1}, {"stable": 1, "share": 0.5}, {"stable": 1, "canary": 2, "share": 1.5}],
+)
+def test_traffic_that_nobody_could_follow_is_refused(traffic: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Traffic(**traffic)
+
+
+def test_there_is_an_encoder_for_each_version_that_serves_and_no_other(
+    bundle: Path, repository: Path
+) -> None:
+    for _ in range(3):
+        publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    encoders = repository / "encoder"
+    assert versions_in(encoders) == [3, 4]
+    assert (encoders / "4" / "model.onnx").read_bytes() == (bundle / "model_fp32.onnx").read_bytes()
+    assert f"# For 7 tags, {MAX_TOKENS} tokens" in (encoders / "config.pbtxt").read_text()
+
+
+def test_settings_of_the_encoder_are_kept_while_they_fit_and_written_anew_for_other_labels(
+    bundle: Path, tmp_path: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    config = repository / "encoder" / "config.pbtxt"
+    config.write_text(config.read_text() + "# tuned by hand\n")
+    publish(bundle, repository)
+    assert "tuned by hand" in config.read_text()
+    tags = Tags.from_labels(["Item"])
+    other = write_bundle(tmp_path / "other", tags=tags)
+    replace_file(other, "model_fp32.onnx", tiny_graph(num_tags=len(tags)))
+    publish(other, repository, share=0.1)
+    assert versions_in(repository / "encoder") == [2], "one shape at a time: the stable one's"
+    assert "tuned by hand" in config.read_text()
+    promote(repository)
+    assert versions_in(repository / "encoder") == [3]
+    assert "# For 3 tags" in config.read_text()
+
+
+def test_nothing_in_the_taggers_folder_looks_changed_after_a_step(
+    bundle: Path, repository: Path
+) -> None:
+    """Or Triton would load the version that serves once more, cold."""
+    publish(bundle, repository)
+    publish(bundle, repository)
+    model = repository / "tagger"
+    before = {p.name: p.stat().st_mtime_ns for p in model.iterdir() if not p.name.isdecimal()}
+    publish(bundle, repository)
+    rollback(repository)
+    after = {p.name: p.stat().st_mtime_ns for p in model.iterdir() if not p.name.isdecimal()}
+    assert after == before
