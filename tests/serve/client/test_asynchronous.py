@@ -14,7 +14,7 @@ from serve.client import Answer, AsyncTritonTagger, Policy
 from serve.client.requests import MAX_REQUEST_TEXTS, STREAM_REQUESTS
 from serve.errors import DataError, DeadlineError, Overloaded, UnreachableError
 from serve.triton.names import GRAPH
-from tests.serve.fake_triton import fake_triton, proper_answer, texts_of, words
+from tests.serve.fake_triton import Moody, fake_triton, proper_answer, texts_of, words
 
 PATIENT = Policy(deadline_s=30.0)
 LINES = [f"pump {number} leaks" for number in range(500)]
@@ -52,24 +52,16 @@ def test_it_has_the_same_answers_as_the_client_of_threads() -> None:
 
 
 def test_a_request_goes_on_at_another_server_and_a_probe_brings_the_first_back() -> None:
-    is_sick = threading.Event()
-    is_sick.set()
-    asked: list[str] = []
-
-    def moody(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
-        if is_sick.is_set():
-            context.abort(grpc.StatusCode.UNAVAILABLE, "later")
-        asked.extend(texts_of(request))
-        return proper_answer(request)
+    moody = Moody()
 
     async def use(client: AsyncTritonTagger) -> None:
         assert await client.tag(["a line"]) == [words("a line")]
         assert client.dispatcher.stats.retries.total() == 1
-        is_sick.clear()
+        moody.is_sick = False
         async with asyncio.timeout(10.0):
-            while "a line" not in asked:
+            while "a line" not in moody.asked:
                 await client.tag(["a line"])
-        assert asked[0] == "a", "the probe came first"
+        assert moody.asked[0] == "a", "the probe came first"
 
     with fake_triton(moody) as sick, fake_triton() as well:
         with_client([sick, well], use)

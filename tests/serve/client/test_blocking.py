@@ -20,7 +20,7 @@ from serve.client.blocking import read_ahead
 from serve.client.requests import MAX_REQUEST_TEXTS, STREAM_REQUESTS
 from serve.errors import AnswerError, DataError, Overloaded, ServerError
 from serve.triton.processes import wait_until
-from tests.serve.fake_triton import fake_triton, proper_answer, texts_of, words
+from tests.serve.fake_triton import Moody, fake_triton, proper_answer, words
 
 PATIENT = Policy(deadline_s=30.0)
 LINES = [f"pump {number} leaks" for number in range(1_000)]
@@ -55,26 +55,17 @@ def test_a_request_goes_on_at_another_server_when_one_takes_none(
 
 
 def test_a_server_that_is_well_again_is_found_by_a_probe_and_used(url: str) -> None:
-    is_sick = threading.Event()
-    is_sick.set()
-    asked: list[str] = []
-
-    def moody(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
-        if is_sick.is_set():
-            context.abort(grpc.StatusCode.UNAVAILABLE, "later")
-        asked.extend(texts_of(request))
-        return proper_answer(request)
-
+    moody = Moody()
     with fake_triton(moody) as sick, TritonTagger([sick, url], policy=PATIENT) as client:
         client.tag(["a line"])
-        is_sick.clear()
+        moody.is_sick = False
 
         def is_used() -> bool:
             client.tag(["a line"])
-            return "a line" in asked
+            return "a line" in moody.asked
 
         assert wait_until(is_used, timeout_s=10.0)
-        assert asked[0] == "a", "the probe came first, and it was no caller's text"
+        assert moody.asked[0] == "a", "the probe came first, and it was no caller's text"
 
 
 def test_answers_that_cross_are_refused_and_never_given_to_the_wrong_text() -> None:
