@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
@@ -14,7 +14,7 @@ from serve.client.front import DEFAULT, Front
 from serve.client.policy import Policy
 from serve.client.requests import Request, answers, checked, cut
 from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
-from serve.client.streaming import stream
+from serve.client.streaming import Texts, stream
 from serve.entities import Entity
 from serve.triton import missing_package
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
@@ -76,7 +76,7 @@ class AsyncTritonTagger(Front):
         """
         return [answer for asked in await self._answered(texts) for answer in answers(*asked)]
 
-    async def tag_stream(self, texts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Answer]:
+    async def tag_stream(self, texts: Texts) -> AsyncGenerator[Answer, None]:
         """Yield the answer to each of any number of texts, in their order.
 
         A text is sent as soon as it comes while few requests are under way; texts that come faster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
@@ -79,7 +79,7 @@ class TritonTagger(Front):
         """
         return [answer for asked in self._answered(texts) for answer in answers(*asked)]
 
-    def tag_stream(self, texts: Iterable[str]) -> Iterator[Answer]:
+    def tag_stream(self, texts: Iterable[str]) -> Generator[Answer, None, None]:
         """Yield the answer to each of any number of texts, in their order.
 
         Several requests are under way at once, so texts are read ahead: some five requests' worth.

@@ -83,6 +83,22 @@ def proper_answer(
     )
 
 
+class Moody:
+    """Answers, or says that it takes nothing while it is sick; notes the texts that it answered."""
+
+    def __init__(self) -> None:
+        self.is_sick = True
+        self.asked: list[str] = []
+
+    def __call__(
+        self, request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        if self.is_sick:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "later")
+        self.asked.extend(texts_of(request))
+        return proper_answer(request)
+
+
 def words(text: str) -> list[Entity]:
     """Return the entities that the fake finds."""
     return [Entity("Item", *match.span(), 0.5) for match in re.finditer(r"\w+", text)]

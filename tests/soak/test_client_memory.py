@@ -21,6 +21,7 @@ from tests.soak.conftest import ROOT, Soak
 MB = 1_000_000
 MOST_BYTES_PER_REQUEST = MB / 10_000
 NUM_CALLERS = 4
+PART = 1_000
 SERVE = """
 import sys
 from tests.serve.fake_triton import fake_triton
@@ -48,13 +49,16 @@ def resident_bytes() -> int:
 
 
 def growth_bytes(tag: Callable[[int], object], *, warm_up: int, count: int) -> int:
-    """Return how much memory grows over `count` requests, after others."""
+    """Return how much memory grows over `count` requests, after others.
+
+    Both go in parts of one size: what the pool holds for a part is not to look like growth.
+    """
     with ThreadPoolExecutor(NUM_CALLERS) as pool:
-        for _ in pool.map(tag, range(warm_up), chunksize=100):
-            pass
-        before = resident_bytes()
-        for start in range(warm_up, warm_up + count, 5_000):  # no list of everything is held
-            for _ in pool.map(tag, range(start, min(start + 5_000, warm_up + count))):
+        before = 0
+        for start in range(0, warm_up + count, PART):
+            if start == warm_up:
+                before = resident_bytes()
+            for _ in pool.map(tag, range(start, start + PART)):
                 pass
         return resident_bytes() - before
 

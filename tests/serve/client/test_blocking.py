@@ -1,0 +1,258 @@
+"""Tests the client of threads over real connections to servers in this process."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2 as pb
+
+from serve.client import Policy, TritonTagger, connect
+from serve.client.blocking import read_ahead
+from serve.client.requests import MAX_REQUEST_TEXTS, STREAM_REQUESTS
+from serve.errors import AnswerError, DataError, Overloaded, ServerError
+from serve.triton.processes import wait_until
+from tests.serve.fake_triton import Moody, fake_triton, proper_answer, words
+
+PATIENT = Policy(deadline_s=30.0)
+LINES = [f"pump {number} leaks" for number in range(1_000)]
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with fake_triton() as address:
+        yield address
+
+
+def test_a_request_goes_on_at_another_server_when_one_takes_none(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stopping(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> None:
+        context.abort(grpc.StatusCode.UNAVAILABLE, "Server is stopping, scheduler has stopped")
+
+    with (
+        fake_triton(stopping) as sick,
+        TritonTagger([sick, url], policy=PATIENT) as client,
+        caplog.at_level(logging.INFO, logger="serve.client"),
+    ):
+        (answer,) = client.ask(["fix pump"])
+        assert [entity.text for entity in answer.entities] == ["fix", "pump"]
+    retry, ejected = sorted(
+        (record for record in caplog.records if record.name == "serve.client"),
+        key=lambda record: record.levelno,
+    )
+    assert retry.fields["request_id"] == answer.request_id  # type: ignore[attr-defined]
+    assert (retry.fields["url"], retry.fields["reason"]) == (sick, "stopping")  # type: ignore[attr-defined]
+    assert ejected.getMessage() == f"ejected url={sick} reason=stopping"
+
+
+def test_a_server_that_is_well_again_is_found_by_a_probe_and_used(url: str) -> None:
+    moody = Moody()
+    with fake_triton(moody) as sick, TritonTagger([sick, url], policy=PATIENT) as client:
+        client.tag(["a line"])
+        moody.is_sick = False
+
+        def is_used() -> bool:
+            client.tag(["a line"])
+            return "a line" in moody.asked
+
+        assert wait_until(is_used, timeout_s=10.0)
+        assert moody.asked[0] == "a", "the probe came first, and it was no caller's text"
+
+
+def test_answers_that_cross_are_refused_and_never_given_to_the_wrong_text() -> None:
+    kept: list[pb.ModelInferResponse] = []
+
+    def crossing(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        kept.append(proper_answer(request))
+        return kept[-2] if len(kept) > 1 else kept[-1]
+
+    with fake_triton(crossing) as url, TritonTagger(url, policy=PATIENT) as client:
+        assert client.tag(["one"]) == [words("one")]
+        with pytest.raises(AnswerError, match=r"expected the answer to request .*-2, got one to"):
+            client.tag(["two"])
+
+
+def test_callers_beyond_the_cap_are_turned_away_at_once_and_later_served() -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        begun.release()
+        go_on.wait(30.0)
+        return proper_answer(request)
+
+    policy = Policy(deadline_s=30.0, max_in_flight=2)
+    with (
+        fake_triton(slow) as url,
+        TritonTagger(url, policy=policy) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        held = [pool.submit(client.tag, ["a"]) for _ in range(2)]
+        for _ in held:
+            begun.acquire()
+        with pytest.raises(Overloaded, match="got 2 under way"):
+            client.tag(["b"])
+        go_on.set()
+        assert [future.result() for future in held] == [[words("a")]] * 2
+        assert client.tag(["b"]) == [words("b")]
+
+
+def test_a_long_call_is_not_thrown_away_for_want_of_room() -> None:
+    policy = Policy(deadline_s=30.0, max_in_flight=1)
+    with (
+        fake_triton() as url,
+        TritonTagger(url, policy=policy) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        streams = [pool.submit(lambda: list(client.tag_stream(LINES[:200]))) for _ in range(2)]
+        for stream in streams:
+            assert [answer.text for answer in stream.result()] == LINES[:200]
+
+
+def test_a_stream_keeps_the_order_and_reads_ahead_a_bounded_number(url: str) -> None:
+    num_taken = 0
+
+    def source() -> Iterator[str]:
+        nonlocal num_taken
+        for line in LINES:
+            num_taken += 1
+            yield line
+
+    with TritonTagger(url, policy=PATIENT) as client:
+        for number, answer in enumerate(client.tag_stream(source())):
+            assert answer.text == LINES[number]
+            assert [entity.text for entity in answer.entities] == LINES[number].split()
+            assert num_taken - number <= (STREAM_REQUESTS + 1) * MAX_REQUEST_TEXTS + 1
+    assert number == len(LINES) - 1
+
+
+def take(items: Iterable[object], into: list[object]) -> None:
+    for item in items:
+        into.append(item)
+
+
+def test_a_stream_answers_what_came_before_a_bad_text_and_names_it(url: str) -> None:
+    answered: list[Any] = []
+    with (
+        TritonTagger(url, policy=PATIENT) as client,
+        pytest.raises(DataError, match="text 150: expected at most 20000 characters"),
+    ):
+        take(client.tag_stream([*LINES[:150], "x" * 30_000, "never reached"]), answered)
+    assert [answer.text for answer in answered] == LINES[:150]
+
+
+def test_a_stream_that_is_left_early_leaves_no_thread(url: str) -> None:
+    def num_threads() -> int:
+        return sum(thread.name.startswith("tag_stream") for thread in threading.enumerate())
+
+    with TritonTagger(url, policy=PATIENT) as client:
+        stream = client.tag_stream(LINES)
+        next(stream)
+        assert num_threads() > 0
+        stream.close()
+        assert num_threads() == 0
+
+
+def test_reading_ahead_keeps_the_failure_of_the_source_to_the_end() -> None:
+    def source() -> Iterator[int]:
+        yield from range(5)
+        raise OSError("gone")
+
+    taken: list[object] = []
+    with pytest.raises(OSError, match="gone"):
+        take(read_ahead(source(), 3), taken)
+    assert taken == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("urls", "message"),
+    [
+        ("http://127.0.0.1:8001", "expected an address as host:port, got 'http://127"),
+        ("127.0.0.1", "expected an address as host:port, got '127.0.0.1'"),
+        ("127.0.0.1:0", "expected an address as host:port"),
+        ("127.0.0.1:65536", "expected an address as host:port"),
+        ("a b:1", "expected an address as host:port"),
+        ("unix:/tmp/socket", "expected an address as host:port"),
+        ([], "expected one or more addresses, each once, got "),
+        (["a:1", "b:2", "a:1"], "expected one or more addresses, each once, got "),
+    ],
+)
+def test_what_is_no_address_is_refused(urls: str | list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TritonTagger(urls)
+
+
+def test_addresses_of_every_kind_and_names_of_models_are_taken() -> None:
+    for url in ("127.0.0.1:8001", "[::1]:8001", "triton-0.plant_2.local:65535"):
+        with TritonTagger(url) as client:
+            assert client.urls == (url,)
+    with pytest.raises(ValueError, match=r"expected a model name of 1 to 64 letters, .*'a/b'"):
+        TritonTagger("a:1", model="a/b")
+
+
+def test_a_client_asks_for_the_model_it_was_made_for() -> None:
+    asked: list[str] = []
+
+    def note(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        asked.append(request.model_name)
+        return proper_answer(request)
+
+    with fake_triton(note) as url, TritonTagger(url, policy=PATIENT, model="other") as client:
+        client.tag(["x"])
+    assert asked == ["other"]
+
+
+def test_a_closed_client_and_a_connection_of_one_call_are_there_too(url: str) -> None:
+    connection = connect(url, timeout_s=30.0)
+    assert connection.graph()["file"] == "fake.onnx"
+    connection.close()
+    client = TritonTagger(url, policy=PATIENT)
+    client.close()
+    with pytest.raises(ValueError, match="closed channel"):
+        client.tag(["x"])
+
+
+def test_an_answer_that_would_fill_the_memory_is_not_taken() -> None:
+    def huge(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        return pb.ModelInferResponse(id=request.id, raw_output_contents=[bytes(17 << 20)])
+
+    with (
+        fake_triton(huge) as url,
+        TritonTagger(url, policy=PATIENT) as client,
+        pytest.raises(ServerError, match=r"RESOURCE_EXHAUSTED: .* larger than max"),
+    ):
+        client.tag(["x"])
+
+
+def test_importing_the_client_loads_nothing_heavy() -> None:
+    script = (
+        "import sys; import serve.client;"
+        "heavy = {'torch', 'transformers', 'onnxruntime', 'tokenizers', 'numpy', 'grpc',"
+        " 'prometheus_client', 'onnx'} & sys.modules.keys();"
+        "client = serve.client.TritonTagger('127.0.0.1:1');"
+        "later = {'torch', 'transformers', 'onnxruntime', 'tokenizers', 'prometheus_client',"
+        " 'onnx'} & sys.modules.keys();"
+        "print(heavy, later)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set() set()"
+
+
+def test_the_deadline_holds_for_each_request_of_a_call() -> None:
+    def slow(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        time.sleep(0.15)
+        return proper_answer(request)
+
+    with fake_triton(slow) as url, TritonTagger(url, policy=Policy(deadline_s=0.6)) as client:
+        texts = ["x" * 2_000] * 6  # a request each: 0.9 s together
+        assert len(client.tag(texts)) == 6
