@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.path.spans import SPANS, Span
 from serve.errors import ServerError
@@ -78,7 +79,7 @@ class TracedServer:
         noted = self._read(f"repository/{MODEL}/{SPANS}")
         return sorted((Span(*span) for span in noted), key=lambda span: span.start_ns)
 
-    def _read(self, name: str) -> list[dict[str, object]] | list[list[object]]:
+    def _read(self, name: str) -> Any:  # noqa: ANN401  JSON
         path = self.folder / name
         try:
             return json.loads(path.read_text())
