@@ -9,7 +9,12 @@ To begin with (corpora without splits are parted once, seed 1; then the unlabell
   python -m train split ../shared/data/wikigold/wikigold.conll.txt --output build/accuracy/parts/wikigold
   python -m benchmarks.accuracy --domain-text
   python -m benchmarks.accuracy 'mwo2kg plain' --seeds 1 2 3
+  python -m benchmarks.accuracy 'mwo2kg plain' --seeds 1 2 3 --test        when all is chosen
   python -m benchmarks.accuracy                                            the table so far
+
+Strategies of fine-tuning, and an adapted base model, on mwo2kg:
+  python -m train adapt ../shared/data/domain_text/{mwo2kg_texts,maintie_texts,maintnorm_normalised}.txt --leave-out ../shared/data/mwo2kg/{dev,test}.txt --epochs 6 --block-tokens 64 --batch-size 32 --output build/accuracy/adapted
+  python -m benchmarks.accuracy --strategies --output benchmarks/results/accuracy/strategies.jsonl
 """  # noqa: E501 (commands to copy)
 
 from __future__ import annotations
@@ -23,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.accuracy.corpora import SOURCES, write_domain_text
-from benchmarks.accuracy.plan import EXPERIMENTS
-from benchmarks.accuracy.run import append, execute, read_rows
+from benchmarks.accuracy.plan import EXPERIMENTS, STRATEGIES
+from benchmarks.accuracy.run import append, execute, put, read_rows, with_test_score
 from benchmarks.accuracy.table import format_table, num_looks
 from benchmarks.machine import describe_machine
 
@@ -39,6 +44,7 @@ class AccuracyConfig:
         test: Whether to look at the test lines.
         output: The results, a run a line.
         domain_text: Write the unlabelled text first.
+        strategies: Run every strategy of fine-tuning, besides what is named.
     """
 
     names: tuple[str, ...] = ()
@@ -46,6 +52,7 @@ class AccuracyConfig:
     test: bool = False
     output: Path = Path("benchmarks/results/accuracy/runs.jsonl")
     domain_text: bool = False
+    strategies: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path, num_held in write_domain_text().items():
             print(f"{path}: {num_held} lines left out that dev or test holds", file=sys.stderr)
     try:
-        for name in config.names:
+        for name in (*config.names, *(STRATEGIES if config.strategies else ())):
             for seed in config.seeds:
                 _run(config, name, seed)
     except subprocess.CalledProcessError:
@@ -81,6 +88,7 @@ def parse_args(argv: Sequence[str] | None = None) -> AccuracyConfig:
     add("--test", action="store_true", help="look at the test lines: the last run only")
     add("--output", type=Path, default=default.output, help=f"({default.output})")
     add("--domain-text", action="store_true", help="write the unlabelled text")
+    add("--strategies", action="store_true", help="run every strategy of fine-tuning")
     values = vars(parser.parse_args(argv))
     return AccuracyConfig(**values | {k: tuple(values[k]) for k in ("names", "seeds")})
 
@@ -92,6 +100,9 @@ def _run(config: AccuracyConfig, name: str, seed: int) -> None:
         return
     experiment, commit = EXPERIMENTS[name], describe_machine().commit
     source = SOURCES[experiment.corpus]
+    if known := [row for row in rows if (row["name"], row["seed"]) == (name, seed)]:
+        put(config.output, with_test_score(known[0], source))  # nothing to train
+        return
     row = execute(experiment, source, seed, commit, test=config.test)
     append(config.output, row)
     print(f"{name}, seed {seed}: dev {row.dev.f1:.4f}, {row.wall_s:.0f} s", file=sys.stderr)

@@ -94,5 +94,35 @@ def _distilled() -> Iterator[Experiment]:
         )
 
 
-EXPERIMENTS = {row.name: row for rows in (_single(), _transfer(), _distilled()) for row in rows}
+ADAPTED = "build/accuracy/adapted"
+"""Where the adapted base model lies; the command that makes it is in this package's help."""
+_STRATEGIES = {
+    "full": (),
+    "adapted base": ("--model", ADAPTED),
+    "head only": ("--method", "head", "--learning-rate", "1e-2", "--epochs", "10"),
+    "top 2 layers": ("--freeze-layers", "4"),
+    "layer decay 0.8": ("--layer-decay", "0.8"),
+    "LoRA, rank 16": ("--method", "lora", "--learning-rate", "2e-3"),
+    "SGD": ("--optimizer", "sgd", "--learning-rate", "0.1"),
+    "cosine": ("--schedule", "cosine"),
+    "weight decay 0.1": ("--weight-decay", "0.1"),
+    "dropout 0.2": ("--dropout", "0.2"),
+    "label smoothing 0.1": ("--label-smoothing", "0.1"),
+    "class weights 0.5": ("--class-weights", "0.5"),
+    "constrained": ("--decoder", "constrained"),
+    "CRF": ("--decoder", "crf"),
+}
+"""Flags of each strategy beside the defaults; learning rates where the default suits it not."""
+
+
+def _strategies() -> Iterator[Experiment]:
+    """Ways of fine-tuning, one changed at a time."""
+    for name, flags in _STRATEGIES.items():
+        yield Experiment(name=f"strategy: {name}", corpus="mwo2kg", flags=flags)
+
+
+STRATEGIES = tuple(experiment.name for experiment in _strategies())
+EXPERIMENTS = {
+    row.name: row for rows in (_single(), _transfer(), _distilled(), _strategies()) for row in rows
+}
 """By name; benchmarks/results/accuracy holds what each of them brought."""

@@ -17,6 +17,7 @@ from benchmarks.accuracy.corpora import Source, domain_text, write_corpus
 from benchmarks.accuracy.plan import Experiment, draw_of, teacher_seeds
 from serve.bootstrap import f1_intervals, labels_of, line_counts
 from serve.examples import Span, read_jsonl
+from serve.files import write_durably
 
 BUILD = Path("build/accuracy")
 
@@ -52,6 +53,8 @@ class Row:
         settings: As the checkpoint records them.
         wall_s: Seconds of the whole command.
         cpu_s: Seconds of processor time it took.
+        training_s: Seconds of training alone, dev F1 of each epoch included.
+        peak_memory_bytes: Most memory the process held.
         commit: Of the code.
     """
 
@@ -66,6 +69,8 @@ class Row:
     settings: dict[str, Any]
     wall_s: float
     cpu_s: float
+    training_s: float
+    peak_memory_bytes: int
     commit: str | None
 
 
@@ -114,8 +119,31 @@ def execute(
         settings=record["settings"],
         wall_s=round(wall_s, 1),
         cpu_s=round(cpu_s, 1),
+        training_s=record["cost"]["training_s"],
+        peak_memory_bytes=record["cost"]["peak_memory_bytes"],
         commit=commit,
     )
+
+
+def with_test_score(row: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Return the row of a run that has not looked at test with the score of its checkpoint there.
+
+    Raises:
+        CheckpointError: If the checkpoint is no longer there.
+    """
+    output = checkpoint_of(row["name"], row["seed"])
+    data = output.with_name(f"{output.name}.data")
+    write_corpus(data, source, None, 0, test=True)
+    score = _score(output, data / "test.jsonl")
+    shutil.rmtree(data)
+    return {**row, "test": asdict(score)}
+
+
+def put(path: Path, row: dict[str, Any]) -> None:
+    """Put a row in place of that of the same run, in a file of JSON lines."""
+    key = (row["name"], row["seed"])
+    rows = [row if (r["name"], r["seed"]) == key else r for r in read_rows(path)]
+    write_durably(path, "".join(json.dumps(r) + "\n" for r in rows).encode())
 
 
 def append(path: Path, row: Row) -> None:

@@ -15,8 +15,9 @@ def format_table(rows: Rows) -> str:
     for row in rows:
         groups.setdefault(row["name"], []).append(row)
     lines = [
-        "| experiment | seeds | dev F1 | test F1 | 95 % interval (first seed) | s a run |",
-        "|---|---|---|---|---|---|",
+        "| experiment | seeds | dev F1 | test F1 | 95 % interval (first seed) | s a run "
+        "| s of training | peak MB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, group in groups.items():
         looked = [row["test"] for row in group if row["test"]]
@@ -27,7 +28,9 @@ def format_table(rows: Rows) -> str:
             _mean([row["dev"]["f1"] for row in group]),
             _mean([score["f1"] for score in looked]),
             interval,
-            f"{statistics.mean(row['wall_s'] for row in group):.0f}",
+            _rounded([row["wall_s"] for row in group]),
+            _rounded([row["training_s"] for row in group if "training_s" in row]),
+            _rounded([row["peak_memory_bytes"] / 1e6 for row in group if "training_s" in row]),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -36,6 +39,10 @@ def format_table(rows: Rows) -> str:
 def num_looks(rows: Rows) -> int:
     """Return how many runs looked at test lines."""
     return sum(row["test"] is not None for row in rows)
+
+
+def _rounded(values: list[float]) -> str:
+    return f"{statistics.mean(values):.0f}" if values else ""
 
 
 def _mean(values: list[float]) -> str:

@@ -21,7 +21,7 @@ from benchmarks.halting import halt, resume, running
 from benchmarks.load.pipeline_server import HOST
 from serve.entities import Entity
 from serve.errors import ServerError
-from serve.triton.listening import choose_ports
+from serve.triton.launch import choose_ports
 from serve.triton.processes import wait_until
 
 READY_TIMEOUT_S = 120.0

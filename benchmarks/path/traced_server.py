@@ -19,8 +19,8 @@ from serve.errors import ServerError
 from serve.repository import MODEL_FILE, publish
 from serve.server import ENVIRONMENT
 from serve.triton.installation import Installation
+from serve.triton.launch import choose_ports
 from serve.triton.lifecycle import bring_up, take_down
-from serve.triton.listening import choose_ports
 from serve.triton.names import MODEL
 
 _TRACES = "traces.json"

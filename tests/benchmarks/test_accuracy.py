@@ -7,7 +7,15 @@ import pytest
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.corpora import SOURCES, Source, write_corpus
 from benchmarks.accuracy.plan import EXPERIMENTS, Experiment, draw_of, teacher_seeds
-from benchmarks.accuracy.run import append, checkpoint_of, execute, read_rows
+from benchmarks.accuracy.run import (
+    Score,
+    append,
+    checkpoint_of,
+    execute,
+    put,
+    read_rows,
+    with_test_score,
+)
 from benchmarks.accuracy.table import format_table, num_looks
 from serve.examples import read_jsonl
 
@@ -83,6 +91,29 @@ def test_a_run_is_scored_and_kept_and_teaches_the_next(
     append(Path("runs.jsonl"), row)
     append(Path("runs.jsonl"), taught)
     assert read_rows(Path("runs.jsonl")) == json.loads(json.dumps([asdict(row), asdict(taught)]))
+    assert 0 < row.training_s < row.wall_s
+    assert row.peak_memory_bytes > 1e8
+
+
+def test_a_run_of_before_looks_at_test_without_being_trained_again(
+    experiment: Experiment, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = execute(experiment, source, 1, None, test=False)
+    other = replace(row, seed=2)
+    for each in (row, other):
+        append(Path("runs.jsonl"), each)
+    weights = checkpoint_of("tiny plain", 1) / "model.safetensors"
+    trained_at = weights.stat().st_mtime_ns
+    put(Path("runs.jsonl"), with_test_score(read_rows(Path("runs.jsonl"))[0], source))
+    first, second = read_rows(Path("runs.jsonl"))
+    assert first["test"]["num_lines"] == 30
+    assert first | {"test": None} == json.loads(json.dumps(asdict(row)))
+    assert second == json.loads(json.dumps(asdict(other)))
+    assert weights.stat().st_mtime_ns == trained_at
+    assert execute(experiment, source, 1, None, test=True).test == Score(
+        **first["test"] | {"interval": tuple(first["test"]["interval"])}
+    )
 
 
 def test_the_table_tells_means_spread_and_looks_at_test(
@@ -91,13 +122,14 @@ def test_the_table_tells_means_spread_and_looks_at_test(
     score = {"f1": 0.8, "interval": [0.75, 0.85], "num_lines": 9}
     better = score | {"f1": 0.9}
     rows = [
-        {"name": "a", "dev": score, "test": score, "wall_s": 10.0},
+        {"name": "a", "dev": score, "test": score, "wall_s": 10.0}
+        | {"training_s": 8.0, "peak_memory_bytes": 5e8},
         {"name": "b", "dev": score, "test": None, "wall_s": 7.0},
         {"name": "a", "dev": better, "test": None, "wall_s": 20.0},
     ]
     assert format_table(rows).splitlines()[2:] == [
-        "| a | 2 | 0.8500 ± 0.0707 | 0.8000 | 0.750 to 0.850 | 15 |",
-        "| b | 1 | 0.8000 |  |  | 7 |",
+        "| a | 2 | 0.8500 ± 0.0707 | 0.8000 | 0.750 to 0.850 | 15 | 8 | 500 |",
+        "| b | 1 | 0.8000 |  |  | 7 |  |  |",
     ]
     assert num_looks(rows) == 1
     output = tmp_path / "runs.jsonl"

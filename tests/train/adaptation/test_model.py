@@ -39,7 +39,7 @@ MODELS = {
             n_layers=2,
             n_heads=2,
             hidden_dim=16,
-        )  # fmt: skip
+        )
     ),
 }
 
@@ -55,8 +55,7 @@ def batch_of(lines: list[str], *, packed: bool) -> MaskedBatch:
     blocks = [windows] if packed else [[window] for window in windows]
     # Every word is drawn, so that packed and alone the same ones are.
     masker = Masker(tiny_tokenizer(), pad_id=0, share=0.999)
-    batch = masker.collate(blocks, torch.Generator().manual_seed(0))
-    return batch
+    return masker.collate(blocks, torch.Generator().manual_seed(0))
 
 
 def test_the_head_is_the_familys_own(model: PreTrainedModel) -> None:
