@@ -1,0 +1,1 @@
+"""Follow single lines through client, gRPC, Triton, its Python process, the model, and back."""

@@ -1,0 +1,139 @@
+"""Print where each microsecond of a served line goes: client, gRPC, Triton, model, and back.
+
+One caller sends one line at a time through a real Triton. Three processes note when their steps
+begin and end by one clock: the client, Triton by its traces, and the model in Triton's Python
+process. The steps of a call leave nothing out: they add up to what the caller waited.
+
+A step's p50 is its own median; medians do not add up, means do, so shares are of means. Noting has
+its cost: the row "without notes" is the same calls to a server that notes nothing.
+
+Examples:
+  python -m benchmarks.path
+  python -m benchmarks.path --seconds 20 --output benchmarks/results/path.json
+
+The last line of standard output is one JSON document; the output has the raw samples beside it.
+
+exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.arguments import json_file, seconds
+from benchmarks.load.calls import Closed, answered
+from benchmarks.load.loops import run_load
+from benchmarks.machine import describe_machine
+from benchmarks.path.result import PathResult, table
+from benchmarks.path.spans import Span, noting
+from benchmarks.path.timeline import Way, ways
+from benchmarks.path.traced_server import traced_server
+from benchmarks.systems import open_served
+from benchmarks.workload import describe_lines, lines_of, read_lines
+from serve.bundle import Bundle
+from serve.client import Policy, TritonTagger, wire
+from serve.errors import ServerError, TaggingError
+
+POLICY = Policy(deadline_s=30.0)
+WARM_S = 0.5
+
+
+@dataclass(frozen=True)
+class PathConfig:
+    """Settings of a run.
+
+    Attributes:
+        bundle: What Triton serves.
+        data: JSON lines; None for the test lines of build/checkpoint, or its dev lines.
+        seconds: How long calls are made, with notes and without.
+        output: Where the raw samples go; None to write none.
+    """
+
+    bundle: Path = Path("build/bundle")
+    data: Path | None = None
+    seconds: float = 10.0
+    output: Path | None = None
+
+
+def parse_args(argv: Sequence[str] | None = None) -> PathConfig:
+    """Return the settings a command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.path",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = PathConfig()
+    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
+    parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
+    parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
+    parser.add_argument("--output", type=json_file, metavar="FILE.json")
+    return PathConfig(**vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print and write; return the exit status."""
+    config = parse_args(argv)
+    try:
+        result = run(config)
+        if config.output:
+            result.write(config.output)
+    except (TaggingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(table(result), end="\n\n")
+    print(json.dumps(result.summary(), separators=(",", ":")))
+    return 0
+
+
+def run(config: PathConfig) -> PathResult:
+    """Follow lines through a Triton, then time the same without notes.
+
+    Raises:
+        TaggingError: If the lines, the bundle or Triton are not as expected.
+    """
+    machine = describe_machine()
+    data = config.data or lines_of(Path("build/checkpoint"))
+    lines = read_lines(data)
+    workload = describe_lines(data, lines, Bundle.load(config.bundle).encoder())
+    with tempfile.TemporaryDirectory(prefix="linetag-path-") as folder:
+        plain = _plain(config, lines)
+        followed = _followed(config, lines, Path(folder))
+    if not followed:
+        raise ServerError("expected calls with a trace each, got none; give it more --seconds")
+    return PathResult(machine=machine, workload=workload, ways=tuple(followed), plain_s=plain)
+
+
+def _plain(config: PathConfig, lines: Sequence[str]) -> tuple[float, ...]:
+    with open_served(config.bundle, policy=POLICY) as served, served.alone():
+        run_load(Closed(1), served.tag, lines, seconds=WARM_S, seed=1)
+        gc.collect()
+        gc.freeze()
+        calls = run_load(Closed(1), served.tag, lines, seconds=config.seconds, seed=0)
+        gc.unfreeze()
+        return answered(calls)
+
+
+def _followed(config: PathConfig, lines: Sequence[str], folder: Path) -> list[Way]:
+    spans: list[Span] = []
+    with (
+        noting(wire, "write_request", "write", spans),
+        noting(wire, "outcome_of", "read", spans),
+        noting(TritonTagger, "tag", "call", spans),
+        traced_server(config.bundle, folder) as server,
+        TritonTagger(server.url, policy=POLICY) as client,
+    ):
+        run_load(Closed(1), client.tag, lines, seconds=WARM_S, seed=1)
+        spans.clear()
+        run_load(Closed(1), client.tag, lines, seconds=config.seconds, seed=0)
+    return ways(spans, server.traces(), server.spans())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
