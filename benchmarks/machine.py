@@ -43,22 +43,6 @@ class Machine:
     load_average: float
     time: str
 
-    @property
-    def hardware(self) -> str:
-        """What ran, and what ran beside it, for captions."""
-        gpu = f" and {self.gpu}" if self.gpu else ""
-        return (
-            f"{self.num_cores} cores of {self.cpu}{gpu}, "
-            f"load {self.load_average:.1f} before the run"
-        )
-
-    @property
-    def software(self) -> str:
-        """When, and of which versions, for captions."""
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        commit = f"commit {self.commit}, " if self.commit else ""
-        return f"{self.time[:10]}, {commit}Python {self.python}, {versions}"
-
 
 def describe_machine() -> Machine:
     """Return the facts of this machine, now."""

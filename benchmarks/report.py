@@ -60,10 +60,16 @@ def table(result: Result) -> str:
 
 def caption(result: Result) -> str:
     """Return one sentence that says where and on what a result was measured."""
+    machine, workload = result.machine, result.workload
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    gpu = f" and {machine.gpu}" if machine.gpu else ""
+    commit = f"commit {machine.commit}, " if machine.commit else ""
     batch = result.systems[0].facts.offline_batch_size
     return (
-        f"{result.workload.summary}, {result.num_rounds} rounds, {result.machine.hardware}; the "
-        f"pipeline's offline batch size, its best here, is {batch}. {result.machine.software}."
+        f"{workload.num_lines} lines of {workload.name} (median {workload.median_tokens:g} tokens),"
+        f" {result.num_rounds} rounds, {machine.num_cores} cores of {machine.cpu}{gpu}, load "
+        f"{machine.load_average:.1f} before the run; the pipeline's offline batch size, its best "
+        f"here, is {batch}. {machine.time[:10]}, {commit}Python {machine.python}, {versions}."
     )
 
 

@@ -116,9 +116,11 @@ class Result:
             body = json.loads(path.read_text(encoding="utf-8"))
             if body["format"] != FORMAT:
                 raise ValueError(f"format {body['format']}")
+            workload = body["workload"]
+            lengths = {int(length): num for length, num in workload["num_tokens"].items()}
             return cls(
                 machine=Machine(**body["machine"]),
-                workload=Workload.from_json(body["workload"]),
+                workload=Workload(**{**workload, "num_tokens": lengths}),
                 systems=tuple(_measured(row) for row in body["systems"]),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -75,19 +75,14 @@ class Embedded:
 
 
 class Served:
-    """Our Triton on this machine, asked over gRPC.
-
-    Attributes:
-        url: Its address, `host:port`.
-    """
+    """Our Triton on this machine, asked over gRPC by one caller."""
 
     def __init__(self, client: TritonTagger, process_group: int) -> None:
         """Take a client of a server that answers, and the server's processes, which are halted."""
-        (self.url,) = client.urls
         self._client = client
         self._process_group = process_group
         graph = client.graph()
-        what = "over gRPC on loopback; the server's model runs " + graph["file"]
+        what = "one caller on loopback; the server's model runs " + graph["file"]
         self.facts = Facts("linetag Triton", what, graph["precision"], graph["provider"])
         halt(process_group)
 
@@ -124,23 +119,6 @@ def embedded(bundle: Path, precision: Precision) -> Embedded:
 
 
 @contextmanager
-def open_served(bundle: Path, *, policy: Policy) -> Iterator[Served]:
-    """Publish a bundle, start a Triton of our own and halt it; leaving the block stops it.
-
-    Raises:
-        TaggingError: If the bundle or Triton is not as expected.
-    """
-    with ExitStack() as stack:
-        repository = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linetag-")))
-        publish(bundle, repository)
-        server = stack.enter_context(start_triton(repository))
-        client = stack.enter_context(TritonTagger(server.url, policy=policy))
-        served = Served(client, server.state.pid)
-        stack.callback(resume, server.state.pid)  # it must hear the stop
-        yield served
-
-
-@contextmanager
 def open_systems(
     checkpoint: Path, bundle: Path, lines: Sequence[str], *, optimum: bool
 ) -> Iterator[list[System]]:
@@ -152,7 +130,12 @@ def open_systems(
     fast = Precision.FP16 if default_provider() is Provider.CUDA else Precision.INT8
     with ExitStack() as stack:
         ours = [embedded(bundle, Precision.FP32), embedded(bundle, fast)]
-        served = stack.enter_context(open_served(bundle, policy=Policy(deadline_s=TIMEOUT_S)))
+        repository = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linetag-")))
+        publish(bundle, repository)
+        server = stack.enter_context(start_triton(repository))
+        client = stack.enter_context(TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)))
+        served = Served(client, server.state.pid)
+        stack.callback(resume, server.state.pid)  # it must hear the stop
         plain = unfused(checkpoint)  # first: it checks the checkpoint, which the pipeline trusts
         # Their best batch sizes are probed one after the other: each has the machine to itself.
         peers = [stack.enter_context(open_peer(checkpoint, lines))] if optimum else []

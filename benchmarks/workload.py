@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Self
 
 from serve.encoding import Encoder
 from serve.errors import DataError
@@ -33,21 +31,10 @@ class Workload:
     seed: int
     num_tokens: dict[int, int]
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Return what a JSON object says, whose keys are always strings."""
-        lengths = {int(length): num for length, num in value["num_tokens"].items()}
-        return cls(**{**value, "num_tokens": lengths})
-
     @property
     def median_tokens(self) -> float:
         """Median length of a line, in tokens."""
         return float(median(Counter(self.num_tokens).elements()))
-
-    @property
-    def summary(self) -> str:
-        """What and how many they are, for captions."""
-        return f"{self.num_lines} lines of {self.name} (median {self.median_tokens:g} tokens)"
 
 
 def lines_of(checkpoint: Path) -> Path:

@@ -2,12 +2,10 @@
 
     python -m serve tag work_orders.txt     tag lines, embedded or through Triton
     python -m serve publish                 put the bundle into Triton's model repository
-    python -m serve start --detach          start Triton servers, print their addresses
+    python -m serve start --detach          start Triton, print its address
     python -m serve tune                    find and keep the best number of threads here
-    python -m serve status                  tell how they are doing
-    python -m serve top                     watch them: rate, latency, health
-    python -m serve restart                 restart one after the other, losing nothing
-    python -m serve stop                    stop them
+    python -m serve status                  tell how it is doing
+    python -m serve stop                    stop it
 
 Each verb has its own --help.
 """
@@ -24,7 +22,7 @@ from importlib import import_module
 
 from serve.errors import TaggingError
 
-VERBS = ("tag", "tune", "publish", "start", "status", "top", "restart", "stop")
+VERBS = ("tag", "tune", "publish", "start", "status", "stop")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -34,8 +34,6 @@ def _read(name: str, kind: Any, value: object) -> Any:  # noqa: ANN401
         return tuple(_read(name, inner[0], item) for item in value)
     if get_origin(kind) is dict and isinstance(value, dict):
         return {key: _read(name, inner[1], item) for key, item in value.items()}
-    if isinstance(kind, UnionType) and any(map(is_dataclass, inner)):  # a dataclass or None
-        return None if value is None else _read(name, inner[0], value)
     plain = inner if isinstance(kind, UnionType) else (kind,)
     if type(value) in plain or (float in plain and type(value) is int):  # True is no number
         return value

@@ -22,8 +22,8 @@ from serve.errors import ServerError
 from serve.files import locked
 from serve.repository import versions
 from serve.triton.installation import Installation
+from serve.triton.launch import choose_ports
 from serve.triton.lifecycle import bring_up, refuse_running, take_down
-from serve.triton.listening import choose_ports
 from serve.triton.names import MODEL
 from serve.triton.state import ServerState, read_state
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
 from serve.decoder import Decoder
 from serve.decoding import Decoding
-from serve.encoding import EncodedBatch, EncodedText, Encoder, Window
+from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
@@ -40,8 +40,6 @@ class Tagger:
         decoding: How its logits are read.
         graph: The bundle's graph that runs, or None for a backend of the caller's own.
         provider: Where it runs, as the session reports it, or None likewise.
-        on_windows: Called, if it is set, with windows that run together and the length that they
-            are padded to.
     """
 
     def __init__(
@@ -80,7 +78,6 @@ class Tagger:
         self.tags = tags
         self.graph = graph
         self.provider = provider
-        self.on_windows: Callable[[Sequence[Window], int], None] | None = None
 
     @classmethod
     def load(
@@ -173,7 +170,7 @@ class Tagger:
                 batch_tokens=self._batch_tokens,
             )
         )
-        batches = [self._collate(batch.windows, batch.num_tokens) for batch in planned]
+        batches = [self.encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
         if self._lanes and len(batches) > 1:
             results = self._lanes.logits(batches)
         else:
@@ -190,13 +187,8 @@ class Tagger:
     def _only_window(self, window: Window) -> NDArray[np.float32]:
         """Return what planning would come to for a single line, which shall not wait for it."""
         num_tokens = padded_length(window, max_tokens=self.encoder.max_tokens, alone=self._alone)
-        logits = self._backend.logits(self._collate([window], num_tokens))
+        logits = self._backend.logits(self.encoder.collate([window], num_tokens))
         return logits[0, window.first_tokens]
-
-    def _collate(self, windows: Sequence[Window], num_tokens: int) -> EncodedBatch:
-        if self.on_windows:
-            self.on_windows(windows, num_tokens)
-        return self.encoder.collate(windows, num_tokens)
 
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]

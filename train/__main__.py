@@ -37,6 +37,7 @@ COMMANDS = {
     "curve": "train.commands.curve",
     "distil": "train.commands.distil",
     "evaluate": "train.commands.evaluate",
+    "explain": "train.commands.explain",
     "search": "train.commands.search",
     "select": "train.commands.select",
     "split": "train.commands.split",

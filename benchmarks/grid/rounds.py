@@ -1,9 +1,10 @@
 """Owns how many small things are timed side by side: rounds, warm calls, repeats.
 
 Every round runs every group; within a group its runners take turns, their order rotating from
-round to round, so that what else the machine does falls on all that are compared. One call, not
-timed, brings a runner's weights back into the caches; then it is timed as often as fits into
-`TURN_S`, up to `MAX_CALLS`. Rounds end at a minimum of rounds *and* of seconds.
+round to round, so that what else the machine does falls on all that are compared. Calls that are
+not timed, at least one and `WARM_S` long, bring a runner's weights back into the caches, and let
+the threads of the runner before, which spin for a while, come to rest. Then it is timed as often as
+fits into `TURN_S`, up to `MAX_CALLS`. Rounds end at a minimum of rounds *and* of seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.timing import MIN_ROUNDS, rotated
 
+WARM_S = 0.03
 TURN_S = 0.05
 MAX_CALLS = 10
 
@@ -48,8 +50,11 @@ def measure_groups(
 
 
 def time_calls(call: Callable[[], object]) -> tuple[float, ...]:
-    """Return the seconds of each of 1 to `MAX_CALLS` calls, after one that warms up."""
+    """Return the seconds of each of 1 to `MAX_CALLS` calls, after some that warm up."""
+    began = time.perf_counter()
     warm_s = _seconds_of(call)
+    while time.perf_counter() - began < WARM_S:
+        warm_s = _seconds_of(call)
     num_calls = min(MAX_CALLS, max(1, int(TURN_S / max(warm_s, 1e-9))))
     return tuple(_seconds_of(call) for _ in range(num_calls))
 

@@ -1,35 +1,29 @@
-r"""Start Triton servers on a model repository, watch them, and replace those that fall sick.
+"""Start Triton on a model repository; print the address of its gRPC when it answers.
 
-Prints the address of each server's gRPC when all of them answer. Each second every server is asked
-lines with a known answer; one that is wrong or silent is replaced within seconds. Without --detach
-it runs until Ctrl-C, which lets requests in flight finish; a second Ctrl-C does not. The log is
-build/triton/supervisor.log.
+Without --detach it runs until Ctrl-C. The log is build/triton/triton.log.
 
     python -m serve start
-    python -m serve start --replicas 2 --grpc-port 8001 --detach
-    python -m serve start --replicas 2 --metrics-port 9100 --http
-    python -m serve start --listen 0.0.0.0 --tls-authority ca.pem --tls-certificate server.pem \
-        --tls-key server.key
-
-gRPC listens on loopback unless --listen says otherwise; HTTP and metrics always do. With the files
-of TLS only clients whose certificate the authority signed get through; the server's certificate has
-to name localhost as well, and to be good for a client too.
+    python -m serve start --detach --grpc-port 8001
+    python -m serve start --http --repository model_repository --triton .venv-triton
 """
 
 from __future__ import annotations
 
-import argparse
+import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from serve.commands import command_parser, deliver, say
-from serve.supervisor.config import ENVIRONMENT, FOLDER, MAX_REPLICAS, SupervisorConfig
-from serve.supervisor.detached import start_detached
-from serve.supervisor.service import LOG, run_service
-from serve.supervisor.status import SupervisorStatus
-from serve.triton.listening import HOST, Exposure
-from serve.triton.tls import TlsFiles
+from serve.errors import ServerError
+from serve.server import ENVIRONMENT, FOLDER, TritonServer, start_triton, stop_triton
+from serve.triton.lifecycle import ENDINGS
+from serve.triton.processes import is_our_child
+from serve.triton.state import read_state
+
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,23 +33,15 @@ class StartConfig:
     Attributes:
         repository: Triton's model repository.
         triton: Virtual environment with nvidia-pytriton.
-        replicas: How many servers.
-        grpc_port: Port of the first one's gRPC, the others' follow; 0 for any free ones.
-        listen: Address that gRPC listens on.
-        tls: The server's files of mutual TLS; None for plain text.
-        http: Whether to listen for HTTP too, on loopback.
-        metrics_port: Port of the supervisor's metrics on loopback, 0 for any; None for none.
-        detach: Whether to leave it running.
+        grpc_port: Port of gRPC on loopback; 0 for any free one.
+        http: Whether to listen for HTTP too.
+        detach: Whether to leave the server running.
     """
 
     repository: Path = Path("model_repository")
     triton: Path = ENVIRONMENT
-    replicas: int = 1
     grpc_port: int = 0
-    listen: str = HOST
-    tls: TlsFiles | None = None
     http: bool = False
-    metrics_port: int | None = None
     detach: bool = False
 
 
@@ -65,102 +51,74 @@ def parse_args(argv: Sequence[str]) -> StartConfig:
     add = parser.add_argument
     add("--repository", type=Path, default=StartConfig.repository, metavar="FOLDER")
     add("--triton", type=Path, default=StartConfig.triton, metavar="VENV")
-    add("--replicas", type=int, default=StartConfig.replicas, metavar="N", help="how many servers")
-    add(
-        "--grpc-port",
-        type=int,
-        default=StartConfig.grpc_port,
-        metavar="PORT",
-        help="of the first server, the others' follow; 0: any free",
-    )
-    add("--listen", default=StartConfig.listen, metavar="ADDRESS", help="gRPC's; default loopback")
-    add("--tls-authority", type=Path, metavar="FILE", help="certificate that signed the clients'")
-    add("--tls-certificate", type=Path, metavar="FILE", help="the server's certificate")
-    add("--tls-key", type=Path, metavar="FILE", help="the key of the server's certificate")
+    add("--grpc-port", type=int, default=StartConfig.grpc_port, metavar="PORT", help="0: any free")
     add("--http", action="store_true", help="listen for HTTP too, on loopback")
-    add("--metrics-port", type=int, metavar="PORT", help="export Prometheus metrics; 0: any free")
-    add("--detach", action="store_true", help="return when the servers are ready")
+    add("--detach", action="store_true", help="return when the server is ready")
     args = parser.parse_args(argv)
-    _check(parser, args)
-    files = [args.tls_authority, args.tls_certificate, args.tls_key]
-    return StartConfig(
-        repository=args.repository,
-        triton=args.triton,
-        replicas=args.replicas,
-        grpc_port=args.grpc_port,
-        listen=args.listen,
-        tls=TlsFiles(*files) if all(files) else None,
-        http=args.http,
-        metrics_port=args.metrics_port,
-        detach=args.detach,
-    )
-
-
-def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    if not 1 <= args.replicas <= MAX_REPLICAS:
-        parser.error(f"--replicas: expected 1 to {MAX_REPLICAS}, got {args.replicas}")
-    last = args.grpc_port + args.replicas - 1 if args.grpc_port else 0
-    if args.grpc_port < 0 or last > 65535:
-        parser.error(f"--grpc-port: expected 0 to 65535 for each server, got {args.grpc_port}")
-    if args.metrics_port is not None and not 0 <= args.metrics_port <= 65535:
-        parser.error(f"--metrics-port: expected 0 to 65535, got {args.metrics_port}")
-    files = [args.tls_authority, args.tls_certificate, args.tls_key]
-    if any(files) and not all(files):
-        parser.error("--tls-authority, --tls-certificate, --tls-key: expected all three or none")
+    if not 0 <= args.grpc_port <= 65535:
+        parser.error(f"--grpc-port: expected 0 to 65535, got {args.grpc_port}")
+    return StartConfig(**vars(args))
 
 
 def run(config: StartConfig) -> int:
-    """Start the servers, and unless detached, stay with them.
+    """Start the server, and unless detached, stay with it.
 
     Raises:
-        ServerError: If they do not come up, or were given up.
-        OSError: If the folder of logs and notes cannot be written.
+        ServerError: If it does not come up, or ends by itself.
     """
-    supervised = SupervisorConfig(
-        repository=config.repository,
-        triton=config.triton,
-        num_replicas=config.replicas,
-        grpc_port=config.grpc_port,
-        http=config.http,
-        exposure=Exposure(config.listen, config.tls),
-        metrics_port=config.metrics_port,
-    )
-    if config.detach:
-        announce(start_detached(undetached(config), supervised.folder))
-        return 0
-    run_service(supervised, announce)
-    say("stopped")
+    before = {
+        number: signal.signal(number, _interrupt)
+        for number in ENDINGS
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup, and what stays in background
+    }
+    try:
+        _start_and_stay(config)
+    except KeyboardInterrupt:
+        say("stopped")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
-def undetached(config: StartConfig) -> list[str]:
-    """Return the arguments that start the same servers without `--detach`."""
-    names = config.tls.names() if config.tls else ()
-    flags = ["--tls-authority", "--tls-certificate", "--tls-key"]
-    tls = [part for pair in zip(flags, names, strict=False) for part in pair]
-    metrics = [] if config.metrics_port is None else [f"--metrics-port={config.metrics_port}"]
-    return [
-        f"--repository={config.repository}",
-        f"--triton={config.triton}",
-        f"--replicas={config.replicas}",
-        f"--grpc-port={config.grpc_port}",
-        f"--listen={config.listen}",
-        *tls,
-        *(["--http"] if config.http else []),
-        *metrics,
-    ]
+def _start_and_stay(config: StartConfig) -> None:
+    noted_before = read_state(FOLDER)
+    try:
+        server = start_triton(
+            config.repository,
+            environment=config.triton,
+            grpc_port=config.grpc_port,
+            http=config.http,
+            folder=FOLDER,
+        )
+        _announce(server)
+        if not config.detach:
+            _stay(server)
+    except BaseException:  # wherever we were interrupted, our server does not outlive us
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
+        state = read_state(FOLDER)
+        if state and state != noted_before and is_our_child(state.pid):
+            stop_triton(FOLDER, only=state)
+        raise
 
 
-def announce(status: SupervisorStatus) -> None:
-    """Tell that the servers are ready, and print their addresses."""
-    for warning in status.warnings:
-        say(f"warning: {warning}")
-    for replica in status.replicas:
-        if replica.http_url:
-            say(f"HTTP on {replica.http_url}")
-    if status.metrics_url:
-        say(f"metrics on http://{status.metrics_url}/metrics")
-    urls = ",".join(replica.url for replica in status.replicas)
-    say(f"{len(status.replicas)} ready, supervised by process {status.pid}, see {FOLDER / LOG}")
-    say(f"tag with: python -m serve tag --url {urls}; stop with: python -m serve stop")
-    deliver(urls)
+def _announce(server: TritonServer) -> None:
+    if server.state.http_url:
+        say(f"HTTP on {server.state.http_url}")
+    say(f"Triton is ready, its log is {server.state.log}")
+    say(f"tag with: python -m serve tag --url {server.url}; stop with: python -m serve stop")
+    deliver(server.url)
+
+
+def _stay(server: TritonServer) -> None:
+    """Wait until the server ends."""
+    while server.state.is_running():
+        time.sleep(_POLL_S)
+    if server.stop():
+        raise ServerError(f"{server.url}: expected Triton to run, it died; see {server.state.log}")
+    say("stopped by python -m serve stop")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,9 +1,9 @@
-"""Tell how the servers that python -m serve start started are doing.
+"""Tell how the Triton that python -m serve start started is doing.
 
     python -m serve status
     python -m serve status --json
 
-Exit 0 when every server answers the canary rightly, else 1.
+The model is asked for an answer: exit 0 when it gives one, else 1.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from serve.commands import command_parser, deliver
-from serve.supervisor.config import FOLDER
-from serve.supervisor.health import read_health
-from serve.supervisor.table import describe
+from serve.server import FOLDER
+from serve.triton.status import ServerStatus, read_status
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,26 @@ def parse_args(argv: Sequence[str]) -> StatusConfig:
 
 
 def run(config: StatusConfig) -> int:
-    """Print the status; return 0 if every server answers, else 1.
+    """Print the status; return 0 if the model answers, else 1.
 
     Raises:
-        ServerError: If the status cannot be read.
+        ServerError: If the note of the server's state cannot be read.
     """
-    health = read_health(FOLDER)
-    deliver(json.dumps(asdict(health)) if config.json else describe(health))
-    return 0 if health.is_ready else 1
+    status = read_status(FOLDER)
+    deliver(json.dumps(asdict(status)) if config.json else describe(status))
+    return 0 if status.is_ready else 1
+
+
+def describe(status: ServerStatus) -> str:
+    """Return a status as lines for a person."""
+    lines = [("ready", "yes" if status.is_ready else f"no: {status.problem}")]
+    if status.server:
+        lines.append(("gRPC", status.server.url))
+        if status.server.http_url:
+            lines.append(("HTTP", status.server.http_url))
+        lines.append(("process", f"{status.server.pid}, started {status.server.started}"))
+        lines.append(("repository", status.server.repository))
+    lines += [(f"{v.model} {v.version}", f"{v.state} {v.reason}".strip()) for v in status.versions]
+    if graph := status.graph:
+        lines.append(("graph", f"{graph['file']}, {graph['precision']} on {graph['provider']}"))
+    return "\n".join(f"{name:<12}{value}" for name, value in lines)

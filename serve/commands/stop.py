@@ -1,9 +1,8 @@
-"""Stop the servers that python -m serve start started, and remove whatever is left of them.
+"""Stop the Triton that python -m serve start started, and remove whatever is left of it.
 
     python -m serve stop
 
-Requests in flight are answered first. Servers whose supervisor was killed are cleared away too;
-without any there is nothing to do.
+A server that was killed is cleared away too; without one there is nothing to do.
 """
 
 from __future__ import annotations
@@ -12,14 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serve.commands import command_parser, say
-from serve.supervisor.config import FOLDER
-from serve.supervisor.patience import Patience
-from serve.supervisor.service import stop_service
+from serve.server import FOLDER, stop_triton
 
 
 @dataclass(frozen=True)
 class StopConfig:
-    """Nothing to choose: there is one supervisor in a project folder."""
+    """Nothing to choose: there is one server in a project folder."""
 
 
 def parse_args(argv: Sequence[str]) -> StopConfig:
@@ -29,11 +26,10 @@ def parse_args(argv: Sequence[str]) -> StopConfig:
 
 
 def run(config: StopConfig) -> int:
-    """Stop the servers; without any there is nothing to do.
+    """Stop the server; without one there is nothing to do.
 
     Raises:
         ServerError: If a process does not die.
     """
-    was_there = stop_service(FOLDER, patience_s=Patience.drain_s)
-    say("stopped" if was_there else "no server to stop")
+    say("stopped" if stop_triton(FOLDER) else "no server to stop")
     return 0

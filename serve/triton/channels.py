@@ -27,25 +27,16 @@ OPTIONS = [
     # A channel of its own state: another client's dead connection is none of ours.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-LOCAL_NAME = "localhost"
 _SERVICE = "/inference.GRPCInferenceService"
 
 
-def open_channel(
-    url: str,
-    tls: TlsFiles | None,
-    *,
-    package: Any = grpc,  # noqa: ANN401
-    is_local: bool = False,
-) -> Any:  # noqa: ANN401
+def open_channel(url: str, tls: TlsFiles | None, *, package: Any = grpc) -> Any:  # noqa: ANN401
     """Return a channel; the connection is made with the first call.
 
     Args:
         url: `host:port`.
         tls: Files of mutual TLS; None for plain text.
         package: `grpc`, or `grpc.aio` for channels of asyncio.
-        is_local: Whether the server runs on this machine, and its certificate names `LOCAL_NAME`
-            beside the names that clients use.
 
     Raises:
         ServerError: If a file of TLS cannot be read.
@@ -54,8 +45,7 @@ def open_channel(
         return package.insecure_channel(url, options=OPTIONS)
     authority, certificate, key = tls.read()
     credentials = grpc.ssl_channel_credentials(authority, key, certificate)
-    name = [("grpc.ssl_target_name_override", LOCAL_NAME)] if is_local else []
-    return package.secure_channel(url, credentials, options=[*OPTIONS, *name])
+    return package.secure_channel(url, credentials, options=OPTIONS)
 
 
 def method(channel: Any, name: str, response: Any) -> Any:  # noqa: ANN401  grpc has no types

@@ -1,146 +1,104 @@
-"""Owns how Triton is launched: its command line and its process.
-
-Models are loaded and unloaded on request only, and such requests need the administrator's key. It
-is drawn here, and overwritten in the server's memory of its command line as soon as the server has
-read it: for some 50 ms after the start it shows in `ps`, not longer.
-"""
+"""Owns how Triton is launched: its command line, its process, its ports."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import secrets
-from dataclasses import dataclass, replace
+import socket
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serve.triton.admin import restrictions, write_admin_key
+from serve.errors import ServerError
 from serve.triton.installation import Installation
-from serve.triton.listening import HOST, LOOPBACK, Exposure, Ports, listeners
-from serve.triton.processes import overwrite_argument, start_ticks, wait_until
-from serve.triton.state import ServerState, write_state
+from serve.triton.processes import start_ticks
+from serve.triton.state import ServerState
 
-LOG = "triton.log"
+HOST = "127.0.0.1"
 _EXIT_TIMEOUT_S = 5
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Which server to launch.
+class Ports:
+    """Where a server listens, on loopback; None for a protocol that is off."""
 
-    Attributes:
-        installation: Which Triton.
-        repository: The model repository.
-        ports: Where it listens.
-        exposure: Who can reach it.
-    """
-
-    installation: Installation
-    repository: Path
-    ports: Ports
-    exposure: Exposure = LOOPBACK
-
-    @property
-    def url(self) -> str:
-        """Address of its gRPC, as seen from this machine."""
-        return f"{self.exposure.local_host}:{self.ports.grpc}"
-
-    @property
-    def http_url(self) -> str | None:
-        """Address of its HTTP, or None where it is off."""
-        return f"{HOST}:{self.ports.http}" if self.ports.http else None
-
-    @property
-    def metrics_url(self) -> str | None:
-        """Address of its metrics, or None where they are off."""
-        return f"{HOST}:{self.ports.metrics}" if self.ports.metrics else None
+    grpc: int
+    http: int | None
 
 
-def launch(order: Order, folder: Path) -> ServerState:
-    """Start a server process and return what to know it by; it is not ready yet.
-
-    Its note is written before, so that whoever comes after a starter that was killed finds it.
-
-    Args:
-        order: Which server.
-        folder: For its log, the note of its state, and the administrator's key.
+def choose_ports(grpc_port: int, *, http: bool) -> Ports:
+    """Return the port asked for, or free ones in place of 0.
 
     Raises:
-        OSError: If a file cannot be written there.
-        ServerError: If a certificate cannot be read.
+        ServerError: If the port asked for is taken.
     """
-    key, log = write_admin_key(folder), folder / LOG
-    state = _note(order, log)
-    command = [
-        str(order.installation.server),
-        *_identity(order, state.prefix),
-        *listeners(order.ports, order.exposure),
-        *restrictions(key, http=order.ports.http is not None),
-    ]
-    with contextlib.suppress(FileNotFoundError):  # why the last one ended is worth keeping
-        log.replace(log.with_name(f"{log.name}.1"))
-    write_state(folder, state)
-    pid = _spawn(command, order.installation.variables(), log)
-    state = replace(state, pid=pid, start_ticks=start_ticks(pid) or 0)
-    write_state(folder, state)
-    _hide(key, state)
-    return state
+    grpc = _free_port(grpc_port)
+    while (other := _free_port(0)) == grpc:
+        pass  # the kernel may offer a port again that nobody listens on yet
+    return Ports(grpc, other if http else None)
 
 
-def _note(order: Order, log: Path) -> ServerState:
-    tls = order.exposure.tls
+def launch(installation: Installation, repository: Path, ports: Ports, log: Path) -> ServerState:
+    """Start a server process and return what to know it by; it is not ready yet."""
+    prefix = f"linetag-{secrets.token_hex(6)}-"
+    command = [str(installation.server), *_arguments(installation, repository, ports, prefix)]
+    # posix_spawn and not subprocess: the server may outlive this process, and nobody waits for it.
+    pid = os.posix_spawn(
+        command[0],
+        command,
+        installation.variables(),
+        setsid=True,
+        setsigmask=[],  # whatever signals this process holds back just now
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
     return ServerState(
-        pid=0,
-        start_ticks=0,
-        prefix=f"linetag-{secrets.token_hex(6)}-",
-        url=order.url,
-        http_url=order.http_url,
-        metrics_url=order.metrics_url,
-        tls=tls.names() if tls else (),
-        repository=str(order.repository),
+        pid=pid,
+        start_ticks=start_ticks(pid) or 0,
+        prefix=prefix,
+        url=f"{HOST}:{ports.grpc}",
+        http_url=f"{HOST}:{ports.http}" if ports.http else None,
+        repository=str(repository),
         log=str(log),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _spawn(command: list[str], variables: dict[str, str], log: Path) -> int:
-    # posix_spawn and not subprocess: the server may outlive this process, and nobody waits for it.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # appended to, it can be cut while it is open
-    return os.posix_spawn(
-        command[0],
-        command,
-        variables,
-        setsid=True,
-        setsigmask=[],  # whatever signals this process holds back just now
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-    )
-
-
-def _hide(key: str, state: ServerState) -> None:
-    """Overwrite the key on a server's command line once it has read it: when it first logs."""
-    log = Path(state.log)
-    wait_until(lambda: bool(log.stat().st_size) or not state.is_running(), timeout_s=2.0)
-    if not overwrite_argument(state.pid, key) and state.is_running():
-        logger.warning("%s: expected to hide the administrator's key, could not: ps shows it", log)
-
-
-def _identity(order: Order, prefix: str) -> list[str]:
+def _arguments(
+    installation: Installation, repository: Path, ports: Ports, prefix: str
+) -> list[str]:
+    http = [f"--http-address={HOST}", f"--http-port={ports.http}"] if ports.http else []
     return [
         f"--id={prefix}",
-        f"--model-repository={order.repository}",
-        "--model-control-mode=explicit",
-        "--load-model=*",
-        f"--backend-directory={order.installation.backends}",
+        f"--model-repository={repository}",
+        f"--backend-directory={installation.backends}",
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         # Completion starts each model twice, and costs two seconds; our configuration is complete.
         "--disable-auto-complete-config",
         "--model-load-thread-count=2",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
+        f"--grpc-address={HOST}",
+        f"--grpc-port={ports.grpc}",
+        f"--allow-http={str(bool(http)).lower()}",
+        *http,
+        "--allow-metrics=false",
+        "--allow-gpu-metrics=false",
     ]
+
+
+def _free_port(wanted: int) -> int:
+    with socket.socket() as probe:
+        # As gRPC binds: past connections of a port do not matter, a listener does.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError as error:
+            raise ServerError(
+                f"expected port {wanted} to be free, got {error.strerror}; "
+                "choose another --grpc-port, or 0 for any"
+            ) from error
+        port: int = probe.getsockname()[1]
+        return port

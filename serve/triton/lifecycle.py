@@ -12,17 +12,17 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from serve.client import connect
 from serve.errors import ServerError
 from serve.triton.installation import Installation
-from serve.triton.launch import Order, launch
-from serve.triton.listening import Ports
+from serve.triton.launch import Ports, launch
 from serve.triton.logs import is_lost_port, reason_of
-from serve.triton.probe import Probe
 from serve.triton.processes import sweep, wait_until
-from serve.triton.state import ServerState, read_state, remove_state
+from serve.triton.state import ServerState, read_state, remove_state, write_state
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
+LOG = "triton.log"
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a program: Ctrl-C, a service manager, a closed terminal."""
 
@@ -48,8 +48,9 @@ def bring_up(
     """
     lost = LostPortError(f"{repository}: expected ports to try, got none")
     for ports in trials:
-        with _signals_held():  # an interrupt between spawn and note would leave a server
-            state = launch(Order(installation, repository, ports), folder)
+        with _signals_held():  # an interrupt between the two would leave a server nobody knows of
+            state = launch(installation, repository, ports, folder / LOG)
+            write_state(folder, state)
         try:
             await_ready(state)
             return state
@@ -62,12 +63,8 @@ def bring_up(
     raise lost
 
 
-def take_down(folder: Path, *, patiently: bool = True) -> bool:
+def take_down(folder: Path) -> bool:
     """Stop the server noted in a folder and remove whatever is left of it.
-
-    Args:
-        folder: Where its state was written.
-        patiently: Whether to let it answer what is in flight.
 
     Returns:
         Whether one was noted, alive or dead.
@@ -78,15 +75,14 @@ def take_down(folder: Path, *, patiently: bool = True) -> bool:
     state = read_state(folder)
     if state is None:
         return False
-    if patiently and state.is_running():
+    if state.is_running():
         with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
             os.kill(state.pid, signal.SIGTERM)
             if not wait_until(lambda: not state.is_running(), timeout_s=STOP_TIMEOUT_S):
                 os.killpg(state.pid, signal.SIGKILL)
     sweep(state.prefix)
-    if state.pid:
-        with contextlib.suppress(ChildProcessError):  # not ours, when another process started it
-            os.waitpid(state.pid, 0)
+    with contextlib.suppress(ChildProcessError):  # not ours, when another process started it
+        os.waitpid(state.pid, 0)
     remove_state(folder)
     return True
 
@@ -140,9 +136,8 @@ def _answers(state: ServerState) -> bool:
     with contextlib.suppress(OSError, ServerError):
         # Bare connections first: gRPC pauses longer between its own attempts, HTTP comes later.
         for url in filter(None, (state.url, state.http_url)):
-            host, _, port = url.rpartition(":")
+            host, _, port = url.partition(":")
             socket.create_connection((host, int(port)), timeout=1.0).close()
-        with Probe(state, timeout_s=1.0) as probe:
-            is_ours = probe.send_identity().result().name == state.prefix
-            return is_ours and bool(probe.send([""]).result().version)
+        with contextlib.closing(connect(state.url, timeout_s=1.0)) as connection:
+            return connection.server_id() == state.prefix and bool(connection.graph())
     return False

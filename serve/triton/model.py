@@ -9,9 +9,7 @@ no other. Triton imports this module inside its Python stub, the only place wher
 from __future__ import annotations
 
 import json
-import logging
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,8 @@ import triton_python_backend_utils as pb_utils
 from serve.encoding import bucket_of
 from serve.entities import Entity
 from serve.errors import DataError
-from serve.events import log_event
 from serve.limits import decode_text
 from serve.tagger import Tagger
-from serve.triton.exporting import TritonHandler, TritonMetrics
-from serve.triton.metering import Flusher, Meter, reason_of
 from serve.triton.names import (
     ENTITIES,
     GRAPH,
@@ -39,7 +34,6 @@ from serve.triton.names import (
 
 WARM_TOKENS = 64
 """Longest text of the warm-up; work orders are 5 to 15 tokens."""
-logger = logging.getLogger(__name__)
 
 
 class TritonPythonModel:
@@ -47,8 +41,6 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version's bundle and warm it up; Triton reports READY after this returns."""
-        logging.getLogger("serve").addHandler(TritonHandler())
-        logging.getLogger("serve").setLevel(logging.INFO)
         parameters = json.loads(args["model_config"])["parameters"]
         num_threads = parameters.get(NUM_THREADS, {}).get("string_value", "auto")
         model = Path(args["model_repository"])
@@ -60,19 +52,10 @@ class TritonPythonModel:
         )
         self._graph = json.dumps(describe(self._tagger, args["model_version"])).encode()
         warm_up(self._tagger)
-        self._meter = Meter()
-        metrics = TritonMetrics(args["model_name"], args["model_version"])
-        self._flusher = Flusher(self._meter, metrics.add)
-        self._tagger.on_windows = self._meter.count_windows
-        log_event(logger, logging.INFO, "loaded", **describe(self._tagger, args["model_version"]))
-
-    def finalize(self) -> None:
-        """Hand on the last figures; Triton calls this when it unloads the version."""
-        self._flusher.close()
+        pb_utils.Logger.log_info(f"tagger: {self._graph.decode()}")
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each of the requests that the dynamic batcher merged."""
-        started = time.perf_counter()
         texts: list[str] = []
         answers: list[slice | DataError] = []
         for request in requests:
@@ -82,26 +65,13 @@ class TritonPythonModel:
                 answers.append(slice(start, len(texts)))
             except DataError as error:
                 answers.append(error)
-                self._note_refusal(request, error)
         entities = self._tagger.tag(texts)
-        self._meter.count_answers(
-            texts,
-            entities,
-            num_requests=sum(isinstance(answer, slice) for answer in answers),
-            seconds=time.perf_counter() - started,
-        )
         return [
             _refusal(answer)
             if isinstance(answer, DataError)
             else self._response(request, texts[answer], entities[answer])
             for request, answer in zip(requests, answers, strict=True)
         ]
-
-    def _note_refusal(self, request: Any, error: DataError) -> None:  # noqa: ANN401
-        reason = reason_of(error)
-        self._meter.count_refusal(reason)
-        fields = {"request": request.request_id(), "reason": reason, "error": str(error)}
-        log_event(logger, logging.WARNING, "refused", **fields)
 
     def _response(
         self,

@@ -8,7 +8,6 @@ leaves behind can be told from everything else, even when process ids were used 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
@@ -19,7 +18,6 @@ from serve.errors import ServerError
 
 SHARED_MEMORY = Path("/dev/shm")
 _POLL_S = 0.01
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 def start_ticks(pid: int) -> int | None:
@@ -64,52 +62,13 @@ def sweep(prefix: str) -> None:
     Raises:
         ServerError: If a process does not die.
     """
-    kill_all(prefix)
-    if not wait_until(lambda: not processes_of(prefix), timeout_s=5.0):
-        raise ServerError(f"expected no process of {prefix}, got {processes_of(prefix)}; kill them")
-    remove_shared_memory(prefix)
-
-
-def kill_all(prefix: str) -> None:
-    """Kill the processes of a server, without waiting for their end."""
     for pid in processes_of(prefix):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def remove_shared_memory(prefix: str) -> None:
-    """Remove the shared memory of a server whose processes have ended."""
+    if not wait_until(lambda: not processes_of(prefix), timeout_s=5.0):
+        raise ServerError(f"expected no process of {prefix}, got {processes_of(prefix)}; kill them")
     for region in shared_memory_of(prefix):
         region.unlink(missing_ok=True)
-
-
-def overwrite_argument(pid: int, secret: str) -> bool:
-    """Overwrite a secret in a process's memory of its command line; return whether it worked.
-
-    The process has to be ours, a child, and to have read its arguments; others see what is there.
-    """
-    fields = _stat(pid)
-    if fields is None:
-        return False
-    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end of proc(5); 0 if hidden
-    try:
-        with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
-            memory.seek(start)
-            arguments = memory.read(end - start)
-            memory.seek(start)
-            hidden = arguments.replace(secret.encode(), b"x" * len(secret))
-            return hidden != arguments and memory.write(hidden) == len(hidden)
-    except OSError:  # it ended, or this system forbids it (ptrace_scope)
-        return False
-
-
-def adopt_orphans() -> None:
-    """Become the parent of what our children leave when they die.
-
-    Without it a killed server's stubs go to process 1, which in a container may never wait for
-    them: zombies that pile up.
-    """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""Owns the remote procedure call to one Triton that is no tagging: which graph answers.
+"""Owns the remote procedure calls to one Triton that are no tagging: how it is, and what it has.
 
 One try each, with a deadline; `serve.client` owns asking several servers, and asking again.
 """
@@ -14,7 +14,7 @@ from serve.errors import AnswerError
 from serve.triton.channels import method, open_channel
 from serve.triton.failures import Failed, Failure, classify, explain
 from serve.triton.messages import read_graph, read_response, write_request
-from serve.triton.names import GRAPH, GraphJson
+from serve.triton.names import GRAPH, GraphJson, ModelVersion
 from serve.triton.tls import TlsFiles
 
 _REQUEST_ID = "graph"
@@ -50,6 +50,25 @@ class Connection:
             return read_graph(reply.rows[0])
         except AnswerError as error:
             raise self._explained(Failed(Failure.WRONG_ANSWER, str(error))) from error
+
+    def server_id(self) -> str:
+        """Return the server's `--id`.
+
+        Raises:
+            ServerError: If there is no answer in time.
+        """
+        request = pb.ServerMetadataRequest()
+        return str(self._call("ServerMetadata", request, pb.ServerMetadataResponse).name)
+
+    def model_versions(self) -> list[ModelVersion]:
+        """Return every version the server knows of.
+
+        Raises:
+            ServerError: If there is no answer in time.
+        """
+        request = pb.RepositoryIndexRequest()
+        models = self._call("RepositoryIndex", request, pb.RepositoryIndexResponse).models
+        return [ModelVersion(m.name, m.version, m.state, m.reason) for m in models]
 
     def _call(self, name: str, message: Any, response: Any) -> Any:  # noqa: ANN401  grpc has no types
         try:

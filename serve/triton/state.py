@@ -1,7 +1,4 @@
-"""Owns the note a started server leaves for those who come after: `state.json` in its folder.
-
-Under a supervisor each replica has such a folder, `replica-0` and so on, in the supervisor's.
-"""
+"""Owns the note a started server leaves for those who come after: `build/triton/state.json`."""
 
 from __future__ import annotations
 
@@ -12,12 +9,9 @@ from pathlib import Path
 
 from serve.errors import ServerError
 from serve.files import write_durably
-from serve.records import read_record
 from serve.triton.processes import is_alive
 
 STATE = "state.json"
-ADMIN_KEY = "admin.key"
-REPLICA = "replica-"
 PREFIX_PATTERN = r"linetag-[0-9a-z-]{8,}-"
 
 
@@ -32,11 +26,9 @@ class ServerState:
             the server's `--id`.
         url: Address of gRPC, `host:port`.
         http_url: Address of HTTP, or None where it is off.
-        metrics_url: Address of its metrics, or None where they are off.
         repository: The model repository it serves.
-        log: Its log file, in the folder of this note.
+        log: Its log file.
         started: Time of its start, ISO 8601 in UTC.
-        tls: Files of mutual TLS to reach it with: authority, certificate, key; none without TLS.
     """
 
     pid: int
@@ -47,13 +39,6 @@ class ServerState:
     repository: str
     log: str
     started: str
-    metrics_url: str | None = None
-    tls: tuple[str, ...] = ()
-
-    @property
-    def folder(self) -> Path:
-        """Where this note, the log and the administrator's key lie."""
-        return Path(self.log).parent
 
     def is_running(self) -> bool:
         """Return whether the very process still runs."""
@@ -68,7 +53,7 @@ def read_state(folder: Path) -> ServerState | None:
     """
     path = folder / STATE
     try:
-        state = read_record(ServerState, json.loads(path.read_text()))
+        state = ServerState(**json.loads(path.read_text()))
         if not re.fullmatch(
             PREFIX_PATTERN, str(state.prefix)
         ):  # stopping kills whatever carries it
@@ -76,26 +61,10 @@ def read_state(folder: Path) -> ServerState | None:
         return state
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ServerError(
             f"{path}: expected the state of a server, got {error}; remove the file"
         ) from error
-
-
-def read_states(folder: Path) -> list[ServerState]:
-    """Return the notes of all servers of a folder: the one in it, or a supervisor's replicas.
-
-    Raises:
-        ServerError: If one cannot be read.
-    """
-    states = [read_state(path) for path in (folder, *replica_folders(folder))]
-    return [state for state in states if state]
-
-
-def replica_folders(folder: Path) -> list[Path]:
-    """Return the folders of a supervisor's replicas, by their number."""
-    found = [path for path in folder.glob(f"{REPLICA}*") if path.name[len(REPLICA) :].isdecimal()]
-    return sorted(found, key=lambda path: int(path.name[len(REPLICA) :]))
 
 
 def write_state(folder: Path, state: ServerState) -> None:
@@ -104,6 +73,5 @@ def write_state(folder: Path, state: ServerState) -> None:
 
 
 def remove_state(folder: Path) -> None:
-    """Remove the note, and the key of the server that is no more."""
+    """Remove the note."""
     (folder / STATE).unlink(missing_ok=True)
-    (folder / ADMIN_KEY).unlink(missing_ok=True)

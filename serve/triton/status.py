@@ -5,12 +5,13 @@ Triton's own health stays good when the model's process has died, so the model i
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve.client import connect
 from serve.errors import ServerError
 from serve.triton.names import GraphJson, ModelVersion
-from serve.triton.probe import Probe
 from serve.triton.state import ServerState, read_state
 
 _TIMEOUT_S = 2.0
@@ -50,9 +51,9 @@ def read_status(folder: Path) -> ServerStatus:
         problem = f"died, see {state.log}; python -m serve start clears its remains and starts anew"
         return ServerStatus(False, False, problem, state)
     versions: tuple[ModelVersion, ...] = ()
-    try:
-        with Probe(state, timeout_s=_TIMEOUT_S) as probe:
-            versions = tuple(probe.admin().model_versions())
-            return ServerStatus(True, True, None, state, versions, probe.send_graph().result())
-    except ServerError as error:
-        return ServerStatus(True, False, str(error), state, versions)
+    with contextlib.closing(connect(state.url, timeout_s=_TIMEOUT_S)) as connection:
+        try:
+            versions = tuple(connection.model_versions())
+            return ServerStatus(True, True, None, state, versions, connection.graph())
+        except ServerError as error:
+            return ServerStatus(True, False, str(error), state, versions)

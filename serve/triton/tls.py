@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +21,6 @@ class TlsFiles:
     authority: Path
     certificate: Path
     key: Path
-
-    @classmethod
-    def from_names(cls, names: Sequence[str]) -> TlsFiles | None:
-        """Return the files that `names` told; None if there were none."""
-        return cls(*map(Path, names)) if names else None
-
-    def names(self) -> tuple[str, ...]:
-        """Return the files' names, for a note: authority, certificate, key."""
-        return tuple(str(path.absolute()) for path in (self.authority, self.certificate, self.key))
 
     def read(self) -> tuple[bytes, bytes, bytes]:
         """Return authority, certificate and key, in PEM.

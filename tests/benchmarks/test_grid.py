@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from benchmarks.grid.growth import growth_of
 from benchmarks.grid.peak import WIDTH, macs_of_call, peak_runner
 from benchmarks.grid.plan import TEXT_WORDS, Cell, cells, random_batch, random_text
 from benchmarks.grid.result import GridResult, Row, Scenario
-from benchmarks.grid.rounds import MAX_CALLS, measure_groups, time_calls
+from benchmarks.grid.rounds import MAX_CALLS, TURN_S, WARM_S, measure_groups, time_calls
 from benchmarks.grid.table import tables
 from benchmarks.machine import describe_machine
 from benchmarks.timing import MIN_ROUNDS
@@ -83,11 +84,18 @@ def test_every_round_runs_every_runner_and_their_order_rotates() -> None:
     assert order == ["a", "b", "a", "b"]  # a b, b a, a b: neighbours of one name show once
 
 
-def test_calls_are_timed_after_one_that_warms_up() -> None:
-    calls: list[int] = []
-    samples = time_calls(lambda: calls.append(1))
-    assert len(samples) == len(calls) - 1 == MAX_CALLS
+def test_calls_are_timed_after_some_that_warm_up() -> None:
+    began: list[float] = []
+    samples = time_calls(lambda: began.append(time.perf_counter()))
+    assert len(samples) == MAX_CALLS < len(began)
+    assert began[-MAX_CALLS] - began[0] >= WARM_S
     assert min(samples) >= 0
+
+
+def test_one_call_warms_up_what_takes_long() -> None:
+    calls: list[int] = []
+    samples = time_calls(lambda: (calls.append(1), time.sleep(max(WARM_S, TURN_S))))
+    assert (len(samples), len(calls)) == (1, 2)
 
 
 def test_ratios_and_shares_follow_from_the_samples(result: GridResult) -> None:

@@ -20,7 +20,6 @@ from serve.errors import DataError, ServerError
 from serve.limits import MAX_CHARS
 from serve.server import TritonServer
 from serve.tagger import Tagger
-from serve.triton.admin import admin_metadata, read_admin_key
 from serve.triton.names import MAX_BATCH_SIZE
 from tests.serve.tiny import noisy_lines
 
@@ -139,11 +138,10 @@ def test_a_bad_text_fails_its_own_request_and_no_other(
 
 def test_requests_merge_in_the_batcher(server: TritonServer, client: TritonTagger) -> None:
     http_free = InferenceServerClient(server.url)
-    key = dict(admin_metadata(read_admin_key(server.folder)))
-    before = http_free.get_inference_statistics("tagger", headers=key).model_stats[0]
+    before = http_free.get_inference_statistics("tagger").model_stats[0]
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda text: client.tag([text]), noisy_lines(400, seed=3)))
-    after = http_free.get_inference_statistics("tagger", headers=key).model_stats[0]
+    after = http_free.get_inference_statistics("tagger").model_stats[0]
     http_free.close()
     assert after.inference_count - before.inference_count == 400
     assert after.execution_count - before.execution_count < 400

@@ -45,4 +45,4 @@ def _draw_trials(axes: Any, found: Outcome) -> None:  # noqa: ANN401
     axes.set(title="trials", xlabel="trial", ylabel="dev F1")
     axes.grid(visible=True, alpha=0.25)
     if found.trials:
-        axes.legend(loc="lower right", fontsize=8)
+        axes.legend(fontsize=8)  # where it covers least

@@ -1,1 +1,0 @@
-"""Load our Triton, and what a user would build instead, by callers that wait or by the clock."""

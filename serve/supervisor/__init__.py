@@ -1,1 +1,0 @@
-"""Keeps Triton servers answering: starts them, asks them each second, replaces the sick."""
