@@ -11,6 +11,7 @@
         calibration.jsonl      some of the train lines, on which export calibrates INT8
         evaluation.json        figures on dev and test
         train.json             settings, epochs and versions
+        README.md              the model card, for people; curves.png, its picture
 
 It is written beside its place and renamed into it, so that a failure leaves the old one or none.
 """
@@ -18,7 +19,7 @@ It is written beside its place and renamed into it, so that a failure leaves the
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,14 @@ from serve.examples import Example, write_jsonl
 from serve.files import replacing
 from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from train.base import Base
+from train.card import CARD, CURVES
 
 TRAIN_LINES, DEV, TEST = "train.jsonl", "dev.jsonl", "test.jsonl"
 CALIBRATION, NUM_CALIBRATION_LINES = "calibration.jsonl", 512
 EVALUATION, TRAIN = "evaluation.json", "train.json"
 FILES = frozenset(
     {CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, DECODING}
-    | {TRAIN_LINES, DEV, TEST, CALIBRATION, EVALUATION, TRAIN}
+    | {TRAIN_LINES, DEV, TEST, CALIBRATION, EVALUATION, TRAIN, CARD, CURVES}
 )
 
 
@@ -55,6 +57,7 @@ class Checkpoint:
         train: Settings, epochs and versions, as JSON.
         test: The test lines, if any.
         decoding: How its logits are to be read.
+        for_people: Files that no program reads, by name: `CARD` and `CURVES`.
     """
 
     model: PreTrainedModel
@@ -65,6 +68,7 @@ class Checkpoint:
     train: dict[str, Any]
     test: Sequence[Example] = ()
     decoding: Decoding = field(default=Decoding())
+    for_people: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def check_output(
@@ -129,6 +133,8 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         write_jsonl(folder / TEST, checkpoint.test)
     write_json(folder / EVALUATION, checkpoint.evaluation)
     write_json(folder / TRAIN, checkpoint.train)
+    for name, content in checkpoint.for_people.items():
+        (folder / name).write_bytes(content)
 
 
 def write_model(folder: Path, model: PreTrainedModel, base: Base) -> None:

@@ -18,8 +18,10 @@ from serve.encoding import Encoder
 from serve.tagger import Tagger
 from train.base import Base, find_base
 from train.borders import warn_of_lost_spans
+from train.card import CARD, CURVES, model_card
 from train.checkpoint import Checkpoint, check_output, write_checkpoint
 from train.config import TrainConfig
+from train.curves import Curves, draw_curves
 from train.data import Corpus, read_corpus
 from train.device import format_name, number_format, out_of_memory_told
 from train.evaluate import Evaluation, TorchBackend, evaluate
@@ -91,6 +93,7 @@ def run(
     )
     splits = {"dev": corpus.dev, "test": corpus.test}
     figures = {k: evaluate(tagger, fitted.encoder, s.examples) for k, s in splits.items() if s}
+    evaluation = {k: evaluation_json(e) for k, e in figures.items()}
     checkpoint = Checkpoint(
         model=fitted.model.cpu(),
         base=fitted.base,
@@ -98,8 +101,12 @@ def run(
         train_lines=corpus.train.examples,
         dev=corpus.dev.examples,
         test=corpus.test.examples if corpus.test else (),
-        evaluation={k: evaluation_json(e) for k, e in figures.items()},
+        evaluation=evaluation,
         train=fitted.record,
+        for_people={
+            CARD: model_card(fitted.record, evaluation, corpus.train.examples).encode(),
+            CURVES: draw_curves(_curves(fitted.history)),
+        },
     )
     write_checkpoint(config.output, checkpoint)
     state_path(config.output).unlink(missing_ok=True)
@@ -171,6 +178,11 @@ def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
     num_spans = corpus.train.labels
     counts = ", ".join(f"{label} ({num_spans[label]})" for label in corpus.tags.labels)
     logger.info("labels and their spans in train: %s", counts)
+
+
+def _curves(history: tuple[Epoch, ...]) -> Curves:
+    loss, score = [epoch.loss for epoch in history], [epoch.score for epoch in history]
+    return Curves(loss, score, "dev F1", best_epoch(history).number)
 
 
 def _warn_of_nothing_found(history: tuple[Epoch, ...]) -> None:

@@ -1,0 +1,1 @@
+"""Measures how fast fine-tuning is, and how fast it could be on this machine."""
