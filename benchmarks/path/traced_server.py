@@ -16,12 +16,13 @@ from typing import Any
 
 from benchmarks.path.spans import SPANS, Span
 from serve.errors import ServerError
-from serve.repository import MODEL_FILE, publish
+from serve.repository import publish
 from serve.server import ENVIRONMENT
 from serve.triton.installation import Installation
-from serve.triton.listening import choose_ports
 from serve.triton.lifecycle import bring_up, take_down
+from serve.triton.listening import choose_ports
 from serve.triton.names import MODEL
+from serve.versions.folders import MODEL_FILE
 
 _TRACES = "traces.json"
 _SCRIPT = """#!/bin/sh

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
-from serve.supervisor.config import ENVIRONMENT, FOLDER, MAX_REPLICAS, SupervisorConfig
+from serve.server import ENVIRONMENT
+from serve.supervisor.config import FOLDER, MAX_REPLICAS, SupervisorConfig
 from serve.supervisor.detached import start_detached
 from serve.supervisor.service import LOG, run_service
 from serve.supervisor.status import SupervisorStatus
