@@ -82,6 +82,7 @@ def publish(
             load the new one; the versions that serve are as before.
         ValueError: If the share is not in [0, 1].
     """
+    _check_share(share)
     digest = check_version(bundle, agreed_key(repository, public_key))
     with _opened(repository, servers) as before:
         if before.canary:
@@ -117,6 +118,7 @@ def promote(
             serves all the same.
         ValueError: If the share is not in [0, 1].
     """
+    _check_share(share)
     with _opened(repository, servers) as before:
         if not before.canary:
             raise ServerError(
@@ -164,6 +166,11 @@ def rollback(repository: Path, *, servers: Sequence[Running] = (), heard_s: floa
         _introduce(repository, Step.ROLLBACK, version, before, after, servers, note)
         _retire(repository, before, after, servers, heard_s)
     return version
+
+
+def _check_share(share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ValueError(f"expected a share in [0, 1] of callers, got {share}")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,13 @@ from serve.client.steps import Answered, Outcome, Try
 from serve.errors import AnswerError
 from serve.triton.channels import method, open_channel
 from serve.triton.failures import Failed, Failure, classify
-from serve.triton.messages import read_graph, read_response, read_traffic, write_request
+from serve.triton.messages import (
+    read_graph,
+    read_response,
+    read_traffic,
+    version_part,
+    write_request,
+)
 from serve.triton.names import ENTITIES, GRAPH
 from serve.triton.tls import TlsFiles
 
@@ -36,7 +42,7 @@ class Wire:
             for url, channel in zip(urls, self._channels, strict=True)
         }
 
-    def message(self, request: Request) -> Any:  # noqa: ANN401  the protobuf package has no types
+    def message(self, request: Request) -> bytes:
         """Return a request as what `send` takes: written once for all tries."""
         return write_request(
             request.texts,
@@ -49,11 +55,11 @@ class Wire:
 class BlockingWire(Wire):
     """Carries the requests of threads."""
 
-    def send(self, step: Try, request: Request, message: Any) -> Outcome:  # noqa: ANN401
+    def send(self, step: Try, request: Request, message: bytes) -> Outcome:
         """Return what an endpoint makes of a request."""
-        message.model_version = step.version
+        asked = message + version_part(step.version)
         try:
-            response = self._infer[step.endpoint.url](message, timeout=step.timeout_s)
+            response = self._infer[step.endpoint.url](asked, timeout=step.timeout_s)
             return outcome_of(request, response, step.version)
         except grpc.RpcError as error:
             return failed(error)
@@ -84,11 +90,11 @@ class AsyncWire(Wire):
 
     _package = grpc.aio
 
-    async def send(self, step: Try, request: Request, message: Any) -> Outcome:  # noqa: ANN401
+    async def send(self, step: Try, request: Request, message: bytes) -> Outcome:
         """Return what an endpoint makes of a request."""
-        message.model_version = step.version
+        asked = message + version_part(step.version)
         try:
-            response = await self._infer[step.endpoint.url](message, timeout=step.timeout_s)
+            response = await self._infer[step.endpoint.url](asked, timeout=step.timeout_s)
             return outcome_of(request, response, step.version)
         except grpc.RpcError as error:
             return failed(error)

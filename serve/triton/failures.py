@@ -6,6 +6,7 @@ code tell cases of one code apart.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,6 +58,8 @@ class Failure(StrEnum):
         return self in (Failure.REFUSED, Failure.STALE_VERSION)
 
 
+_ONE_VERSION = re.compile(r"version \d+ is not (found|at ready state)")
+"""What Triton says of a version that is gone, or on its way in or out."""
 _PASSING = frozenset({Failure.UNREACHABLE, Failure.STOPPING, Failure.NO_VERSION})
 
 
@@ -87,6 +90,8 @@ def classify(code: str, details: str) -> Failed:
 
 
 def _failure(code: str, details: str) -> Failure:
+    if code in ("NOT_FOUND", "UNAVAILABLE") and _ONE_VERSION.search(details):
+        return Failure.STALE_VERSION
     if code == "UNAVAILABLE":
         return Failure.STOPPING if "Server is stopping" in details else Failure.UNREACHABLE
     if code == "NOT_FOUND" and "no available versions" in details:

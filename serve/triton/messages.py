@@ -51,6 +51,12 @@ def write_request(
     return _head(len(texts), output, model) + bytes(own.SerializeToString())
 
 
+@lru_cache(maxsize=64)
+def version_part(version: str) -> bytes:
+    """Return what to put behind a request, so that it asks for a version; empty for any of them."""
+    return bytes(pb.ModelInferRequest(model_version=version).SerializeToString())
+
+
 @lru_cache(maxsize=1024)
 def _head(num_texts: int, output: str, model: str) -> bytes:
     text = pb.ModelInferRequest.InferInputTensor(name=TEXT, datatype="BYTES", shape=[num_texts, 1])

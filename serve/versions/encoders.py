@@ -14,7 +14,7 @@ from pathlib import Path
 from serve.bundle import Bundle
 from serve.encoder_graph import read_encoder_graph
 from serve.errors import BundleError
-from serve.triton.encoder_config import EncoderShape, encoder_texts, shape_line
+from serve.triton.encoder_config import HEADER, EncoderShape, encoder_texts, shape_line
 from serve.triton.names import ENCODER, ENCODER_FILE
 from serve.versions.folders import (
     add_model_file,
@@ -68,12 +68,16 @@ def _sound(repository: Path, versions: Sequence[int]) -> Iterator[tuple[int, Bun
 
 
 def _write_settings(model: Path, shape: EncoderShape) -> None:
-    """Write the settings where they are missing or for another shape; others may be tuned."""
+    """Write the settings where they are missing or for another shape; others may be tuned.
+
+    Those of a backend that the shape has none for go, if they are ours: a user's own stay.
+    """
     texts = encoder_texts(shape)
     stale = [name for name in texts if shape_line(shape) not in _content(model / name)]
     write_texts(model, texts, only=stale)
     for path in (model / "configs").iterdir():
-        if f"configs/{path.name}" not in texts:
+        content = _content(path)
+        if content.startswith(HEADER) and shape_line(shape) not in content:
             path.unlink()
 
 

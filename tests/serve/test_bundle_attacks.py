@@ -19,7 +19,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tests.outside import nothing_read_of
 from tokenizers import Tokenizer
 
 from export.verification.verify import verify
@@ -28,6 +27,7 @@ from serve.bundle import seal
 from serve.errors import BundleError
 from serve.repository import publish
 from serve.tagger import Tagger
+from tests.outside import nothing_read_of
 from tests.serve.tiny import replace_file, tiny_graph, write_bundle
 
 GRAPH = "model_fp32.onnx"

@@ -77,7 +77,9 @@ def test_answers_that_cross_are_refused_and_never_given_to_the_wrong_text() -> N
 
     with fake_triton(crossing) as url, TritonTagger(url, policy=PATIENT) as client:
         assert client.tag(["one"]) == [words("one")]
-        with pytest.raises(AnswerError, match=r"expected the answer to request .*-2, got one to"):
+        with pytest.raises(
+            AnswerError, match=r"expected the answer to request .*, got one to .*-1'"
+        ):
             client.tag(["two"])
 
 
@@ -207,7 +209,7 @@ def test_a_client_asks_for_the_model_it_was_made_for() -> None:
 
     with fake_triton(note) as url, TritonTagger(url, policy=PATIENT, model="other") as client:
         client.tag(["x"])
-    assert asked == ["other"]
+    assert set(asked) == {"other"}
 
 
 def test_a_closed_client_and_a_connection_of_one_call_are_there_too(url: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 import serve.triton.launch
 from export.__main__ import main as export_main
 from serve.client import Policy, TritonTagger
+from serve.entities import Entity
 from serve.errors import ServerError
 from serve.repository import publish, versions
 from serve.server import TritonServer, start_triton
@@ -53,22 +55,32 @@ def server(repository: Path, environment: Path) -> Iterator[TritonServer]:
             return [*arguments, "--model-config-name=python", "--load-model=encoder"]
 
         patch.setattr(serve.triton.launch, "_identity", both)
-        with start_triton(repository, environment=environment, folder=repository.parent / "t") as s:
-            yield s
+        server = start_triton(repository, environment=environment, folder=repository.parent / "t")
+    with server:
+        yield server
 
 
-def test_the_called_graph_answers_exactly_as_the_one_in_process(
-    server: TritonServer, bundle: Path
-) -> None:
+def test_the_called_graph_answers_as_the_one_in_process(server: TritonServer, bundle: Path) -> None:
     embedded = Tagger.load(bundle)
     lines = noisy_lines(600, seed=5)
     expected = embedded.tag(lines)
     parts = [lines[i::8] for i in range(8)]
     with TritonTagger(server.url, policy=PATIENT) as client, ThreadPoolExecutor(8) as pool:
-        assert client.tag(lines) == expected
+        together = client.tag(lines)
         alone = list(pool.map(lambda part: [client.tag([line])[0] for line in part], parts))
-    assert alone == [expected[i::8] for i in range(8)]
+    assert_equal(together, expected)
+    for part, answers in enumerate(alone):
+        assert_equal(answers, expected[part::8])
     assert sum(map(len, expected)) > 300
+
+
+def assert_equal(answers: list[list[Entity]], expected: list[list[Entity]]) -> None:
+    """Compare entities; a sum in FP32 is rounded differently in batches of different shape."""
+    assert [[replace(e, score=0.0) for e in row] for row in answers] == [
+        [replace(e, score=0.0) for e in row] for row in expected
+    ]
+    scores = [e.score for row in answers for e in row]
+    assert scores == pytest.approx([e.score for row in expected for e in row], abs=2e-6)
 
 
 def test_the_server_says_that_the_encoder_runs_the_graph(server: TritonServer) -> None:

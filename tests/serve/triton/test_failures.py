@@ -27,6 +27,16 @@ from serve.triton.failures import Failed, Failure, classify, explain
             Failure.NO_VERSION,
         ),
         ("NOT_FOUND", "Request for unknown model: 'tager' is not found", Failure.OTHER),
+        (
+            "NOT_FOUND",
+            "Request for unknown model: 'tagger' version 2 is not found",
+            Failure.STALE_VERSION,
+        ),
+        (
+            "UNAVAILABLE",
+            "Request for unknown model: 'tagger' version 2 is not at ready state",
+            Failure.STALE_VERSION,
+        ),
         ("INTERNAL", "Stub process 'tagger_0_0' is not healthy.", Failure.DEAD_STUB),
         ("INTERNAL", "onnx runtime error 2", Failure.OTHER),
         ("DEADLINE_EXCEEDED", "Deadline Exceeded", Failure.TIMEOUT),
@@ -46,7 +56,7 @@ def test_a_status_is_known_by_its_code_and_words(code: str, details: str, failur
 
 def test_only_what_says_nothing_of_the_request_is_tried_again() -> None:
     passing = {Failure.UNREACHABLE, Failure.STOPPING, Failure.NO_VERSION}
-    assert {failure for failure in Failure if failure.may_pass} == passing
+    assert {f for f in Failure if f.may_pass} == passing | {Failure.STALE_VERSION}
     elsewhere = passing | {Failure.DEAD_STUB, Failure.TIMEOUT}
     assert {failure for failure in Failure if failure.may_do_elsewhere} == elsewhere
 

@@ -115,8 +115,10 @@ def test_a_share_that_is_none_is_refused_and_changes_nothing(
     publish(bundle, repository)
     with pytest.raises(ValueError, match="expected a share"):
         publish(bundle, repository, share=share)
-    settle(repository)
+    with pytest.raises(ValueError, match="expected a share"):
+        promote(repository, share=share)
     assert versions(repository) == [1]
+    assert traffic_of(repository) == Traffic(stable=1)
 
 
 def test_labels_that_are_not_as_many_as_the_logits_are_refused_before_anything_is_written(
