@@ -79,7 +79,7 @@ def stop_service(folder: Path, *, patience_s: float) -> bool:
     if not folder.is_dir():
         return False
     status = read_status(folder)
-    if status and status.is_running():
+    if status and status.is_running() and _is_supervised(folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(status.pid, signal.SIGTERM)
             if not wait_until(
@@ -171,6 +171,15 @@ def _sole(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_supervised(folder: Path) -> bool:
+    """Return whether a supervisor is at work: the process of one that failed may live on."""
+    try:
+        with _sole(folder):
+            return False
+    except ServerError:
+        return True
 
 
 @contextlib.contextmanager
