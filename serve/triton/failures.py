@@ -41,7 +41,7 @@ class Failure(StrEnum):
     @property
     def may_pass(self) -> bool:
         """Whether another try may help, even at the same endpoint."""
-        return self in _PASSING or self is Failure.STALE_VERSION
+        return self in _PASSING
 
     @property
     def may_do_elsewhere(self) -> bool:
@@ -55,12 +55,14 @@ class Failure(StrEnum):
     @property
     def is_callers(self) -> bool:
         """Whether the endpoint is well and the request was not."""
-        return self in (Failure.REFUSED, Failure.STALE_VERSION)
+        return self is Failure.REFUSED
 
 
 _ONE_VERSION = re.compile(r"version \d+ is not (found|at ready state)")
-"""What Triton says of a version that is gone, or on its way in or out."""
-_PASSING = frozenset({Failure.UNREACHABLE, Failure.STOPPING, Failure.NO_VERSION})
+"""What Triton says of a version that is gone, and of any version when it drains."""
+_PASSING = frozenset(
+    {Failure.UNREACHABLE, Failure.STOPPING, Failure.NO_VERSION, Failure.STALE_VERSION}
+)
 
 
 @dataclass(frozen=True, slots=True)

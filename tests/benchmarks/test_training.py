@@ -51,7 +51,7 @@ def test_products_are_counted_forward_and_twice_back(
     assert main(["--data", str(tiny_data), "--model", str(tiny_base), "--epochs", "1"]) == 0
     need = json.loads(capsys.readouterr().out.splitlines()[-1])["need"]
     of_weights = 6 * need["num_tokens"] * (num_matrix_weights() + 32 * 5)  # 7 tags, not 2
-    assert of_weights < need["flops"] < 1.5 * of_weights, "attention's own products are the rest"
+    assert of_weights <= need["flops"] < 1.5 * of_weights, "attention's own, if any, are the rest"
 
 
 def test_the_peaks_are_rates_a_machine_can_have() -> None:

@@ -1,27 +1,30 @@
 """Tests a client beside a server that hangs for a while, neither dead nor alive.
 
 As promised: nothing later than the deadline and 50 ms, the server left out within 1 s, and back
-within 2 s of its waking.
+within 2 s of its waking. The servers are stand-ins: a Triton that was stopped can die of waking up,
+for its lock on the stub's health has timed out meanwhile; what a supervisor does about that is
+tested in `test_supervised`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from serve.client import TritonTagger
-from serve.server import TritonServer, start_triton
-from serve.tagger import Tagger
 from serve.triton.processes import wait_until
+from tests.serve.fake_triton import words
 from tests.soak.conftest import Soak
 
-pytestmark = pytest.mark.triton
+ROOT = Path(__file__).resolve().parents[2]
 NUM_CALLERS = 8
 STOPPED_S = 5.0
 GRACE_S = 0.05
@@ -61,30 +64,43 @@ class Load:
                 self.faults += [fault] if fault else []
 
 
-def test_a_stopped_server_loses_no_line_is_left_out_and_comes_back(
-    server: TritonServer, repository: Path, environment: Path, embedded: Tagger, soak: Soak
-) -> None:
+@contextmanager
+def server() -> Iterator[tuple[str, int]]:
+    """Run a server in a process of its own; yield its address and the process."""
+    program = (
+        "import sys; from tests.serve.fake_triton import fake_triton\n"
+        "with fake_triton() as url: print(url, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), process.pid
+
+
+def test_a_stopped_server_loses_no_line_is_left_out_and_comes_back(soak: Soak) -> None:
     gone_s, back_s = [], []
-    with (
-        start_triton(repository, environment=environment) as other,
-        TritonTagger([server.url, other.url]) as client,
-    ):
+    with server() as (url, pid), server() as (other, _), TritonTagger([url, other]) as client:
         stopped, _ = client.dispatcher.endpoints
-        load = Load(client, embedded.tag([TEXT]))
+        load = Load(client, [words(TEXT)])
         callers = [threading.Thread(target=load.run) for _ in range(NUM_CALLERS)]
         for caller in callers:
             caller.start()
         try:
             assert wait_until(lambda: load.num_right > 200, timeout_s=10.0)
             for _ in range(soak.size(small=3, large=20)):
-                os.killpg(server.state.pid, signal.SIGSTOP)
+                os.kill(pid, signal.SIGSTOP)
                 began = time.monotonic()
                 try:
                     assert wait_until(lambda: stopped.probe_at is not None, timeout_s=3.0)
                     gone_s.append(time.monotonic() - began)
                     time.sleep(STOPPED_S - gone_s[-1])
                 finally:
-                    os.killpg(server.state.pid, signal.SIGCONT)
+                    os.kill(pid, signal.SIGCONT)
                 began = time.monotonic()
                 assert wait_until(lambda: stopped.probe_at is None, timeout_s=5.0)
                 back_s.append(time.monotonic() - began)

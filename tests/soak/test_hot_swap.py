@@ -17,6 +17,7 @@ import pytest
 
 from serve.bundle import Precision
 from serve.client import Policy, TritonTagger
+from serve.entities import Entity
 from serve.errors import BundleError, ServerError, TaggingError
 from serve.repository import promote, publish, rollback, traffic_of, versions
 from serve.server import start_triton
@@ -24,7 +25,7 @@ from serve.tagger import Tagger
 from serve.triton.processes import processes_of
 from serve.versions.history import Step, read_events
 from serve.versions.servers import Running, running_servers
-from tests.serve.tiny import TAGS, noisy_lines, replace_file, tiny_graph, write_bundle
+from tests.serve.tiny import TAGS, are_same, noisy_lines, replace_file, tiny_graph, write_bundle
 from tests.soak.conftest import Soak
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow]
@@ -44,7 +45,7 @@ class Caller:
     wrong: list[str] = field(default_factory=list)
     durations_s: list[float] = field(default_factory=list)
 
-    def call(self, stop: threading.Event, expected: dict[int, list[object]]) -> None:
+    def call(self, stop: threading.Event, expected: dict[int, list[list[Entity]]]) -> None:
         number = 0
         while not stop.is_set():
             number = (number + 1) % len(LINES)
@@ -57,14 +58,13 @@ class Caller:
             self.durations_s.append(time.monotonic() - started)
             version = int(answer.version)
             self.seen.append(version)
-            got = [(e.label, e.start, e.end, e.score) for e in answer.entities]
-            if got != expected[version][number]:
+            if not are_same([answer.entities], [expected[version][number]]):
                 self.wrong.append(f"version {version}: {LINES[number]!r}")
             time.sleep(PAUSE_S)
 
 
 @contextmanager
-def calling(urls: list[str], expected: dict[int, list[object]]) -> Iterator[list[Caller]]:
+def calling(urls: list[str], expected: dict[int, list[list[Entity]]]) -> Iterator[list[Caller]]:
     """Let callers call in the block, each with a client of its own."""
     stop = threading.Event()
     policy = Policy(deadline_s=5.0, try_timeout_s=2.0)  # a busy machine loses nothing here
@@ -94,9 +94,8 @@ def bundles_of(folder: Path, num: int) -> list[Path]:
     return made
 
 
-def answers_of(bundle: Path) -> list[object]:
-    rows = Tagger.load(bundle).tag(LINES)
-    return [[(e.label, e.start, e.end, e.score) for e in row] for row in rows]
+def answers_of(bundle: Path) -> list[list[Entity]]:
+    return Tagger.load(bundle).tag(LINES)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,13 @@ import pytest
 import serve.triton.launch
 from export.__main__ import main as export_main
 from serve.client import Policy, TritonTagger
-from serve.entities import Entity
 from serve.errors import ServerError
 from serve.repository import publish, versions
 from serve.server import TritonServer, start_triton
 from serve.tagger import Tagger
 from serve.triton.processes import processes_of
 from serve.versions.servers import running_servers
-from tests.serve.tiny import noisy_lines, write_bundle
+from tests.serve.tiny import are_same, noisy_lines, write_bundle
 
 pytestmark = pytest.mark.triton
 PATIENT = Policy(deadline_s=20.0, try_timeout_s=20.0)
@@ -68,19 +66,10 @@ def test_the_called_graph_answers_as_the_one_in_process(server: TritonServer, bu
     with TritonTagger(server.url, policy=PATIENT) as client, ThreadPoolExecutor(8) as pool:
         together = client.tag(lines)
         alone = list(pool.map(lambda part: [client.tag([line])[0] for line in part], parts))
-    assert_equal(together, expected)
+    assert are_same(together, expected)
     for part, answers in enumerate(alone):
-        assert_equal(answers, expected[part::8])
+        assert are_same(answers, expected[part::8])
     assert sum(map(len, expected)) > 300
-
-
-def assert_equal(answers: list[list[Entity]], expected: list[list[Entity]]) -> None:
-    """Compare entities; a sum in FP32 is rounded differently in batches of different shape."""
-    assert [[replace(e, score=0.0) for e in row] for row in answers] == [
-        [replace(e, score=0.0) for e in row] for row in expected
-    ]
-    scores = [e.score for row in answers for e in row]
-    assert scores == pytest.approx([e.score for row in expected for e in row], abs=2e-6)
 
 
 def test_the_server_says_that_the_encoder_runs_the_graph(server: TritonServer) -> None:
