@@ -28,7 +28,7 @@ setup: .venv/ready .venv-triton/ready
 run: setup
 	$(PY) -m train --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(LABEL_MAP),--label-map '$(LABEL_MAP)')
 	$(PY) -m export --fp16 --int8
-	$(PY) -m serve publish
+	$(PY) -m serve publish --promote
 	$(PY) -m benchmarks.tour
 
 test: setup .venv-optimum/ready
