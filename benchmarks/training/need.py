@@ -1,10 +1,11 @@
 """Owns what a run cannot do without: its matrix products, and the bytes its weights cost.
 
 Products are counted by PyTorch on every eighth batch of an epoch and scaled by tokens, padding
-included; a CPU's fused attention, which it does not count, adds T / 6D to them, 1 % here. Per step and trained weight, memory moves 52 bytes, however few tokens there are: 12 to
-make BF16 of the weight and FP32 of its gradient (4 and 2 each), 12 for the gradient's norm and
-scaling (read, read, written), and 28 for AdamW, which reads weight, gradient and two moments and
-writes all but the gradient. Activations are left out: they stay in the caches.
+included; a CPU's fused attention, which it does not count, adds T / 6D to them, 1 % here. Per step
+and trained weight, memory moves 52 bytes, however few tokens there are: 12 to make BF16 of the
+weight and FP32 of its gradient (4 and 2 each), 12 for the gradient's norm and scaling (read, read,
+written), and 28 for AdamW, which reads weight, gradient and two moments and writes all but the
+gradient. Activations are left out: they stay in the caches.
 """
 
 from __future__ import annotations
