@@ -11,18 +11,18 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from serve.client.budget import RetryBudget
 from serve.client.endpoints import Endpoint, Endpoints
+from serve.client.journey import Journey
 from serve.client.policy import Policy
 from serve.client.requests import Request
 from serve.client.route import Route
 from serve.client.stats import Stats
 from serve.client.steps import Answered, Ask, Course, Outcome, Pause, Probe, Refresh, Try
-from serve.errors import Overloaded, TaggingError
+from serve.errors import TaggingError
 from serve.events import log_event
-from serve.triton.failures import Failed, Failure, explain
+from serve.triton.failures import Failed, Failure
 from serve.versions.traffic import Traffic
 
 FIRST_PAUSE_S = 0.01
@@ -35,16 +35,6 @@ _UNVERSED = (Failure.WRONG_ANSWER, Failure.REFUSED, Failure.OTHER)
 
 logger = logging.getLogger("serve.client")
 logger.addHandler(logging.NullHandler())  # silent, unless the program that uses it wants the log
-
-
-@dataclass(slots=True, eq=False)
-class _Journey:
-    """How a request fares: since when, where it has been, and what came of the last try."""
-
-    request: Request
-    started: float
-    tried: list[Endpoint] = field(default_factory=list)
-    failed: Failed | None = None
 
 
 class Dispatcher:
@@ -95,7 +85,7 @@ class Dispatcher:
             Overloaded: If no endpoint has room.
             ServerError: If there is no answer in time, or none as agreed.
         """
-        journey = _Journey(request, self._clock())
+        journey = Journey(request, self._clock())
         yield from self._begin(journey.started)
         while True:
             step = self._next(journey)
@@ -142,7 +132,7 @@ class Dispatcher:
                 steps.append(Refresh(self.endpoints.idlest(), self._policy.try_timeout_s))
         return steps
 
-    def _is_answered(self, journey: _Journey, outcome: Outcome | None) -> bool:
+    def _is_answered(self, journey: Journey, outcome: Outcome | None) -> bool:
         """Take the answer to which versions there are; return whether the request can go on.
 
         A server that does not know of versions has one, and is not asked for any.
@@ -157,7 +147,7 @@ class Dispatcher:
         journey.failed = None
         return True
 
-    def _next(self, journey: _Journey) -> Try | Ask | Pause:
+    def _next(self, journey: Journey) -> Try | Ask | Pause:
         """Return the next try, or a pause while there is no room.
 
         Raises:
@@ -178,7 +168,7 @@ class Dispatcher:
             left_s = min(left_s, self._policy.try_timeout_of(journey.request.num_chars))
         return Ask(endpoint, left_s) if is_lost else Try(endpoint, left_s, version)
 
-    def _wait_for_room(self, journey: _Journey, left_s: float) -> Pause:
+    def _wait_for_room(self, journey: Journey, left_s: float) -> Pause:
         request = journey.request
         pause_s = ROOM_PAUSE_S * self._dice()
         if (request.is_patient or journey.failed) and pause_s < left_s:
@@ -188,13 +178,9 @@ class Dispatcher:
         with self.lock:
             self.stats.num_shed += 1
         log_event(logger, logging.DEBUG, "shed", request_id=request.request_id)
-        raise Overloaded(
-            f"{self._urls}: expected room for a request, got {self._policy.max_in_flight} "
-            "under way at each endpoint that serves; ask again later, from fewer callers, or start "
-            f"more servers (request {request.request_id}, not sent)"
-        )
+        raise journey.no_room(self._urls, self._policy)
 
-    def _settle(self, journey: _Journey, step: Try | Ask, outcome: Outcome | None) -> None:
+    def _settle(self, journey: Journey, step: Try | Ask, outcome: Outcome | None) -> None:
         """Note what came of a try; None for nothing that can be said."""
         endpoint, now = step.endpoint, self._clock()
         changed = None
@@ -211,9 +197,7 @@ class Dispatcher:
             reason = outcome.failure if isinstance(outcome, Failed) else None
             log_event(logger, logging.WARNING, changed, url=endpoint.url, reason=reason)
 
-    def _blame(
-        self, journey: _Journey, step: Try | Ask, failure: Failure, now: float
-    ) -> str | None:
+    def _blame(self, journey: Journey, step: Try | Ask, failure: Failure, now: float) -> str | None:
         """Hold a failed try against its endpoint, if it is to blame; return what changed."""
         self.stats.failed_tries[failure] += 1
         is_everywhere = set(journey.tried) == set(self.endpoints)
@@ -229,7 +213,7 @@ class Dispatcher:
         self.stats.num_ejected[step.endpoint.url] += 1
         return "ejected"
 
-    def _before_retry(self, journey: _Journey) -> Pause:
+    def _before_retry(self, journey: Journey) -> Pause:
         """Return the pause before the next try.
 
         Raises:
@@ -254,7 +238,7 @@ class Dispatcher:
         )
         return Pause(pause_s)
 
-    def _left_s(self, journey: _Journey) -> float:
+    def _left_s(self, journey: Journey) -> float:
         return journey.started + self._policy.deadline_s - self._clock()
 
     def _spend_retry(self, reason: Failure) -> bool:
@@ -263,11 +247,7 @@ class Dispatcher:
             self.stats.retries[reason] += is_left
             return is_left
 
-    def _given_up(self, journey: _Journey, failed: Failed) -> TaggingError:
+    def _given_up(self, journey: Journey, failed: Failed) -> TaggingError:
         with self.lock:
             self.stats.failures[failed.failure] += 1
-        num_tries = len(journey.tried)
-        tries = "1 try" if num_tries == 1 else f"{num_tries} tries"
-        note = f"request {journey.request.request_id}, {tries}"
-        url = journey.tried[-1].url
-        return explain(failed, url=url, deadline_s=self._policy.deadline_s, note=note)
+        return journey.given_up(failed, self._policy)

@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2 as pb
 from serve.errors import AnswerError, ServerError
 from serve.triton.admin import Admin, read_admin_key
 from serve.triton.channels import method, open_channel
-from serve.triton.messages import Reply, read_graph, read_response, write_request
+from serve.triton.messages import Reply, read_graph, read_response, version_part, write_request
 from serve.triton.names import ENTITIES, GRAPH, GraphJson
 from serve.triton.state import ServerState
 from serve.triton.tls import TlsFiles
@@ -148,8 +148,7 @@ class Probe:
     ) -> Flight[T]:
         name = f"canary-{next(self._numbers)}"
         request = write_request(texts, output, request_id=name)
-        # Protobuf reads messages that are joined as one.
-        request += bytes(pb.ModelInferRequest(model_version=version).SerializeToString())
+        request += version_part(version)
         return self._send(
             "ModelInfer",
             request,

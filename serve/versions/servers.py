@@ -15,7 +15,7 @@ from serve.encoding import Encoder, bucket_of
 from serve.errors import AnswerError, ServerError
 from serve.triton.admin import Admin, read_admin_key
 from serve.triton.channels import method, open_channel
-from serve.triton.messages import read_response, write_request
+from serve.triton.messages import read_response, version_part, write_request
 from serve.triton.names import ENCODER, ENTITIES, MODEL
 from serve.triton.state import ServerState, read_states
 from serve.triton.tls import TlsFiles
@@ -114,8 +114,7 @@ class Running:
     def _ask(self, texts: list[str], version: str) -> None:
         request_id = f"warm-up-{version}"
         request = write_request(texts, ENTITIES, request_id=request_id)
-        # Protobuf reads messages that are joined as one.
-        request += bytes(pb.ModelInferRequest(model_version=version).SerializeToString())
+        request += version_part(version)
         try:
             response = self._infer(request, timeout=self._timeout_s)
             reply = read_response(response, texts, ENTITIES, request_id=request_id)

@@ -1,0 +1,44 @@
+"""Owns how a request fares: where it has been, what came of it, and how its end is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from serve.client.endpoints import Endpoint
+from serve.client.policy import Policy
+from serve.client.requests import Request
+from serve.errors import Overloaded, TaggingError
+from serve.triton.failures import Failed, explain
+
+
+@dataclass(slots=True, eq=False)
+class Journey:
+    """A request under way.
+
+    Attributes:
+        request: The request.
+        started: Since when, by the dispatcher's clock, in seconds.
+        tried: Where it has been, the last try last.
+        failed: What came of that; None before the first.
+    """
+
+    request: Request
+    started: float
+    tried: list[Endpoint] = field(default_factory=list)
+    failed: Failed | None = None
+
+    def no_room(self, urls: str, policy: Policy) -> Overloaded:
+        """Return the error of a request that was not sent, for want of room."""
+        return Overloaded(
+            f"{urls}: expected room for a request, got {policy.max_in_flight} under way at each "
+            "endpoint that serves; ask again later, from fewer callers, or start more servers "
+            f"(request {self.request.request_id}, not sent)"
+        )
+
+    def given_up(self, failed: Failed, policy: Policy) -> TaggingError:
+        """Return the error of a request that is not tried again."""
+        num_tries = len(self.tried)
+        tries = "1 try" if num_tries == 1 else f"{num_tries} tries"
+        note = f"request {self.request.request_id}, {tries}"
+        url = self.tried[-1].url
+        return explain(failed, url=url, deadline_s=policy.deadline_s, note=note)
