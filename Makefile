@@ -2,6 +2,8 @@
 # make test   the tests, real Triton included          make check  ruff, mypy and the tests
 # make bench  the latency benchmark                    make format make lint make clean
 # make grid   by length and batch, against the peak    make memory  memory curve, first answer
+# make load   Triton under load beside FastAPI         make path    where a served line's time goes
+# make soak   faults and load at full size, hours
 #
 # DATA=folder of labelled lines, MODEL=Hugging Face name or folder, LABEL_MAP=Old=New,Drop=
 
@@ -18,10 +20,10 @@ PIP := -m pip --disable-pip-version-check --quiet install
 ORT := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU '),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint format bench grid memory clean
+.PHONY: help setup run test check lint format bench grid memory load path soak clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q' | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q' | head -8
 
 setup: .venv/ready .venv-triton/ready
 
@@ -54,6 +56,15 @@ grid: setup
 
 memory: setup
 	$(PY) -m benchmarks.memory --triton --output benchmarks/results/memory.json
+
+load: setup
+	$(PY) -m benchmarks.load --output benchmarks/results/load.json
+
+path: setup
+	$(PY) -m benchmarks.path --output benchmarks/results/path.json
+
+soak: setup
+	$(PY) -m pytest tests/soak --large
 
 clean:
 	rm -rf .venv .venv-triton .venv-optimum build
