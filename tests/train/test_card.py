@@ -61,6 +61,9 @@ def test_limits_are_those_of_the_data(
     checkpoint: Path, record: dict[str, Any], evaluation: dict[str, Any]
 ) -> None:
     lines = read_jsonl(checkpoint / "calibration.jsonl")
+    for part in ("dev", "test"):
+        for found in evaluation[part]["entities"]["rows"].values():
+            found["f1"] = 0.9
     card = model_card(record, evaluation, lines)
     assert "Hardly learnt" not in card
     assert "Never found" not in card
