@@ -24,6 +24,8 @@ OPTIONS = [
     ("grpc.keepalive_timeout_ms", 2_000),
     # gRPC would send even loopback through http_proxy; the server is on the plant's own network.
     ("grpc.enable_http_proxy", 0),
+    # Who asks again, and when, the client's policy decides; gRPC's own way of it costs each call.
+    ("grpc.enable_retries", 0),
     # A channel of its own state: another client's dead connection is none of ours.
     ("grpc.use_local_subchannel_pool", 1),
 ]

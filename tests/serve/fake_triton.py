@@ -8,12 +8,14 @@ import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.entities import Entity
-from serve.triton.names import ENTITIES, GRAPH, NUM_CHARS
+from serve.triton.names import ENTITIES, GRAPH, NUM_CHARS, TRAFFIC
+from serve.versions.traffic import Traffic
 
 Answer = Callable[[pb.ModelInferRequest, grpc.ServicerContext], pb.ModelInferResponse]
 _SERVICE = "inference.GRPCInferenceService"
@@ -72,6 +74,7 @@ def proper_answer(
         ENTITIES: _elements([[entity.to_json() for entity in words(text)] for text in texts]),
         NUM_CHARS: struct.pack(f"<{len(texts)}i", *map(len, texts)),
         GRAPH: _elements([_GRAPH for _ in texts]),
+        TRAFFIC: _elements([asdict(Traffic(stable=1)) for _ in texts]),
     }
     wanted = [output.name for output in request.outputs]
     output = pb.ModelInferResponse.InferOutputTensor

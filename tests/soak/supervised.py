@@ -19,6 +19,7 @@ from serve.errors import TaggingError
 from serve.supervisor.status import ReplicaStatus, read_status
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import ServerState, read_state
+from tests.soak.lateness import watching
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_CALLERS = 8
@@ -108,11 +109,13 @@ class Callers:
         durations_s: Time of each call, answered or not.
         lost: What calls that got no answer were told.
         wrong: Texts whose answer was not the embedded tagger's.
+        late_s: How late the machine was by itself.
     """
 
     durations_s: list[float] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    late_s: float = 0.0
 
     def slowest_s(self, since: int = 0) -> float:
         """Return the time of the slowest call, of those after the first `since`."""
@@ -135,11 +138,13 @@ def calling(tagger: TritonTagger, truth: AnyTagger, texts: Sequence[str]) -> Ite
     for thread in threads:
         thread.start()
     try:
-        yield seen
+        with watching() as late:
+            yield seen
     finally:
         is_over.set()
         for thread in threads:
             thread.join()
+        seen.late_s = late.worst_s
 
 
 def _ask(tagger: TritonTagger, text: str, right: dict[str, list[Entity]], seen: Callers) -> None:

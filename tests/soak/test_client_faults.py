@@ -24,6 +24,7 @@ from serve.errors import DeadlineError, TaggingError, UnreachableError
 from serve.triton.processes import wait_until
 from tests.serve.fake_triton import fake_triton
 from tests.soak.conftest import Soak
+from tests.soak.lateness import watching
 from tests.soak.proxies import behind, black_holes, one_byte_a_second, reset_in_the_answer
 
 POLICY = Policy(deadline_s=0.5, try_timeout_s=0.1)
@@ -95,7 +96,7 @@ def test_sick_endpoints_give_the_right_error_in_time_and_leave_nothing(
     with sick() as urls, TritonTagger(urls, policy=POLICY) as warming:  # gRPC's own threads start
         requests(warming, NUM_CALLERS)
     before = held()
-    with sick() as urls, TritonTagger(urls, policy=POLICY) as client:
+    with sick() as urls, TritonTagger(urls, policy=POLICY) as client, watching() as late:
         errors, slowest_s = requests(client, count)
         tries = num_tries(client)
     is_back = is_back_to(before)
@@ -103,11 +104,15 @@ def test_sick_endpoints_give_the_right_error_in_time_and_leave_nothing(
         f"client {request.node.callspec.id}",
         errors={error.__name__: number for error, number in errors.items()},
         slowest_ms=slowest_s * 1e3,
+        machine_late_ms=late.worst_s * 1e3,
         tries=tries,
     )
-    assert set(errors) == expected
+    right = sum(errors[error] for error in expected)
+    assert right >= 0.9 * count
+    # A try that the machine had no time for ends as one that was not answered.
+    assert set(errors) <= expected | {DeadlineError}
     assert errors.total() == count
-    assert slowest_s <= POLICY.deadline_s + GRACE_S
+    assert slowest_s <= POLICY.deadline_s + GRACE_S + late.worst_s
     assert count <= tries <= most_tries(count)
     assert is_back, f"threads and descriptors were {before}, are {held()}"
 

@@ -27,11 +27,13 @@ from serve.versions.history import Step, read_events
 from serve.versions.servers import Running, running_servers
 from tests.serve.tiny import TAGS, are_same, noisy_lines, replace_file, tiny_graph, write_bundle
 from tests.soak.conftest import Soak
+from tests.soak.lateness import watching
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow]
 NUM_CALLERS = 4
 PAUSE_S = 0.004
 LINES = [line for line in noisy_lines(40, seed=3) if len(line) < 100]
+SLOWEST_S = 0.300
 HEARD_S = 1.2  # clients ask each second
 
 
@@ -128,7 +130,7 @@ def test_hot_swaps_lose_nothing_and_no_caller_sees_versions_go_back(
     repository = tmp_path / "repository"
     expected = {publish(first, repository): answers[first]}
     with pair(repository, environment, tmp_path) as (urls, servers):
-        with calling(urls, expected) as callers:
+        with calling(urls, expected) as callers, watching() as late:
             for number in range(num_swaps):
                 bundle = (second, first)[number % 2]
                 expected[max(expected) + 1] = answers[bundle]  # before anybody asks for it
@@ -139,14 +141,17 @@ def test_hot_swaps_lose_nothing_and_no_caller_sees_versions_go_back(
                         publish(broken, repository, servers=servers)
             time.sleep(HEARD_S)
         seen = [version for caller in callers for version in caller.seen]
+        slowest_s = max(max(caller.durations_s) for caller in callers)
         soak.record(
             "hot_swap",
             num_swaps=num_swaps,
             num_calls=len(seen),
             num_lost=sum(len(caller.failures) for caller in callers),
             num_wrong=sum(len(caller.wrong) for caller in callers),
-            slowest_s=max(max(caller.durations_s) for caller in callers),
+            slowest_s=slowest_s,
+            machine_late_s=late.worst_s,
         )
+        assert slowest_s <= SLOWEST_S + late.worst_s
         for caller in callers:
             assert caller.failures == []
             assert caller.wrong == []

@@ -61,6 +61,7 @@ def figures(seen: Callers) -> dict[str, object]:
         "p50_ms": 1e3 * percentiles[499],
         "p99_ms": 1e3 * percentiles[989],
         "slowest_ms": 1e3 * seen.slowest_s(),
+        "machine_late_ms": 1e3 * seen.late_s,
     }
 
 
@@ -78,7 +79,7 @@ def test_a_killed_process_costs_nobody_an_answer(
             time.sleep(1.0)  # clients find it again
     soak.record(f"kill-{victim}", slowest_recovery_s=max(recoveries_s), **figures(seen))
     nothing_lost_or_wrong(seen)
-    assert seen.slowest_s() <= SLOWEST_S[victim]
+    assert seen.slowest_s() <= SLOWEST_S[victim] + seen.late_s
 
 
 def test_a_frozen_server_is_left_out_replaced_and_taken_back(
@@ -112,8 +113,8 @@ def test_a_frozen_server_is_left_out_replaced_and_taken_back(
         **figures(seen),
     )
     nothing_lost_or_wrong(seen)
-    assert seen.slowest_s() <= deadline_s + LATE_S
-    assert max(ejected_s for _, ejected_s, _ in times) <= EJECTED_S
+    assert seen.slowest_s() <= deadline_s + LATE_S + seen.late_s
+    assert max(ejected_s for _, ejected_s, _ in times) <= EJECTED_S + seen.late_s
 
 
 def test_a_rolling_restart_costs_nobody_an_answer(
@@ -130,4 +131,4 @@ def test_a_rolling_restart_costs_nobody_an_answer(
                 pair.until_back(number, before[number], timeout_s=0.0)
     soak.record("rolling-restart", **figures(seen))
     nothing_lost_or_wrong(seen)
-    assert seen.slowest_s() <= ROLLING_SLOWEST_S
+    assert seen.slowest_s() <= ROLLING_SLOWEST_S + seen.late_s
