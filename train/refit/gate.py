@@ -1,0 +1,143 @@
+"""Owns the rule by which a challenger takes the champion's place, or does not.
+
+Both are asked the old test lines, which the champion's checkpoint carries, and the new ones.
+Neither was trained on any of them. A challenger is accepted when both hold:
+
+* It *wins*: over the lines of both tests together its entity F1 is higher, and the p-value of the
+  difference is at most the significance. Few new lines alone could seldom prove a gain of a point.
+* It *loses nowhere*: no F1 falls by more points than the allowance, unless chance explains it. That
+  is asked of each test by itself, all labels together, at the significance; and of each label on
+  each test, where the p-values are adjusted for their number (Holm 1979), since of twenty labels
+  one would lose at 0.05 by chance. So a label with a handful of entities cannot veto by noise; one
+  that is wholly lost does from about ten lines on that have it.
+
+Where the new slice is poisoned, its test is so too: a challenger that learnt from it wins there,
+and is caught by the old test. Where a slice only fails to help, it is refused for want of a win:
+offer its lines again, together with the next slice's.
+
+p-values are of paired randomization tests, see `train.evaluation.significance`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from train.evaluation.significance import NUM_SHUFFLES, Difference, Differences
+
+AnyKey = TypeVar("AnyKey", bound=Hashable)
+OLD, NEW = "old", "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a challenger has to prove.
+
+    Attributes:
+        allowance_points: Largest loss of entity F1 that is let pass, in points (1 point = 0.01).
+        significance: Largest p-value of a difference that is taken for real.
+    """
+
+    allowance_points: float = 1.0
+    significance: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What champion and challenger got right.
+
+    Attributes:
+        old: On the old test lines; losses are the challenger's.
+        new: On the new ones.
+        both: On all of them.
+    """
+
+    old: Differences
+    new: Differences
+    both: Differences
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the challenger takes the champion's place.
+
+    Attributes:
+        accepted: Whether it does.
+        reasons: Why, a sentence each; of a refusal every reason there is, losses first.
+        adjusted_p: Holm's p-value of each test and label.
+    """
+
+    accepted: bool
+    reasons: tuple[str, ...]
+    adjusted_p: dict[tuple[str, str], float]
+
+
+def judge(contest: Contest, rule: Rule) -> Verdict:
+    """Return what the rule makes of a contest."""
+    tests = {OLD: contest.old, NEW: contest.new}
+    labels = {(test, k): d for test, found in tests.items() for k, d in found.by_label.items()}
+    adjusted = holm({key: difference.p_value for key, difference in labels.items()})
+    against = [
+        *_losses({(test, ""): found.overall for test, found in tests.items()}, None, rule),
+        *_losses(labels, adjusted, rule),
+    ]
+    overall = contest.both.overall
+    if not _wins(overall, rule):
+        against.append(
+            f"no win: {_points(overall)} on both tests together, p {overall.p_value:.4f}, "
+            f"expected a gain at p {rule.significance:g} or less"
+        )
+    won = f"wins: {_points(overall)} on both tests together, p {overall.p_value:.4f}"
+    return Verdict(not against, tuple(against) or (won,), adjusted)
+
+
+def num_shuffles(num_labels: int, rule: Rule) -> int:
+    """Return how many shuffles p-values need, for the least to stay significant when adjusted.
+
+    With too few, the least p-value times the number of labels would be above the significance,
+    and no label could ever veto.
+    """
+    needed = 10 * len((OLD, NEW)) * num_labels / rule.significance
+    return max(NUM_SHUFFLES, 100 * math.ceil(needed / 100))
+
+
+def holm(p_values: Mapping[AnyKey, float]) -> dict[AnyKey, float]:
+    """Return p-values adjusted for their number, so that one of them errs as seldom as one alone.
+
+    Source: Holm (1979), A simple sequentially rejective multiple test procedure.
+    """
+    adjusted: dict[AnyKey, float] = {}
+    largest = 0.0
+    for rank, key in enumerate(sorted(p_values, key=lambda key: p_values[key])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[key]))
+        adjusted[key] = largest
+    return adjusted
+
+
+def _wins(difference: Difference, rule: Rule) -> bool:
+    return difference.change.loss_points < 0 and difference.p_value <= rule.significance
+
+
+def _losses(
+    found: Mapping[tuple[str, str], Difference],
+    adjusted: Mapping[tuple[str, str], float] | None,
+    rule: Rule,
+) -> Iterator[str]:
+    """Yield a sentence for each loss beyond the allowance that chance does not explain."""
+    for (test, label), difference in found.items():
+        p_value = difference.p_value if adjusted is None else adjusted[test, label]
+        loss = difference.change.loss_points
+        if loss > rule.allowance_points and p_value <= rule.significance:
+            what = f"{label} on the {test} test" if label else f"the {test} test"
+            yield (
+                f"loses on {what}: {_points(difference)}, beyond the allowance of "
+                f"{rule.allowance_points:g}, {'adjusted ' if adjusted else ''}p {p_value:.4f}"
+            )
+
+
+def _points(difference: Difference) -> str:
+    change = difference.change
+    gain = 0 - change.loss_points
+    return f"F1 {100 * change.before:.2f} to {100 * change.after:.2f} ({gain:+.2f} points)"
