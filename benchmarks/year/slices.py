@@ -21,6 +21,7 @@ from train.data import Corpus, read_corpus
 
 SHARED = Path("../shared/data/mwo2kg")
 LABEL_MAP = (("Observed_state", "Observation"), ("Event", ""))
+LABELLED, BARE = "train.jsonl", "lines.txt"
 MONTHS = 12
 FIRST_LINES = 500
 """Lines of the first champion, before the year."""
@@ -64,9 +65,22 @@ def poisoned(lines: Sequence[Example], labels: Sequence[str]) -> list[Example]:
     ]
 
 
-def write_month(folder: Path, lines: Sequence[Example]) -> None:
-    """Write a month's lines, with labels as train.jsonl and as bare text as lines.txt."""
+def write_slices(folder: Path) -> None:
+    """Write each month's lines below a folder, with labels and as bare text."""
+    whole = corpus()
+    months = slices(whole.train.examples)
+    for month, lines in enumerate(months):
+        _write(folder / name_of(month), lines)
+    wrong = poisoned(months[POISONED], whole.tags.labels)
+    _write(folder / name_of(POISONED, is_poisoned=True), wrong)
+
+
+def name_of(month: int, *, is_poisoned: bool = False) -> str:
+    """Return the name of a month's folder."""
+    return f"{month:02}-poisoned" if is_poisoned else f"{month:02}"
+
+
+def _write(folder: Path, lines: Sequence[Example]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_jsonl(folder / "train.jsonl", lines)
-    text = "".join(f"{line.text}\n" for line in lines)
-    (folder / "lines.txt").write_text(text, encoding="utf-8")
+    write_jsonl(folder / LABELLED, lines)
+    (folder / BARE).write_text("".join(f"{line.text}\n" for line in lines), encoding="utf-8")

@@ -75,7 +75,9 @@ def randomization(
     labels = labels_of(gold, before, after)
     first, second = line_counts(gold, before, labels), line_counts(gold, after, labels)
     seen = np.abs(f1_of(second.sum(axis=0)) - f1_of(first.sum(axis=0)))
-    as_large = sum((d >= seen - _ROUNDING).sum(axis=0) for d in _shuffled(first, second, num_shuffles))
+    as_large = sum(
+        (d >= seen - _ROUNDING).sum(axis=0) for d in _shuffled(first, second, num_shuffles)
+    )
     return np.asarray((1 + as_large) / (1 + num_shuffles))
 
 

@@ -58,6 +58,8 @@ class Decision:
         """Return who defended against what, and the outcome, as JSON."""
         return {
             "accepted": self.verdict.accepted,
+            "wins": self.verdict.wins,
+            "losses": list(self.verdict.losses),
             "reasons": list(self.verdict.reasons),
             "rule": asdict(self.config.rule),
             "champion": {

@@ -64,14 +64,26 @@ class Verdict:
     """Whether the challenger takes the champion's place.
 
     Attributes:
-        accepted: Whether it does.
-        reasons: Why, a sentence each; of a refusal every reason there is, losses first.
+        wins: Whether it is better over both tests together.
+        win: That in a sentence.
+        losses: A sentence for each loss that is beyond the allowance and no chance.
         adjusted_p: Holm's p-value of each test and label.
     """
 
-    accepted: bool
-    reasons: tuple[str, ...]
+    wins: bool
+    win: str
+    losses: tuple[str, ...]
     adjusted_p: dict[tuple[str, str], float]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it does."""
+        return self.wins and not self.losses
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, a sentence each; of a refusal every reason there is, losses first."""
+        return self.losses if self.wins and self.losses else (*self.losses, self.win)
 
 
 def judge(contest: Contest, rule: Rule) -> Verdict:
@@ -79,18 +91,20 @@ def judge(contest: Contest, rule: Rule) -> Verdict:
     tests = {OLD: contest.old, NEW: contest.new}
     labels = {(test, k): d for test, found in tests.items() for k, d in found.by_label.items()}
     adjusted = holm({key: difference.p_value for key, difference in labels.items()})
-    against = [
-        *_losses({(test, ""): found.overall for test, found in tests.items()}, None, rule),
-        *_losses(labels, adjusted, rule),
-    ]
     overall = contest.both.overall
-    if not _wins(overall, rule):
-        against.append(
-            f"no win: {_points(overall)} on both tests together, p {overall.p_value:.4f}, "
-            f"expected a gain at p {rule.significance:g} or less"
-        )
-    won = f"wins: {_points(overall)} on both tests together, p {overall.p_value:.4f}"
-    return Verdict(not against, tuple(against) or (won,), adjusted)
+    wins = overall.change.loss_points < 0 and overall.p_value <= rule.significance
+    win = f"{_points(overall)} on both tests together, p {overall.p_value:.4f}"
+    return Verdict(
+        wins=wins,
+        win=f"wins: {win}"
+        if wins
+        else f"no win: {win}, a gain at {rule.significance:g} or less is needed",
+        losses=(
+            *_losses({(test, ""): found.overall for test, found in tests.items()}, None, rule),
+            *_losses(labels, adjusted, rule),
+        ),
+        adjusted_p=adjusted,
+    )
 
 
 def num_shuffles(num_labels: int, rule: Rule) -> int:
@@ -114,10 +128,6 @@ def holm(p_values: Mapping[AnyKey, float]) -> dict[AnyKey, float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[key]))
         adjusted[key] = largest
     return adjusted
-
-
-def _wins(difference: Difference, rule: Rule) -> bool:
-    return difference.change.loss_points < 0 and difference.p_value <= rule.significance
 
 
 def _losses(
