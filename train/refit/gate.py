@@ -140,7 +140,7 @@ def _losses(
         p_value = difference.p_value if adjusted is None else adjusted[test, label]
         loss = difference.change.loss_points
         if loss > rule.allowance_points and p_value <= rule.significance:
-            what = f"{label} on the {test} test" if label else f"the {test} test"
+            what = f"{label} of the {test} test" if label else f"the {test} test"
             yield (
                 f"loses on {what}: {_points(difference)}, beyond the allowance of "
                 f"{rule.allowance_points:g}, {'adjusted ' if adjusted else ''}p {p_value:.4f}"
