@@ -1,7 +1,7 @@
 """Owns one month of the year: what the drift report says, what refit decides, and the row of it.
 
 Both are commands in processes of their own. What is refused for want of a win comes again together
-with the next month's lines; what is refused for a loss is looked at, mended, and comes again too.
+with the next month's lines; what is poisoned is looked at, mended, and comes again too.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 r"""Train a challenger on new lines, and let it take the champion's place only if it is better.
 
-The challenger starts from the champion and learns the new train lines and some of the old, which
-the champion's checkpoint carries (twice as many as new ones, but at least 500). Then both are asked
-the old and the new test lines. It is accepted if it wins over both tests together, and loses more
-than the allowance nowhere: on neither test, on no label of either, chance set aside. So labels that
-were swapped in the new lines are refused: the old test tells.
+The challenger starts from the champion and learns the new train lines and the old, which the
+champion's checkpoint carries. Then both are asked the old and the new test lines. It is accepted if
+it wins over both tests together, and loses more than the allowance nowhere: on neither test, on no
+label of either, chance set aside. Labels that were mixed up are refused: the old test tells, and
+what the champion calls the spans that both mark.
 
 New lines are a folder of splits or a file; without a dev or test file, shares of the train lines
 serve. Lines with errors are set aside, lines that would leak left out. A slice that is refused for
@@ -33,7 +33,7 @@ from train.config import TrainConfig
 from train.formats.arguments import add_reading
 from train.loop_arguments import add_loop, add_machine
 from train.numbers import at_least, between
-from train.refit.config import EPOCHS, RefitConfig
+from train.refit.config import EPOCHS, MAX_REPLAY, RefitConfig
 from train.refit.gate import Rule
 
 OUTPUT = Path("build/refit")
@@ -49,8 +49,8 @@ def parse_args(argv: Sequence[str]) -> RefitConfig:
     add("--checkpoint", type=Path, metavar="DIR", help=text)
     text = "new labelled lines: folders of splits, or files"
     add("--new", type=Path, nargs="+", required=True, metavar="DATA", help=text)
-    text = "most old train lines to learn again (twice as many as new ones, at least 500)"
-    add("--replay", type=at_least(0), metavar="N", help=text)
+    text = f"most old train lines to learn again ({MAX_REPLAY})"
+    add("--replay", type=at_least(0), default=MAX_REPLAY, metavar="N", help=text)
     text = f"largest loss of F1 that is let pass, in points ({rule.allowance_points:g})"
     add("--allowance", type=between(0, 100), default=rule.allowance_points, metavar="POINTS",
         help=text)  # fmt: skip

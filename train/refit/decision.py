@@ -13,12 +13,13 @@ from train.evaluation import tables
 from train.evaluation.record import difference_json
 from train.evaluation.significance import Differences
 from train.record import versions
+from train.refit.agreement import Agreement
 from train.refit.champion import Champion
 from train.refit.config import RefitConfig
 from train.refit.gate import NEW, OLD, Contest, Verdict
 from train.refit.intake import Intake
 from train.refit.mixture import Counts
-from train.tables import aligned
+from train.tables import Table, aligned
 
 DECISION, TEXT = "decision.json", "decision.txt"
 
@@ -33,6 +34,7 @@ class Decision:
         new: The new lines.
         counts: Where they went.
         contest: What both got right.
+        agreements: How the champion's labels agree with those of the old test, and of each slice.
         verdict: What the rule makes of it.
         training: How the challenger came about, as JSON.
         published: Version in the model repository, where it went into one.
@@ -43,6 +45,7 @@ class Decision:
     new: Intake
     counts: Counts
     contest: Contest
+    agreements: tuple[Agreement, ...]
     verdict: Verdict
     training: dict[str, Any]
     published: int | None = None
@@ -60,6 +63,7 @@ class Decision:
             "accepted": self.verdict.accepted,
             "wins": self.verdict.wins,
             "losses": list(self.verdict.losses),
+            "doubts": list(self.verdict.doubts),
             "reasons": list(self.verdict.reasons),
             "rule": asdict(self.config.rule),
             "champion": {
@@ -74,6 +78,7 @@ class Decision:
         """Return the whole record as JSON text."""
         whole = self.summary() | {
             "published": self.published,
+            "agreement": [asdict(a) | {"share": a.share} for a in self.agreements],
             "set_aside": [asdict(found) for found in self.new.set_aside],
             "f1": {
                 OLD: self._test(OLD, self.contest.old),
@@ -95,6 +100,9 @@ class Decision:
             (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def _tables(self) -> Iterator[str]:
+        rows = [[a.name, str(a.num_spans), f"{a.share:.1%}"] for a in self.agreements]
+        head = ("spans that the champion marks too", "number", "with its label")
+        yield aligned(Table(head, rows))
         for test, found in ((OLD, self.contest.old), (NEW, self.contest.new)):
             table = aligned(tables.differences(found, "champion", "challenger"))
             yield f"on the {test} test lines; F1 and gain in points, p not adjusted\n{table}"

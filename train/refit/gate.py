@@ -1,7 +1,7 @@
 """Owns the rule by which a challenger takes the champion's place, or does not.
 
 Both are asked the old test lines, which the champion's checkpoint carries, and the new ones.
-Neither was trained on any of them. A challenger is accepted when both hold:
+Neither was trained on any of them. A challenger is accepted when all hold:
 
 * It *wins*: over the lines of both tests together its entity F1 is higher, and the p-value of the
   difference is at most the significance. Few new lines alone could seldom prove a gain of a point.
@@ -11,9 +11,13 @@ Neither was trained on any of them. A challenger is accepted when both hold:
   one would lose at 0.05 by chance. So a label with a handful of entities cannot veto by noise; one
   that is wholly lost does from about ten lines on that have it.
 
-Where the new slice is poisoned, its test is so too: a challenger that learnt from it wins there,
-and is caught by the old test. Where a slice only fails to help, it is refused for want of a win:
-offer its lines again, together with the next slice's.
+* It learnt from *no doubtful slice*, whose labels contradict the champion's, see
+  `train.refit.agreement`.
+
+Where a new slice is poisoned, its test is so too: a challenger that learnt from it wins there, and
+is caught by the old test. Good lines beside it can outweigh it there; the doubt is about each slice
+by itself. Where a slice only fails to help, it is refused for want of a win: offer its lines again,
+together with the next slice's.
 
 p-values are of paired randomization tests, see `train.evaluation.significance`.
 """
@@ -21,7 +25,7 @@ p-values are of paired randomization tests, see `train.evaluation.significance`.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -67,27 +71,30 @@ class Verdict:
         wins: Whether it is better over both tests together.
         win: That in a sentence.
         losses: A sentence for each loss that is beyond the allowance and no chance.
+        doubts: A sentence for each slice whose labels are doubted.
         adjusted_p: Holm's p-value of each test and label.
     """
 
     wins: bool
     win: str
     losses: tuple[str, ...]
+    doubts: tuple[str, ...]
     adjusted_p: dict[tuple[str, str], float]
 
     @property
     def accepted(self) -> bool:
         """Whether it does."""
-        return self.wins and not self.losses
+        return self.wins and not self.losses and not self.doubts
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why, a sentence each; of a refusal every reason there is, losses first."""
-        return self.losses if self.wins and self.losses else (*self.losses, self.win)
+        """Why, a sentence each; of a refusal every reason there is, the gravest first."""
+        against = (*self.doubts, *self.losses)
+        return against if self.wins and against else (*against, self.win)
 
 
-def judge(contest: Contest, rule: Rule) -> Verdict:
-    """Return what the rule makes of a contest."""
+def judge(contest: Contest, rule: Rule, doubts: Sequence[str] = ()) -> Verdict:
+    """Return what the rule makes of a contest, and of doubts about what was learnt from."""
     tests = {OLD: contest.old, NEW: contest.new}
     labels = {(test, k): d for test, found in tests.items() for k, d in found.by_label.items()}
     adjusted = holm({key: difference.p_value for key, difference in labels.items()})
@@ -103,6 +110,7 @@ def judge(contest: Contest, rule: Rule) -> Verdict:
             *_losses({(test, ""): found.overall for test, found in tests.items()}, None, rule),
             *_losses(labels, adjusted, rule),
         ),
+        doubts=tuple(doubts),
         adjusted_p=adjusted,
     )
 

@@ -9,7 +9,7 @@ serve, lines of one text on one side.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serve.errors import DataError
@@ -35,10 +35,17 @@ MAX_SET_ASIDE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A new labelled line and where it stands."""
+    """A new labelled line.
+
+    Attributes:
+        place: Where it stands.
+        example: The line.
+        source: Which of the folders and files it comes from.
+    """
 
     place: str
     example: Example
+    source: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,14 @@ class Intake:
     files: tuple[Path, ...]
     parts: dict[str, list[Line]]
     set_aside: tuple[Finding, ...]
+
+    def slices(self) -> dict[Path, list[Line]]:
+        """Return all lines of each folder or file."""
+        every = [line for lines in self.parts.values() for line in lines]
+        return {
+            source: [line for line in every if line.source == source]
+            for source in dict.fromkeys(line.source for line in every)
+        }
 
 
 def read_new(paths: tuple[Path, ...], config: TrainConfig, tags: Tags) -> Intake:
@@ -73,7 +88,7 @@ def read_new(paths: tuple[Path, ...], config: TrainConfig, tags: Tags) -> Intake
     wrong: list[Finding] = []
     for path in paths:
         found = _files_of(path)
-        read = {part: _read(file, config, wrong) for part, file in found.items()}
+        read = {part: _read(file, path, config, wrong) for part, file in found.items()}
         files += found.values()
         for part, lines in _parted(read, config.seed).items():
             parts[part] += lines
@@ -101,7 +116,7 @@ def _files_of(path: Path) -> dict[str, Path]:
     return {"train": path}
 
 
-def _read(path: Path, config: TrainConfig, wrong: list[Finding]) -> list[Line]:
+def _read(path: Path, source: Path, config: TrainConfig, wrong: list[Finding]) -> list[Line]:
     """Return a file's lines without errors; add one error of each other to those found so far."""
     reading = Reading(
         format=config.format, label_level=config.label_level, overlaps=config.overlaps
@@ -112,7 +127,7 @@ def _read(path: Path, config: TrainConfig, wrong: list[Finding]) -> list[Line]:
         if error := next(_errors(record, choices), None):
             wrong.append(error)
         elif isinstance(record, Record):
-            lines.append(Line(record.place, flat_example(record, choices)))
+            lines.append(Line(record.place, flat_example(record, choices), source))
     return lines
 
 
@@ -153,7 +168,7 @@ def _mapped(
     ]
     check_label_map(label_map, every)
     mapped = {
-        part: [Line(line.place, map_labels(line.example, label_map)) for line in lines]
+        part: [replace(line, example=map_labels(line.example, label_map)) for line in lines]
         for part, lines in parts.items()
     }
     for lines in mapped.values():

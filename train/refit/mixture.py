@@ -1,8 +1,9 @@
 """Owns what a challenger learns from: new lines and some old ones, and no line of any test.
 
-Replay, unless told otherwise: twice as many old train lines as new ones, but at least 500, drawn
-at random; all of them where there are no more. Without old lines a tagger forgets what the new ones
-do not show; with all of them each refit costs more than the one before, for ever.
+Replay, unless told otherwise: all old train lines, up to 5,000 drawn at random. Without them a
+tagger forgets what the new lines do not show: in a month of the simulated year with 500 of 1,319 of
+them it lost 2.3 points on the old test (p 0.01), with all 0.8 (p 0.37). The bound is for time: five
+epochs of 5,000 short lines take about a minute and a half on two cores.
 
 Texts count as equal that differ in case and blanks only. Old lines keep their part. A new test or
 dev line whose text any old line has is left out: champion or challenger have learnt from it, or
@@ -24,8 +25,6 @@ from train.data import Corpus, Split
 from train.partition import fold
 from train.refit.champion import Champion
 from train.refit.intake import Intake, Line, split_of
-
-REPLAY_RATIO, MIN_REPLAY = 2, 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +71,13 @@ class Mixture:
     counts: Counts
 
 
-def mix(champion: Champion, new: Intake, *, replay: int | None, seed: int) -> Mixture:
+def mix(champion: Champion, new: Intake, *, replay: int, seed: int) -> Mixture:
     """Put old and new lines together.
 
     Args:
         champion: Its lines are the old ones.
         new: The new ones.
-        replay: Most old train lines; None for the rule.
+        replay: Most old train lines.
         seed: Of the draw.
 
     Raises:
@@ -92,7 +91,7 @@ def mix(champion: Champion, new: Intake, *, replay: int | None, seed: int) -> Mi
     _check(new, train, test)
     repeated = [line for line in train if fold(line.example.text) in old]
     kept = [example for text, example in old.items() if text not in _keys(train)]
-    again = _drawn(kept, _num_replay(replay, len(train)), seed)
+    again = _drawn(kept, replay, seed)
     lines = (*(line.example for line in train), *again)
     folder = champion.checkpoint
     corpus = Corpus(
@@ -129,10 +128,6 @@ def _check(new: Intake, train: list[Line], test: list[Line]) -> None:
                 f"{new.files[0]}: expected new {part} lines that are in no other part, got none of "
                 f"{num}; give more lines with --new"
             )
-
-
-def _num_replay(replay: int | None, num_new: int) -> int:
-    return max(REPLAY_RATIO * num_new, MIN_REPLAY) if replay is None else replay
 
 
 def _drawn(examples: list[Example], num: int, seed: int) -> tuple[Example, ...]:

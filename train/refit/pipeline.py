@@ -7,6 +7,7 @@ whole decision or none. The champion is read only.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +22,12 @@ from train.evaluation.ask import ask
 from train.evaluation.significance import differences
 from train.new_folder import check_new
 from train.pipeline import Fitted, fit_corpus
+from train.refit.agreement import Agreement, agreement, doubt
 from train.refit.champion import find_champion
 from train.refit.config import EPOCHS, RefitConfig
 from train.refit.decision import DECISION, Decision
 from train.refit.gate import Contest, judge, num_shuffles
-from train.refit.intake import read_new
+from train.refit.intake import Intake, read_new, split_of
 from train.refit.mixture import Mixture, mix
 from train.refit.successor import export_bundle, publish_bundle
 from train.report import evaluation_json
@@ -63,9 +65,13 @@ def refit(config: RefitConfig) -> Decision:
     if fitted is None:
         raise DataError("expected one process, got several; a refit is small")
     shuffles = num_shuffles(len(mixture.corpus.tags.labels), config.rule)
-    contest = _contest(champion.trained.tagger(), _tagger(fitted, mixture), mixture, shuffles)
-    verdict = judge(contest, config.rule)
-    decision = Decision(config, champion, new, mixture.counts, contest, verdict, fitted.record)
+    tagger = champion.trained.tagger()
+    contest = _contest(tagger, _tagger(fitted, mixture), mixture, shuffles)
+    old, *slices = _agreements(tagger, mixture.old_test, new)
+    verdict = judge(contest, config.rule, [*filter(None, (doubt(one, old) for one in slices))])
+    decision = Decision(
+        config, champion, new, mixture.counts, contest, (old, *slices), verdict, fitted.record
+    )
     with replacing(output) as staging:
         if verdict.accepted:
             _write_challenger(staging, fitted, mixture, decision)
@@ -114,6 +120,13 @@ def _contest(champion: Tagger, challenger: Tagger, mixture: Mixture, shuffles: i
         for before, after in (old, new, both)
     )
     return Contest(*found)
+
+
+def _agreements(champion: Tagger, old_test: Split, new: Intake) -> Iterator[Agreement]:
+    """Yield how the champion's labels agree with those of the old test and of each new slice."""
+    yield agreement("the old test", ask(champion, old_test))
+    for source, lines in new.slices().items():
+        yield agreement(str(source), ask(champion, split_of(source, lines)))
 
 
 def _write_challenger(folder: Path, fitted: Fitted, mixture: Mixture, decision: Decision) -> None:

@@ -21,6 +21,7 @@ from train.__main__ import main
 from train.commands.refit import parse_args
 from train.config import TrainConfig
 from train.partition import fold
+from train.refit.config import MAX_REPLAY
 from train.refit.gate import Rule
 from train.trained.origin import checkpoint_of
 
@@ -66,7 +67,7 @@ def test_the_parser_has_the_defaults_of_the_settings() -> None:
     config = parse_args(["--champion", "a", "--new", "b", "c"])
     assert config.new == (Path("b"), Path("c"))
     assert config.training == TrainConfig(output=Path("build/refit"))
-    assert (config.rule, config.replay, config.publish) == (Rule(), None, None)
+    assert (config.rule, config.replay, config.publish) == (Rule(), MAX_REPLAY, None)
     flags = "--allowance 0.5 --significance 0.1 --replay 7 --publish r --checkpoint d --epochs 2"
     other = parse_args(["--champion", "a", "--new", "b", *flags.split()])
     assert (other.rule, other.replay) == (Rule(0.5, 0.1), 7)
@@ -113,7 +114,7 @@ def test_a_poisoned_slice_is_refused_though_it_wins_on_its_own_test(
     assert main([*arguments, "--publish", str(repository)]) == 1
     captured = capsys.readouterr()
     last = captured.err.splitlines()[-1]
-    assert last.startswith("error: refused: loses on the old test: F1 ")
+    assert last.startswith("error: refused: doubts the labels of ")
     assert captured.out.splitlines()[-1] == last.removeprefix("error: ")
     assert hashes(good) == before
     assert not repository.exists()
@@ -122,6 +123,7 @@ def test_a_poisoned_slice_is_refused_though_it_wins_on_its_own_test(
     decision = json.loads((output / "decision.json").read_text())
     assert not decision["accepted"]
     assert decision["published"] is None
+    assert decision["losses"][0].startswith("loses on the old test: F1 ")
     assert decision["f1"]["new"]["overall"]["loss_points"] < -10, "it did learn the poison"
     assert "on the old test lines" in (output / "decision.txt").read_text()
 
@@ -209,11 +211,11 @@ def test_a_refusal_of_export_is_told_and_nothing_is_written(
         ({"--checkpoint": "none"}, "none: expected the checkpoint that .* was exported from, got"),
         ({"--checkpoint": "{c}/other"}, "other/model.safetensors: expected SHA-256 .* got"),
         ({"--new": "none.jsonl"}, "none.jsonl: expected a readable file"),
-        ({"--new": "{c}"}, "expected one of train.conll, .* got none"),
+        ({"--new": "{c}"}, "expected one of .* or a folder train with .ann files, got none"),
         ({"--output": "{c}"}, "expected a new or empty folder, got something there"),
         ({"--output": "{c}/bundle/x"}, "expected a folder outside of the champion, got one in"),
         ({"--label-map": "Part=Item"}, "--label-map: expected a label of the data"),
-        ({"--format": "brat"}, "new.jsonl: expected"),
+        ({"--format": "brat"}, "new.txt: expected the text that new.ann is about"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_one_line_and_nothing_is_written(

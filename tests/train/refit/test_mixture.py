@@ -11,6 +11,7 @@ from serve.errors import DataError
 from serve.examples import Example, Span
 from train.partition import fold
 from train.refit.champion import Champion, find_champion
+from train.refit.config import MAX_REPLAY
 from train.refit.intake import Intake, Line
 from train.refit.mixture import mix
 
@@ -27,17 +28,17 @@ def of(name: str, num: int, label: str = "Item") -> tuple[Example, ...]:
 
 
 def intake(**parts: tuple[Example, ...]) -> Intake:
-    lines = {part: [Line(f"{part}:{i}", e) for i, e in enumerate(examples)]
+    lines = {part: [Line(f"{part}:{i}", e, Path("new.jsonl")) for i, e in enumerate(examples)]
              for part, examples in parts.items()}  # fmt: skip
     return Intake((Path("new.jsonl"),), {"train": [], "dev": [], "test": [], **lines}, ())
 
 
 @pytest.mark.parametrize(
     ("num_new", "replay", "expected"),
-    [(10, None, 500), (300, None, 600), (1500, None, 2000), (10, 0, 0), (10, 70, 70)],
+    [(10, MAX_REPLAY, 2000), (10, 0, 0), (10, 70, 70)],
 )
-def test_replay_is_twice_the_new_lines_but_at_least_500_or_what_was_asked_for(
-    champion: Champion, num_new: int, replay: int | None, expected: int
+def test_all_old_lines_are_learnt_again_or_as_many_as_asked_for(
+    champion: Champion, num_new: int, replay: int, expected: int
 ) -> None:
     mixture = mix(champion, intake(train=of("n", num_new), test=of("m", 5)), replay=replay, seed=1)
     assert mixture.counts.num_replay == expected
@@ -56,7 +57,7 @@ def test_no_text_of_a_test_or_dev_part_is_learnt_whatever_its_case(champion: Cha
     leaking = (Example("FIX  E0", (Span(0, 3, "Item"),)), *of("d", 1), *of("m", 2), *of("v", 1))
     champion = replace(champion, train=(*champion.train, *of("e", 2)))
     new = intake(train=(*of("n", 5), *leaking), dev=of("v", 2), test=of("m", 3))
-    mixture = mix(champion, new, replay=None, seed=1)
+    mixture = mix(champion, new, replay=MAX_REPLAY, seed=1)
     held = {
         fold(example.text)
         for split in (mixture.corpus.dev, mixture.old_test, mixture.new_test)
@@ -74,7 +75,7 @@ def test_new_test_and_dev_lines_that_any_old_line_has_are_left_out(champion: Cha
         dev=(*of("v", 2), *of("t", 1), *of("e", 1), *of("m", 1)),
         test=(*of("m", 3), *of("t", 2), *of("d", 1), *of("e", 1)),
     )
-    mixture = mix(champion, new, replay=None, seed=1)
+    mixture = mix(champion, new, replay=MAX_REPLAY, seed=1)
     assert mixture.new_test.examples == of("m", 3)
     assert mixture.corpus.dev.examples == (*of("v", 2), *of("d", 3))
     assert mixture.old_test.examples == of("e", 4)
@@ -100,4 +101,4 @@ def test_nothing_to_learn_or_to_test_on_is_refused(
     champion: Champion, parts: dict[str, tuple[Example, ...]], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        mix(champion, intake(**parts), replay=None, seed=1)
+        mix(champion, intake(**parts), replay=MAX_REPLAY, seed=1)
