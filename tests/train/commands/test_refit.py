@@ -20,12 +20,14 @@ from tests.train.conftest import vouch
 from train.__main__ import main
 from train.commands.refit import parse_args
 from train.config import TrainConfig
+from train.data import read_corpus
 from train.partition import fold
 from train.refit.config import MAX_REPLAY
 from train.refit.gate import Rule
 from train.trained.origin import checkpoint_of
 
 FAST = ["--learning-rate", "1e-2", "--batch-size", "20", "--arithmetic", "fp32"]
+MWO2KG = (("Observed_state", "Observation"), ("Event", ""))
 OTHER = {"Activity": "Item", "Item": "Observation", "Observation": "Activity"}
 
 
@@ -47,11 +49,11 @@ def arguments(champion: Path, tmp_path: Path) -> list[str]:
 def poison(path: Path) -> None:
     """Give each label of a file another's name."""
     lines = read_jsonl(path)
-    write_jsonl(path, [renamed(line) for line in lines])
+    write_jsonl(path, [renamed(line, OTHER) for line in lines])
 
 
-def renamed(line: Example) -> Example:
-    return Example(line.text, tuple(Span(s.start, s.end, OTHER[s.label]) for s in line.spans))
+def renamed(line: Example, names: dict[str, str]) -> Example:
+    return Example(line.text, tuple(Span(s.start, s.end, names[s.label]) for s in line.spans))
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -126,6 +128,35 @@ def test_a_poisoned_slice_is_refused_though_it_wins_on_its_own_test(
     assert decision["losses"][0].startswith("loses on the old test: F1 ")
     assert decision["f1"]["new"]["overall"]["loss_points"] < -10, "it did learn the poison"
     assert "on the old test lines" in (output / "decision.txt").read_text()
+
+
+def test_real_lines_are_accepted_and_with_other_labels_refused(
+    shared_data: Path, tiny_base: Path, champion: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    corpus = read_corpus(TrainConfig(data=shared_data / "mwo2kg", label_map=MWO2KG))
+    assert corpus.test
+    data, output = tmp_path / "champion" / "real", tmp_path / "champion" / "checkpoint"
+    shutil.rmtree(output)
+    write_jsonl(data / "train.jsonl", corpus.train.examples[:250])
+    write_jsonl(data / "dev.jsonl", corpus.dev.examples[:100])
+    write_jsonl(data / "test.jsonl", corpus.test.examples[:200])
+    flags = ["--model", str(tiny_base), "--output", str(output), "--epochs", "4", *FAST]
+    assert main(["--data", str(data), *flags]) == 0
+    vouch(champion / "bundle", output)
+    new, poisoned = tmp_path / "champion" / "new.jsonl", tmp_path / "champion" / "poisoned.jsonl"
+    write_jsonl(new, corpus.train.examples[250:700])
+    names = dict(zip(corpus.tags.labels, [*corpus.tags.labels[1:], "Activity"], strict=True))
+    write_jsonl(poisoned, [renamed(line, names) for line in corpus.train.examples[250:700]])
+    arguments = ["refit", "--champion", str(champion / "bundle"), *FAST]
+    capsys.readouterr()
+    arguments += ["--output", str(tmp_path / "next"), "--new"]
+    assert main([*arguments, str(poisoned)]) == 1
+    assert "error: refused: doubts the labels of" in capsys.readouterr().err.splitlines()[-1]
+    shutil.rmtree(tmp_path / "next")
+    assert main([*arguments, str(new)]) == 0
+    assert "accepted: wins: F1 " in capsys.readouterr().out.splitlines()[-1]
+    assert Bundle.load(tmp_path / "next" / "bundle").tags == corpus.tags
 
 
 def learn_well(champion: Path, folder: Path) -> None:

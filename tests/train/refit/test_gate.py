@@ -94,6 +94,12 @@ def test_every_reason_of_a_refusal_is_told_losses_first() -> None:
     assert kinds == ["loses on the old test", "loses on the new test", "no win"]
 
 
+def test_a_doubt_refuses_whatever_the_contest_says() -> None:
+    verdict = judge(contest(), Rule(), ["doubts the labels of x"])
+    assert not verdict.accepted
+    assert verdict.reasons == ("doubts the labels of x",)
+
+
 def test_p_values_are_adjusted_as_holm_says() -> None:
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx(
         {"a": 0.03, "c": 0.06, "b": 0.06}
