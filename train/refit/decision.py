@@ -13,10 +13,10 @@ from train.evaluation import tables
 from train.evaluation.record import difference_json
 from train.evaluation.significance import Differences
 from train.record import versions
-from train.refit.agreement import Agreement
 from train.refit.champion import Champion
 from train.refit.config import RefitConfig
-from train.refit.gate import NEW, OLD, Contest, Verdict
+from train.refit.contest import Asked
+from train.refit.gate import NEW, OLD, Verdict
 from train.refit.intake import Intake
 from train.refit.mixture import Counts
 from train.tables import Table, aligned
@@ -33,8 +33,7 @@ class Decision:
         champion: Who defended.
         new: The new lines.
         counts: Where they went.
-        contest: What both got right.
-        agreements: How the champion's labels agree with those of the old test, and of each slice.
+        asked: What both answered.
         verdict: What the rule makes of it.
         training: How the challenger came about, as JSON.
         published: Version in the model repository, where it went into one.
@@ -44,8 +43,7 @@ class Decision:
     champion: Champion
     new: Intake
     counts: Counts
-    contest: Contest
-    agreements: tuple[Agreement, ...]
+    asked: Asked
     verdict: Verdict
     training: dict[str, Any]
     published: int | None = None
@@ -78,12 +76,14 @@ class Decision:
         """Return the whole record as JSON text."""
         whole = self.summary() | {
             "published": self.published,
-            "agreement": [asdict(a) | {"share": a.share} for a in self.agreements],
+            "agreement": [
+                asdict(a) | {"share": a.share} for a in (self.asked.old, *self.asked.slices)
+            ],
             "set_aside": [asdict(found) for found in self.new.set_aside],
             "f1": {
-                OLD: self._test(OLD, self.contest.old),
-                NEW: self._test(NEW, self.contest.new),
-                "both": self._test("both", self.contest.both),
+                OLD: self._test(OLD, self.asked.contest.old),
+                NEW: self._test(NEW, self.asked.contest.new),
+                "both": self._test("both", self.asked.contest.both),
             },
             "training": self.training,
             "versions": versions(),
@@ -100,10 +100,13 @@ class Decision:
             (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def _tables(self) -> Iterator[str]:
-        rows = [[a.name, str(a.num_spans), f"{a.share:.1%}"] for a in self.agreements]
+        rows = [
+            [a.name, str(a.num_spans), f"{a.share:.1%}"]
+            for a in (self.asked.old, *self.asked.slices)
+        ]
         head = ("spans that the champion marks too", "number", "with its label")
         yield aligned(Table(head, rows))
-        for test, found in ((OLD, self.contest.old), (NEW, self.contest.new)):
+        for test, found in ((OLD, self.asked.contest.old), (NEW, self.asked.contest.new)):
             table = aligned(tables.differences(found, "champion", "challenger"))
             yield f"on the {test} test lines; F1 and gain in points, p not adjusted\n{table}"
 

@@ -7,7 +7,6 @@ whole decision or none. The champion is read only.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,19 +14,16 @@ from serve.errors import DataError
 from serve.files import replacing, write_durably
 from serve.tagger import Tagger
 from train.checkpoint import Checkpoint, write_checkpoint
-from train.data import Split
 from train.evaluate import TorchBackend, evaluate
-from train.evaluation.answers import Answer, gold_of, predicted_of
-from train.evaluation.ask import ask
-from train.evaluation.significance import differences
 from train.new_folder import check_new
 from train.pipeline import Fitted, fit_corpus
-from train.refit.agreement import Agreement, agreement, doubt
+from train.refit.agreement import doubt
 from train.refit.champion import find_champion
 from train.refit.config import EPOCHS, RefitConfig
+from train.refit.contest import contend
 from train.refit.decision import DECISION, Decision
-from train.refit.gate import Contest, judge, num_shuffles
-from train.refit.intake import Intake, read_new, split_of
+from train.refit.gate import judge
+from train.refit.intake import read_new
 from train.refit.mixture import Mixture, mix
 from train.refit.successor import export_bundle, publish_bundle
 from train.report import evaluation_json
@@ -50,8 +46,9 @@ def refit(config: RefitConfig) -> Decision:
             written.
     """
     output = config.training.output
-    _check_output(output, config)
+    check_new(output)
     champion = find_champion(config.champion, config.checkpoint)
+    _check_outside(output, (config.champion, champion.checkpoint))
     new = read_new(config.new, config.training, champion.trained.tags)
     mixture = mix(champion, new, replay=config.replay, seed=config.training.seed)
     _say(mixture, len(new.set_aside))
@@ -64,14 +61,10 @@ def refit(config: RefitConfig) -> Decision:
     fitted = fit_corpus(training, mixture.corpus)
     if fitted is None:
         raise DataError("expected one process, got several; a refit is small")
-    shuffles = num_shuffles(len(mixture.corpus.tags.labels), config.rule)
-    tagger = champion.trained.tagger()
-    contest = _contest(tagger, _tagger(fitted, mixture), mixture, shuffles)
-    old, *slices = _agreements(tagger, mixture.old_test, new)
-    verdict = judge(contest, config.rule, [*filter(None, (doubt(one, old) for one in slices))])
-    decision = Decision(
-        config, champion, new, mixture.counts, contest, (old, *slices), verdict, fitted.record
-    )
+    asked = contend(champion.trained.tagger(), _tagger(fitted, mixture), mixture, new, config.rule)
+    doubts = [*filter(None, (doubt(one, asked.old) for one in asked.slices))]
+    verdict = judge(asked.contest, config.rule, doubts)
+    decision = Decision(config, champion, new, mixture.counts, asked, verdict, fitted.record)
     with replacing(output) as staging:
         if verdict.accepted:
             _write_challenger(staging, fitted, mixture, decision)
@@ -85,14 +78,13 @@ def refit(config: RefitConfig) -> Decision:
     return decision
 
 
-def _check_output(output: Path, config: RefitConfig) -> None:
-    """Refuse to write where something is, or into the champion.
+def _check_outside(output: Path, folders: tuple[Path, ...]) -> None:
+    """Refuse to write into the champion.
 
     Raises:
-        DataError: If either would be.
+        DataError: If the output lies in one of its folders.
     """
-    check_new(output)
-    for folder in filter(None, (config.champion, config.checkpoint)):
+    for folder in folders:
         if output.resolve().is_relative_to(folder.resolve()):
             raise DataError(
                 f"{output}: expected a folder outside of the champion, got one in {folder}; "
@@ -103,30 +95,6 @@ def _check_output(output: Path, config: RefitConfig) -> None:
 def _tagger(fitted: Fitted, mixture: Mixture) -> Tagger:
     backend = TorchBackend(fitted.model)
     return Tagger(fitted.encoder, mixture.corpus.tags, backend, decoding=fitted.decoding)
-
-
-def _contest(champion: Tagger, challenger: Tagger, mixture: Mixture, shuffles: int) -> Contest:
-    """Ask both taggers all test lines, in PyTorch: what export may cost, its own gate looks at."""
-
-    def asked(split: Split) -> tuple[list[Answer], list[Answer]]:
-        return ask(champion, split), ask(challenger, split)
-
-    old, new = asked(mixture.old_test), asked(mixture.new_test)
-    both = (old[0] + new[0], old[1] + new[1])
-    found = (
-        differences(
-            gold_of(before), predicted_of(before), predicted_of(after), num_shuffles=shuffles
-        )
-        for before, after in (old, new, both)
-    )
-    return Contest(*found)
-
-
-def _agreements(champion: Tagger, old_test: Split, new: Intake) -> Iterator[Agreement]:
-    """Yield how the champion's labels agree with those of the old test and of each new slice."""
-    yield agreement("the old test", ask(champion, old_test))
-    for source, lines in new.slices().items():
-        yield agreement(str(source), ask(champion, split_of(source, lines)))
 
 
 def _write_challenger(folder: Path, fitted: Fitted, mixture: Mixture, decision: Decision) -> None:

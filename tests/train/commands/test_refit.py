@@ -130,33 +130,34 @@ def test_a_poisoned_slice_is_refused_though_it_wins_on_its_own_test(
     assert "on the old test lines" in (output / "decision.txt").read_text()
 
 
-def test_real_lines_are_accepted_and_with_other_labels_refused(
+def test_real_lines_beside_poisoned_ones_do_not_hide_them(
     shared_data: Path, tiny_base: Path, champion: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     corpus = read_corpus(TrainConfig(data=shared_data / "mwo2kg", label_map=MWO2KG))
     assert corpus.test
-    data, output = tmp_path / "champion" / "real", tmp_path / "champion" / "checkpoint"
+    data, output, lines = champion / "real", champion / "checkpoint", corpus.train.examples
     shutil.rmtree(output)
-    write_jsonl(data / "train.jsonl", corpus.train.examples[:250])
+    write_jsonl(data / "train.jsonl", lines[:250])
     write_jsonl(data / "dev.jsonl", corpus.dev.examples[:100])
     write_jsonl(data / "test.jsonl", corpus.test.examples[:200])
     flags = ["--model", str(tiny_base), "--output", str(output), "--epochs", "4", *FAST]
     assert main(["--data", str(data), *flags]) == 0
     vouch(champion / "bundle", output)
-    new, poisoned = tmp_path / "champion" / "new.jsonl", tmp_path / "champion" / "poisoned.jsonl"
-    write_jsonl(new, corpus.train.examples[250:700])
     names = dict(zip(corpus.tags.labels, [*corpus.tags.labels[1:], "Activity"], strict=True))
-    write_jsonl(poisoned, [renamed(line, names) for line in corpus.train.examples[250:700]])
-    arguments = ["refit", "--champion", str(champion / "bundle"), *FAST]
+    good, poisoned = champion / "good.jsonl", champion / "poisoned.jsonl"
+    write_jsonl(good, lines[250:600])
+    write_jsonl(poisoned, [renamed(line, names) for line in lines[600:700]])
+    arguments = ["refit", "--champion", str(champion / "bundle"), "--new", str(good), str(poisoned)]
     capsys.readouterr()
-    arguments += ["--output", str(tmp_path / "next"), "--new"]
-    assert main([*arguments, str(poisoned)]) == 1
-    assert "error: refused: doubts the labels of" in capsys.readouterr().err.splitlines()[-1]
-    shutil.rmtree(tmp_path / "next")
-    assert main([*arguments, str(new)]) == 0
-    assert "accepted: wins: F1 " in capsys.readouterr().out.splitlines()[-1]
-    assert Bundle.load(tmp_path / "next" / "bundle").tags == corpus.tags
+    assert main([*arguments, "--output", str(tmp_path / "next"), *FAST, "--json"]) == 1
+    decision = json.loads(capsys.readouterr().out)
+    (doubt,) = decision["doubts"]
+    assert doubt.startswith(f"doubts the labels of {poisoned}: of ")
+    assert decision["reasons"][0] == doubt
+    old, first, second = (row["share"] for row in decision["agreement"])
+    assert abs(old - first) < 0.1
+    assert second < 0.2
 
 
 def learn_well(champion: Path, folder: Path) -> None:
@@ -245,6 +246,7 @@ def test_a_refusal_of_export_is_told_and_nothing_is_written(
         ({"--new": "{c}"}, "expected one of .* or a folder train with .ann files, got none"),
         ({"--output": "{c}"}, "expected a new or empty folder, got something there"),
         ({"--output": "{c}/bundle/x"}, "expected a folder outside of the champion, got one in"),
+        ({"--output": "{c}/checkpoint/x"}, "expected a folder outside of the champion, got one"),
         ({"--label-map": "Part=Item"}, "--label-map: expected a label of the data"),
         ({"--format": "brat"}, "new.txt: expected the text that new.ann is about"),
     ],
