@@ -27,6 +27,7 @@ from train.refit.gate import Rule
 from train.trained.origin import checkpoint_of
 
 FAST = ["--learning-rate", "1e-2", "--batch-size", "20", "--arithmetic", "fp32"]
+SLOWER = ["--learning-rate", "3e-3"]
 MWO2KG = (("Observed_state", "Observation"), ("Event", ""))
 OTHER = {"Activity": "Item", "Item": "Observation", "Observation": "Activity"}
 
@@ -141,7 +142,7 @@ def test_real_lines_beside_poisoned_ones_do_not_hide_them(
     write_jsonl(data / "train.jsonl", lines[:250])
     write_jsonl(data / "dev.jsonl", corpus.dev.examples[:100])
     write_jsonl(data / "test.jsonl", corpus.test.examples[:200])
-    flags = ["--model", str(tiny_base), "--output", str(output), "--epochs", "4", *FAST]
+    flags = ["--model", str(tiny_base), "--output", str(output), "--epochs", "12", *FAST, *SLOWER]
     assert main(["--data", str(data), *flags]) == 0
     vouch(champion / "bundle", output)
     names = dict(zip(corpus.tags.labels, [*corpus.tags.labels[1:], "Activity"], strict=True))
@@ -150,7 +151,7 @@ def test_real_lines_beside_poisoned_ones_do_not_hide_them(
     write_jsonl(poisoned, [renamed(line, names) for line in lines[600:700]])
     arguments = ["refit", "--champion", str(champion / "bundle"), "--new", str(good), str(poisoned)]
     capsys.readouterr()
-    assert main([*arguments, "--output", str(tmp_path / "next"), *FAST, "--json"]) == 1
+    assert main([*arguments, "--output", str(tmp_path / "next"), *FAST, *SLOWER, "--json"]) == 1
     decision = json.loads(capsys.readouterr().out)
     (doubt,) = decision["doubts"]
     assert doubt.startswith(f"doubts the labels of {poisoned}: of ")
