@@ -157,8 +157,7 @@ def test_real_lines_beside_poisoned_ones_do_not_hide_them(
     assert doubt.startswith(f"doubts the labels of {poisoned}: of ")
     assert decision["reasons"][0] == doubt
     old, first, second = (row["share"] for row in decision["agreement"])
-    assert abs(old - first) < 0.1
-    assert second < 0.2
+    assert first > old - 0.1 > second
 
 
 def learn_well(champion: Path, folder: Path) -> None:
