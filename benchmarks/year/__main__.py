@@ -97,7 +97,7 @@ def table(months: Sequence[Month]) -> str:
     rows = [
         [
             str(m.month), ", ".join(m.offered), "due" if m.is_due else "",
-            "accepted" if m.accepted else m.outcome.partition(":")[0], f"{100 * m.f1:.2f}",
+            "accepted" if m.accepted else m.outcome.partition(":")[0].partition(" of ")[0], f"{100 * m.f1:.2f}",
             f"{100 * m.f1_arriving:.2f}", f"{m.refit_s:.0f}",
         ]
         for m in months

@@ -3,8 +3,9 @@
 Where new lines and the champion mark a span with equal borders, both name it. How often the names
 agree hardly depends on what the lines are about, but on whose labels they are: on mwo2kg 96 to 99 %
 in each month of the simulated year, also on lines about a machine that the champion never saw, and
-0 to 1 % where the labels were mixed up (python -m benchmarks.year). So a slice is doubted when fewer
-names agree than on the old test lines, by more than a tenth of them and more than chance explains.
+0 to 1 % where the labels were mixed up (python -m benchmarks.year). So a slice is doubted when
+fewer names agree than on the old test lines, by more than a tenth of them and more than chance
+explains.
 
 Each slice is looked at by itself: good lines beside it cannot hide it. Spans that are missing, or
 that the champion does not find, say nothing here; the contest is for those.
