@@ -97,12 +97,19 @@ def table(months: Sequence[Month]) -> str:
     rows = [
         [
             str(m.month), ", ".join(m.offered), "due" if m.is_due else "",
-            "accepted" if m.accepted else m.outcome.partition(":")[0].partition(" of ")[0], f"{100 * m.f1:.2f}",
+            _decision(m), f"{100 * m.f1:.2f}",
             f"{100 * m.f1_arriving:.2f}", f"{m.refit_s:.0f}",
         ]
         for m in months
     ]  # fmt: skip
     return aligned(Table(head, rows))
+
+
+def _decision(month: Month) -> str:
+    """Return what was decided in a few words."""
+    if month.accepted:
+        return "accepted"
+    return month.outcome.partition(":")[0].partition(" of ")[0]
 
 
 if __name__ == "__main__":

@@ -41,5 +41,5 @@ def plot(months: Sequence[Month], path: Path) -> None:
     axes.set(xlabel="month", ylabel="champion's entity F1, held-out test", xticks=numbers)
     axes.set_title("A year on mwo2kg: about 200 new lines a month")
     axes.grid(visible=True, alpha=0.25)
-    axes.legend(fontsize=8, loc="upper left")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=130)
