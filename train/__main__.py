@@ -20,6 +20,8 @@ Other commands, each with its own --help:
   python -m train adapt     the domain's language from raw lines, for a base model
   python -m train search    settings, with Optuna
   python -m train distil    several taggers, or a larger one, into one
+  python -m train refit     a successor from new lines, if it is better
+  python -m train drift     whether a refit is due
   python -m train evaluate  what a tagger gets right, and what not
   python -m train explain   which words made it choose an entity
 """
@@ -43,8 +45,10 @@ COMMANDS = {
     "convert": "train.commands.convert",
     "curve": "train.commands.curve",
     "distil": "train.commands.distil",
+    "drift": "train.commands.drift",
     "evaluate": "train.commands.evaluate",
     "explain": "train.commands.explain",
+    "refit": "train.commands.refit",
     "search": "train.commands.search",
     "select": "train.commands.select",
     "split": "train.commands.split",

@@ -47,17 +47,27 @@ class Differences:
     by_label: dict[str, Difference]
 
 
-def differences(gold: Spans, before: Spans, after: Spans) -> Differences:
-    """Compare two taggers' spans on the same lines."""
+def differences(
+    gold: Spans, before: Spans, after: Spans, *, num_shuffles: int = NUM_SHUFFLES
+) -> Differences:
+    """Compare two taggers' spans on the same lines; no p-value is below 1 / (1 + shuffles)."""
     changes = f1_changes(gold, before, after)
-    overall, *p_values = randomization(gold, before, after).tolist()
+    overall, *p_values = randomization(gold, before, after, num_shuffles).tolist()
     pairs = zip(changes.by_label.items(), p_values, strict=True)
     by_label = {label: Difference(change, p) for (label, change), p in pairs}
     return Differences(Difference(changes.overall, overall), by_label)
 
 
-def randomization(gold: Spans, before: Spans, after: Spans) -> NDArray[np.float64]:
+def randomization(
+    gold: Spans, before: Spans, after: Spans, num_shuffles: int = NUM_SHUFFLES
+) -> NDArray[np.float64]:
     """Return the p-values of all labels together and of each label, sorted by label.
+
+    Args:
+        gold: Gold spans of each line.
+        before: One tagger's.
+        after: The other's.
+        num_shuffles: How often answers are swapped at random, a multiple of 100.
 
     Returns:
         In (0, 1]. Shape: (1 + labels,)
@@ -65,11 +75,15 @@ def randomization(gold: Spans, before: Spans, after: Spans) -> NDArray[np.float6
     labels = labels_of(gold, before, after)
     first, second = line_counts(gold, before, labels), line_counts(gold, after, labels)
     seen = np.abs(f1_of(second.sum(axis=0)) - f1_of(first.sum(axis=0)))
-    as_large = sum((d >= seen - _ROUNDING).sum(axis=0) for d in _shuffled(first, second))
-    return np.asarray((1 + as_large) / (1 + NUM_SHUFFLES))
+    as_large = sum(
+        (d >= seen - _ROUNDING).sum(axis=0) for d in _shuffled(first, second, num_shuffles)
+    )
+    return np.asarray((1 + as_large) / (1 + num_shuffles))
 
 
-def _shuffled(first: NDArray[np.int64], second: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+def _shuffled(
+    first: NDArray[np.int64], second: NDArray[np.int64], num_shuffles: int
+) -> Iterator[NDArray[np.float64]]:
     """Yield the differences of shuffled answers, a block of shuffles at a time.
 
     Yields:
@@ -78,7 +92,7 @@ def _shuffled(first: NDArray[np.int64], second: NDArray[np.int64]) -> Iterator[N
     draw = np.random.default_rng(_SEED)
     swap = (second - first).reshape(len(first), -1)  # what a swapped line adds to the first's sum
     shape = (_BLOCK, *first.shape[1:])
-    for _ in range(NUM_SHUFFLES // _BLOCK):
+    for _ in range(num_shuffles // _BLOCK):
         swapped = draw.integers(0, 2, size=(_BLOCK, len(first)))
         moved = (swapped @ swap).reshape(shape)
         yield np.abs(f1_of(second.sum(axis=0) - moved) - f1_of(first.sum(axis=0) + moved))

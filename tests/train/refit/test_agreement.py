@@ -1,0 +1,51 @@
+import math
+
+import pytest
+
+from tests.train.evaluation.lines import answer
+from train.refit.agreement import Agreement, agreement, doubt, tail
+
+OLD = Agreement("the old test", 1000, 970)
+
+
+def test_only_spans_with_equal_borders_are_counted() -> None:
+    answers = [
+        answer("fix oil pump", gold="fix:A oil_pump:B", predicted="fix:A oil_pump:B"),
+        answer("fix oil pump", gold="fix:A oil_pump:B", predicted="fix:B pump:B"),
+        answer("fix oil pump", gold="fix:A", predicted="oil_pump:A"),
+    ]
+    found = agreement("x", answers)
+    assert found == Agreement("x", 3, 2)
+    assert found.share == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("num_spans", "num_agreed"), [(500, 5), (500, 400), (20, 10), (8, 3)])
+def test_labels_that_contradict_the_champions_are_doubted(num_spans: int, num_agreed: int) -> None:
+    said = doubt(Agreement("may.txt", num_spans, num_agreed), OLD)
+    assert said is not None
+    assert said.startswith(f"doubts the labels of may.txt: of {num_spans} spans")
+    assert said.endswith(f"{num_agreed / num_spans:.1%} have its label, on the old test 97.0%")
+
+
+@pytest.mark.parametrize(
+    ("num_spans", "num_agreed"), [(500, 485), (500, 445), (500, 500), (5, 4), (1, 0), (0, 0)]
+)
+def test_what_chance_or_a_little_disagreement_explains_is_not(
+    num_spans: int, num_agreed: int
+) -> None:
+    assert doubt(Agreement("may.txt", num_spans, num_agreed), OLD) is None
+
+
+def test_a_champion_without_an_error_does_not_doubt_the_first_that_comes() -> None:
+    assert doubt(Agreement("may.txt", 9, 8), Agreement("the old test", 100, 100)) is None
+
+
+@pytest.mark.parametrize(("num", "of", "chance"), [(0, 5, 0.3), (2, 5, 0.3), (5, 5, 0.3)])
+def test_the_tail_is_the_binomials(num: int, of: int, chance: float) -> None:
+    exact = sum(math.comb(of, k) * chance**k * (1 - chance) ** (of - k) for k in range(num, of + 1))
+    assert tail(num, of, chance) == pytest.approx(exact)
+
+
+def test_the_tail_of_many_is_finite() -> None:
+    assert tail(5000, 100_000, 0.03) == pytest.approx(0.0, abs=1e-9)
+    assert tail(2900, 100_000, 0.03) == pytest.approx(0.97, abs=0.02)

@@ -1,0 +1,104 @@
+"""What a challenger learns from: no line of any test, and enough of what was before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from serve.errors import DataError
+from serve.examples import Example, Span
+from train.partition import fold
+from train.refit.champion import Champion, find_champion
+from train.refit.config import MAX_REPLAY
+from train.refit.intake import Intake, Line
+from train.refit.mixture import mix
+
+
+@pytest.fixture(scope="module")
+def champion(tiny_champion: Path) -> Champion:
+    found = find_champion(tiny_champion / "bundle")
+    return replace(found, train=of("t", 2000), dev=of("d", 3), test=of("e", 4))
+
+
+def of(name: str, num: int, label: str = "Item") -> tuple[Example, ...]:
+    """Return lines that the name tells apart from others'."""
+    return tuple(Example(f"fix {name}{i}", (Span(0, 3, label),)) for i in range(num))
+
+
+def intake(**parts: tuple[Example, ...]) -> Intake:
+    lines = {part: [Line(f"{part}:{i}", e, Path("new.jsonl")) for i, e in enumerate(examples)]
+             for part, examples in parts.items()}  # fmt: skip
+    return Intake((Path("new.jsonl"),), {"train": [], "dev": [], "test": [], **lines}, ())
+
+
+@pytest.mark.parametrize(
+    ("num_new", "replay", "expected"),
+    [(10, MAX_REPLAY, 2000), (10, 0, 0), (10, 70, 70)],
+)
+def test_all_old_lines_are_learnt_again_or_as_many_as_asked_for(
+    champion: Champion, num_new: int, replay: int, expected: int
+) -> None:
+    mixture = mix(champion, intake(train=of("n", num_new), test=of("m", 5)), replay=replay, seed=1)
+    assert mixture.counts.num_replay == expected
+    assert len(mixture.corpus.train.examples) == num_new + expected
+    assert set(of("n", num_new)) <= set(mixture.corpus.train.examples)
+    assert len(mixture.pool) == num_new + 2000, "the next refit may draw from all"
+
+
+def test_the_draw_of_old_lines_is_the_seeds(champion: Champion) -> None:
+    new = intake(train=of("n", 5), test=of("m", 5))
+    drawn = [mix(champion, new, replay=50, seed=seed).corpus.train.examples for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_no_text_of_a_test_or_dev_part_is_learnt_whatever_its_case(champion: Champion) -> None:
+    leaking = (Example("FIX  E0", (Span(0, 3, "Item"),)), *of("d", 1), *of("m", 2), *of("v", 1))
+    champion = replace(champion, train=(*champion.train, *of("e", 2)))
+    new = intake(train=(*of("n", 5), *leaking), dev=of("v", 2), test=of("m", 3))
+    mixture = mix(champion, new, replay=MAX_REPLAY, seed=1)
+    held = {
+        fold(example.text)
+        for split in (mixture.corpus.dev, mixture.old_test, mixture.new_test)
+        for example in split.examples
+    }
+    assert len(held) == 3 + 2 + 4 + 3
+    assert not held & {fold(e.text) for e in (*mixture.corpus.train.examples, *mixture.pool)}
+    assert mixture.counts.num_new_train == 5
+    assert mixture.counts.num_left_out == len(leaking)
+
+
+def test_new_test_and_dev_lines_that_any_old_line_has_are_left_out(champion: Champion) -> None:
+    new = intake(
+        train=of("n", 5),
+        dev=(*of("v", 2), *of("t", 1), *of("e", 1), *of("m", 1)),
+        test=(*of("m", 3), *of("t", 2), *of("d", 1), *of("e", 1)),
+    )
+    mixture = mix(champion, new, replay=MAX_REPLAY, seed=1)
+    assert mixture.new_test.examples == of("m", 3)
+    assert mixture.corpus.dev.examples == (*of("v", 2), *of("d", 3))
+    assert mixture.old_test.examples == of("e", 4)
+
+
+def test_of_a_line_that_is_old_and_new_the_new_labels_count(champion: Champion) -> None:
+    again = (*of("t", 2, "Activity"), *of("t", 3)[2:])
+    mixture = mix(champion, intake(train=again, test=of("m", 3)), replay=5000, seed=1)
+    found = [e for e in mixture.corpus.train.examples if e.text in ("fix t0", "fix t1", "fix t2")]
+    assert sorted(found, key=lambda e: e.text) == list(again)
+    assert (mixture.counts.num_repeated, mixture.counts.num_conflicts) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"test": of("m", 3)}, "expected new train lines .* got none of 0"),
+        ({"train": of("e", 3), "test": of("m", 3)}, "expected new train lines .* got none of 3"),
+        ({"train": of("n", 3), "test": of("t", 3)}, "expected new test lines .* got none of 3"),
+    ],
+)
+def test_nothing_to_learn_or_to_test_on_is_refused(
+    champion: Champion, parts: dict[str, tuple[Example, ...]], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        mix(champion, intake(**parts), replay=MAX_REPLAY, seed=1)

@@ -1,0 +1,1 @@
+"""Training a tagger's successor on new lines, and the gate it has to pass."""

@@ -1,0 +1,176 @@
+"""Owns the new lines of a refit: found, linted, what fails set aside, and their parts.
+
+A line with an error of `train check` (unreadable, spans off their text, overlapping, off words'
+borders) is set aside: it would teach wrong borders. More than a tenth of such lines is no slip any
+more, and all are refused. Where there is no dev or test file, seeded shares of the train lines
+serve, lines of one text on one side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from serve.errors import DataError
+from serve.examples import Example, Span
+from serve.labels import Tags
+from train.config import TrainConfig
+from train.data import Split, check_labels
+from train.formats.flat import Overlaps, Reading, at_level, flat_example
+from train.formats.record import Record
+from train.formats.registry import read_records, settled
+from train.formats.words import Words, word_offsets
+from train.label_map import check_label_map, map_labels
+from train.lint.finding import Finding, Rule, Severity, finding
+from train.lint.lines import check_line, check_spans
+from train.partition import PARTS, fold, part_by_group
+from train.splits import find_splits
+
+SHARES = {"dev": 0.1, "test": 0.2}
+"""Of the train lines, for a part that has no file. Test has more: the decision hangs on it."""
+MAX_SET_ASIDE = 0.1
+"""Largest share of the lines that may have errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A new labelled line.
+
+    Attributes:
+        place: Where it stands.
+        example: The line.
+        source: Which of the folders and files it comes from.
+    """
+
+    place: str
+    example: Example
+    source: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The new lines.
+
+    Attributes:
+        files: What was read.
+        parts: The lines of train, dev and test.
+        set_aside: An error of each line that was left out.
+    """
+
+    files: tuple[Path, ...]
+    parts: dict[str, list[Line]]
+    set_aside: tuple[Finding, ...]
+
+    def slices(self) -> dict[Path, list[Line]]:
+        """Return all lines of each folder or file."""
+        every = [line for lines in self.parts.values() for line in lines]
+        return {
+            source: [line for line in every if line.source == source]
+            for source in dict.fromkeys(line.source for line in every)
+        }
+
+
+def read_new(paths: tuple[Path, ...], config: TrainConfig, tags: Tags) -> Intake:
+    """Read the new lines.
+
+    Args:
+        paths: Folders of splits, files, and brat's folders.
+        config: Says how they are read, mapped and parted.
+        tags: The champion's.
+
+    Raises:
+        DataError: Naming file and line, if a file cannot be followed, too many lines have errors,
+            or a label is not the champion's.
+    """
+    parts: dict[str, list[Line]] = {part: [] for part in PARTS}
+    files: list[Path] = []
+    wrong: list[Finding] = []
+    for path in paths:
+        found = _files_of(path)
+        read = {part: _read(file, path, config, wrong) for part, file in found.items()}
+        files += found.values()
+        for part, lines in _parted(read, config.seed).items():
+            parts[part] += lines
+    num = sum(map(len, parts.values()))
+    if len(wrong) > MAX_SET_ASIDE * (num + len(wrong)):
+        raise DataError(
+            f"{wrong[0].place}: {wrong[0].message} (the first of {len(wrong)} lines with errors; "
+            f"expected at most {MAX_SET_ASIDE:.0%} of {num + len(wrong)}); "
+            f"mend what python -m train check {paths[0]} finds"
+        )
+    return Intake(
+        tuple(files), _mapped(parts, files[0], dict(config.label_map), tags), tuple(wrong)
+    )
+
+
+def split_of(path: Path, lines: list[Line]) -> Split:
+    """Return lines as a split that is said to come from a file."""
+    return Split(path, tuple(line.place for line in lines), tuple(line.example for line in lines))
+
+
+def _files_of(path: Path) -> dict[str, Path]:
+    if path.is_dir() and next(path.glob("*.ann"), None) is None:
+        return {part: file for part, file in find_splits(TrainConfig(data=path))._asdict().items()
+                if file}  # fmt: skip
+    return {"train": path}
+
+
+def _read(path: Path, source: Path, config: TrainConfig, wrong: list[Finding]) -> list[Line]:
+    """Return a file's lines without errors; add one error of each other to those found so far."""
+    reading = Reading(
+        format=config.format, label_level=config.label_level, overlaps=config.overlaps
+    )
+    choices = settled(path, reading)
+    lines: list[Line] = []
+    for record in read_records(path, choices):
+        if error := next(_errors(record, choices), None):
+            wrong.append(error)
+        elif isinstance(record, Record):
+            lines.append(Line(record.place, flat_example(record, choices), source))
+    return lines
+
+
+def _errors(record: Record | DataError, choices: Reading) -> Iterator[Finding]:
+    if isinstance(record, DataError):
+        place, _, message = str(record).partition(": ")
+        yield finding(Rule.UNREADABLE, place, message)
+        return
+    spans = [*dict.fromkeys(_cut(span, choices) for span in record.spans)]
+    yield from check_line(record)
+    offsets = word_offsets(record.text, Words.PUNCTUATION)
+    found = check_spans(record, spans, offsets, choices.overlaps or Overlaps.REFUSE)
+    yield from (f for f in found if f.severity is Severity.ERROR)
+
+
+def _cut(span: Span, choices: Reading) -> Span:
+    return at_level(span, choices.label_level)
+
+
+def _parted(read: Mapping[str, list[Line]], seed: int) -> dict[str, list[Line]]:
+    """Return the parts, those without a file taken out of train."""
+    shares = {part: share for part, share in SHARES.items() if part not in read}
+    shares = {"train": 1 - sum(shares.values()), **shares}
+    texts = [fold(line.example.text) for line in read["train"]]
+    by_text = part_by_group(texts, shares, seed)
+    parts: dict[str, list[Line]] = {part: list(read.get(part, ())) for part in PARTS}
+    parts["train"] = []
+    for text, line in zip(texts, read["train"], strict=True):
+        parts[by_text[text]].append(line)
+    return parts
+
+
+def _mapped(
+    parts: Mapping[str, list[Line]], path: Path, label_map: dict[str, str], tags: Tags
+) -> dict[str, list[Line]]:
+    every = [
+        span.label for lines in parts.values() for line in lines for span in line.example.spans
+    ]
+    check_label_map(label_map, every)
+    mapped = {
+        part: [replace(line, example=map_labels(line.example, label_map)) for line in lines]
+        for part, lines in parts.items()
+    }
+    for lines in mapped.values():
+        check_labels(split_of(path, lines), tags.labels, "the champion")
+    return mapped

@@ -1,0 +1,132 @@
+"""Owns the order of a refit: champion, new lines, challenger, contest, decision.
+
+What comes of it is put together beside its place and renamed into it at the end, so that there is a
+whole decision or none. The champion is read only.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from serve.errors import DataError
+from serve.files import replacing, write_durably
+from serve.tagger import Tagger
+from train.checkpoint import Checkpoint, write_checkpoint
+from train.evaluate import TorchBackend, evaluate
+from train.new_folder import check_new
+from train.pipeline import Fitted, fit_corpus
+from train.refit.agreement import doubt
+from train.refit.champion import find_champion
+from train.refit.config import EPOCHS, RefitConfig
+from train.refit.contest import contend
+from train.refit.decision import DECISION, Decision
+from train.refit.gate import judge
+from train.refit.intake import read_new
+from train.refit.mixture import Mixture, mix
+from train.refit.successor import export_bundle, publish_bundle
+from train.report import evaluation_json
+from train.state import state_path
+
+CHECKPOINT, BUNDLE = "checkpoint", "bundle"
+
+logger = logging.getLogger(__name__)
+
+
+def refit(config: RefitConfig) -> Decision:
+    """Train a challenger, compare it with the champion, and write down what is decided.
+
+    Returns:
+        The decision; the challenger's checkpoint and bundle lie beside it where it is accepted.
+
+    Raises:
+        TaggingError: If the champion or the new lines cannot be used, or the accepted challenger
+            not be exported; nothing is written then. Or if it cannot be published; then all is
+            written.
+    """
+    output = config.training.output
+    check_new(output)
+    champion = find_champion(config.champion, config.checkpoint)
+    _check_outside(output, (config.champion, champion.checkpoint))
+    new = read_new(config.new, config.training, champion.trained.tags)
+    mixture = mix(champion, new, replay=config.replay, seed=config.training.seed)
+    _say(mixture, len(new.set_aside))
+    training = replace(
+        config.training,
+        model=str(champion.checkpoint),
+        decoder=champion.decoder,
+        epochs=config.training.epochs or EPOCHS,
+    )
+    fitted = fit_corpus(training, mixture.corpus)
+    if fitted is None:
+        raise DataError("expected one process, got several; a refit is small")
+    asked = contend(champion.trained.tagger(), _tagger(fitted, mixture), mixture, new, config.rule)
+    doubts = [*filter(None, (doubt(one, asked.old) for one in asked.slices))]
+    verdict = judge(asked.contest, config.rule, doubts)
+    decision = Decision(config, champion, new, mixture.counts, asked, verdict, fitted.record)
+    with replacing(output) as staging:
+        if verdict.accepted:
+            _write_challenger(staging, fitted, mixture, decision)
+            export_bundle(staging, CHECKPOINT, BUNDLE, champion.bundle.manifest)
+        decision.write(staging)
+    state_path(output).unlink(missing_ok=True)
+    if verdict.accepted and config.publish:
+        version = publish_bundle(output / BUNDLE, config.publish)
+        decision = replace(decision, published=version)
+        write_durably(output / DECISION, decision.to_json().encode())
+    return decision
+
+
+def _check_outside(output: Path, folders: tuple[Path, ...]) -> None:
+    """Refuse to write into the champion.
+
+    Raises:
+        DataError: If the output lies in one of its folders.
+    """
+    for folder in folders:
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise DataError(
+                f"{output}: expected a folder outside of the champion, got one in {folder}; "
+                "choose another --output"
+            )
+
+
+def _tagger(fitted: Fitted, mixture: Mixture) -> Tagger:
+    backend = TorchBackend(fitted.model)
+    return Tagger(fitted.encoder, mixture.corpus.tags, backend, decoding=fitted.decoding)
+
+
+def _write_challenger(folder: Path, fitted: Fitted, mixture: Mixture, decision: Decision) -> None:
+    dev, tagger = mixture.corpus.dev.examples, _tagger(fitted, mixture)
+    test = (*mixture.old_test.examples, *mixture.new_test.examples)
+    figures = {
+        name: evaluation_json(evaluate(tagger, fitted.encoder, lines))
+        for name, lines in (("dev", dev), ("test", test))
+    }
+    checkpoint = Checkpoint(
+        model=fitted.model.cpu(),
+        base=fitted.base,
+        decoding=fitted.decoding,
+        train_lines=mixture.pool,
+        dev=dev,
+        test=test,
+        evaluation=figures,
+        train=fitted.record | {"refit": decision.summary()},
+    )
+    write_checkpoint(folder / CHECKPOINT, checkpoint)
+
+
+def _say(mixture: Mixture, num_set_aside: int) -> None:
+    counts = mixture.counts
+    logger.info(
+        "new lines: %d train, %d dev, %d test; %d left out, %d set aside with errors; "
+        "learnt again: %d of %d old",
+        counts.num_new_train, counts.num_new_dev, counts.num_new_test, counts.num_left_out,
+        num_set_aside, counts.num_replay, counts.num_old_train,
+    )  # fmt: skip
+    if counts.num_conflicts:
+        logger.warning(
+            "warning: %d of %d new train lines that are old ones too are labelled otherwise now",
+            counts.num_conflicts, counts.num_repeated,
+        )  # fmt: skip
