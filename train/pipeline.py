@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from serve.decoding import Decoding
 from serve.encoding import Encoder
+from serve.examples import Example
 from serve.tagger import Tagger
 from train.base import Base, find_base
 from train.borders import warn_of_lost_spans
@@ -103,14 +105,24 @@ def run(
         test=corpus.test.examples if corpus.test else (),
         evaluation=evaluation,
         train=fitted.record,
-        for_people={
-            CARD: model_card(fitted.record, evaluation, corpus.train.examples).encode(),
-            CURVES: draw_curves(_curves(fitted.history)),
-        },
+        for_people=pages(fitted, fitted.record, evaluation, corpus.train.examples),
     )
     write_checkpoint(config.output, checkpoint)
     state_path(config.output).unlink(missing_ok=True)
     return figures
+
+
+def pages(
+    fitted: Fitted,
+    record: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    train_lines: Sequence[Example],
+) -> dict[str, bytes]:
+    """Return a checkpoint's files for people, by name: its card and its curves."""
+    return {
+        CARD: model_card(record, evaluation, train_lines).encode(),
+        CURVES: draw_curves(_curves(fitted.history)),
+    }
 
 
 @out_of_memory_told()

@@ -16,7 +16,7 @@ from serve.tagger import Tagger
 from train.checkpoint import Checkpoint, write_checkpoint
 from train.evaluate import TorchBackend, evaluate
 from train.new_folder import check_new
-from train.pipeline import Fitted, fit_corpus
+from train.pipeline import Fitted, fit_corpus, pages
 from train.refit.agreement import doubt
 from train.refit.champion import find_champion
 from train.refit.config import EPOCHS, RefitConfig
@@ -104,6 +104,7 @@ def _write_challenger(folder: Path, fitted: Fitted, mixture: Mixture, decision: 
         name: evaluation_json(evaluate(tagger, fitted.encoder, lines))
         for name, lines in (("dev", dev), ("test", test))
     }
+    record = fitted.record | {"refit": decision.summary()}
     checkpoint = Checkpoint(
         model=fitted.model.cpu(),
         base=fitted.base,
@@ -112,7 +113,8 @@ def _write_challenger(folder: Path, fitted: Fitted, mixture: Mixture, decision: 
         dev=dev,
         test=test,
         evaluation=figures,
-        train=fitted.record | {"refit": decision.summary()},
+        train=record,
+        for_people=pages(fitted, record, figures, mixture.pool),
     )
     write_checkpoint(folder / CHECKPOINT, checkpoint)
 
