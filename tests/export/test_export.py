@@ -403,6 +403,17 @@ def test_export_refuses_when_fusion_silently_does_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "file" / "bundle"
+    assert main(["--model", str(tmp_path / "none"), "--output", str(output)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {output}: expected a place that can be written, got ")
+    assert error.endswith("name another folder with --output\n")
+
+
 def test_a_folder_that_is_no_bundle_is_not_replaced(
     tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
