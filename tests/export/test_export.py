@@ -199,6 +199,13 @@ def test_reduced_graphs_are_what_their_names_say(bundle: Bundle) -> None:
     assert not bundle.graph(Precision.INT8).alone
 
 
+def test_the_int8_graph_divides_what_its_feed_forward_products_read(bundle: Bundle) -> None:
+    graph = onnx.load(bundle.folder / bundle.graph(Precision.INT8).file).graph
+    divided = {node.output[0] for node in graph.node if node.op_type == "Mul"}
+    readers = [n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] in divided]
+    assert len(readers) == 2  # one a layer
+
+
 @pytest.mark.parametrize("precision", list(Precision))
 def test_every_graph_tags_the_dev_lines_as_pytorch_does(
     bundle: Bundle, tiny_checkpoint: Path, precision: Precision
