@@ -7,6 +7,7 @@ that is not a bundle is never replaced.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -58,13 +59,19 @@ class GraphFile:
 
 
 def check_replaceable(target: Path) -> None:
-    """Refuse a target that exists and is not a bundle of ours, and of nothing else.
+    """Refuse a target that cannot be written, or that exists and is no bundle of ours.
 
     Raises:
         BundleError: Naming the target.
     """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise BundleError(f"{target}: expected a folder or nothing, got a file or a link")
+    above = next(folder for folder in target.absolute().parents if folder.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise BundleError(
+            f"{target}: expected a place that can be written, got {above}, which cannot; name "
+            "another folder with --output"
+        )
     if not target.exists():
         return
     names = {path.name for path in target.iterdir()}

@@ -15,7 +15,7 @@ from export.gate import check_gate
 from export.judge import MEANT_FOR, Candidate, Gated, Judge
 from export.rounding import rounded_to_fp16
 from export.search import fewest_exclusions
-from export.sensitivity import node_errors
+from export.sensitivity import logit_errors
 from export.source import Source
 from serve.bundle import Precision
 
@@ -52,7 +52,7 @@ def _without_worst(
     def only(name: str) -> onnx.ModelProto:
         return rounded_to_fp16(source.fused, set(names) - {name}, extents)
 
-    errors = node_errors(source, [name for name in names if name not in reasons], only)
+    errors = logit_errors(source, [name for name in names if name not in reasons], only)
 
     def passed(excluded: tuple[str, ...]) -> Gated | None:
         why = reasons | {name: f"logit error {errors[name]:.2g} by itself" for name in excluded}

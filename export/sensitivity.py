@@ -1,4 +1,4 @@
-"""Owns the measure of a node's harm: the error of the logits when it alone is reduced."""
+"""Owns the measure of harm without labels: the error that a graph's logits have."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from serve.session import OrtBackend
 NUM_LINES = 64
 
 
-def node_errors(
-    source: Source, names: Sequence[str], reduce_only: Callable[[str], onnx.ModelProto]
+def logit_errors(
+    source: Source, names: Sequence[str], make: Callable[[str], onnx.ModelProto]
 ) -> dict[str, float]:
-    """Return the mean squared error of the logits for each node, the largest first.
+    """Return the mean squared error of the logits of some graphs, the largest first.
 
     Args:
-        source: What the graph is made from.
-        names: The nodes.
-        reduce_only: Makes the graph in which only that node is reduced.
+        source: What the graphs are made from.
+        names: What tells them apart: the only node that is reduced, or a way to calibrate.
+        make: Makes the graph of a name.
     """
     batches = list(source.batches(NUM_LINES))
     expected = _logits(source.cpu, batches)
 
     def error_of(name: str) -> float:
-        return float(np.square(_logits(reduce_only(name), batches) - expected).mean())
+        return float(np.square(_logits(make(name), batches) - expected).mean())
 
     return errors_alone(names, error_of)
 

@@ -1,0 +1,135 @@
+"""Channels made alike before INT8: the same logits in FP32, nearer ones in INT8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from export.calibration import activation_ranges, calibration_batches
+from export.checkpoint import Checkpoint, load_checkpoint
+from export.cpu import for_cpu
+from export.int8 import quantized_inputs, to_int8
+from export.optimize import fuse
+from export.smooth import channel_reach, smooth
+from serve.encoding import EncodedBatch
+from serve.session import OrtBackend
+from tests.conftest import tiny_lines
+from tests.exported import exported
+
+TEXTS = [line.text for line in tiny_lines(seed=5, num_lines=40)]
+OUTLIER = 40.0
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
+    return load_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Checkpoint) -> onnx.ModelProto:
+    return for_cpu(fuse(exported(checkpoint), checkpoint.shape), checkpoint.shape)
+
+
+@pytest.fixture(scope="module")
+def uneven(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with one channel of a norm and one of attention far larger, as BERTs have.
+
+    What reads them is as much smaller, so the logits are nearly the model's own.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    layer = "model.bert.encoder.layer.0"
+    _scale(copy, f"{layer}.attention.output.LayerNorm.weight", np.s_[5], OUTLIER)
+    _scale(copy, f"{layer}.attention.output.LayerNorm.bias", np.s_[5], OUTLIER)
+    _scale(copy, f"{layer}.intermediate.dense.weight", np.s_[5], 1 / OUTLIER)
+    _scale(copy, f"{layer}.attention.self.qkv.weight", np.s_[:, -7], OUTLIER)
+    _scale(copy, f"{layer}.attention.self.qkv.bias", np.s_[-7], OUTLIER)
+    _scale(copy, f"{layer}.attention.output.dense.weight", np.s_[-7], 1 / OUTLIER)
+    return copy
+
+
+def _scale(model: onnx.ModelProto, name: str, place: object, factor: float) -> None:
+    (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+    values = numpy_helper.to_array(tensor).copy()
+    values[place] *= factor  # type: ignore[index]
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+
+
+def batches(checkpoint: Checkpoint) -> list[EncodedBatch]:
+    return list(calibration_batches(checkpoint.encoder, TEXTS))
+
+
+def smoothed(model: onnx.ModelProto, checkpoint: Checkpoint) -> onnx.ModelProto:
+    return smooth(model, channel_reach(model, batches(checkpoint)))
+
+
+def logits(model: onnx.ModelProto, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    backend = OrtBackend(model.SerializeToString())
+    return np.concatenate([backend.logits(batch).ravel() for batch in batches(checkpoint)])
+
+
+def error(model: onnx.ModelProto, checkpoint: Checkpoint, expected: NDArray[np.float32]) -> float:
+    """Return the mean squared error of a graph's logits once it is in INT8."""
+    ranges = activation_ranges(model, quantized_inputs(model), batches(checkpoint))
+    return float(np.square(logits(to_int8(model, ranges), checkpoint) - expected).mean())
+
+
+def test_dividing_channels_does_not_change_the_logits(
+    checkpoint: Checkpoint, uneven: onnx.ModelProto
+) -> None:
+    expected = logits(uneven, checkpoint)
+    np.testing.assert_allclose(
+        logits(smoothed(uneven, checkpoint), checkpoint), expected, atol=1e-4
+    )
+
+
+def test_int8_is_nearer_to_fp32_where_channels_differ(
+    checkpoint: Checkpoint, uneven: onnx.ModelProto
+) -> None:
+    expected = logits(uneven, checkpoint)
+    before = error(uneven, checkpoint, expected)
+    assert error(smoothed(uneven, checkpoint), checkpoint, expected) < before / 4
+
+
+def test_channels_reach_alike_afterwards(checkpoint: Checkpoint, uneven: onnx.ModelProto) -> None:
+    before = channel_reach(uneven, batches(checkpoint))
+    model = smoothed(uneven, checkpoint)
+    ranges = activation_ranges(model, quantized_inputs(model), batches(checkpoint))
+    norm, context = "layer_norm_1", "view_3"
+    assert set(before) >= {norm, context}
+    assert before[norm].argmax() == 5
+    for name, inside in ((norm, f"{norm}/even"), (context, context)):
+        widest = max(-ranges[inside].low, ranges[inside].high)
+        assert widest < before[name].max() / 8
+
+
+def test_only_a_norm_that_feeds_a_product_costs_a_node(
+    checkpoint: Checkpoint, model: onnx.ModelProto
+) -> None:
+    def operators(model: onnx.ModelProto) -> list[str]:
+        return [node.op_type for node in model.graph.node]
+
+    after = smoothed(model, checkpoint)
+    assert operators(after).count("Mul") == operators(model).count("Mul") + 2  # one a layer
+    assert len(after.graph.node) == len(model.graph.node) + 2
+    assert len(after.graph.initializer) == len(model.graph.initializer) + 2, (
+        "no weight is there twice"
+    )
+
+
+def test_a_channel_that_is_always_zero_stays_so(
+    checkpoint: Checkpoint, model: onnx.ModelProto
+) -> None:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    layer = "model.bert.encoder.layer.0"
+    for name in ("weight", "bias"):
+        _scale(copy, f"{layer}.attention.output.LayerNorm.{name}", np.s_[3], 0.0)
+    _scale(copy, f"{layer}.intermediate.dense.weight", np.s_[4], 0.0)
+    after = logits(smoothed(copy, checkpoint), checkpoint)
+    np.testing.assert_allclose(after, logits(copy, checkpoint), atol=1e-4)
