@@ -6,6 +6,7 @@ sees the request.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 from collections.abc import Callable
@@ -142,6 +143,18 @@ def spoilt(content: bytes, choose: random.Random) -> bytes:
         else:
             changed[place:place] = choose.randbytes(choose.randrange(1, 20))
     return bytes(changed)
+
+
+def readable(content: bytes) -> bytes:
+    """Return the longest beginning of a request that can be read.
+
+    Triton's protobuf passes over a field of an impossible number, Python's refuses it.
+    """
+    for length in range(len(content), -1, -1):
+        with contextlib.suppress(DecodeError):
+            pb.ModelInferRequest.FromString(content[:length])
+            break
+    return content[:length]
 
 
 def texts_of(content: bytes) -> list[str] | None:

@@ -33,7 +33,7 @@ from serve.triton.names import ENTITIES
 from serve.triton.processes import processes_of
 from tests.serve.tiny import noisy_lines
 from tests.soak.conftest import Soak
-from tests.soak.malformed import CHANGES, LENIENT, spoilt, texts_of
+from tests.soak.malformed import CHANGES, LENIENT, readable, spoilt, texts_of
 
 pytestmark = pytest.mark.triton
 MAX_GROWTH_BYTES = 32 * 1024 * 1024
@@ -200,6 +200,7 @@ def test_bytes_that_were_changed_are_refused_or_answered_for_what_they_say(
 
 def says_right(content: bytes, answer: bytes, embedded: Tagger) -> bool:
     """Return whether an answer is that to what a request says, by the embedded tagger."""
+    content = readable(content)
     texts = texts_of(content)
     response = pb.ModelInferResponse.FromString(answer)
     if texts is None:
