@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from serve.client import TritonTagger
 from serve.entities import AnyTagger, Entity
 from serve.errors import TaggingError
+from serve.supervisor.patience import Patience
 from serve.supervisor.status import ReplicaStatus, read_status
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import ServerState, read_state
@@ -66,6 +68,18 @@ class Supervised:
         assert processes_of(before.prefix) == []
         assert shared_memory_of(before.prefix) == []
         return taken_s
+
+    def until_stable(self) -> None:
+        """Wait until no replica would be blamed for ending: one that worked starts again at once.
+
+        The pauses after failures in a row are tested with the state machine that makes them.
+        """
+        assert wait_until(lambda: all(map(self._is_stable, range(len(self.urls)))), timeout_s=60.0)
+
+    def _is_stable(self, number: int) -> bool:
+        replica = self.replica(number)
+        ready_for = datetime.now(UTC) - datetime.fromisoformat(replica.since)
+        return replica.is_ready and ready_for.total_seconds() > Patience.stable_s
 
     def _is_back(self, number: int, before: ServerState) -> bool:
         replica = self.replica(number)

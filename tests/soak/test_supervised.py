@@ -72,11 +72,11 @@ def test_a_killed_process_costs_nobody_an_answer(
     recoveries_s = []
     with calling(tagger, embedded, LINES) as seen:
         for kill in range(soak.size(small=5, large=100)):
+            pair.until_stable()
             number = kill % 2
             before = pair.state(number)
             os.kill(pair.stub(number) if victim == "stub" else before.pid, signal.SIGKILL)
             recoveries_s.append(pair.until_back(number, before, timeout_s=HEALTHY_S))
-            time.sleep(1.0)  # clients find it again
     soak.record(f"kill-{victim}", slowest_recovery_s=max(recoveries_s), **figures(seen))
     nothing_lost_or_wrong(seen)
     assert seen.slowest_s() <= SLOWEST_S[victim] + seen.late_s
@@ -88,6 +88,7 @@ def test_a_frozen_server_is_left_out_replaced_and_taken_back(
     deadline_s, times = tagger.policy.deadline_s, []
     with calling(tagger, embedded, LINES) as seen, events() as told:
         for freeze in range(soak.size(small=3, large=20)):
+            pair.until_stable()
             number = freeze % 2
             url, before = pair.urls[number], pair.state(number)
             pids = processes_of(before.prefix)
@@ -104,7 +105,6 @@ def test_a_frozen_server_is_left_out_replaced_and_taken_back(
             )
             ejected_s = next(at for at, *event in told[first:] if event == ["ejected", url]) - began
             times.append((out_s, ejected_s, time.monotonic() - back))
-            time.sleep(1.0)
     soak.record(
         "freeze",
         slowest_out_s=max(t[0] for t in times),
@@ -122,6 +122,7 @@ def test_a_rolling_restart_costs_nobody_an_answer(
 ) -> None:
     with calling(tagger, embedded, LINES) as seen:
         for _ in range(soak.size(small=5, large=50)):
+            pair.until_stable()
             before = [pair.state(number) for number in range(2)]
             with serve("restart", project=pair.project) as verb:
                 _, told = verb.communicate(timeout=60)
