@@ -3,7 +3,7 @@
 # make bench  the latency benchmark                    make format make lint make clean
 # make grid   by length and batch, against the peak    make memory  memory curve, first answer
 # make load   Triton under load beside FastAPI         make path    where a served line's time goes
-# make soak   faults and load at full size, hours
+# make soak   faults and load at full size, over an hour
 #
 # DATA=folder of labelled lines, MODEL=Hugging Face name or folder, LABEL_MAP=Old=New,Drop=
 

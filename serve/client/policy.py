@@ -29,7 +29,7 @@ class Policy:
         max_in_flight: Requests under way at one endpoint; more are shed with `Overloaded`. Triton's
             own queue has no limit, and a queue longer than the deadline answers nobody in time.
         eject_after: Consecutive tries without a proper answer in time until an endpoint is left
-            out. One that is down, stopping or without its model is left out at once.
+            out. One that is down, stopping or without the version asked for is left out at once.
         probe_after_s: Pause until an endpoint left out is asked a probe, beside the requests; it
             doubles with each probe that fails. A probe that is answered brings it back.
         max_probe_after_s: Longest such pause.
