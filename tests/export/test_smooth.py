@@ -108,6 +108,21 @@ def test_channels_reach_alike_afterwards(checkpoint: Checkpoint, uneven: onnx.Mo
         assert widest < before[name].max() / 8
 
 
+def test_a_channel_gives_its_reach_to_weights_that_are_even(
+    checkpoint: Checkpoint, model: onnx.ModelProto
+) -> None:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for part in ("weight", "bias"):
+        name = f"model.bert.encoder.layer.0.attention.output.LayerNorm.{part}"
+        _scale(copy, name, np.s_[5], OUTLIER)
+    before = channel_reach(copy, batches(checkpoint))["layer_norm_1"]
+    after = smoothed(copy, checkpoint)
+    even = activation_ranges(after, ["layer_norm_1/even"], batches(checkpoint))["layer_norm_1/even"]
+    assert before.argmax() == 5
+    assert max(-even.low, even.high) < before.max() / 4
+
+
 def test_only_a_norm_that_feeds_a_product_costs_a_node(
     checkpoint: Checkpoint, model: onnx.ModelProto
 ) -> None:

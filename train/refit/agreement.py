@@ -13,9 +13,10 @@ that the champion does not find, say nothing here; the contest is for those.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from scipy.stats import binom
 
 from train.evaluation.answers import Answer
 from train.evaluation.pairs import Kind, kinds
@@ -60,20 +61,10 @@ def doubt(new: Agreement, old: Agreement) -> str | None:
     num_wrong = new.num_spans - new.num_agreed
     # Not 0 of few: a champion without an error there would doubt the first that comes.
     expected = (old.num_spans - old.num_agreed + 1) / (old.num_spans + 2)
-    p_value = tail(num_wrong, new.num_spans, expected)
+    p_value = float(binom.sf(num_wrong - 1, new.num_spans, expected))  # so many or more
     if old.share - new.share <= MAX_DROP or p_value > SIGNIFICANCE:
         return None
     return (
         f"doubts the labels of {new.name}: of {new.num_spans} spans that the champion marks too, "
         f"{new.share:.1%} have its label, on the old test {old.share:.1%}"
     )
-
-
-def tail(num: int, of: int, chance: float) -> float:
-    """Return how likely so many or more events are, each of `of` having a chance in (0, 1)."""
-    below = (
-        math.lgamma(of + 1) - math.lgamma(k + 1) - math.lgamma(of - k + 1)
-        + k * math.log(chance) + (of - k) * math.log1p(-chance)
-        for k in range(num)
-    )  # fmt: skip
-    return max(0.0, 1.0 - math.fsum(map(math.exp, below)))

@@ -1,9 +1,7 @@
-import math
-
 import pytest
 
 from tests.train.evaluation.lines import answer
-from train.refit.agreement import Agreement, agreement, doubt, tail
+from train.refit.agreement import Agreement, agreement, doubt
 
 OLD = Agreement("the old test", 1000, 970)
 
@@ -38,14 +36,3 @@ def test_what_chance_or_a_little_disagreement_explains_is_not(
 
 def test_a_champion_without_an_error_does_not_doubt_the_first_that_comes() -> None:
     assert doubt(Agreement("may.txt", 9, 8), Agreement("the old test", 100, 100)) is None
-
-
-@pytest.mark.parametrize(("num", "of", "chance"), [(0, 5, 0.3), (2, 5, 0.3), (5, 5, 0.3)])
-def test_the_tail_is_the_binomials(num: int, of: int, chance: float) -> None:
-    exact = sum(math.comb(of, k) * chance**k * (1 - chance) ** (of - k) for k in range(num, of + 1))
-    assert tail(num, of, chance) == pytest.approx(exact)
-
-
-def test_the_tail_of_many_is_finite() -> None:
-    assert tail(5000, 100_000, 0.03) == pytest.approx(0.0, abs=1e-9)
-    assert tail(2900, 100_000, 0.03) == pytest.approx(0.97, abs=0.02)
