@@ -64,6 +64,9 @@ class OrtBackend:
         options.intra_op_num_threads = threads.num
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads.spin)))
+        # Threads spin within a run only: after it they would take a core, for 20 ms, from whoever
+        # has the next step; benchmarks/README.md has what that costs.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         options.log_severity_level = 3  # errors; the checks below say the rest
         # Weights outside the graph's own bytes would not have been hashed: nothing lies here.
         options.add_session_config_entry(

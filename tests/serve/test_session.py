@@ -29,6 +29,13 @@ def test_padding_does_not_change_the_logits_of_a_text(encoder: Encoder) -> None:
     np.testing.assert_allclose(padded[:, :4], alone, rtol=1e-5, atol=1e-6)
 
 
+def test_threads_leave_the_cores_to_others_after_a_run() -> None:
+    """What ONNX Runtime keeps of it: nothing timed can tell on every machine."""
+    options = OrtBackend(tiny_graph())._session.get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "1"
+
+
 @pytest.mark.parametrize("graph", [b"", b"no graph", tiny_graph()[:-200]])
 def test_bytes_that_are_no_graph_are_refused(graph: bytes) -> None:
     with pytest.raises(GraphError, match="expected a graph ONNX Runtime can load, got"):
