@@ -24,8 +24,8 @@ from serve.encoding import EncodedBatch, Encoder
 from serve.examples import Example, Span, write_jsonl
 from serve.labels import Tags
 from serve.tagger import Tagger
-from train.evaluate import evaluate
-from train.report import evaluation_json
+from train.scores.evaluate import evaluate
+from train.scores.report import evaluation_json
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_MAX_TOKENS = 64

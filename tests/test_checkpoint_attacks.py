@@ -23,7 +23,7 @@ from serve.errors import CheckpointError
 from serve.labels import Tags
 from serve.pretrained import MAX_LAYERS
 from tests.outside import nothing_read_of
-from train.base import find_base
+from train.model.base import find_base
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 Attack = Callable[[Path, Path], Path | None]

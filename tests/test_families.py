@@ -40,9 +40,9 @@ from tests.families import (
 )
 from tests.test_pipeline_parity import SCORE_ATOL, found, pipeline_entities, pipeline_words
 from train.__main__ import main as train_main
-from train.base import find_base
-from train.data import read_split
-from train.method import freeze
+from train.corpus.data import read_split
+from train.model.base import find_base
+from train.model.method import freeze
 
 ROBERTAS = ("roberta", "xlm-roberta")
 LINES = [line.text for line in tiny_lines(seed=1, num_lines=200)]

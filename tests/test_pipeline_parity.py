@@ -38,8 +38,8 @@ from serve.server import start_triton
 from serve.tagger import Tagger, load_backend
 from serve.threads import Threads
 from train.__main__ import main as train_main
-from train.data import read_split
-from train.label_map import map_labels
+from train.corpus.data import read_split
+from train.corpus.label_map import map_labels
 
 pytestmark = pytest.mark.slow
 

@@ -36,8 +36,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from serve.errors import TaggingError
-from train.arguments import parse_args as parse_arguments
 from train.config import TrainConfig
+from train.flags.arguments import parse_args as parse_arguments
 
 COMMANDS = {
     "adapt": "train.commands.adapt",
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Late for that reason, and so that --help and usage errors need no PyTorch.
         from train.pipeline import run
-        from train.report import evaluation_json, format_evaluation
+        from train.scores.report import evaluation_json, format_evaluation
 
         evaluations = run(config)
     except ModuleNotFoundError as error:

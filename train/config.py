@@ -15,7 +15,7 @@ MAX_SEED = 2**32 - 1
 
 
 class Method(StrEnum):
-    """What of a model is trained; the word embeddings never are, see `train.method`."""
+    """What of a model is trained; the word embeddings never are, see `train.model.method`."""
 
     FULL = "full"
     HEAD = "head"

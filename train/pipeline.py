@@ -18,26 +18,26 @@ from serve.decoding import Decoding
 from serve.encoding import Encoder
 from serve.examples import Example
 from serve.tagger import Tagger
-from train.base import Base, find_base
-from train.borders import warn_of_lost_spans
-from train.card import CARD, CURVES, model_card
-from train.checkpoint import Checkpoint, check_output, write_checkpoint
 from train.config import TrainConfig
-from train.curves import Curves, draw_curves
-from train.data import Corpus, read_corpus
-from train.device import format_name, number_format, out_of_memory_told
-from train.evaluate import Evaluation, TorchBackend, evaluate
-from train.fit import Fit, best_epoch
-from train.learner import Learner
-from train.material import MakeMaterial, gold_material
-from train.method import merged, prepare
-from train.processes import Processes
-from train.progress import OnEpoch, Progress
+from train.corpus.borders import warn_of_lost_spans
+from train.corpus.data import Corpus, read_corpus
+from train.loop.curves import Curves, draw_curves
+from train.loop.device import format_name, number_format, out_of_memory_told
+from train.loop.fit import Fit, best_epoch
+from train.loop.learner import Learner
+from train.loop.processes import Processes
+from train.loop.progress import OnEpoch, Progress
+from train.loop.state import Epoch, state_path
+from train.model.base import Base, find_base
+from train.model.card import CARD, CURVES, model_card
+from train.model.checkpoint import Checkpoint, check_output, write_checkpoint
+from train.model.method import merged, prepare
 from train.record import cost_of, fingerprint, run_record
-from train.report import evaluation_json
-from train.state import Epoch, state_path
-from train.tagging import tagging_plan, tagging_task
-from train.temperature import fit_temperature
+from train.scores.evaluate import Evaluation, TorchBackend, evaluate
+from train.scores.report import evaluation_json
+from train.task.material import MakeMaterial, gold_material
+from train.task.tagging import tagging_plan, tagging_task
+from train.task.temperature import fit_temperature
 
 logger = logging.getLogger(__name__)
 

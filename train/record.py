@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from serve.bundle import sha256
-from train.base import Base
 from train.config import LoopConfig, TrainConfig
-from train.data import Corpus
-from train.device import format_name, number_format
-from train.fit import best_epoch
-from train.processes import Processes
-from train.state import Epoch
+from train.corpus.data import Corpus
+from train.loop.device import format_name, number_format
+from train.loop.fit import best_epoch
+from train.loop.processes import Processes
+from train.loop.state import Epoch
+from train.model.base import Base
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 _NOT_THE_RUN = frozenset(

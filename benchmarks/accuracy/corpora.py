@@ -15,7 +15,7 @@ from pathlib import Path
 from serve.examples import Example, write_jsonl
 from serve.files import replacing
 from train.config import TrainConfig
-from train.data import Corpus, read_corpus
+from train.corpus.data import Corpus, read_corpus
 from train.distillation.unlabelled import read_unlabelled
 
 SHARED = Path("../shared/data")

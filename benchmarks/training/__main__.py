@@ -32,18 +32,18 @@ from benchmarks.training.need import Need, need_of
 from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from benchmarks.training.watch import Watch
 from serve.files import write_durably
-from train.base import find_base
 from train.config import TrainConfig
-from train.data import read_corpus
-from train.fit import Fit
-from train.label_map import parse_label_map
-from train.learner import Learner
-from train.material import gold_material
-from train.method import prepare
-from train.plan import Task
-from train.processes import Processes
-from train.progress import Progress
-from train.tagging import tagging_plan, tagging_task
+from train.corpus.data import read_corpus
+from train.corpus.label_map import parse_label_map
+from train.loop.fit import Fit
+from train.loop.learner import Learner
+from train.loop.plan import Task
+from train.loop.processes import Processes
+from train.loop.progress import Progress
+from train.model.base import find_base
+from train.model.method import prepare
+from train.task.material import gold_material
+from train.task.tagging import tagging_plan, tagging_task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from train.collate import TrainingBatch
-from train.plan import Task
+from train.loop.plan import Task
+from train.task.collate import TrainingBatch
 
 BYTES_PER_WEIGHT = 12 + 12 + 28
 _EVERY = 8

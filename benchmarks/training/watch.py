@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
-from train.plan import AnyBatch, Task
+from train.loop.plan import AnyBatch, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from benchmarks.year.plot import plot
 from benchmarks.year.slices import MONTHS
 from serve.errors import TaggingError
 from serve.files import write_durably
-from train.tables import Table, aligned
+from train.scores.tables import Table, aligned
 
 
 @dataclass(frozen=True)

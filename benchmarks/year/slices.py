@@ -17,7 +17,7 @@ from pathlib import Path
 
 from serve.examples import Example, Span, write_jsonl
 from train.config import TrainConfig
-from train.data import Corpus, read_corpus
+from train.corpus.data import Corpus, read_corpus
 
 SHARED = Path("../shared/data/mwo2kg")
 LABEL_MAP = (("Observed_state", "Observation"), ("Event", ""))

@@ -9,7 +9,7 @@ from benchmarks.training.__main__ import main
 from benchmarks.training.need import BYTES_PER_WEIGHT
 from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from tests.conftest import tiny_config
-from train.method import layers_of
+from train.model.method import layers_of
 
 
 def num_matrix_weights() -> int:

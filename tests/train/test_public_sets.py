@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from train.config import TrainConfig
-from train.data import read_corpus, read_split
+from train.corpus.data import read_corpus, read_split
 
 
 def test_mwo2kg_is_read_with_its_stray_labels_merged(

@@ -16,7 +16,7 @@ from serve.errors import DataError
 from serve.examples import numbered_lines
 from serve.limits import check_text
 from train.adaptation.config import AdaptConfig
-from train.data import read_split
+from train.corpus.data import read_split
 
 _TOGETHER = 1000
 """Lines that are tokenized together."""

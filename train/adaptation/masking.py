@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from serve.encoding import NO_WORD, Window
-from train.mask import mask_id
+from train.task.mask import mask_id
 
 MASKED, REPLACED = 0.8, 0.1
 """Shares of the words drawn; the rest stays as it is."""

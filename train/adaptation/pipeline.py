@@ -20,15 +20,15 @@ from train.adaptation.masking import Masker
 from train.adaptation.model import Guesser
 from train.adaptation.task import guessing_task
 from train.adaptation.write import check_adapted, write_adapted
-from train.base import Base, find_base
-from train.device import format_name, number_format, out_of_memory_told
-from train.fit import Fit, best_epoch
-from train.method import recompute
-from train.plan import Plan
-from train.processes import Processes
-from train.progress import Progress
+from train.loop.device import format_name, number_format, out_of_memory_told
+from train.loop.fit import Fit, best_epoch
+from train.loop.plan import Plan
+from train.loop.processes import Processes
+from train.loop.progress import Progress
+from train.loop.state import Epoch, state_path
+from train.model.base import Base, find_base
+from train.model.method import recompute
 from train.record import Cost, base_json, cost_of, run_digest, settings_json, versions
-from train.state import Epoch, state_path
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from train.adaptation.config import AdaptConfig
 from train.adaptation.lines import Lines
 from train.adaptation.masking import MaskedBatch, Masker
 from train.adaptation.model import Guesser, loss_of
-from train.collate import group_by_length
 from train.config import OptimizerName
-from train.optimizer import FIRST_EPOCH, SCALE, make_optimizer, parameter_groups
-from train.plan import Task
+from train.loop.optimizer import FIRST_EPOCH, SCALE, make_optimizer, parameter_groups
+from train.loop.plan import Task
+from train.task.collate import group_by_length
 
 NEW_HEAD_SCALE = 5.0
 """Of the learning rate: a new head has an epoch to learn in what the encoder has had years for."""

@@ -16,8 +16,8 @@ from transformers import PreTrainedModel
 from serve.errors import CheckpointError
 from serve.files import replacing
 from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
-from train.base import Base
-from train.checkpoint import check_output, write_json, write_model
+from train.model.base import Base
+from train.model.checkpoint import check_output, write_json, write_model
 
 ADAPT = "adapt.json"
 FILES = frozenset({CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, ADAPT})

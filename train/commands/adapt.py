@@ -23,8 +23,8 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.encoding import MIN_TOKENS
 from train.adaptation.config import AdaptConfig
-from train.loop_arguments import add_loop, add_machine
-from train.numbers import at_least, between
+from train.flags.loop_arguments import add_loop, add_machine
+from train.flags.numbers import at_least, between
 
 _DEFAULT = AdaptConfig(texts=())
 

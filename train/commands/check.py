@@ -28,6 +28,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.files import write_durably
 from train.config import TrainConfig
+from train.corpus.splits import find_splits
 from train.formats.arguments import add_reading, take_reading
 from train.formats.flat import Reading
 from train.formats.words import Words
@@ -36,7 +37,6 @@ from train.lint.inspect import inspect
 from train.lint.page import inspection_page
 from train.lint.record import inspection_json
 from train.lint.text import inspection_text
-from train.splits import find_splits
 
 
 @dataclass(frozen=True)

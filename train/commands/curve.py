@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Any
 
 from serve.commands import command_parser, deliver, exit_status, say
-from train.arguments import add_training_arguments, training_config
 from train.config import TrainConfig
 from train.curve.config import SIZES, CurveConfig, Pick, Strategy
-from train.numbers import at_least
+from train.flags.arguments import add_training_arguments, training_config
+from train.flags.numbers import at_least
 
 _ALL = "all"
 _NOT_OF_A_CURVE = ("output", "seed", "resume", "tensorboard", "save_every_s")

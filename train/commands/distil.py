@@ -23,10 +23,10 @@ from functools import partial
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status, say
-from train.arguments import add_training_arguments, training_config
 from train.config import Decoder, TrainConfig
 from train.distillation.lesson import Lesson
-from train.numbers import at_least, between
+from train.flags.arguments import add_training_arguments, training_config
+from train.flags.numbers import at_least, between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
         # Late, so that --help and usage errors need no PyTorch.
         from train.distillation.material import taught_material
         from train.pipeline import run
-        from train.report import evaluation_json, format_evaluation
+        from train.scores.report import evaluation_json, format_evaluation
 
         figures = run(config.training, material=partial(taught_material, config.lesson))
         if config.training.json:

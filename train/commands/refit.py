@@ -30,9 +30,9 @@ from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status, say
 from train.config import TrainConfig
+from train.flags.loop_arguments import add_loop, add_machine
+from train.flags.numbers import at_least, between
 from train.formats.arguments import add_reading
-from train.loop_arguments import add_loop, add_machine
-from train.numbers import at_least, between
 from train.refit.config import EPOCHS, MAX_REPLAY, RefitConfig
 from train.refit.gate import Rule
 

@@ -22,8 +22,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status, say
-from train.arguments import add_training_arguments, training_config
-from train.numbers import at_least
+from train.flags.arguments import add_training_arguments, training_config
+from train.flags.numbers import at_least
 from train.search.config import SearchConfig
 from train.search.space import DEFAULT_SPACE
 

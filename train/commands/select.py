@@ -21,10 +21,10 @@ from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.render import Painter
+from train.flags.new_folder import check_new
+from train.flags.numbers import at_least
 from train.formats.arguments import add_reading, take_reading
 from train.formats.flat import Reading
-from train.new_folder import check_new
-from train.numbers import at_least
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,16 +27,16 @@ from serve.commands import command_parser, deliver, exit_status
 from serve.errors import DataError
 from serve.examples import Example
 from serve.files import replacing
+from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.partition import PARTS, Key, fold, part_by_group, part_by_time
+from train.flags.new_folder import check_new
+from train.flags.numbers import between, seed
 from train.formats.arguments import add_reading, add_writing, take_reading, take_writing
 from train.formats.fields import field_of, seconds_of
 from train.formats.flat import Reading
 from train.formats.record import Record
 from train.formats.registry import FORMATS, read_examples, write_examples
 from train.formats.words import Writing
-from train.label_map import check_label_map, map_labels
-from train.new_folder import check_new
-from train.numbers import between, seed
-from train.partition import PARTS, Key, fold, part_by_group, part_by_time
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from train.data import Corpus
+from train.corpus.data import Corpus
 
 
 def drawn_rows(num_all: int, num_lines: int, draw: int) -> list[int]:

@@ -18,14 +18,14 @@ from tqdm import tqdm
 from serve.errors import DataError
 from serve.tagger import Tagger
 from train.config import TrainConfig
+from train.corpus.data import Corpus, read_corpus
 from train.curve.config import CurveConfig, Pick, Strategy
 from train.curve.draw import drawn_rows, part_of
 from train.curve.runs import Point, Run, RunsFile
-from train.data import Corpus, read_corpus
-from train.evaluate import TorchBackend, entity_f1
-from train.fit import best_epoch
+from train.loop.fit import best_epoch
 from train.pipeline import Fitted, fit_corpus
 from train.record import settings_json
+from train.scores.evaluate import TorchBackend, entity_f1
 from train.selection.choose import choose
 from train.selection.embedding import embed
 

@@ -18,7 +18,7 @@ from serve.decoding import Decoding
 from serve.encoding import Encoder
 from serve.errors import DataError
 from train.config import Decoder, TrainConfig
-from train.data import Corpus
+from train.corpus.data import Corpus
 from train.distillation.lesson import Lesson
 from train.distillation.targets import (
     TaughtBatch,
@@ -30,8 +30,8 @@ from train.distillation.targets import (
 )
 from train.distillation.teachers import teach
 from train.distillation.unlabelled import Unlabelled, read_unlabelled
-from train.material import Material
-from train.objective import Objective
+from train.task.material import Material
+from train.task.objective import Objective
 
 logger = logging.getLogger(__name__)
 

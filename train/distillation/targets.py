@@ -16,8 +16,8 @@ from torch import Tensor
 from serve.encoding import EncodedText, Encoder, Window
 from serve.examples import Example
 from serve.labels import Tags
-from train.collate import align_tags
 from train.distillation.teachers import Probabilities
+from train.task.collate import align_tags
 
 
 @dataclass(frozen=True, slots=True, eq=False)

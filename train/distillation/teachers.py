@@ -21,7 +21,7 @@ from serve.errors import CheckpointError
 from serve.labels import Tags
 from serve.lines import CHUNK_LINES
 from train.config import Arithmetic
-from train.device import autocast, number_format
+from train.loop.device import autocast, number_format
 from train.trained.model import Trained, load_trained
 
 Probabilities = NDArray[np.float32]

@@ -21,11 +21,11 @@ from serve.bundle import TOKENIZER, Bundle
 from serve.errors import CheckpointError
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
-from train.checkpoint import DEV, TEST, TRAIN_LINES
 from train.distillation.unlabelled import key_of, read_unlabelled
 from train.drift.chance import Finding, findings
 from train.drift.figures import figures, known_of, layout_of, words_of
 from train.drift.measures import measures
+from train.model.checkpoint import DEV, TEST, TRAIN_LINES
 from train.trained.origin import checkpoint_of
 from train.trained.tagger import is_bundle, load_tagger
 

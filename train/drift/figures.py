@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from serve.encoding import NO_WORD, EncodedText, Encoder
 from serve.examples import Example
 from serve.tagger import Tagger
-from train.data import Split
+from train.corpus.data import Split
 from train.drift.measures import Column, Layout
 from train.evaluation.answers import Answer
 from train.evaluation.ask import ask

@@ -5,7 +5,7 @@ from __future__ import annotations
 from serve.render import printable
 from train.drift.assess import Drift
 from train.drift.chance import Finding
-from train.tables import Table, aligned
+from train.scores.tables import Table, aligned
 
 
 def drift_text(drift: Drift) -> str:

@@ -14,9 +14,9 @@ from serve.entities import Entity, decode_entities
 from serve.examples import Example
 from serve.lines import CHUNK_LINES
 from serve.tagger import Tagger
-from train.collate import align_tags
-from train.data import Split
+from train.corpus.data import Split
 from train.evaluation.answers import Answer
+from train.task.collate import align_tags
 
 
 def ask(tagger: Tagger, split: Split) -> list[Answer]:

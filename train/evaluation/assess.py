@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from serve.bootstrap import f1_intervals, labels_of, line_counts
 from serve.examples import Example
 from serve.scoring import EntityScores, Score, score_entities
-from train.evaluate import TagScores, score_tags
 from train.evaluation.answers import Answer, gold_of, predicted_of
 from train.evaluation.groups import by_entity_length, by_line_length, by_novelty
 from train.evaluation.modes import ModeScores, mode_scores
@@ -16,6 +15,7 @@ from train.evaluation.pairs import Kind, confusion, kinds
 from train.evaluation.reliability import Reliability, of_entities, of_words
 from train.evaluation.significance import Differences, differences
 from train.evaluation.worst import WorstLine, worst_lines
+from train.scores.evaluate import TagScores, score_tags
 
 ALL = "all labels"
 

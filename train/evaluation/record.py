@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from serve.scoring import Score
-from train.evaluate import Evaluation
 from train.evaluation.assess import Assessment
 from train.evaluation.pairs import Pair
 from train.evaluation.significance import Difference
 from train.evaluation.worst import WorstLine
-from train.report import Figures, evaluation_json, figures_of
+from train.scores.evaluate import Evaluation
+from train.scores.report import Figures, evaluation_json, figures_of
 
 
 def assessment_json(assessment: Assessment) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from serve.scoring import Score
-from train.evaluate import Evaluation
 from train.evaluation.assess import ALL, Assessment, Trust
 from train.evaluation.significance import Difference, Differences
-from train.report import evaluation_json
-from train.tables import Table
+from train.scores.evaluate import Evaluation
+from train.scores.report import evaluation_json
+from train.scores.tables import Table
 
 INTERVAL = "95 % interval"
 

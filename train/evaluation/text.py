@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from train.evaluation import tables
 from train.evaluation.assess import Assessment
-from train.tables import aligned
+from train.scores.tables import aligned
 
 
 def assessment_text(name: str, assessment: Assessment) -> str:

@@ -15,7 +15,7 @@ from serve.entities import Entity
 from serve.pretrained import TOKENIZER
 from train.explanation.attribution import Attribution, attribute
 from train.explanation.choice import choice_of, log_odds
-from train.mask import mask_id
+from train.task.mask import mask_id
 from train.trained.model import Trained
 
 MIN_RANKED = 3

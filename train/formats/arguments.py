@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from train.corpus.label_map import parse_label_map
+from train.flags.numbers import at_least
 from train.formats.flat import Overlaps, Reading
 from train.formats.registry import FORMATS
 from train.formats.schemes import Scheme
 from train.formats.words import Words, Writing
-from train.label_map import parse_label_map
-from train.numbers import at_least
 
 
 def add_reading(parser: argparse._ActionsContainer) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from serve.examples import Example
 from serve.files import replacing
+from train.flags.new_folder import check_new
 from train.formats.words import Writing
-from train.new_folder import check_new
 
 LINES_A_DOCUMENT = 100
 """A longer text is slow to show in brat."""

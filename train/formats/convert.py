@@ -10,10 +10,10 @@ from pathlib import Path
 
 from serve.errors import DataError
 from serve.examples import Example
+from train.corpus.label_map import check_label_map, map_labels
 from train.formats.flat import Reading
 from train.formats.registry import FORMATS, read_examples, write_examples
 from train.formats.words import Writing, off_border, word_offsets
-from train.label_map import check_label_map, map_labels
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from serve.examples import Span
-from train.data import RARE
+from train.corpus.data import RARE
+from train.corpus.partition import fold
 from train.formats.record import Record, shown
 from train.lint.figures import Figures
 from train.lint.finding import Finding, Rule, finding
-from train.partition import fold
 
 TRAIN = "train"
 Labelled = tuple[tuple[str, str], ...]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from train.lint.figures import binned
 from train.lint.finding import MEANING, Finding, Rule
 from train.lint.inspect import Inspection
-from train.tables import Table
+from train.scores.tables import Table
 
 
 def files(inspection: Inspection) -> Table:

@@ -8,7 +8,7 @@ from serve.render import printable
 from train.lint import tables
 from train.lint.finding import Severity
 from train.lint.inspect import Inspection
-from train.tables import Table, aligned
+from train.scores.tables import Table, aligned
 
 NUM_SHOWN = 5
 """Findings of each rule that are shown; the page and the JSON have more."""

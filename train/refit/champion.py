@@ -9,8 +9,8 @@ from serve.bundle import Bundle, sha256
 from serve.errors import CheckpointError
 from serve.examples import Example, read_jsonl
 from serve.pretrained import WEIGHTS
-from train.checkpoint import DEV, TEST, TRAIN_LINES
 from train.config import Decoder
+from train.model.checkpoint import DEV, TEST, TRAIN_LINES
 from train.trained.model import Trained, load_trained
 from train.trained.origin import checkpoint_of
 

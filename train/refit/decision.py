@@ -19,7 +19,7 @@ from train.refit.contest import Asked
 from train.refit.gate import NEW, OLD, Verdict
 from train.refit.intake import Intake
 from train.refit.mixture import Counts
-from train.tables import Table, aligned
+from train.scores.tables import Table, aligned
 
 DECISION, TEXT = "decision.json", "decision.txt"
 

@@ -16,16 +16,16 @@ from serve.errors import DataError
 from serve.examples import Example, Span
 from serve.labels import Tags
 from train.config import TrainConfig
-from train.data import Split, check_labels
+from train.corpus.data import Split, check_labels
+from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.partition import PARTS, fold, part_by_group
+from train.corpus.splits import find_splits
 from train.formats.flat import Overlaps, Reading, at_level, flat_example
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
 from train.formats.words import Words, word_offsets
-from train.label_map import check_label_map, map_labels
 from train.lint.finding import Finding, Rule, Severity, finding
 from train.lint.lines import check_line, check_spans
-from train.partition import PARTS, fold, part_by_group
-from train.splits import find_splits
 
 SHARES = {"dev": 0.1, "test": 0.2}
 """Of the train lines, for a part that has no file. Test has more: the decision hangs on it."""

@@ -20,9 +20,9 @@ from pathlib import Path
 from serve.errors import DataError
 from serve.examples import Example
 from serve.labels import Tags
-from train.checkpoint import DEV, TEST
-from train.data import Corpus, Split
-from train.partition import fold
+from train.corpus.data import Corpus, Split
+from train.corpus.partition import fold
+from train.model.checkpoint import DEV, TEST
 from train.refit.champion import Champion
 from train.refit.intake import Intake, Line, split_of
 

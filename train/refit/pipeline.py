@@ -13,9 +13,9 @@ from pathlib import Path
 from serve.errors import DataError
 from serve.files import replacing, write_durably
 from serve.tagger import Tagger
-from train.checkpoint import Checkpoint, write_checkpoint
-from train.evaluate import TorchBackend, evaluate
-from train.new_folder import check_new
+from train.flags.new_folder import check_new
+from train.loop.state import state_path
+from train.model.checkpoint import Checkpoint, write_checkpoint
 from train.pipeline import Fitted, fit_corpus, pages
 from train.refit.agreement import doubt
 from train.refit.champion import find_champion
@@ -26,8 +26,8 @@ from train.refit.gate import judge
 from train.refit.intake import read_new
 from train.refit.mixture import Mixture, mix
 from train.refit.successor import export_bundle, publish_bundle
-from train.report import evaluation_json
-from train.state import state_path
+from train.scores.evaluate import TorchBackend, evaluate
+from train.scores.report import evaluation_json
 
 CHECKPOINT, BUNDLE = "checkpoint", "bundle"
 

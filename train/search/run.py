@@ -10,7 +10,8 @@ from dataclasses import asdict, replace
 from serve.errors import TaggingError
 from serve.files import write_durably
 from train.config import TrainConfig
-from train.data import Corpus, read_corpus
+from train.corpus.data import Corpus, read_corpus
+from train.loop.state import Epoch, state_path
 from train.pipeline import fit_corpus
 from train.record import settings_json
 from train.search.config import SearchConfig
@@ -18,7 +19,6 @@ from train.search.plot import plot
 from train.search.space import Space, Value, read_space, space_json
 from train.search.study import opened, search
 from train.search.trials import Outcome, outcome
-from train.state import Epoch, state_path
 
 TABLE, PICTURE = "trials.json", "importance.png"
 _NEVER_S = 1e9  # a trial that is cut short begins again; its state would only cost time

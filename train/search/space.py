@@ -18,8 +18,8 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from serve.errors import DataError
-from train.arguments import add_training_arguments
 from train.config import TrainConfig
+from train.flags.arguments import add_training_arguments
 
 DEFAULT_SPACE = Path(__file__).with_name("space.toml")
 NOT_SEARCHED = frozenset({"seed", "resume", "json"})

@@ -19,13 +19,13 @@ from serve.entities import Entity
 from serve.errors import DataError
 from serve.examples import Example, Span
 from serve.files import replacing
-from train.data import read_split
+from train.corpus.data import read_split
 from train.distillation.unlabelled import read_unlabelled
+from train.flags.new_folder import check_new
 from train.formats.flat import Reading
 from train.formats.json_spans import write_doccano
 from train.formats.label_studio import labelling_interface, prediction_task, write_tasks
 from train.formats.words import Writing
-from train.new_folder import check_new
 from train.selection.choose import choose
 from train.selection.embedding import embed
 from train.trained.model import load_trained

@@ -16,9 +16,9 @@ from serve.errors import CheckpointError
 from serve.labels import Tags
 from serve.pretrained import CONFIG
 from serve.tagger import Tagger
-from train.base import find_base
-from train.evaluate import TorchBackend
-from train.processes import Processes
+from train.loop.processes import Processes
+from train.model.base import find_base
+from train.scores.evaluate import TorchBackend
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from serve.families import first_position
 from tests.conftest import tiny_encoder, tiny_tokenizer
 from train.adaptation.masking import MaskedBatch, Masker
 from train.adaptation.model import Guesser, head_logits, loss_of
-from train.base import find_base
+from train.model.base import find_base
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 VOCABULARY = tiny_tokenizer().get_vocab_size()

@@ -15,7 +15,7 @@ from tests.conftest import tiny_lines
 from tests.pages import outside_links
 from tests.serve.tiny import write_bundle
 from train.__main__ import main
-from train.temperature import fit_temperature
+from train.task.temperature import fit_temperature
 from train.trained.model import load_trained
 
 

@@ -20,8 +20,8 @@ from tests.train.conftest import vouch
 from train.__main__ import main
 from train.commands.refit import parse_args
 from train.config import TrainConfig
-from train.data import read_corpus
-from train.partition import fold
+from train.corpus.data import read_corpus
+from train.corpus.partition import fold
 from train.refit.config import MAX_REPLAY
 from train.refit.gate import Rule
 from train.trained.origin import checkpoint_of

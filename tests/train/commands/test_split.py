@@ -7,9 +7,9 @@ from serve.examples import read_jsonl
 from train.__main__ import main
 from train.commands.split import SplitConfig, parse_args
 from train.config import TrainConfig
-from train.data import read_corpus
+from train.corpus.data import read_corpus
+from train.corpus.partition import fold
 from train.formats.registry import FORMATS
-from train.partition import fold
 
 
 @pytest.fixture

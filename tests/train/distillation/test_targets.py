@@ -8,7 +8,6 @@ from torch.nn.functional import cross_entropy
 from serve.encoding import Encoder
 from serve.examples import Example, Span
 from serve.labels import Tags
-from train.base import find_base
 from train.distillation.targets import (
     TaughtBatch,
     collate_taught,
@@ -16,6 +15,7 @@ from train.distillation.targets import (
     soft_loss,
     taught_windows,
 )
+from train.model.base import find_base
 
 TAGS = Tags.from_labels(["Item"])
 EXAMPLE = Example("fix air pump", (Span(4, 12, "Item"),))

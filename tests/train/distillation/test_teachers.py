@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from serve.errors import CheckpointError
 from serve.examples import read_jsonl
 from serve.labels import Tags
-from train.base import find_base
 from train.distillation.teachers import load_teacher, onto_words, teach
+from train.model.base import find_base
 
 TAGS = Tags.from_labels(["Activity", "Item", "Observation"])
 TEXTS = ["replace hose", "pump is leaking .", "", "check the AIR-CON unit"]

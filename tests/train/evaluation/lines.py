@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from serve.entities import Entity
 from serve.examples import Example, Span
-from train.collate import align_tags
 from train.evaluation.answers import Answer
+from train.task.collate import align_tags
 
 
 def spans(text: str, marked: str) -> tuple[Span, ...]:

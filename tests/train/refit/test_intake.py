@@ -7,7 +7,7 @@ from serve.examples import Example, Span, write_jsonl
 from serve.labels import Tags
 from tests.conftest import TINY_LABELS, tiny_lines
 from train.config import TrainConfig
-from train.partition import fold
+from train.corpus.partition import fold
 from train.refit.intake import read_new
 
 TAGS = Tags.from_labels(TINY_LABELS)

@@ -9,7 +9,7 @@ import pytest
 
 from serve.errors import DataError
 from serve.examples import Example, Span
-from train.partition import fold
+from train.corpus.partition import fold
 from train.refit.champion import Champion, find_champion
 from train.refit.config import MAX_REPLAY
 from train.refit.intake import Intake, Line

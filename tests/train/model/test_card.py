@@ -1,0 +1,95 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve.bundle import sha256
+from serve.examples import read_jsonl
+from train.__main__ import main
+from train.loop.curves import Curves, draw_curves
+from train.model.card import model_card
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_base: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("card") / "checkpoint"
+    training = ["--epochs", "3", "--learning-rate", "1e-2", "--output", str(folder)]
+    assert main(["--data", str(tiny_data), "--model", str(tiny_base), *training]) == 0
+    return folder
+
+
+@pytest.fixture
+def record(checkpoint: Path) -> dict[str, Any]:
+    return json.loads((checkpoint / "train.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def evaluation(checkpoint: Path) -> dict[str, Any]:
+    return json.loads((checkpoint / "evaluation.json").read_text())  # type: ignore[no-any-return]
+
+
+def row(card: str, name: str) -> list[str]:
+    (line,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", card, re.MULTILINE)
+    return line.split(" | ")  # type: ignore[no-any-return]
+
+
+def test_the_card_tells_data_hashes_figures_and_how_it_was_made(
+    checkpoint: Path, tiny_data: Path, evaluation: dict[str, Any]
+) -> None:
+    card = (checkpoint / "README.md").read_text()
+    digest = sha256((tiny_data / "dev.jsonl").read_bytes())
+    assert row(card, "dev")[0:2] == ["dev.jsonl", "30"]
+    assert row(card, "dev")[3] == f"`{digest}`"
+    micro = evaluation["test"]["entities"]["micro"]
+    assert row(card, "all (micro)")[2] == f"{micro['f1']:.3f} (of {micro['support']})"
+    assert row(card, "epochs")[0].startswith("3, the best was ")
+    assert '"learning_rate": 0.01' in row(card, "settings")[0]
+    assert "Dev chose the best of 3 epochs, so its figures flatter; test was not" in card
+
+
+def test_the_cards_picture_is_beside_it(checkpoint: Path) -> None:
+    name = re.search(r"!\[.*\]\((.*)\)", (checkpoint / "README.md").read_text())
+    assert name
+    assert (checkpoint / name[1]).read_bytes().startswith(PNG)
+
+
+def test_limits_are_those_of_the_data(
+    checkpoint: Path, record: dict[str, Any], evaluation: dict[str, Any]
+) -> None:
+    lines = read_jsonl(checkpoint / "calibration.jsonl")
+    for part in ("dev", "test"):
+        for found in evaluation[part]["entities"]["rows"].values():
+            found["f1"] = 0.9
+    card = model_card(record, evaluation, lines)
+    assert "Hardly learnt" not in card
+    assert "Never found" not in card
+    record["data"]["train"]["num_spans"] |= {"Item": 19}
+    evaluation["test"]["entities"]["rows"]["Item"]["f1"] = 0.0
+    card = model_card(record, evaluation, lines)
+    assert "Hardly learnt, fewer than 20 entities in train: Item (19)." in card
+    assert "Never found rightly in test: Item." in card
+
+
+def test_a_label_that_gold_lacks_has_no_figure(
+    checkpoint: Path, record: dict[str, Any], evaluation: dict[str, Any]
+) -> None:
+    del evaluation["dev"]["entities"]["rows"]["Item"]
+    card = model_card(record, evaluation, read_jsonl(checkpoint / "calibration.jsonl"))
+    assert row(card, "Item")[1] == "none in gold"
+
+
+def test_a_label_with_a_bar_stays_in_its_cell(
+    checkpoint: Path, record: dict[str, Any], evaluation: dict[str, Any]
+) -> None:
+    record["data"]["train"]["num_spans"]["A|B"] = 50
+    card = model_card(record, evaluation, read_jsonl(checkpoint / "calibration.jsonl"))
+    assert "| A\\|B | 50 |" in card
+
+
+def test_one_epoch_and_an_infinite_perplexity_are_drawn_too() -> None:
+    assert draw_curves(Curves([0.5], [0.0], "dev F1", 1)).startswith(PNG)
+    assert draw_curves(Curves([3.0, 2.0], [float("inf"), 9.0], "perplexity", 2)).startswith(PNG)

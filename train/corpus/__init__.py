@@ -1,0 +1,1 @@
+"""What a run learns from: splits read, labels mapped, lines divided."""

@@ -1,0 +1,175 @@
+"""Owns the corpus of a run: its splits read, their labels mapped and checked against each other.
+
+Where there is no dev file, a seeded tenth of the train lines serves; lines of one text stay on one
+side. Knows nothing of tokens or models.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from serve.errors import DataError
+from serve.examples import Example
+from serve.labels import Tags
+from train.config import TrainConfig
+from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.splits import find_splits
+from train.formats.flat import Reading
+from train.formats.registry import read_examples
+
+DEV_SHARE = 0.1
+RARE = 20
+"""Spans of a label in train below which it is called rare."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A part of the corpus and where each of its lines stands.
+
+    Attributes:
+        path: The file, or brat's folder.
+        places: Where each example stands, for messages: file and line, or file and JSON path.
+        examples: The lines, in the order of the file.
+    """
+
+    path: Path
+    places: tuple[str, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def labels(self) -> Counter[str]:
+        """Number of spans of each label."""
+        return Counter(span.label for example in self.examples for span in example.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What a run trains on, chooses by and reports on.
+
+    Attributes:
+        train: Lines to train on.
+        dev: Lines to choose the best epoch by.
+        test: Lines to report on, if any.
+        tags: The tags of the labels in the train file.
+    """
+
+    train: Split
+    dev: Split
+    test: Split | None
+    tags: Tags
+
+
+def read_corpus(config: TrainConfig) -> Corpus:
+    """Read the splits, map their labels and check them.
+
+    Raises:
+        DataError: Naming file and line, if a line is not as expected or has a label that train has
+            not; or if a label to map does not occur.
+    """
+    files = find_splits(config)
+    reading = Reading(
+        format=config.format, label_level=config.label_level, overlaps=config.overlaps
+    )
+    found = {name: read_split(path, reading) for name, path in files._asdict().items() if path}
+    label_map = dict(config.label_map)
+    check_label_map(label_map, (label for split in found.values() for label in split.labels))
+    mapped = {name: _mapped(split, label_map) for name, split in found.items()}
+    train, dev, test = mapped["train"], mapped.get("dev"), mapped.get("test")
+    known = train.labels
+    if not known:
+        raise DataError(f"{train.path}: expected labelled spans to train on, got none")
+    if dev and not dev.labels:
+        raise DataError(
+            f"{dev.path}: expected labelled spans to choose the best epoch by, got none; "
+            "label some of its lines, or name another file with --dev"
+        )
+    for split in filter(None, (dev, test)):
+        check_labels(split, known, str(train.path))
+    _warn_of_rare(known)
+    if dev is None:
+        train, dev = hold_out(train, config.seed)
+    return Corpus(train, dev, test, Tags.from_labels(known))
+
+
+def read_split(path: Path, reading: Reading = Reading()) -> Split:  # noqa: B008 (frozen)
+    """Read one file of any format that `train.formats` knows.
+
+    Raises:
+        DataError: Naming file and line, if it is not as expected or holds nothing.
+    """
+    pairs = [(record.place, example) for record, example in read_examples(path, reading)]
+    if not pairs:
+        raise DataError(f"{path}: expected labelled lines, got an empty file; name another one")
+    places, examples = zip(*pairs, strict=True)
+    return Split(path, places, examples)
+
+
+def hold_out(train: Split, seed: int) -> tuple[Split, Split]:
+    """Return what remains of train and the share of it that serves as dev, said in the log.
+
+    Raises:
+        DataError: If train has fewer than two different texts, or one side would have no span.
+    """
+    texts = sorted({example.text for example in train.examples})
+    if len(texts) < 2:
+        raise DataError(f"{train.path}: expected two different lines or more; name a --dev file")
+    held = set(random.Random(seed).sample(texts, max(1, round(DEV_SHARE * len(texts)))))
+    rest = _pick(train, (example.text not in held for example in train.examples))
+    dev = _pick(train, (example.text in held for example in train.examples))
+    if not rest.labels or not dev.labels:
+        raise DataError(
+            f"{train.path}: expected labelled spans among the {len(dev.examples)} lines held out "
+            f"as dev and among the {len(rest.examples)} others, got none on one side; "
+            "label more lines, name a --dev file, or choose another --seed"
+        )
+    logger.warning(
+        "warning: no dev file: %d of %d lines of %s serve as dev (seed %d)",
+        len(dev.examples),
+        len(train.examples),
+        train.path,
+        seed,
+    )
+    return rest, dev
+
+
+def _pick(split: Split, keep: Iterable[bool]) -> Split:
+    rows = [row for row, kept in enumerate(keep) if kept]
+    places = tuple(split.places[row] for row in rows)
+    return replace(split, places=places, examples=tuple(split.examples[row] for row in rows))
+
+
+def _mapped(split: Split, label_map: dict[str, str]) -> Split:
+    return replace(split, examples=tuple(map_labels(e, label_map) for e in split.examples))
+
+
+def check_labels(split: Split, known: Container[str], owner: str) -> None:
+    """Refuse a split with a label that its owner, the train file or a tagger, does not have.
+
+    Raises:
+        DataError: Naming file and line of the first.
+    """
+    for place, example in zip(split.places, split.examples, strict=True):
+        for label in (span.label for span in example.spans):
+            if label not in known:
+                raise DataError(
+                    f"{place}: expected a label that {owner} has, got {label!r}; "
+                    f"map or drop it with --label-map {label}=New or {label}="
+                )
+
+
+def _warn_of_rare(labels: Counter[str]) -> None:
+    rare = [f"{label} ({num})" for label, num in sorted(labels.items()) if num < RARE]
+    if rare:
+        logger.warning(
+            "warning: labels with fewer than %d spans in train are hardly learnt: %s; "
+            "merge or drop them with --label-map Old=New,Drop=",
+            RARE,
+            ", ".join(rare),
+        )

@@ -1,0 +1,1 @@
+"""The command line's flags, and what their values may be."""

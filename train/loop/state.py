@@ -1,0 +1,158 @@
+"""Owns what an interrupted run leaves behind: everything needed to go on as if nothing happened.
+
+One safetensors file beside the checkpoint, replaced whole and forced onto the disk; its header
+carries the rest as JSON. Frozen weights are left out: the base model has them. Chance is not in it:
+it is seeded anew at each step, see `train.loop.fit`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from serve.errors import CheckpointError
+from serve.files import sync
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the training lines brought.
+
+    Attributes:
+        number: From 1.
+        loss: Mean loss of the trained tokens, in nats.
+        score: What the best epoch is chosen by: in fine-tuning micro entity F1 on the dev lines, in
+            [0, 1].
+    """
+
+    number: int
+    loss: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """How far an epoch has come that is not done.
+
+    Attributes:
+        num_steps: Steps done.
+        loss: Summed over the tokens trained, in nats.
+        num_trained: Those tokens.
+    """
+
+    num_steps: int = 0
+    loss: float = 0.0
+    num_trained: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingState:
+    """A run between two steps.
+
+    Attributes:
+        run: Identifies settings, data and base model; see `train.pipeline`.
+        history: The epochs that are done.
+        weights: The trained weights, by name.
+        best: The weights of the best epoch so far; empty before the first is done.
+        optimizer: The optimizer's tensors, as `index.name`.
+        underway: The epoch after them, as far as it has come.
+        scaler: State of FP16's loss scaling; empty in other formats.
+    """
+
+    run: str
+    history: tuple[Epoch, ...]
+    weights: Weights
+    best: Weights
+    optimizer: Weights
+    underway: Underway = field(default=Underway())
+    scaler: dict[str, float] = field(default_factory=dict)
+
+
+def state_path(output: Path) -> Path:
+    """Return where the state of a run with this output lies."""
+    return output.with_name(f"{output.name}.resume.safetensors")
+
+
+def save_state(path: Path, state: TrainingState) -> None:
+    """Write a state, whole or not at all.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
+    tensors = {
+        f"{part}/{name}": tensor.detach().cpu().contiguous()
+        for part in ("weights", "best", "optimizer")
+        for name, tensor in getattr(state, part).items()
+    }
+    header = {
+        "run": state.run,
+        "history": json.dumps([asdict(epoch) for epoch in state.history]),
+        "underway": json.dumps(asdict(state.underway)),
+        "scaler": json.dumps(state.scaler),
+    }
+    staging = path.with_name(f".{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        save_file(tensors, staging, metadata=header)
+        sync(staging)
+        staging.replace(path)
+    except (SafetensorError, OSError) as error:
+        staging.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path}: expected to write the state of the run, got {error}; make room there, or "
+            "choose another --output"
+        ) from error
+
+
+def load_state(path: Path, run: str) -> TrainingState | None:
+    """Return the state an interrupted run left, None where there is none.
+
+    Raises:
+        CheckpointError: If the file is damaged or belongs to a run of other settings or data.
+    """
+    if not path.is_file():
+        return None
+    parts: dict[str, Weights] = {"weights": {}, "best": {}, "optimizer": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            for key in file.keys():  # noqa: SIM118 (no mapping)
+                part, _, name = key.partition("/")
+                parts[part][name] = file.get_tensor(key)
+        history = tuple(Epoch(**row) for row in json.loads(header["history"]))
+        underway = Underway(**json.loads(header["underway"]))
+        found, scaler = header["run"], json.loads(header["scaler"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: expected the state of a run, got {error}; start again without --resume"
+        ) from error
+    if found != run:
+        raise CheckpointError(
+            f"{path}: expected the state of a run with the same settings, data and model, got "
+            "another's; start again without --resume"
+        )
+    return TrainingState(found, history, **parts, underway=underway, scaler=scaler)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Weights:
+    """Return an optimizer's state as tensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{name}": value for i, row in state.items() for name, value in row.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Weights) -> None:
+    """Put back what `optimizer_tensors` returned."""
+    state: dict[int, Weights] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

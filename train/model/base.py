@@ -1,0 +1,238 @@
+"""Owns the base model: that it does for a tagger, and its loading.
+
+What could be unsafe in it, `serve.pretrained` refuses first. Weights that a configuration promises
+and a file lacks are never filled in at random.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
+from transformers.utils import logging as transformers_logging
+
+from serve.encoding import Encoder
+from serve.errors import CheckpointError
+from serve.families import FAMILIES, max_tokens, pad_id
+from serve.labels import Tags
+from serve.pretrained import (
+    CONFIG,
+    INDEX,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    VOCABULARY,
+    WEIGHTS,
+    Pretrained,
+)
+from train.model.head import keep_rows, read_head
+from train.model.source import find_files
+
+_SUPPORTED = {"position_embedding_type": "absolute", "is_decoder": False}
+"""Settings that change what a model computes, and the values that make it a plain encoder."""
+_CASE = "do_lower_case"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Base:
+    """A base model whose configuration was checked.
+
+    Attributes:
+        name: What the user asked for.
+        files: Its files.
+        tokenizer: Its tokenizer, without truncation or padding.
+        max_tokens: Longest sequence it takes, special tokens included.
+        pad_id: Token id of padding.
+    """
+
+    name: str
+    files: Pretrained
+    tokenizer: Tokenizer
+    max_tokens: int
+    pad_id: int
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.files.folder
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files of its weights: one, or those an index names."""
+        return [self.folder / name for name in self.files.weights() if name != INDEX]
+
+    def encoder(self) -> Encoder:
+        """Return the encoder that training and serving share.
+
+        Raises:
+            CheckpointError: If the tokenizer is not of a form that serving knows.
+        """
+        try:
+            return Encoder(self.tokenizer, max_tokens=self.max_tokens, pad_id=self.pad_id)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{self.folder / TOKENIZER}: {error}; choose another model"
+            ) from error
+
+    def load_model(self, tags: Tags) -> PreTrainedModel:
+        """Return the model in FP32 with a head for the tags: new, or kept where labels agree.
+
+        Raises:
+            CheckpointError: If the weights are damaged or lack a part of the encoder, or a head
+                does not fit its tags.
+        """
+        model, _ = self._load(
+            AutoModelForTokenClassification,
+            id2label=dict(enumerate(tags.names)),
+            label2id={name: i for i, name in enumerate(tags.names)},
+        )
+        self._renew_head(model, tags)
+        return model
+
+    def load_masked(self) -> tuple[PreTrainedModel, bool]:
+        """Return the model in FP32 with a head that guesses words, and whether that is a new one.
+
+        Raises:
+            CheckpointError: If the weights are damaged or lack a part of the encoder.
+        """
+        model, lost = self._load(AutoModelForMaskedLM)
+        return model, bool(lost)
+
+    def _load(self, auto: Any, **settings: Any) -> tuple[PreTrainedModel, set[str]]:  # noqa: ANN401
+        """Return a model and the names of those weights of its head that the base has not."""
+        # A new head is no news, and what else could be wrong is checked below.
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        model: PreTrainedModel
+        info: dict[str, Any]
+        try:
+            with self.files.checked_folder() as folder:
+                model, info = auto.from_pretrained(
+                    folder,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    dtype="float32",
+                    ignore_mismatched_sizes=True,
+                    output_loading_info=True,
+                    **settings,
+                )
+        except CheckpointError:
+            raise
+        except Exception as error:  # safetensors and transformers share no base class
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"{self.folder}: expected the model's weights, got {reason}"
+            ) from error
+        wrong = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
+        encoder = f"{model.base_model_prefix}."
+        if lost := sorted(key for key in wrong if key.startswith(encoder)):
+            raise CheckpointError(
+                f"{self.folder}: expected weights for {lost[0]} (and {len(lost) - 1} more) as its "
+                f"{CONFIG} says, got none; choose a complete model"
+            )
+        return model, wrong
+
+    def _renew_head(self, model: PreTrainedModel, tags: Tags) -> None:
+        """Replace the head, also one of the right size: it knows its own tags' order, not ours."""
+        layer = model.get_submodule("classifier")
+        nn.init.normal_(layer.get_parameter("weight"), std=model.config.initializer_range)
+        nn.init.zeros_(layer.get_parameter("bias"))
+        head = read_head(self.files, layer.get_parameter("weight").shape[1])
+        if head:
+            kept = keep_rows(layer, tags, head)
+            names = f" ({', '.join(kept)})" if kept else ""
+            logger.info(
+                "%s is a tagger: its encoder stays, and its head for %d of %d labels%s",
+                self.name, len(kept), len(tags.labels), names,
+            )  # fmt: skip
+
+
+def find_base(name: str) -> Base:
+    """Find and check a base model: `DEFAULT_MODEL`, a folder, or a name on the hub.
+
+    Raises:
+        CheckpointError: If it is missing, unsafe, or not of a supported family.
+    """
+    files = find_files(name)
+    config = _checked_config(files)
+    tokenizer = _tokenizer(files)
+    if (num_tokens := tokenizer.get_vocab_size()) > config["vocab_size"]:
+        raise CheckpointError(
+            f"{files.folder / TOKENIZER}: expected at most {config['vocab_size']} tokens, as many "
+            f"as the model's, got {num_tokens}; take both from one model"
+        )
+    return Base(name, files, tokenizer, max_tokens(config), pad_id(config))
+
+
+def _checked_config(files: Pretrained) -> dict[str, Any]:
+    folder, path = files.folder, files.folder / CONFIG
+    config = files.config()
+    if (kind := config.get("model_type")) not in FAMILIES:
+        raise CheckpointError(
+            f"{path}: expected a model_type of {', '.join(FAMILIES)}, got {kind!r}; "
+            "choose a model of these families"
+        )
+    if not files.weights():
+        have = ", ".join(sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt")))
+        raise CheckpointError(
+            f"{folder}: expected {WEIGHTS}, got {have or 'none'}; pickled weights are not opened, "
+            "save them as safetensors"
+        )
+    for key, expected in _SUPPORTED.items():
+        if (got := config.get(key, expected)) != expected:
+            raise CheckpointError(
+                f"{path}: expected {key} {expected!r}, got {got!r}; choose a model without it"
+            )
+    if not isinstance(positions := config.get("max_position_embeddings"), int):
+        raise CheckpointError(
+            f"{path}: expected a number 'max_position_embeddings', got {positions!r}"
+        )
+    files.check_sizes(config)
+    return config
+
+
+def _tokenizer(files: Pretrained) -> Tokenizer:
+    """Return a model's tokenizer; from `vocab.txt` where it has nothing newer."""
+    folder = files.folder
+    try:
+        if files.has(TOKENIZER):
+            tokenizer = Tokenizer.from_str(files.read(TOKENIZER).decode())
+        elif files.has(VOCABULARY):
+            with files.checked_vocabulary() as checked:
+                case = _case(checked)
+                tokenizer = AutoTokenizer.from_pretrained(checked, **case).backend_tokenizer
+        else:
+            raise CheckpointError(f"{folder}: expected {TOKENIZER} or {VOCABULARY}, got neither")
+    except CheckpointError:
+        raise
+    except Exception as error:  # tokenizers raises plain Exception
+        path = folder / TOKENIZER
+        raise CheckpointError(f"{path}: expected a tokenizer, got {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _case(folder: Path) -> dict[str, bool]:
+    """Return whether to lower the case, told from `vocab.txt` where no setting says it.
+
+    An uncased BERT has no piece with a capital, special tokens aside.
+    """
+    settings = folder / TOKENIZER_CONFIG
+    if settings.is_file() and _CASE in json.loads(settings.read_text(encoding="utf-8")):
+        return {}
+    pieces = (folder / VOCABULARY).read_text(encoding="utf-8").splitlines()
+    words = (piece for piece in pieces if not (piece.startswith("[") and piece.endswith("]")))
+    return {_CASE: all(word == word.lower() for word in words)}

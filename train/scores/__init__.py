@@ -1,0 +1,1 @@
+"""How good a tagger is: figures and the tables that show them."""

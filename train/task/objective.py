@@ -1,0 +1,102 @@
+"""Owns what training minimizes: a loss of tag logits, and how such logits are to be read.
+
+A loss is summed over the tokens that train, not averaged: a step divides by their number in the
+whole batch, so that it is the same step however many parts and processes share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from serve.decoding import Decoding
+from serve.labels import Tags
+from train.config import Decoder, TrainConfig
+from train.model.crf import Crf
+from train.task.collate import IGNORE_INDEX, LabelledWindow, TrainingBatch
+
+
+class Objective(nn.Module):
+    """A loss; what it learns itself, if anything, are its parameters."""
+
+    def forward(self, logits: Tensor, batch: Any) -> Tensor:  # noqa: ANN401 (each its own)
+        """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
+        raise NotImplementedError
+
+    def decoding(self) -> Decoding:
+        """Return how logits trained so far are to be read."""
+        raise NotImplementedError
+
+
+class CrossEntropy(Objective):
+    """The tag of each token by itself."""
+
+    _weights: Tensor | None
+
+    def __init__(
+        self, decoding: Decoding, *, label_smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> None:
+        """Take how logits are read, the smoothing, and a weight for each tag. Shape: (L,)."""
+        super().__init__()
+        self._decoding = decoding
+        self._label_smoothing = label_smoothing
+        self.register_buffer("_weights", weights, persistent=False)
+
+    def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
+        """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
+        return cross_entropy(
+            logits.float().flatten(0, 1),
+            batch.tag_ids.flatten(),
+            self._weights,
+            ignore_index=IGNORE_INDEX,
+            label_smoothing=self._label_smoothing,
+            reduction="sum",
+        )
+
+    def decoding(self) -> Decoding:
+        """Return how logits are to be read."""
+        return self._decoding
+
+
+class ChainLoss(Objective):
+    """The tags of a sequence together: a linear-chain CRF."""
+
+    def __init__(self, tags: Tags) -> None:
+        """Begin with transitions of 0."""
+        super().__init__()
+        self._crf = Crf(tags)
+
+    def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
+        """Return the sequences' negative log-likelihood, summed. Shape: (B, T, L) to ()."""
+        negative: Tensor = -self._crf(logits.float(), batch.tag_ids)
+        return negative
+
+    def decoding(self) -> Decoding:
+        """Return the chain as it is trained so far."""
+        return self._crf.decoding()
+
+
+def make_objective(config: TrainConfig, tags: Tags, windows: Sequence[LabelledWindow]) -> Objective:
+    """Return the objective the settings ask for."""
+    if config.decoder is Decoder.CRF:
+        return ChainLoss(tags)
+    weights = (
+        tag_weights(windows, len(tags), config.class_weights) if config.class_weights else None
+    )
+    decoding = Decoding(constrained=config.decoder is Decoder.CONSTRAINED)
+    return CrossEntropy(decoding, label_smoothing=config.label_smoothing, weights=weights)
+
+
+def tag_weights(windows: Sequence[LabelledWindow], num_tags: int, power: float) -> Tensor:
+    """Return a weight for each tag: its rarity to a power, 1 in the mean of the trained tokens.
+
+    Tags that nothing is trained on weigh as much as the rarest. Shape: (L,)
+    """
+    trained = torch.tensor([t for w in windows for t in w.tag_ids if t != IGNORE_INDEX])
+    counts = trained.bincount(minlength=num_tags).clamp(min=1).double()
+    weights = counts**-power
+    return (weights * counts.sum() / (weights * counts).sum()).float()

@@ -1,0 +1,74 @@
+"""Owns the temperature: what logits are divided by, so that scores say how often a tag is right.
+
+It is fitted on the dev lines, after training, and changes no tag. What is minimized is the log loss
+of "this word's tag is right" under the scores that serving would give: for plain decoding, for
+constrained decoding and for a CRF's marginals alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.decoder import Decoder
+from serve.decoding import Decoding
+from serve.examples import Example
+from serve.tagger import Tagger
+from train.task.collate import align_tags
+
+LOWEST, HIGHEST = 0.25, 10.0
+"""Bounds: few lines, or lines without an error, would ask for 0 or infinity."""
+_STEPS = 30
+"""Of the golden-section search: 0.618 to that power of the range is below a millionth of it."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_FLOOR = 1e-7  # of a probability: no score is certain
+
+
+def fit_temperature(tagger: Tagger, examples: Sequence[Example]) -> float:
+    """Return the temperature at which a tagger's scores fit labelled lines best.
+
+    Args:
+        tagger: Whose decoding has the temperature to replace.
+        examples: Lines that it was not trained on.
+
+    Returns:
+        From `LOWEST` to `HIGHEST`; 1 if there is no word that is wrong, for then any would do.
+    """
+    encoded = tagger.encoder.encode([example.text for example in examples])
+    logits = tagger.word_logits(encoded)
+    num_words = [len(text.offsets) for text in encoded]
+    pairs = zip(examples, encoded, strict=True)
+    gold = [tag for e, text in pairs for tag in align_tags(e, text.offsets)]
+
+    def scores(temperature: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        decoding: Decoding = replace(tagger.decoding, temperature=temperature)
+        return Decoder(tagger.tags, decoding).decode(logits, num_words)
+
+    tags = np.array(tagger.tags.names, dtype=object)[scores(1.0)[0]]
+    right = tags == np.array(gold, dtype=object)
+    if right.all():
+        return 1.0
+    loss = lambda log: log_loss(scores(math.exp(log))[1], right)  # noqa: E731
+    return math.exp(_minimum(loss, math.log(LOWEST), math.log(HIGHEST)))
+
+
+def log_loss(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
+    """Return the mean log loss of scores, in nats: how surprised one is by what was right."""
+    chance = np.where(right, scores, 1.0 - scores.astype(np.float64))
+    return float(-np.log(np.maximum(chance, _FLOOR)).mean())
+
+
+def _minimum(loss: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function with one minimum has it: golden-section search."""
+    for _ in range(_STEPS):
+        reach = _GOLDEN * (high - low)
+        left, right = high - reach, low + reach
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return (low + high) / 2
