@@ -13,15 +13,15 @@ from tqdm import tqdm
 
 from export.bundle import check_replaceable, write_bundle
 from export.checkpoint import Checkpoint, load_checkpoint
-from export.choose import choose_graph
 from export.config import ExportConfig
-from export.cpu import for_cpu
+from export.fusion.cpu import for_cpu
 from export.graph import export_graph
-from export.latency import measure_latency
 from export.optimize import fuse
 from export.parity import Reference
+from export.precision.choose import choose_graph
 from export.provenance import CALIBRATION, DEV, dev_file, provenance
-from export.report import Report, report_files
+from export.reports.latency import measure_latency
+from export.reports.report import Report, report_files
 from export.source import Source
 from export.tensorrt.rewrite import for_tensorrt
 from export.tensorrt.write import write_tensorrt

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import onnx
 
-from export.calibration import calibration_batches
 from export.checkpoint import Checkpoint
 from export.config import ExportConfig
 from export.parity import Reference
+from export.precision.calibration import calibration_batches
 from serve.encoding import EncodedBatch
 
 

@@ -14,12 +14,12 @@ import onnx
 
 from benchmarks.grid.plan import Cell, lengths, random_batch
 from benchmarks.precision import precision_of
-from export.calibration import activation_ranges
 from export.checkpoint import Checkpoint, TorchBackend
-from export.cpu import for_cpu
+from export.fusion.cpu import for_cpu
 from export.graph import export_graph
-from export.int8 import quantized_inputs, to_int8
 from export.optimize import fuse
+from export.precision.calibration import activation_ranges
+from export.precision.int8 import quantized_inputs, to_int8
 from serve.backend import Backend
 from serve.lanes import Lanes
 from serve.quickest import QuickestBackend

@@ -2,7 +2,7 @@
 
 The mask becomes the number of tokens of each text, shape (B,). This is right because padding stands
 on the right (`serve.tensors`), and it is the form from which padding can be removed
-(`export.packed`). An additive mask, which onnxscript's own rule leaves, is not.
+(`export.fusion.packed`). An additive mask, which onnxscript's own rule leaves, is not.
 """
 
 from __future__ import annotations

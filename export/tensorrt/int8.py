@@ -22,7 +22,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx import version_converter
 
-from export.calibration import Range
+from export.precision.calibration import Range
 from export.tensorrt.edit import constant, insert_before
 from serve.errors import GraphError
 

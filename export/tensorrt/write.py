@@ -23,11 +23,11 @@ from pathlib import Path
 import onnx
 
 from export.bundle import GRAPH_FILES
-from export.calibration import activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint
 from export.config import ExportConfig
 from export.gate import Allowance, check_gate
 from export.parity import ParityReport, Reference
+from export.precision.calibration import activation_ranges, calibration_batches
 from export.tensorrt.commands import BUILD, build_script
 from export.tensorrt.fp16 import to_fp16
 from export.tensorrt.int8 import quantized_inputs, to_int8

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-import export.latency
 import export.pipeline
+import export.reports.latency
 from tests.exported import exported
 
 
@@ -15,6 +15,6 @@ from tests.exported import exported
 def _short() -> Iterator[None]:
     """Leave the report time for its first shape only; nothing else of the pipeline is replaced."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export.latency, "BUDGET_S", 0.0)
+        patch.setattr(export.reports.latency, "BUDGET_S", 0.0)
         patch.setattr(export.pipeline, "export_graph", exported)
         yield

@@ -25,15 +25,15 @@ from transformers import (
 )
 
 import export.checkpoint
-import export.choose_fp16
-import export.choose_int8
 import export.pipeline
+import export.precision.choose_fp16
+import export.precision.choose_int8
 from export.__main__ import main, parse_args
-from export.calibration import Range
 from export.checkpoint import TorchBackend, load_checkpoint
 from export.config import ExportConfig
 from export.fusion.norm import FuseSkipLayerNorm
-from export.int8 import quantized_nodes, to_int8
+from export.precision.calibration import Range
+from export.precision.int8 import quantized_nodes, to_int8
 from export.provenance import command_line, provenance
 from export.source import Source
 from export.verification.verify import verify
@@ -252,7 +252,7 @@ def test_a_product_that_costs_f1_is_found_and_left_in_fp32(
                 tensor.CopyFrom(numpy_helper.from_array(scales, tensor.name))
         return quantized
 
-    monkeypatch.setattr(export.choose_int8, "to_int8", quantize)
+    monkeypatch.setattr(export.precision.choose_int8, "to_int8", quantize)
     output = tmp_path / "bundle"
     assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
     graph = Bundle.load(output).graph(Precision.INT8)
@@ -268,7 +268,7 @@ def test_the_calibration_nearest_to_fp32_is_tried_first(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: str
 ) -> None:
     """It is not enough to pass: a graph far off may do so by luck."""
-    calibrations = export.choose_int8._calibrations
+    calibrations = export.precision.choose_int8._calibrations
 
     def one_sound(source: Source, model: onnx.ModelProto) -> dict[str, dict[str, Range]]:
         wide = calibrations(source, model)["min-max"]
@@ -277,7 +277,7 @@ def test_the_calibration_nearest_to_fp32_is_tried_first(
             way: wide if way == sound else narrow for way in ("min-max", "percentile", "entropy")
         }
 
-    monkeypatch.setattr(export.choose_int8, "_calibrations", one_sound)
+    monkeypatch.setattr(export.precision.choose_int8, "_calibrations", one_sound)
     output = tmp_path / "bundle"
     assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
     trials = report_of(output, "model_int8.onnx")["trials"]
@@ -293,7 +293,7 @@ def test_every_graph_that_was_tried_is_in_the_report(
         quantized = to_int8(model, ranges, fp32_nodes)
         return quantized if len(fp32_nodes) in (2, 7) else damaged(quantized)
 
-    monkeypatch.setattr(export.choose_int8, "to_int8", quantize)
+    monkeypatch.setattr(export.precision.choose_int8, "to_int8", quantize)
     output = tmp_path / "bundle"
     assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
     trials = report_of(output, "model_int8.onnx")["trials"]
@@ -335,7 +335,9 @@ def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
 @pytest.fixture
 def _sabotage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the quantizer damage what it writes, in either way."""
-    monkeypatch.setattr(export.choose_int8, "to_int8", lambda *model: damaged(to_int8(*model)))
+    monkeypatch.setattr(
+        export.precision.choose_int8, "to_int8", lambda *model: damaged(to_int8(*model))
+    )
 
 
 def test_where_fixed_ranges_cost_f1_dynamic_scales_take_their_place(
@@ -350,7 +352,7 @@ def test_where_fixed_ranges_cost_f1_dynamic_scales_take_their_place(
         quantized = to_int8(model, ranges, fp32_nodes)
         return damaged(quantized) if ranges else quantized
 
-    monkeypatch.setattr(export.choose_int8, "to_int8", quantize)
+    monkeypatch.setattr(export.precision.choose_int8, "to_int8", quantize)
     output = tmp_path / "bundle"
     assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
     graph = Bundle.load(output).graph(Precision.INT8)
@@ -560,7 +562,7 @@ def test_a_model_that_overflows_in_fp16_is_refused_without_a_gpu_too(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(export.choose_fp16, "nodes_beyond", lambda *_: {})
+    monkeypatch.setattr(export.precision.choose_fp16, "nodes_beyond", lambda *_: {})
     folder, output = overflowing(tiny_checkpoint, tmp_path / "checkpoint"), tmp_path / "bundle"
     arguments = ["--model", str(folder), "--output", str(output), "--fp16"]
     assert main([*arguments, "--allow-f1-loss", "100", "--allow-label-f1-loss", "100"]) == 1

@@ -19,7 +19,7 @@ from benchmarks.cuda.texts import random_batch
 from benchmarks.cuda.torch_engine import TorchEngine
 from benchmarks.cuda.variants import NEEDS_CUDA, Source, Variant, open_engine
 from export.checkpoint import load_checkpoint
-from export.packed import check_packed, packed
+from export.fusion.packed import check_packed, packed
 from serve.bundle import Precision, Provider
 from serve.errors import GraphError, ParityError
 

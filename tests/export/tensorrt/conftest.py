@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from export.calibration import Range, activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint, load_checkpoint
+from export.precision.calibration import Range, activation_ranges, calibration_batches
 from export.tensorrt.fp16 import to_fp16
 from export.tensorrt.int8 import quantized_inputs, to_int8
 from export.tensorrt.rewrite import for_tensorrt

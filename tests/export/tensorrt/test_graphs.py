@@ -20,9 +20,9 @@ from transformers import (
     RobertaConfig,
 )
 
-from export.calibration import Range
 from export.checkpoint import Checkpoint, TorchBackend
 from export.graph import export_graph
+from export.precision.calibration import Range
 from export.tensorrt.fp16 import to_fp16
 from export.tensorrt.int8 import quantized_inputs, to_int8
 from export.tensorrt.lint.command import lint

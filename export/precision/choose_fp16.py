@@ -9,13 +9,13 @@ from functools import partial
 
 import onnx
 
-from export.fp16 import to_fp16
-from export.fp16_range import Extent, activation_extents, node_name, nodes_beyond
 from export.gate import check_gate
 from export.judge import MEANT_FOR, Candidate, Gated, Judge
-from export.rounding import rounded_to_fp16
-from export.search import fewest_exclusions
-from export.sensitivity import logit_errors
+from export.precision.fp16 import to_fp16
+from export.precision.fp16_range import Extent, activation_extents, node_name, nodes_beyond
+from export.precision.rounding import rounded_to_fp16
+from export.precision.search import fewest_exclusions
+from export.precision.sensitivity import logit_errors
 from export.source import Source
 from serve.bundle import Precision
 

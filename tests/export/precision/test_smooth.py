@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.calibration import activation_ranges, calibration_batches
 from export.checkpoint import Checkpoint, load_checkpoint
-from export.cpu import for_cpu
-from export.int8 import quantized_inputs, to_int8
+from export.fusion.cpu import for_cpu
 from export.optimize import fuse
-from export.smooth import channel_reach, smooth
+from export.precision.calibration import activation_ranges, calibration_batches
+from export.precision.int8 import quantized_inputs, to_int8
+from export.precision.smooth import channel_reach, smooth
 from serve.encoding import EncodedBatch
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines

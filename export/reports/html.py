@@ -10,8 +10,8 @@ from html import escape
 
 from export.gate import MIN_LABEL_ENTITIES
 from export.judge import Gated
-from export.latency import Latencies
-from export.report import Report, findings
+from export.reports.latency import Latencies
+from export.reports.report import Report, findings
 from serve.page import bullets, page, table
 
 
@@ -42,7 +42,7 @@ def _sections(report: Report) -> Iterator[str]:
 
 def _pictures(report: Report) -> str:
     try:
-        from export.report_plot import pictures
+        from export.reports.plot import pictures
     except ModuleNotFoundError:
         return "<p>No pictures: matplotlib is not installed; pip install -e '.[bench]'</p>"
     return pictures(report)

@@ -15,8 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.calibration import run_activations
-from export.cpu import parts_for_cpu
+from export.fusion.cpu import parts_for_cpu
+from export.precision.calibration import run_activations
 from serve.encoding import EncodedBatch
 
 LARGEST = float(np.finfo(np.float16).max)  # 65504
@@ -70,7 +70,7 @@ def activation_extents(
 
     Args:
         fused: The graph.
-        cpu: The same with its sums in the open, from `export.cpu.for_cpu`.
+        cpu: The same with its sums in the open, from `export.fusion.cpu.for_cpu`.
         batches: Batches without padding.
     """
     names = [part.output[0] for node in fused.graph.node for part in parts_for_cpu(node)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.calibration import Range
-from export.histograms import NUM_BINS, bin_edges, entropy_ranges, percentile_ranges
+from export.precision.calibration import Range
+from export.precision.histograms import NUM_BINS, bin_edges, entropy_ranges, percentile_ranges
 
 WIDE = Range(-1.0, 100.0)  # one value in a million lies beyond 4
 

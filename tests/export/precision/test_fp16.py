@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export.calibration import calibration_batches
 from export.checkpoint import Checkpoint, load_checkpoint
-from export.cpu import for_cpu
-from export.fp16 import to_fp16
-from export.fp16_range import Extent, activation_extents, extent_of, nodes_beyond
+from export.fusion.cpu import for_cpu
 from export.optimize import fuse
-from export.rounding import rounded_to_fp16
+from export.precision.calibration import calibration_batches
+from export.precision.fp16 import to_fp16
+from export.precision.fp16_range import Extent, activation_extents, extent_of, nodes_beyond
+from export.precision.rounding import rounded_to_fp16
 from serve.session import OrtBackend
 from tests.exported import exported
 

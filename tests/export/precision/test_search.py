@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from export.search import MAX_EXCLUDED, errors_alone, fewest_exclusions
+from export.precision.search import MAX_EXCLUDED, errors_alone, fewest_exclusions
 
 NAMES = [f"node{number}" for number in range(40)]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from export.bundle import REPORTS
 from export.judge import Gated
-from export.latency import Latencies
+from export.reports.latency import Latencies
 from serve.bundle import Precision
 
 FASTER = 0.95  # a graph counts as faster from 5 % on: medians of few rounds tell no less apart
@@ -32,7 +32,7 @@ class Report:
 
 def report_files(report: Report) -> dict[str, bytes]:
     """Return the report's files by name."""
-    from export.report_html import as_html  # it needs this module
+    from export.reports.html import as_html  # it needs this module
 
     html, data = REPORTS
     return {html: as_html(report).encode(), data: as_json(report).encode()}

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from export.cpu import parts_for_cpu
-from export.fp16_range import node_name
+from export.fusion.cpu import parts_for_cpu
+from export.precision.fp16_range import node_name
 
 
 def rounded_to_fp16(

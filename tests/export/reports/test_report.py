@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from export.latency import Cell, Latencies
-from export.report import Report, findings
+from export.reports.latency import Cell, Latencies
+from export.reports.report import Report, findings
 from serve.bundle import Precision
 
 QUIET = Latencies(threads=2, load=1.0, num_cores=2, cells=(), left_out={})

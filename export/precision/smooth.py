@@ -22,8 +22,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from export.calibration import run_activations
-from export.int8 import quantized_nodes
+from export.precision.calibration import run_activations
+from export.precision.int8 import quantized_nodes
 from serve.encoding import EncodedBatch
 
 MIGRATION = 0.7
@@ -39,7 +39,7 @@ def channel_reach(
     """Return the largest magnitude of each channel of what `smooth` divides.
 
     Args:
-        model: A graph that `export.cpu.for_cpu` made.
+        model: A graph that `export.fusion.cpu.for_cpu` made.
         batches: What to measure on, without padding.
 
     Returns:

@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-import export.int8
-from export.calibration import Range, activation_ranges, calibration_batches
+import export.precision.int8
 from export.checkpoint import Checkpoint, load_checkpoint
-from export.cpu import check_norms, for_cpu
-from export.int8 import quantized_inputs, quantized_nodes, to_int8
+from export.fusion.cpu import check_norms, for_cpu
 from export.optimize import fuse
+from export.precision.calibration import Range, activation_ranges, calibration_batches
+from export.precision.int8 import quantized_inputs, quantized_nodes, to_int8
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
@@ -172,9 +172,9 @@ def test_only_the_products_named_stay_in_fp32(
 def test_a_product_left_in_fp32_is_refused(
     model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def skip(self: export.int8._Quantizer, node: onnx.NodeProto) -> None:
+    def skip(self: export.precision.int8._Quantizer, node: onnx.NodeProto) -> None:
         self._nodes.append(node)
 
-    monkeypatch.setattr(export.int8._Quantizer, "_dynamic_product", skip)
+    monkeypatch.setattr(export.precision.int8._Quantizer, "_dynamic_product", skip)
     with pytest.raises(GraphError, match=r"expected 6 DynamicQuantizeMatMul nodes .*, got 0"):
         to_int8(model, None)

@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from export.calibration import Range
+from export.precision.calibration import Range
 from serve.errors import GraphError
 from serve.tensors import LOGITS
 
@@ -32,7 +32,7 @@ _KEPT_ATTRIBUTES = ("num_heads", "unidirectional", "mask_filter_value", "scale")
 def to_int8(
     model: onnx.ModelProto, ranges: Mapping[str, Range] | None, fp32_nodes: Collection[str] = ()
 ) -> onnx.ModelProto:
-    """Return an INT8 copy of a graph that `export.cpu.for_cpu` made.
+    """Return an INT8 copy of a graph that `export.fusion.cpu.for_cpu` made.
 
     Args:
         model: The graph.

@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from export.latency import PYTORCH, Cell
-from export.report import Report
+from export.reports.latency import PYTORCH, Cell
+from export.reports.report import Report
 from serve.page import picture
 
 

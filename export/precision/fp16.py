@@ -2,7 +2,8 @@
 
 Weights and activations become FP16. The logits leave as FP32, so that softmax and scores are
 computed in FP32; sums inside LayerNorm and softmax are FP32 inside ONNX Runtime's fused kernels.
-Which nodes stay FP32 is measured, see `export.fp16_range`; no operator is left out by its name.
+Which nodes stay FP32 is measured, see `export.precision.fp16_range`; no operator is left out by its
+name.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.search import errors_alone
+from export.precision.search import errors_alone
 from export.source import Source
 from serve.encoding import EncodedBatch
 from serve.session import OrtBackend

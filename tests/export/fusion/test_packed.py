@@ -19,8 +19,8 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from export.checkpoint import Checkpoint, TorchBackend, load_checkpoint
+from export.fusion.packed import check_packed, packed
 from export.optimize import fuse
-from export.packed import check_packed, packed
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from tests.exported import exported

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from export.choose_fp16 import choose_fp16
-from export.choose_int8 import choose_int8
 from export.judge import Candidate, Gated, Judge
+from export.precision.choose_fp16 import choose_fp16
+from export.precision.choose_int8 import choose_int8
 from export.source import Source
 from serve.bundle import Precision
 from serve.errors import ParityError

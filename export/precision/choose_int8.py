@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import onnx
 
-from export.calibration import Range, activation_ranges
-from export.histograms import activation_histograms, entropy_ranges, percentile_ranges
-from export.int8 import quantized_inputs, quantized_nodes, to_int8
 from export.judge import Candidate, Gated, Judge
-from export.search import fewest_exclusions
-from export.sensitivity import logit_errors
-from export.smooth import channel_reach, smooth
+from export.precision.calibration import Range, activation_ranges
+from export.precision.histograms import activation_histograms, entropy_ranges, percentile_ranges
+from export.precision.int8 import quantized_inputs, quantized_nodes, to_int8
+from export.precision.search import fewest_exclusions
+from export.precision.sensitivity import logit_errors
+from export.precision.smooth import channel_reach, smooth
 from export.source import Source
 
 NUM_REACH_LINES = 128

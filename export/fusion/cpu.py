@@ -80,5 +80,5 @@ def _norm(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
     yield _node(_NORM, [f"{out}_sum", scale, shift], out, axis=-1, epsilon=epsilon)
 
 
-def _node(kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> onnx.NodeProto:  # noqa: ANN401
+def _node(kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(kind, inputs, [output], name=f"{output}/{kind}", **attributes)

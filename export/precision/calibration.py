@@ -1,8 +1,8 @@
 """Owns calibration: between which values each activation lies, on real lines.
 
-The ranges are minimum and maximum over all tokens, zero included; `export.histograms` knows tighter
-ones. They are measured in FP32, on lines alone and on lines joined to long texts, whose positions
-no short line reaches.
+The ranges are minimum and maximum over all tokens, zero included; `export.precision.histograms`
+knows tighter ones. They are measured in FP32, on lines alone and on lines joined to long texts,
+whose positions no short line reaches.
 """
 
 from __future__ import annotations

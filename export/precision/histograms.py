@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import HistogramCollector
 
-from export.calibration import Range, run_activations
+from export.precision.calibration import Range, run_activations
 from serve.encoding import EncodedBatch
 
 PERCENTILE = 99.99

@@ -1,0 +1,1 @@
+"""What a bundle reports of itself: figures, pictures, the page."""
