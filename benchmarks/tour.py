@@ -24,9 +24,9 @@ from benchmarks.workload import lines_of
 from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger
+from serve.display.render import Painter, entity_table
 from serve.errors import TaggingError
 from serve.examples import Example, read_jsonl
-from serve.render import Painter, entity_table
 from serve.scoring import score_tagger
 from serve.server import start_triton
 from serve.tagger import Tagger

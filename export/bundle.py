@@ -16,6 +16,8 @@ from platform import python_version
 from types import MappingProxyType
 
 from export.checkpoint import Checkpoint
+from serve.artefacts.pretrained import CONFIG, TOKENIZER_CONFIG, Pretrained
+from serve.artefacts.signature import SIGNATURE
 from serve.bundle import (
     LABELS,
     MANIFEST,
@@ -26,12 +28,10 @@ from serve.bundle import (
     Precision,
     sha256,
 )
-from serve.decoding import DECODING
+from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT
 from serve.errors import BundleError
 from serve.files import replacing
-from serve.pretrained import CONFIG, TOKENIZER_CONFIG, Pretrained
-from serve.signature import SIGNATURE
 
 GRAPH_FILES = {
     Precision.FP32: "model.onnx",

@@ -1,6 +1,6 @@
 """Owns the way into a checkpoint: what is refused before loading, and the PyTorch reference.
 
-What could be unsafe in it, `serve.pretrained` refuses. Knows nothing of ONNX.
+What could be unsafe in it, `serve.artefacts.pretrained` refuses. Knows nothing of ONNX.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForTokenClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from serve.checkpoint import decoding_of, tags_of
-from serve.decoding import Decoding
+from serve.artefacts.checkpoint import decoding_of, tags_of
+from serve.artefacts.families import FAMILIES, max_tokens, pad_id
+from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
+from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError
-from serve.families import FAMILIES, max_tokens, pad_id
 from serve.labels import Tags
-from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
 
 MAX_WEIGHT_BYTES = 2**31 - 2**24
 """Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""

@@ -16,10 +16,10 @@ from export.parity import ParityReport
 from export.source import Source
 from serve.bundle import GraphInfo, Precision, Provider, sha256
 from serve.errors import ParityError
-from serve.lanes import Lanes
+from serve.running.lanes import Lanes
+from serve.running.threads import Threads, default_num_threads
 from serve.session import OrtBackend, default_provider
 from serve.tagger import Tagger
-from serve.threads import Threads, default_num_threads
 
 MEANT_FOR = {
     Precision.FP32: Provider.CPU,

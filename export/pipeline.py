@@ -25,10 +25,10 @@ from export.reports.report import Report, report_files
 from export.source import Source
 from export.tensorrt.rewrite import for_tensorrt
 from export.tensorrt.write import write_tensorrt
+from serve.artefacts.pretrained import Pretrained
 from serve.bundle import Bundle
 from serve.errors import DataError
 from serve.examples import Example, read_jsonl
-from serve.pretrained import Pretrained
 
 MAX_CALIBRATION_LINES = 512
 MAX_LINES_BYTES = 2**30

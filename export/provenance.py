@@ -8,7 +8,7 @@ from pathlib import Path
 
 from export.config import ExportConfig
 from serve.bundle import TOKENIZER, sha256
-from serve.decoding import DECODING
+from serve.decode.decoding import DECODING
 
 CALIBRATION = "calibration.jsonl"
 DEV = "dev.jsonl"

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.artefacts import MAX_JSON_BYTES, read_plain
+from serve.artefacts.parts import MAX_JSON_BYTES, read_plain
+from serve.artefacts.signature import SIGNATURE, missing_package, read_key
 from serve.bundle import MANIFEST
 from serve.errors import BundleError
 from serve.files import write_durably
-from serve.signature import SIGNATURE, missing_package, read_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

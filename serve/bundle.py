@@ -3,7 +3,7 @@
     build/bundle/
         manifest.json      what each file is, its SHA-256, parity and F1 figures, versions
         labels.json        the tags, in the order of the logits
-        decoding.json      how logits become tags, where that is not plain; see `serve.decoding`
+        decoding.json      how logits become tags, where not plain; see `serve.decode.decoding`
         tokenizer.json     the tokenizer, Hugging Face form
         config.json        the model's configuration, and tokenizer_config.json the tokenizer's: for
                            Hugging Face's loaders, unused here
@@ -11,9 +11,9 @@
         manifest.sig       signature of the manifest, where somebody signed it
 
 A file is hashed as it is read, so the bytes that were checked are the bytes that are used. This
-finds damage and careless edits; against intent there is the signature, see `serve.signature`. What
-the files cannot do in any case is lead out of the folder: names have no paths, links are not
-followed, and a graph is one file.
+finds damage and careless edits; against intent there is the signature, see
+`serve.artefacts.signature`. What the files cannot do in any case is lead out of the folder: names
+have no paths, links are not followed, and a graph is one file.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from serve.artefacts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, read_plain
-from serve.decoding import DECODING, Decoding
+from serve.artefacts.manifest import GraphInfo, Manifest, Precision, Provider, seal, sha256
+from serve.artefacts.onnx_file import check_single_file
+from serve.artefacts.parts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, read_plain
+from serve.artefacts.signature import SIGNATURE, check_signature
+from serve.decode.decoding import DECODING, Decoding
 from serve.encoding import Encoder
 from serve.errors import BundleError
 from serve.labels import Tags
-from serve.manifest import GraphInfo, Manifest, Precision, Provider, seal, sha256
-from serve.onnx_file import check_single_file
-from serve.signature import SIGNATURE, check_signature
 
 __all__ = [
     "LABELS",

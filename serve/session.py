@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
+from serve.running.threads import Threads, default_num_threads
 from serve.tensors import (
     ATTENTION_MASK,
     INPUT_IDS,
@@ -25,7 +26,6 @@ from serve.tensors import (
     IdType,
     TensorSpec,
 )
-from serve.threads import Threads, default_num_threads
 
 _GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg")  # the driver's first device; WSL's
 _ORT_TYPES = {"int64": "tensor(int64)", "int32": "tensor(int32)", "float32": "tensor(float)"}

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
-from serve.decoder import Decoder
-from serve.decoding import Decoding
+from serve.decode.decoder import Decoder
+from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.errors import BundleError, GraphError
 from serve.labels import Tags
-from serve.lanes import TASK_TOKENS, Lanes
-from serve.quickest import QuickestBackend
-from serve.schedule import BATCH_TOKENS, padded_length, plan
+from serve.running.lanes import TASK_TOKENS, Lanes
+from serve.running.quickest import QuickestBackend
+from serve.running.schedule import BATCH_TOKENS, padded_length, plan
+from serve.running.threads import Threads, default_num_threads, remembered
 from serve.session import OrtBackend, default_provider
-from serve.threads import Threads, default_num_threads, remembered
 
 _PREFERENCE = {
     Provider.CUDA: (Precision.FP16, Precision.FP32),
@@ -100,7 +100,7 @@ class Tagger:
             provider: Where to run it; None for CUDA where ONNX Runtime offers it, else CPU.
             num_threads: Most threads on the CPU; None for what `python -m serve tune` found here,
                 or one per available core, at most 4. INT8 takes one thread for a line while that
-                is quicker, see `serve.quickest`.
+                is quicker, see `serve.running.quickest`.
             public_key: File of the key that must have signed it; None to take unsigned ones too.
 
         Raises:

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 
 from export.config import ExportConfig
 from export.pipeline import export
+from serve.artefacts.pretrained import MAX_LAYERS
 from serve.errors import CheckpointError
 from serve.labels import Tags
-from serve.pretrained import MAX_LAYERS
 from tests.outside import nothing_read_of
 from train.model.base import find_base
 

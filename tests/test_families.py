@@ -24,9 +24,9 @@ import export.pipeline
 from export.__main__ import main as export_main
 from export.checkpoint import Checkpoint, TorchBackend, load_checkpoint
 from export.optimize import fuse
+from serve.artefacts.families import FAMILIES
 from serve.bundle import Bundle, Precision
 from serve.encoding import NO_WORD, EncodedBatch, Encoder
-from serve.families import FAMILIES
 from serve.labels import Tags
 from serve.session import OrtBackend
 from serve.tagger import Tagger

@@ -38,7 +38,7 @@ class Schedule(StrEnum):
 
 
 class Decoder(StrEnum):
-    """How logits become tags, in training's dev F1 as in serving; see `serve.decoding`."""
+    """How logits become tags, in training's dev F1 as in serving; see `serve.decode.decoding`."""
 
     PLAIN = "plain"
     CONSTRAINED = "constrained"

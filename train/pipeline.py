@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.encoding import Encoder
 from serve.examples import Example
 from serve.tagger import Tagger

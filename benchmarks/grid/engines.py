@@ -21,11 +21,11 @@ from export.optimize import fuse
 from export.precision.calibration import activation_ranges
 from export.precision.int8 import quantized_inputs, to_int8
 from serve.backend import Backend
-from serve.lanes import Lanes
-from serve.quickest import QuickestBackend
+from serve.running.lanes import Lanes
+from serve.running.quickest import QuickestBackend
+from serve.running.threads import Threads, default_num_threads
 from serve.session import OrtBackend
 from serve.tagger import Tagger
-from serve.threads import Threads, default_num_threads
 
 PYTORCH, FP32, INT8 = "PyTorch FP32", "ONNX Runtime FP32", "linetag INT8"
 _CHECKED = Cell(num_tokens=16, batch_size=8)

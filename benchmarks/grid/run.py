@@ -17,9 +17,9 @@ from benchmarks.grid.result import Row, Scenario
 from benchmarks.grid.rounds import measure_groups
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
-from serve.lanes import TASK_TOKENS, Lanes
-from serve.quickest import FIRST_TRIAL
-from serve.threads import default_num_threads
+from serve.running.lanes import TASK_TOKENS, Lanes
+from serve.running.quickest import FIRST_TRIAL
+from serve.running.threads import default_num_threads
 
 OFFLINE_TOKENS = 2048
 """Tokens of an offline call: eight tasks of the lanes."""

@@ -12,7 +12,7 @@ from export.gate import MIN_LABEL_ENTITIES
 from export.judge import Gated
 from export.reports.latency import Latencies
 from export.reports.report import Report, findings
-from serve.page import bullets, page, table
+from serve.display.page import bullets, page, table
 
 
 def as_html(report: Report) -> str:

@@ -22,8 +22,8 @@ from export.judge import MEANT_FOR, Gated
 from export.source import Source
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
+from serve.running.threads import Threads, default_num_threads
 from serve.session import OrtBackend, default_provider
-from serve.threads import Threads, default_num_threads
 
 CELLS = ((1, 8), (1, 16), (1, 32), (8, 16), (1, 128), (8, 32), (32, 16), (8, 128), (32, 128))
 """Batch size and tokens, in the order they are measured."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from export.reports.latency import PYTORCH, Cell
 from export.reports.report import Report
-from serve.page import picture
+from serve.display.page import picture
 
 
 def pictures(report: Report) -> str:

@@ -1,6 +1,6 @@
 """Owns the check of a bundle's folder: the files the manifest names, whole, and nothing beside.
 
-A link is refused even where it leads to the right bytes, see `serve.artefacts`.
+A link is refused even where it leads to the right bytes, see `serve.artefacts.parts`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from export.verification.finding import Check, Finding
-from serve.artefacts import MAX_GRAPH_BYTES, read_plain
+from serve.artefacts.parts import MAX_GRAPH_BYTES, read_plain
+from serve.artefacts.signature import SIGNATURE
 from serve.bundle import MANIFEST, REMEDY, Manifest, sha256
-from serve.signature import SIGNATURE
 
 
 def file_findings(folder: Path, manifest: Manifest) -> dict[str, Finding]:

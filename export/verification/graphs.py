@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from export.verification.finding import Check, Finding
+from serve.artefacts.onnx_file import check_single_file
 from serve.bundle import LABELS, REMEDY, Bundle, GraphInfo
 from serve.errors import BundleError, GraphError
-from serve.onnx_file import check_single_file
 from serve.session import OrtBackend
 from serve.tensors import LOGITS
 

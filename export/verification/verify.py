@@ -14,11 +14,11 @@ from pathlib import Path
 from export.verification.files import file_findings, strangers
 from export.verification.finding import Check, Finding
 from export.verification.graphs import graph_findings, onnx_problems
-from serve.artefacts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, check_plain, read_plain
+from serve.artefacts.parts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, check_plain, read_plain
+from serve.artefacts.signature import SIGNATURE, SIZE_BYTES, check_signature, read_public_key
 from serve.bundle import LABELS, MANIFEST, REMEDY, TOKENIZER, Bundle, Manifest, sha256
-from serve.decoding import DECODING
+from serve.decode.decoding import DECODING
 from serve.errors import BundleError
-from serve.signature import SIGNATURE, SIZE_BYTES, check_signature, read_public_key
 
 
 class Signature(StrEnum):

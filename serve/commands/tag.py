@@ -22,10 +22,10 @@ from serve.bundle import Precision
 from serve.client import Policy, TritonTagger
 from serve.client.front import addresses
 from serve.commands import command_parser, deliver, say
+from serve.display.render import Painter
 from serve.entities import AnyTagger, Entity
 from serve.errors import TaggingError
 from serve.lines import STDIN, read_chunks
-from serve.render import Painter
 
 if TYPE_CHECKING:
     from serve.tagger import Tagger

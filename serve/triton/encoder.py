@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from serve.artefacts import MAX_GRAPH_BYTES, read_plain
+from serve.artefacts.parts import MAX_GRAPH_BYTES, read_plain
 from serve.bundle import Bundle
 from serve.encoder_graph import encoder_graph, read_encoder_graph
 from serve.encoding import EncodedBatch
 from serve.errors import BundleError
+from serve.running.threads import Threads
 from serve.session import OrtBackend
 from serve.tensors import ATTENTION_MASK, INPUT_IDS, LOGITS
-from serve.threads import Threads
 from serve.triton.names import ENCODER_FILE, MODEL, NUM_THREADS, PUBLIC_KEY
 
 

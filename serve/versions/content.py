@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from serve.artefacts import MAX_GRAPH_BYTES, read_plain
+from serve.artefacts.parts import MAX_GRAPH_BYTES, read_plain
+from serve.artefacts.signature import SIGNATURE, read_key
 from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, sha256
-from serve.decoding import DECODING
+from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
 from serve.errors import BundleError, GraphError
 from serve.files import write_durably
-from serve.signature import SIGNATURE, read_key
 from serve.triton.names import MODEL, PUBLIC_KEY
 from serve.versions.folders import add_model_file
 

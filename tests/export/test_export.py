@@ -38,7 +38,7 @@ from export.provenance import command_line, provenance
 from export.source import Source
 from export.verification.verify import verify
 from serve.bundle import Bundle, Precision, sha256
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.examples import read_jsonl
 from serve.scoring import score_tagger
 from serve.tagger import Tagger

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from serve.bundle import Bundle, Manifest, Precision, Provider, seal
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.errors import BundleError
 from tests.serve.tiny import TAGS, replace_file, write_bundle
 

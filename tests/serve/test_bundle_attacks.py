@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
 from export.verification.verify import verify
-from serve.artefacts import MAX_JSON_BYTES
+from serve.artefacts.parts import MAX_JSON_BYTES
 from serve.bundle import seal
 from serve.errors import BundleError
 from serve.repository import publish

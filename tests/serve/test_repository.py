@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serve.bundle import Bundle
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.errors import BundleError, ServerError
 from serve.repository import publish, traffic_of, versions
 from serve.tagger import Tagger

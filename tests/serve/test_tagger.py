@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from serve.bundle import Precision, Provider
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import BundleError, DataError, GraphError
 from serve.labels import Tags

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
+from serve.artefacts.families import first_position
 from serve.bundle import sha256
 from serve.encoding import Encoder
-from serve.families import first_position
 from train.adaptation.config import AdaptConfig
 from train.adaptation.lines import Lines, read_lines
 from train.adaptation.masking import Masker

@@ -13,9 +13,9 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from serve.errors import CheckpointError
 from serve.files import replacing
-from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from train.model.base import Base
 from train.model.checkpoint import check_output, write_json, write_model
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status, say
-from serve.render import Painter
+from serve.display.render import Painter
 from train.flags.new_folder import check_new
 from train.flags.numbers import at_least
 from train.formats.arguments import add_reading, take_reading

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.encoding import Encoder
 from serve.errors import DataError
 from train.config import Decoder, TrainConfig

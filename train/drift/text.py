@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serve.render import printable
+from serve.display.render import printable
 from train.drift.assess import Drift
 from train.drift.chance import Finding
 from train.scores.tables import Table, aligned

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from serve.decoder import Decoded, Decoder
+from serve.decode.decoder import Decoded, Decoder
 from serve.encoding import EncodedText
 from serve.entities import Entity, decode_entities
 from serve.examples import Example

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import escape
 
+from serve.display.markup import STYLE, Marker
+from serve.display.page import page, table
 from serve.examples import Span
-from serve.markup import STYLE, Marker
-from serve.page import page, table
 from train.evaluation import tables
 from train.evaluation.assess import Assessment
 from train.evaluation.plots import label_picture, reliability_picture

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from serve.page import picture
+from serve.display.page import picture
 from train.evaluation.assess import Assessment, Trust
 from train.evaluation.reliability import Reliability
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
-from serve.page import page
-from serve.render import printable
+from serve.display.page import page
+from serve.display.render import printable
 from train.explanation.explain import Explanation, Reason
 
 NUM_SHOWN = 5

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from serve.page import bullets, page, table
-from serve.render import printable
+from serve.display.page import bullets, page, table
+from serve.display.render import printable
 from train.lint import tables
 from train.lint.finding import Severity
 from train.lint.inspect import Inspection

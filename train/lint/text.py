@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from serve.render import printable
+from serve.display.render import printable
 from train.lint import tables
 from train.lint.finding import Severity
 from train.lint.inspect import Inspection

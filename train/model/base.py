@@ -1,7 +1,7 @@
 """Owns the base model: that it does for a tagger, and its loading.
 
-What could be unsafe in it, `serve.pretrained` refuses first. Weights that a configuration promises
-and a file lacks are never filled in at random.
+What could be unsafe in it, `serve.artefacts.pretrained` refuses first. Weights that a configuration
+promises and a file lacks are never filled in at random.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from serve.encoding import Encoder
-from serve.errors import CheckpointError
-from serve.families import FAMILIES, max_tokens, pad_id
-from serve.labels import Tags
-from serve.pretrained import (
+from serve.artefacts.families import FAMILIES, max_tokens, pad_id
+from serve.artefacts.pretrained import (
     CONFIG,
     INDEX,
     TOKENIZER,
@@ -35,6 +32,9 @@ from serve.pretrained import (
     WEIGHTS,
     Pretrained,
 )
+from serve.encoding import Encoder
+from serve.errors import CheckpointError
+from serve.labels import Tags
 from train.model.head import keep_rows, read_head
 from train.model.source import find_files
 

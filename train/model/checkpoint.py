@@ -27,11 +27,11 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from serve.decoding import DECODING, Decoding
+from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
+from serve.decode.decoding import DECODING, Decoding
 from serve.errors import CheckpointError
 from serve.examples import Example, write_jsonl
 from serve.files import replacing
-from serve.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from train.model.base import Base
 from train.model.card import CARD, CURVES
 

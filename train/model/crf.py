@@ -1,8 +1,8 @@
 """Owns a linear-chain CRF in training: the likelihood of gold tags among all sequences.
 
-What may not follow each other never does, here as in `serve.decoder`, so that no likelihood goes to
-sequences that decoding rules out. A window that begins inside an entity is no error: how a chain
-begins is learnt, not ruled.
+What may not follow each other never does, here as in `serve.decode.decoder`, so that no likelihood
+goes to sequences that decoding rules out. A window that begins inside an entity is no error: how a
+chain begins is learnt, not ruled.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from serve.decoder import allowed_transitions
-from serve.decoding import MAX_WEIGHT, Decoding
+from serve.decode.decoder import allowed_transitions
+from serve.decode.decoding import MAX_WEIGHT, Decoding
 from serve.labels import Tags
 from train.task.collate import IGNORE_INDEX
 

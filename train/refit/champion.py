@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve.artefacts.pretrained import WEIGHTS
 from serve.bundle import Bundle, sha256
 from serve.errors import CheckpointError
 from serve.examples import Example, read_jsonl
-from serve.pretrained import WEIGHTS
 from train.config import Decoder
 from train.model.checkpoint import DEV, TEST, TRAIN_LINES
 from train.trained.model import Trained, load_trained

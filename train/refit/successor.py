@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from serve.artefacts.manifest import Manifest, Precision
 from serve.errors import TaggingError
-from serve.manifest import Manifest, Precision
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TENSORRT = "tensorrt/"

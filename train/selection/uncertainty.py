@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.decoder import Decoder
+from serve.decode.decoder import Decoder
 from serve.tagger import Tagger
 
 _LEAST = 1e-12

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.labels import Tags
 from train.config import Decoder, TrainConfig
 from train.model.crf import Crf

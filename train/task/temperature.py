@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.decoder import Decoder
-from serve.decoding import Decoding
+from serve.decode.decoder import Decoder
+from serve.decode.decoding import Decoding
 from serve.examples import Example
 from serve.tagger import Tagger
 from train.task.collate import align_tags

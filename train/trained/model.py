@@ -9,12 +9,12 @@ from pathlib import Path
 from transformers import AutoModelForTokenClassification, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from serve.checkpoint import REMEDY, decoding_of, tags_of
-from serve.decoding import Decoding
+from serve.artefacts.checkpoint import REMEDY, decoding_of, tags_of
+from serve.artefacts.pretrained import CONFIG
+from serve.decode.decoding import Decoding
 from serve.encoding import Encoder
 from serve.errors import CheckpointError
 from serve.labels import Tags
-from serve.pretrained import CONFIG
 from serve.tagger import Tagger
 from train.loop.processes import Processes
 from train.model.base import find_base

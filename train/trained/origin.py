@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from serve.artefacts.manifest import check_file_name
+from serve.artefacts.pretrained import CONFIG, TOKENIZER, WEIGHTS
 from serve.bundle import MANIFEST, Bundle, sha256
-from serve.decoding import DECODING
+from serve.decode.decoding import DECODING
 from serve.errors import CheckpointError
-from serve.manifest import check_file_name
-from serve.pretrained import CONFIG, TOKENIZER, WEIGHTS
 
 _RECORDED = {
     "checkpoint_sha256": WEIGHTS,

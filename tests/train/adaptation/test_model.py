@@ -16,7 +16,7 @@ from transformers import (
     XLMRobertaForMaskedLM,
 )
 
-from serve.families import first_position
+from serve.artefacts.families import first_position
 from tests.conftest import tiny_encoder, tiny_tokenizer
 from train.adaptation.masking import MaskedBatch, Masker
 from train.adaptation.model import Guesser, head_logits, loss_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.examples import Example, Span, write_jsonl
 from tests.conftest import tiny_lines
 from tests.pages import outside_links

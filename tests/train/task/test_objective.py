@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from serve.decoder import Decoder as ServedDecoder
-from serve.decoding import Decoding
+from serve.decode.decoder import Decoder as ServedDecoder
+from serve.decode.decoding import Decoding
 from serve.labels import Tags
 from train.config import Decoder, TrainConfig
 from train.model.crf import Crf

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serve.decoding import Decoding
+from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch
 from serve.examples import Example, Span
 from serve.labels import Tags

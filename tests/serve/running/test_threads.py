@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serve import tuning
 from serve.__main__ import main
 from serve.bundle import Bundle, GraphInfo, Precision
 from serve.encoding import EncodedBatch
+from serve.running import tuning
+from serve.running.threads import Threads, default_num_threads, notes_path, remember, remembered
+from serve.running.tuning import best, candidates, measure
 from serve.tagger import Tagger
-from serve.threads import Threads, default_num_threads, notes_path, remember, remembered
-from serve.tuning import best, candidates, measure
 from tests.serve.tiny import graph_info
 
 GRAPH = graph_info(b"graph")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serve.chain import best_chains, marginals
-from serve.decoder import Decoder, best_probabilities
-from serve.decoding import Decoding
+from serve.decode.chain import best_chains, marginals
+from serve.decode.decoder import Decoder, best_probabilities
+from serve.decode.decoding import Decoding
 from serve.labels import Tags
 
 TAGS = Tags.from_labels(["A", "B"])
@@ -102,7 +102,7 @@ def test_many_chains_at_once_are_decoded_in_portions(monkeypatch: pytest.MonkeyP
     lengths = [3, 9, 4, 1, 8]
     logits = random_logits(sum(lengths))
     whole = Decoder(TAGS, random_crf()).decode(logits, lengths)
-    monkeypatch.setattr("serve.decoder._MAX_CELLS", 2 * len(TAGS) * 9)
+    monkeypatch.setattr("serve.decode.decoder._MAX_CELLS", 2 * len(TAGS) * 9)
     portions = Decoder(TAGS, random_crf()).decode(logits, lengths)
     assert portions.tag_ids.tolist() == whole.tag_ids.tolist()
     assert portions.scores.tolist() == whole.scores.tolist()

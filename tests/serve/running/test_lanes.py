@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from serve.encoding import EncodedBatch
-from serve.lanes import TASK_TOKENS, Lanes, tasks
+from serve.running.lanes import TASK_TOKENS, Lanes, tasks
 
 
 def batch(num_tokens: int, *, number: int = 0) -> EncodedBatch:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
+from serve.display.render import printable
 from serve.examples import Span
-from serve.render import printable
 
 STYLE = """
 mark { padding: .1rem .25rem; border-radius: .25rem; color: #111; white-space: pre-wrap }

@@ -17,9 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serve.artefacts import MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, check_plain, read_plain, unlinked
+from serve.artefacts.manifest import check_file_name
+from serve.artefacts.parts import (
+    MAX_JSON_BYTES,
+    MAX_TOKENIZER_BYTES,
+    check_plain,
+    read_plain,
+    unlinked,
+)
 from serve.errors import CheckpointError
-from serve.manifest import check_file_name
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
 VOCABULARY, SPECIAL_TOKENS = "vocab.txt", "special_tokens_map.json"

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.chain import best_chains, marginals
-from serve.decoding import Decoding
+from serve.decode.chain import best_chains, marginals
+from serve.decode.decoding import Decoding
 from serve.labels import OUTSIDE, Tags
 
 _MAX_CELLS = 1 << 20

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from serve.display.render import Painter, entity_table, printable
 from serve.entities import Entity
-from serve.render import Painter, entity_table, printable
 
 TEXT = "replace oil pump"
 ENTITIES = [Entity("Activity", 0, 7, 0.5), Entity("Item", 8, 16, 0.987654)]

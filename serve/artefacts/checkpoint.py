@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from serve.decoding import DECODING, Decoding
+from serve.decode.decoding import DECODING, Decoding
 from serve.errors import CheckpointError
 from serve.labels import Tags
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.artefacts import read_plain
+from serve.artefacts.parts import read_plain
 from serve.errors import BundleError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 from matplotlib.figure import Figure
 
+from serve.display.markup import Marker
+from serve.display.page import bullets, page, picture, table
 from serve.examples import Span
-from serve.markup import Marker
-from serve.page import bullets, page, picture, table
 from tests.pages import outside_links
 
 EVIL = "<script>alert(1)</script>&\x1b[31m"

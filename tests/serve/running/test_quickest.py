@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.encoding import EncodedBatch
-from serve.quickest import FIRST_TRIAL, TRIAL_CALLS, TRIAL_EVERY, QuickestBackend
+from serve.running.quickest import FIRST_TRIAL, TRIAL_CALLS, TRIAL_EVERY, QuickestBackend
 
 
 class Clock:

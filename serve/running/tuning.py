@@ -9,7 +9,7 @@ from time import perf_counter
 
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
-from serve.threads import Threads, default_num_threads
+from serve.running.threads import Threads, default_num_threads
 
 NUM_ROUNDS = 12
 ROUND_RUNS = 15

@@ -1,0 +1,1 @@
+"""From the logits of words to their tags: how, as a record, and the doing."""

@@ -1,0 +1,1 @@
+"""Entities and figures for people: terminal, pages."""

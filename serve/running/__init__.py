@@ -1,0 +1,1 @@
+"""How a graph is run fast: threads, lanes side by side, what runs together."""
