@@ -1,7 +1,8 @@
 """Measure a model by length and batch: PyTorch FP32, ONNX Runtime FP32, and linetag's INT8.
 
-Four things in one run, in interleaved rounds, with raw samples:
+Five things in one run, in interleaved rounds, with raw samples:
 * tokens in, logits out, at 8 to 512 tokens and 1, 8 and 32 lines (2,048 tokens at most);
+* the INT8 graph's products with weights and nothing else, for one line: its time's lower bound;
 * offline: the INT8 graph on one single-threaded lane a core, and which share of the machine's
   INT8 matrix peak its products with weights reach;
 * that peak, measured: ONNX Runtime's integer product alone, on all cores at once;

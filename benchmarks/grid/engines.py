@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 
 from benchmarks.grid.plan import Cell, lengths, random_batch
+from benchmarks.grid.products import Products, weights_of
 from benchmarks.precision import precision_of
 from export.checkpoint import Checkpoint, TorchBackend
 from export.fusion.cpu import for_cpu
@@ -56,12 +57,14 @@ class Engines:
         checkpoint: The model.
         engines: PyTorch first: the others are compared with it.
         lanes: The INT8 graph as it runs offline, one single-threaded lane a core.
-        macs_per_token: Multiply-adds of the INT8 graph's products with weights, for one token.
+        products: That graph's products with weights alone.
+        macs_per_token: Multiply-adds of these for one token.
     """
 
     checkpoint: Checkpoint
     engines: tuple[Engine, ...]
     lanes: Lanes
+    products: Products
     macs_per_token: int
 
     @property
@@ -109,6 +112,7 @@ def build_engines(checkpoint: Checkpoint) -> Engines:
             _in_runtime(INT8, int8, several, QuickestBackend(several, lane)),
         ),
         Lanes(lane, default_num_threads()),
+        Products(quantized),
         macs_per_token(quantized),
     )
 
@@ -118,9 +122,7 @@ def macs_per_token(int8: onnx.ModelProto) -> int:
 
     Attention's products of activations with one another, which run in FP32, are not counted.
     """
-    sizes = {t.name: int(np.prod(t.dims)) for t in int8.graph.initializer}
-    kinds = ("MatMulIntegerToFloat", "QAttention")
-    return sum(sizes[node.input[1]] for node in int8.graph.node if node.op_type in kinds)
+    return sum(int(np.prod(weight.dims)) for weight in weights_of(int8))
 
 
 def _quantized(model: onnx.ModelProto, checkpoint: Checkpoint) -> onnx.ModelProto:

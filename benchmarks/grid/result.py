@@ -29,6 +29,7 @@ class Scenario(StrEnum):
     BATCH = "batch"  # one batch, tokens in, logits out
     OFFLINE = "offline"  # several batches at once through lanes
     TEXT = "text"  # one text, through the tagger; its length is in words
+    PRODUCTS = "products"  # a line's integer products with weights and nothing else
     PEAK = "peak"  # integer products and nothing else; its length is their rows
 
 
@@ -83,12 +84,23 @@ class GridResult:
 
     def ratio(self, row: Row) -> float:
         """Return how many times as long PyTorch takes for a batch as this row's system does."""
-        (first,) = (
-            other
-            for other in self.of(Scenario.BATCH, system=PYTORCH)
-            if (other.length, other.count) == (row.length, row.count)
+        return self._pytorch_s(row.length, row.count) / row.p50_s
+
+    def products_s(self, length: int) -> float:
+        """Return the seconds that the products of a line with weights take, on the best threads."""
+        return min(row.p50_s for row in self.of(Scenario.PRODUCTS) if row.length == length)
+
+    def most(self, length: int) -> float:
+        """Return how many times as long PyTorch takes for a line as its INT8 products alone."""
+        return self._pytorch_s(length, 1) / self.products_s(length)
+
+    def _pytorch_s(self, length: int, count: int) -> float:
+        (row,) = (
+            row
+            for row in self.of(Scenario.BATCH, system=PYTORCH)
+            if (row.length, row.count) == (length, count)
         )
-        return first.p50_s / row.p50_s
+        return row.p50_s
 
     @property
     def peak_macs_per_s(self) -> float:

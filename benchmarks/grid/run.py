@@ -45,7 +45,13 @@ class Group:
 def measure_grid(engines: Engines, *, seconds: float) -> tuple[Row, ...]:
     """Measure everything in interleaved rounds, for `seconds` at least."""
     _settle(engines)
-    groups = [*_batches(engines), *_offline(engines), *_texts(engines), *_peak()]
+    groups = [
+        *_batches(engines),
+        *_products(engines),
+        *_offline(engines),
+        *_texts(engines),
+        *_peak(),
+    ]
     gc.collect()
     gc.freeze()  # set-up leaves many objects behind; nobody shall pay for walking through them
     with tqdm(
@@ -75,6 +81,11 @@ def _batches(engines: Engines) -> Iterator[Group]:
         batch = random_batch(cell, engines.vocab_size)
         runners = {e.name: partial(_run, e.backend, batch) for e in engines.engines}
         yield Group(Scenario.BATCH, cell.num_tokens, cell.batch_size, runners)
+
+
+def _products(engines: Engines) -> Iterator[Group]:
+    for num_tokens in lengths(engines.checkpoint.encoder.max_tokens):
+        yield Group(Scenario.PRODUCTS, num_tokens, 1, engines.products.runners(num_tokens))
 
 
 def _offline(engines: Engines) -> Iterator[Group]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from benchmarks.grid.engines import INT8
 from benchmarks.grid.result import GridResult, Row, Scenario
 
 
 def tables(result: GridResult) -> str:
-    """Return batches, offline with its share of the peak, growth, and where it was measured."""
-    parts = [_batches(result), _offline(result), _growth(result)]
+    """Return batches, what bounds single lines, offline with its share of the peak, and growth."""
+    parts = [_batches(result), _products(result), _offline(result), _growth(result)]
     return "\n\n".join("\n".join(part) for part in parts) + f"\n\n{caption(result)}"
 
 
@@ -42,6 +43,15 @@ def _batches(result: GridResult) -> Iterator[str]:
         for name in names[1:]:
             cells += [f"{1e3 * rows[name].p50_s:.2f}", f"{result.ratio(rows[name]):.1f}x"]
         yield f"| {length} | {count} | {' | '.join(cells)} |"
+
+
+def _products(result: GridResult) -> Iterator[str]:
+    yield "| tokens, 1 line | INT8 ms | its products with weights alone, ms | at most |"
+    yield "|--:|--:|--:|--:|"
+    for row in result.of(Scenario.BATCH, system=INT8):
+        if row.count == 1:
+            alone_ms, most = 1e3 * result.products_s(row.length), result.most(row.length)
+            yield f"| {row.length} | {1e3 * row.p50_s:.2f} | {alone_ms:.2f} | {most:.1f}x |"
 
 
 def _offline(result: GridResult) -> Iterator[str]:

@@ -6,7 +6,10 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 
 from benchmarks.cuda.families import TINY
 from benchmarks.grid import __main__ as grid
@@ -15,6 +18,7 @@ from benchmarks.grid.engines import FP32, INT8, PYTORCH, build_engines
 from benchmarks.grid.growth import growth_of
 from benchmarks.grid.peak import WIDTH, macs_of_call, peak_runner
 from benchmarks.grid.plan import TEXT_WORDS, Cell, cells, random_batch, random_text
+from benchmarks.grid.products import products_graph
 from benchmarks.grid.result import GridResult, Row, Scenario
 from benchmarks.grid.rounds import MAX_CALLS, TURN_S, WARM_S, measure_groups, time_calls
 from benchmarks.grid.table import tables
@@ -38,6 +42,10 @@ def result() -> GridResult:
         Row(Scenario.BATCH, INT8, 16, 1, constant(2e-3)),
         Row(Scenario.BATCH, PYTORCH, 16, 8, constant(30e-3)),
         Row(Scenario.BATCH, INT8, 16, 8, constant(10e-3)),
+        Row(Scenario.PRODUCTS, "on 1", 8, 1, constant(0.8e-3)),
+        Row(Scenario.PRODUCTS, "on 2", 8, 1, constant(0.5e-3)),
+        Row(Scenario.PRODUCTS, "on 1", 16, 1, constant(1.5e-3)),
+        Row(Scenario.PRODUCTS, "on 2", 16, 1, constant(1.6e-3)),
         Row(Scenario.OFFLINE, INT8, 8, 100, constant(1.0)),
         Row(Scenario.OFFLINE, INT8, 16, 50, constant(2.0)),
         Row(Scenario.PEAK, "MatMulInteger", 64, 2, constant(macs_of_call(2) / 1e9)),
@@ -105,6 +113,23 @@ def test_ratios_and_shares_follow_from_the_samples(result: GridResult) -> None:
     short, long = result.of(Scenario.OFFLINE)
     assert result.offline_macs_per_s(short) == pytest.approx(0.8e9)
     assert result.offline_macs_per_s(long) == pytest.approx(0.4e9)
+
+
+def test_a_lines_bound_is_its_products_on_the_quicker_threads(result: GridResult) -> None:
+    assert [result.products_s(length) for length in (8, 16)] == pytest.approx([0.5e-3, 1.5e-3])
+    assert [result.most(length) for length in (8, 16)] == pytest.approx([16.0, 8.0])
+
+
+def test_the_products_are_those_of_the_graph_with_its_own_weights() -> None:
+    weights = [
+        numpy_helper.from_array(np.arange(6, dtype=np.int8).reshape(2, 3), "a"),
+        numpy_helper.from_array(np.ones((3, 2), dtype=np.int8), "b"),
+    ]
+    session = ort.InferenceSession(products_graph(weights), providers=["CPUExecutionProvider"])
+    rows = {"rows2": np.array([[1, 2]], np.uint8), "rows3": np.array([[1, 2, 3]], np.uint8)}
+    first, second = session.run(None, rows)
+    assert first.tolist() == [[6, 9, 12]]
+    assert second.tolist() == [[6, 6]]
 
 
 def test_growth_takes_lines_alone_and_offline_a_lines_share(result: GridResult) -> None:
@@ -185,7 +210,9 @@ def test_one_command_measures_the_grid_and_ends_with_json(
     samples = [row.pop("samples_s") for row in written["rows"]]
     assert written == summary
     assert {len(rounds) for rounds in samples} == {MIN_ROUNDS}
-    assert {row["scenario"] for row in summary["rows"]} == {"batch", "offline", "text", "peak"}
+    assert {row["scenario"] for row in summary["rows"]} == {
+        "batch", "products", "offline", "text", "peak",
+    }  # fmt: skip
     batches = [row for row in summary["rows"] if row["scenario"] == "batch"]
     assert {row["ratio"] for row in batches if row["system"] == PYTORCH} == {1.0}
     assert summary["peak_gmacs_per_s"] > 0
