@@ -57,8 +57,8 @@ grid: setup
 memory: setup
 	$(PY) -m benchmarks.memory --triton --output benchmarks/results/memory.json
 
-load: setup
-	$(PY) -m benchmarks.load --output benchmarks/results/load.json
+load: setup .venv-perf/ready
+	$(PY) -m benchmarks.load --perf-analyzer .venv-perf/bin/perf_analyzer --output benchmarks/results/load.json
 
 path: setup
 	$(PY) -m benchmarks.path --output benchmarks/results/path.json
@@ -67,7 +67,7 @@ soak: setup
 	$(PY) -m pytest tests/soak --large
 
 clean:
-	rm -rf .venv .venv-triton .venv-optimum build
+	rm -rf .venv .venv-triton .venv-optimum .venv-perf build
 
 .venv/ready: .ci/lock/main.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
@@ -90,4 +90,10 @@ SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 	$(PY) -m venv --clear .venv-optimum
 	.venv-optimum/bin/python $(PIP) --no-deps -r .ci/lock/optimum.txt
 	$(PY) $(SITE) > "$$(.venv-optimum/bin/python $(SITE))/main.pth"
+	touch $@
+
+# Triton's C++ load generator, inside its client's wheel; `benchmarks.load --perf-analyzer` asks with it.
+.venv-perf/ready:
+	$(PYTHON) -m venv .venv-perf
+	.venv-perf/bin/python $(PIP) --no-deps tritonclient==2.51.0
 	touch $@
