@@ -20,8 +20,9 @@ from export.optimize import fuse
 from export.parity import Reference
 from export.precision.choose import choose_graph
 from export.provenance import CALIBRATION, DEV, dev_file, provenance
+from export.reports.files import report_files
 from export.reports.latency import measure_latency
-from export.reports.report import Report, report_files
+from export.reports.report import Report
 from export.source import Source
 from export.tensorrt.rewrite import for_tensorrt
 from export.tensorrt.write import write_tensorrt

@@ -1,4 +1,4 @@
-"""Owns the report: what an export found out, as JSON and in sentences. `report_html` draws it."""
+"""Owns the report: what an export found out, as JSON and in sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from export.bundle import REPORTS
 from export.judge import Gated
 from export.reports.latency import Latencies
 from serve.bundle import Precision
@@ -28,14 +27,6 @@ class Report:
 
     graphs: Sequence[Gated]
     latencies: Latencies
-
-
-def report_files(report: Report) -> dict[str, bytes]:
-    """Return the report's files by name."""
-    from export.reports.html import as_html  # it needs this module
-
-    html, data = REPORTS
-    return {html: as_html(report).encode(), data: as_json(report).encode()}
 
 
 def as_json(report: Report) -> str:

@@ -18,41 +18,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from serve.bundle import Precision
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.files import write_durably
+from train.evaluation.config import EvaluateConfig
 from train.formats.arguments import add_reading, take_reading
-from train.formats.flat import Reading
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """What to evaluate.
-
-    Attributes:
-        tagger: Folder of a checkpoint or a bundle.
-        data: Labelled lines.
-        reading: How they are read.
-        label_map: New label of each old one in them, "" to drop it.
-        train: The lines the tagger was trained on; None for those a checkpoint has with it.
-        against: Another tagger to compare with.
-        precision: Graph of a bundle; None for the one that serving takes here.
-        html: Where the page goes; None for no page.
-        json: Print the figures as JSON instead of tables.
-    """
-
-    tagger: Path
-    data: Path
-    reading: Reading = Reading()  # noqa: RUF009 (frozen)
-    label_map: tuple[tuple[str, str], ...] = ()
-    train: Path | None = None
-    against: Path | None = None
-    precision: Precision | None = None
-    html: Path | None = None
-    json: bool = False
 
 
 def parse_args(argv: Sequence[str]) -> EvaluateConfig:

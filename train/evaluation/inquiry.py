@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from serve.bundle import sha256
 from serve.examples import Example
 from serve.labels import Tags
-from train.commands.evaluate import EvaluateConfig
 from train.corpus.data import Split, check_labels, read_split
 from train.corpus.label_map import check_label_map, map_labels
 from train.evaluation.ask import ask
 from train.evaluation.assess import Assessment, assess
+from train.evaluation.config import EvaluateConfig
 from train.model.checkpoint import TRAIN_LINES
 from train.trained.tagger import Loaded, load_tagger
 
