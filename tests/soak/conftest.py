@@ -40,14 +40,16 @@ class Soak:
     def record(self, name: str, **figures: object) -> None:
         """Write a large run's figures, JSON values, with the machine; a small run's are not kept.
 
-        Call it before asserting: a run that failed is to be seen too.
+        Call it before asserting: a run that failed is to be seen too. The name is the file's, with
+        hyphens between its words.
         """
         if not self.large:
             return
         facts = {"format": FORMAT, "name": name, "machine": asdict(describe_machine())}
         body = {**facts, "figures": figures}
         self.results.mkdir(parents=True, exist_ok=True)
-        write_durably(self.results / f"{name}.json", (json.dumps(body, indent=1) + "\n").encode())
+        path = self.results / f"{name.replace(' ', '-')}.json"
+        write_durably(path, (json.dumps(body, indent=1) + "\n").encode())
 
 
 @pytest.fixture(scope="session")

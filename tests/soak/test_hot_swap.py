@@ -144,7 +144,7 @@ def test_hot_swaps_lose_nothing_and_no_caller_sees_versions_go_back(
         seen = [version for caller in callers for version in caller.seen]
         slowest_s = max(max(caller.durations_s) for caller in callers)
         soak.record(
-            "hot_swap",
+            "hot swap",
             num_swaps=num_swaps,
             num_calls=len(seen),
             num_lost=sum(len(caller.failures) for caller in callers),

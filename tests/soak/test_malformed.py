@@ -136,7 +136,7 @@ def test_a_request_with_any_part_wrong_is_refused(wire: Wire, guard: Guard, soak
         late += [name] if code is grpc.StatusCode.DEADLINE_EXCEEDED else []
         guard.next_good_one_is_exact()
     soak.record(
-        "malformed_parts",
+        "malformed parts",
         num_requests=num_requests,
         answered=answered,
         late=late,
@@ -187,7 +187,7 @@ def test_bytes_that_were_changed_are_refused_or_answered_for_what_they_say(
             wrong += [] if says_right(content, answer, embedded) else [content]
         guard.next_good_one_is_exact()
     soak.record(
-        "malformed_bytes",
+        "malformed bytes",
         num_requests=num_requests,
         num_answered=num_answered,
         num_wrong=len(wrong),
@@ -238,6 +238,6 @@ def test_bytes_that_are_no_http2_do_no_harm(server: TritonServer, guard: Guard, 
                 linger = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         guard.next_good_one_is_exact()
-    soak.record("malformed_http2", num_requests=num_requests, growth_bytes=guard.growth_bytes())
+    soak.record("malformed http2", num_requests=num_requests, growth_bytes=guard.growth_bytes())
     guard.check()
     assert os.path.exists(f"/proc/{server.state.pid}")
