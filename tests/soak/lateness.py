@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _NAP_S = 0.005
+HALT_S = 0.050
+"""From here on the machine stood still, and did not only have much to do."""
 
 
 @dataclass(slots=True)
@@ -21,9 +23,23 @@ class Lateness:
 
     Attributes:
         worst_s: Longest that the thread overslept, in seconds.
+        halts: When the machine stood still, by the monotonic clock, and for how long.
     """
 
     worst_s: float = 0.0
+    halts: list[tuple[float, float]] = field(default_factory=list)
+
+    def take(self, began: float, late_s: float) -> None:
+        """Take one nap: when it should have been over, and how much later it was."""
+        self.worst_s = max(self.worst_s, late_s)
+        if late_s >= HALT_S:
+            self.halts.append((began, late_s))
+
+    def halted_s(self, start: float, end: float) -> float:
+        """Return how long the machine stood still between two readings of the clock."""
+        return sum(
+            max(0.0, min(end, began + late_s) - max(start, began)) for began, late_s in self.halts
+        )
 
 
 @contextmanager
@@ -35,7 +51,7 @@ def watching() -> Iterator[Lateness]:
         while not is_over.is_set():
             began = time.monotonic()
             time.sleep(_NAP_S)
-            late.worst_s = max(late.worst_s, time.monotonic() - began - _NAP_S)
+            late.take(began + _NAP_S, time.monotonic() - began - _NAP_S)
 
     thread = threading.Thread(target=watch, name="lateness")
     thread.start()
