@@ -17,7 +17,7 @@ def format_table(rows: Rows) -> str:
         if row["test"] or row["seed"] not in runs:  # once a seed: a look at test makes it again
             runs[row["seed"]] = row
     lines = [
-        "| experiment | seeds | dev F1 | test F1 | 95 % interval (first seed) | s a run "
+        "| experiment | seeds | dev F1 | test F1 | 95 % interval (first seed) | CPU s a run "
         "| s of training | peak MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -31,7 +31,7 @@ def format_table(rows: Rows) -> str:
             _mean([row["dev"]["f1"] for row in group]),
             _mean([score["f1"] for score in looked]),
             interval,
-            _rounded([row["wall_s"] for row in group]),
+            _rounded([row["cpu_s"] for row in group]),
             _rounded([row["training_s"] for row in group if "training_s" in row]),
             _rounded([row["peak_memory_bytes"] / 1e6 for row in group if "training_s" in row]),
         ]

@@ -122,11 +122,11 @@ def test_the_table_tells_means_spread_and_looks_at_test(
     score = {"f1": 0.8, "interval": [0.75, 0.85], "num_lines": 9}
     better = score | {"f1": 0.9}
     rows = [
-        {"name": "a", "seed": 1, "dev": score, "test": None, "wall_s": 10.0},
-        {"name": "a", "seed": 1, "dev": score, "test": score, "wall_s": 10.0}
+        {"name": "a", "seed": 1, "dev": score, "test": None, "cpu_s": 10.0},
+        {"name": "a", "seed": 1, "dev": score, "test": score, "cpu_s": 10.0}
         | {"training_s": 8.0, "peak_memory_bytes": 5e8},
-        {"name": "b", "seed": 1, "dev": score, "test": None, "wall_s": 7.0},
-        {"name": "a", "seed": 2, "dev": better, "test": None, "wall_s": 20.0},
+        {"name": "b", "seed": 1, "dev": score, "test": None, "cpu_s": 7.0},
+        {"name": "a", "seed": 2, "dev": better, "test": None, "cpu_s": 20.0},
     ]
     assert format_table(rows).splitlines()[2:] == [
         "| a | 2 | 0.8500 ± 0.0707 | 0.8000 | 0.750 to 0.850 | 15 | 8 | 500 |",
