@@ -44,6 +44,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--large", action="store_true", help="soak tests at their large size: hours")
 
 
+@pytest.fixture(autouse=True)
+def _same_chance() -> None:
+    """Give each test the same random numbers, whichever tests ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what the user's machine was tuned to out of the tests, and theirs out of it."""
