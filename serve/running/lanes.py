@@ -8,7 +8,7 @@ calls it from every core.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from threading import Lock
 
@@ -21,6 +21,8 @@ from serve.encoding import EncodedBatch
 TASK_TOKENS = 256
 """Most tokens a lane takes at once: enough to cost nothing, few enough to share the work evenly.
 Such a batch's widest activation, 1.5 MB in MiniLM, about fits a core's second cache."""
+LAST_TOKENS = 64
+"""What the last tasks come down to, so that no lane is long at work when the others have ended."""
 
 
 class Lanes:
@@ -34,31 +36,42 @@ class Lanes:
 
     def logits(self, batches: Sequence[EncodedBatch]) -> Iterator[NDArray[np.float32]]:
         """Yield the logits of each batch, in order. Shape of each: (B, T, L)."""
-        run = self._backend.logits
         with self._starting:  # callers on several threads make one pool
             pool = self._pool
-        shares = tasks(batches, self._num_lanes)
-        results = pool.map(lambda task: [run(batch) for batch in task], shares)
-        return (logits for task in results for logits in task)
+        places: dict[int, tuple[Future[list[NDArray[np.float32]]], int]] = {}
+        for task in tasks([batch.input_ids.size for batch in batches], self._num_lanes):
+            result = pool.submit(self._run, [batches[index] for index in task])
+            places |= {index: (result, place) for place, index in enumerate(task)}
+        return (result.result()[place] for _, (result, place) in sorted(places.items()))
+
+    def _run(self, task: list[EncodedBatch]) -> list[NDArray[np.float32]]:
+        return [self._backend.logits(batch) for batch in task]
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._num_lanes, thread_name_prefix="lane")
 
 
-def tasks(batches: Sequence[EncodedBatch], num_lanes: int) -> Iterator[list[EncodedBatch]]:
-    """Yield runs of batches for lanes: an even share of the tokens each, or `TASK_TOKENS` if less.
+def tasks(sizes: Sequence[int], num_lanes: int) -> Iterator[list[int]]:
+    """Yield what a lane takes at a time: places of batches, the largest batches first.
 
-    No run is shorter than that, but for the last.
+    A task is an even share of the tokens, `TASK_TOKENS` if that is less, and towards the end a part
+    of what is left (guided self-scheduling, Polychronopoulos and Kuck 1987).
+
+    Args:
+        sizes: Tokens of each batch.
+        num_lanes: Lanes that take tasks as they become free.
     """
-    share = -(-sum(batch.input_ids.size for batch in batches) // num_lanes)
-    task: list[EncodedBatch] = []
+    left = sum(sizes)
+    most = min(TASK_TOKENS, -(-left // num_lanes))
+    task: list[int] = []
     num_tokens = 0
-    for batch in batches:
-        task.append(batch)
-        num_tokens += batch.input_ids.size
-        if num_tokens >= min(share, TASK_TOKENS):
+    for place in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
+        task.append(place)
+        num_tokens += sizes[place]
+        if num_tokens >= min(most, max(LAST_TOKENS, left // (2 * num_lanes))):
             yield task
+            left -= num_tokens
             task, num_tokens = [], 0
     if task:
         yield task

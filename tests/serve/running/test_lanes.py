@@ -1,4 +1,4 @@
-"""Tests how batches are shared out among lanes: in order, all of them, and evenly."""
+"""Tests how batches are shared out among lanes: all of them, evenly, answers in order."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def batch(num_tokens: int, *, number: int = 0) -> EncodedBatch:
 
 
 @pytest.mark.parametrize(
-    ("lengths", "expected"),
+    ("sizes", "expected"),
     [
         ([10] * 8, [40, 40]),  # sixteen lines of five tokens keep both lanes busy
-        ([8, 9, 10, 11, 12], [27, 23]),
+        ([8, 9, 10, 11, 12], [33, 17]),
         ([30, 5, 5], [30, 10]),
         ([5], [5]),
         ([TASK_TOKENS] * 5, [TASK_TOKENS] * 5),
-        ([100] * 12, [300, 300, 300, 300]),  # at least TASK_TOKENS each
+        ([100] * 12, [300, 300, 200, 100, 100, 100, 100]),  # a quarter of what is left
+        ([20, 200, 60, 250, 40], [250, 200, 100, 20]),
     ],
 )
-def test_lanes_get_even_shares_until_a_share_is_a_task(
-    lengths: list[int], expected: list[int]
+def test_lanes_get_even_shares_until_a_share_is_a_task_and_less_towards_the_end(
+    sizes: list[int], expected: list[int]
 ) -> None:
-    batches = [batch(length, number=number) for number, length in enumerate(lengths)]
-    shared = list(tasks(batches, 2))
-    assert [sum(b.input_ids.size for b in task) for task in shared] == expected
-    assert [b for task in shared for b in task] == batches
+    shared = list(tasks(sizes, 2))
+    assert [sum(sizes[place] for place in task) for task in shared] == expected
+    assert sorted(place for task in shared for place in task) == list(range(len(sizes)))
     assert list(tasks([], 2)) == []
 
 
@@ -53,3 +53,9 @@ def test_few_short_batches_run_on_every_lane_at_once_and_answer_in_order() -> No
     batches = [batch(8, number=number) for number in range(2)]
     first, second = Lanes(Meeting(2), 2).logits(batches)
     assert (first[0, 0], second[0, 0]) == (0, 1)
+
+
+def test_the_largest_run_first_and_answers_come_in_order_all_the_same() -> None:
+    batches = [batch(8, number=0), batch(300, number=1), batch(90, number=2), batch(9, number=3)]
+    answers = [logits[0, 0] for logits in Lanes(Meeting(1), 2).logits(batches)]
+    assert answers == [0, 1, 2, 3]
