@@ -1,4 +1,4 @@
-"""Owns a graph's products with weights and nothing else: what its INT8 form cannot run faster than.
+"""Owns a graph's products with weights and nothing else: what INT8 hardly runs faster than.
 
 Every weight of the INT8 graph is multiplied once with integers, in ONNX Runtime, as in the graph;
 nothing is quantized, normalized or attended to. All weights are the model's own, so they come from
@@ -69,7 +69,7 @@ class Products:
             for rows in first.get_inputs()
         }
         return {
-            f"products alone, {num_threads} threads": partial(session.run, None, feeds)
+            f"products alone, threads: {num_threads}": partial(session.run, None, feeds)
             for num_threads, session in self._sessions.items()
         }
 

@@ -42,7 +42,12 @@ class Lanes:
         for task in tasks([batch.input_ids.size for batch in batches], self._num_lanes):
             result = pool.submit(self._run, [batches[index] for index in task])
             places |= {index: (result, place) for place, index in enumerate(task)}
-        return (result.result()[place] for _, (result, place) in sorted(places.items()))
+        try:
+            for _, (result, place) in sorted(places.items()):
+                yield result.result()[place]
+        finally:  # after an error nobody waits for the others
+            for result, _ in places.values():
+                result.cancel()
 
     def _run(self, task: list[EncodedBatch]) -> list[NDArray[np.float32]]:
         return [self._backend.logits(batch) for batch in task]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from serve.encoding import EncodedBatch
+from serve.errors import GraphError
 from serve.running.lanes import TASK_TOKENS, Lanes, tasks
 
 
@@ -55,7 +57,28 @@ def test_few_short_batches_run_on_every_lane_at_once_and_answer_in_order() -> No
     assert (first[0, 0], second[0, 0]) == (0, 1)
 
 
-def test_the_largest_run_first_and_answers_come_in_order_all_the_same() -> None:
+class Failing:
+    """A backend that counts its calls and fails each."""
+
+    def __init__(self) -> None:
+        self.num_calls = 0
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        self.num_calls += 1
+        time.sleep(0.01)  # the caller sees the first error before the lane is through
+        raise GraphError(f"cannot take {batch.input_ids.size} tokens")
+
+
+def test_after_an_error_batches_that_wait_are_not_run() -> None:
+    backend = Failing()
+    lanes = Lanes(backend, 1)
+    with pytest.raises(GraphError):
+        list(lanes.logits([batch(TASK_TOKENS) for _ in range(50)]))
+    lanes._pool.shutdown(wait=True)  # whatever was not called off has run by then
+    assert backend.num_calls < 50
+
+
+def test_answers_come_in_the_order_of_the_batches_though_the_largest_run_first() -> None:
     batches = [batch(8, number=0), batch(300, number=1), batch(90, number=2), batch(9, number=3)]
     answers = [logits[0, 0] for logits in Lanes(Meeting(1), 2).logits(batches)]
     assert answers == [0, 1, 2, 3]
