@@ -93,7 +93,6 @@ SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 	touch $@
 
 # Triton's C++ load generator, inside its client's wheel; for `benchmarks.load --perf-analyzer`.
-# Not yet of use: it asks for the model's configuration, which the admin key of our server guards.
 .venv-perf/ready:
 	$(PYTHON) -m venv .venv-perf
 	.venv-perf/bin/python $(PIP) --no-deps tritonclient==2.51.0

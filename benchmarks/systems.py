@@ -124,8 +124,13 @@ def embedded(bundle: Path, precision: Precision) -> Embedded:
 
 
 @contextmanager
-def open_served(bundle: Path, *, policy: Policy) -> Iterator[Served]:
+def open_served(bundle: Path, *, policy: Policy, is_telling: bool = False) -> Iterator[Served]:
     """Publish a bundle, start a Triton of our own and halt it; leaving the block stops it.
+
+    Args:
+        bundle: What to publish.
+        policy: Of the client.
+        is_telling: See `start_triton`.
 
     Raises:
         TaggingError: If the bundle or Triton is not as expected.
@@ -133,7 +138,7 @@ def open_served(bundle: Path, *, policy: Policy) -> Iterator[Served]:
     with ExitStack() as stack:
         repository = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linetag-")))
         publish(bundle, repository)
-        server = stack.enter_context(start_triton(repository))
+        server = stack.enter_context(start_triton(repository, is_telling=is_telling))
         client = stack.enter_context(TritonTagger(server.url, policy=policy))
         served = Served(client, server.state.pid)
         stack.callback(resume, server.state.pid)  # it must hear the stop

@@ -78,6 +78,7 @@ def start_triton(
     grpc_port: int = 0,
     http: bool = False,
     folder: str | Path | None = None,
+    is_telling: bool = False,
 ) -> TritonServer:
     """Start Triton on a model repository and return when it answers.
 
@@ -87,6 +88,7 @@ def start_triton(
         grpc_port: Port of gRPC on loopback; 0 for any free one.
         http: Whether to listen for HTTP too, on a free port.
         folder: Where to keep log and state; None for a temporary folder that goes with the server.
+        is_telling: Whether anybody may read its settings and statistics, as perf_analyzer must.
 
     Raises:
         ServerError: If there is nothing to serve, no Triton, one running already in `folder`, the
@@ -102,7 +104,7 @@ def start_triton(
         with locked(where):
             refuse_running(where)
             take_down(where)  # what a server that died left behind
-            state = bring_up(installation, repository, where, trials)
+            state = bring_up(installation, repository, where, trials, is_telling=is_telling)
     except BaseException as error:
         if folder is None:
             shutil.rmtree(where, ignore_errors=True)

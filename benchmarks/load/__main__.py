@@ -100,7 +100,7 @@ def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
     parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
     parser.add_argument("--rounds", type=count, default=default.rounds, metavar="N")
     parser.add_argument("--perf-analyzer", type=Path, metavar="PROGRAM",
-        help="ask with it too (fails yet: our server guards the settings it asks for)")  # fmt: skip
+        help="ask with it too, a server that lets it read settings and statistics")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
     return LoadConfig(**vars(parser.parse_args(argv)))
 
@@ -133,7 +133,9 @@ def run(config: LoadConfig) -> LoadResult:
     workload = describe_lines(data, lines, Bundle.load(config.bundle).encoder())
     with ExitStack() as stack:
         offline = embedded(config.bundle, Precision.INT8)
-        served = stack.enter_context(open_served(config.bundle, policy=POLICY))
+        served = stack.enter_context(
+            open_served(config.bundle, policy=POLICY, is_telling=config.perf_analyzer is not None)
+        )
         pipeline = stack.enter_context(open_pipeline(config.checkpoint))
         subjects = [
             Subject(offline, (Closed(1, len(lines)),)), Subject(served), Subject(pipeline)

@@ -22,7 +22,8 @@ from serve.triton.names import ModelVersion
 from serve.triton.state import ADMIN_KEY
 
 HEADER = "linetag-admin"
-RESTRICTED = "shared-memory,model-config,model-repository,statistics,trace,logging"
+CHANGING = ("shared-memory", "model-repository", "trace", "logging")
+TELLING = ("model-config", "statistics")
 _PREFIX = "triton-grpc-protocol-"
 
 
@@ -94,8 +95,15 @@ class Admin:
             ) from error
 
 
-def restrictions(key: str, *, http: bool) -> list[str]:
-    """Return the command line arguments that restrict a server's administration."""
-    rule = f"{RESTRICTED}:{HEADER}={key}"
+def restrictions(key: str, *, http: bool, is_telling: bool = False) -> list[str]:
+    """Return the command line arguments that restrict a server's administration.
+
+    Args:
+        key: The key that lets a call through.
+        http: Whether it listens for HTTP too.
+        is_telling: Whether anybody may read settings and statistics.
+    """
+    restricted = CHANGING if is_telling else CHANGING + TELLING
+    rule = f"{','.join(restricted)}:{HEADER}={key}"
     grpc_only = [f"--grpc-restricted-protocol={rule}"]
     return [*grpc_only, f"--http-restricted-api={rule}"] if http else grpc_only

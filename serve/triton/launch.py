@@ -37,12 +37,14 @@ class Order:
         repository: The model repository.
         ports: Where it listens.
         exposure: Who can reach it.
+        is_telling: Whether whoever reaches it may read its settings and statistics.
     """
 
     installation: Installation
     repository: Path
     ports: Ports
     exposure: Exposure = LOOPBACK
+    is_telling: bool = False
 
     @property
     def url(self) -> str:
@@ -79,7 +81,7 @@ def launch(order: Order, folder: Path) -> ServerState:
         str(order.installation.server),
         *_identity(order, state.prefix),
         *listeners(order.ports, order.exposure),
-        *restrictions(key, http=order.ports.http is not None),
+        *restrictions(key, http=order.ports.http is not None, is_telling=order.is_telling),
     ]
     with contextlib.suppress(FileNotFoundError):  # why the last one ended is worth keeping
         log.replace(log.with_name(f"{log.name}.1"))

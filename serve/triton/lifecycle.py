@@ -32,7 +32,12 @@ class LostPortError(ServerError):
 
 
 def bring_up(
-    installation: Installation, repository: Path, folder: Path, trials: Iterable[Ports]
+    installation: Installation,
+    repository: Path,
+    folder: Path,
+    trials: Iterable[Ports],
+    *,
+    is_telling: bool = False,
 ) -> ServerState:
     """Start a server and return when it answers.
 
@@ -41,6 +46,7 @@ def bring_up(
         repository: The model repository.
         folder: For log and state; nothing but the log stays there if the server does not come up.
         trials: Ports to try, in order, until nobody takes them first.
+        is_telling: Whether anybody may read its settings and statistics.
 
     Raises:
         LostPortError: If somebody took every one of the ports.
@@ -49,7 +55,8 @@ def bring_up(
     lost = LostPortError(f"{repository}: expected ports to try, got none")
     for ports in trials:
         with _signals_held():  # an interrupt between spawn and note would leave a server
-            state = launch(Order(installation, repository, ports), folder)
+            order = Order(installation, repository, ports, is_telling=is_telling)
+            state = launch(order, folder)
         try:
             await_ready(state)
             return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import urllib.error
@@ -12,7 +13,7 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.errors import ServerError
-from serve.server import TritonServer
+from serve.server import TritonServer, start_triton
 from serve.triton.admin import Admin, read_admin_key, write_admin_key
 from serve.triton.channels import open_channel
 from serve.triton.probe import Probe
@@ -69,6 +70,23 @@ def test_administration_without_the_key_is_refused(
         stranger = Admin(channel, key, timeout_s=10.0)
         with pytest.raises(ServerError, match=f"{name}, got UNAVAILABLE: This protocol is restr"):
             stranger.call(name, request_, response)
+
+
+@pytest.mark.triton
+def test_a_telling_server_lets_anybody_read_and_nobody_change(
+    repository: Path, environment: Path
+) -> None:
+    told = set()
+    with (
+        start_triton(repository, environment=environment, is_telling=True) as telling,
+        open_channel(telling.url, None) as channel,
+    ):
+        stranger = Admin(channel, "", timeout_s=10.0)
+        for name, request in CALLS:
+            with contextlib.suppress(ServerError):
+                stranger.call(name, request, getattr(pb, f"{name}Response"))
+                told.add(name)
+    assert told == {"ModelConfig", "ModelStatistics"}
 
 
 @pytest.mark.triton
