@@ -6,6 +6,7 @@ reads the provider back and refuses instead.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
+from serve.running.bound import NOT_RECORDED, Buffers, run_options
+from serve.running.provider import check_options, provider_options
+from serve.running.replay import Replay
 from serve.running.threads import Threads, default_num_threads
 from serve.tensors import (
     ATTENTION_MASK,
@@ -27,12 +31,13 @@ from serve.tensors import (
     TensorSpec,
 )
 
+logger = logging.getLogger(__name__)
 _GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg")  # the driver's first device; WSL's
 _ORT_TYPES = {"int64": "tensor(int64)", "int32": "tensor(int32)", "float32": "tensor(float)"}
 
 
 class OrtBackend:
-    """A graph in ONNX Runtime.
+    """A graph in ONNX Runtime; on a GPU, single texts by CUDA graphs where it can be recorded.
 
     Attributes:
         provider: The provider that runs the graph, as the session reports it.
@@ -74,19 +79,16 @@ class OrtBackend:
         )
         if provider is Provider.CUDA and provider in ort.get_available_providers():
             ort.preload_dlls()  # CUDA's libraries from their wheels, where the system has none
-        try:
-            self._session = ort.InferenceSession(graph, options, providers=[str(provider)])
-        except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise GraphError(
-                f"expected a graph ONNX Runtime can load, got {_first_line(error)}"
-            ) from error
-        _check_provider(provider, self._session.get_providers())
+        self._session, cuda_graphs = _open(graph, options, provider)
         inputs = tuple(replace(spec, dtype=ids) for spec in INPUTS)
         _check_tensors("input", inputs, self._session.get_inputs())
         _check_tensors("output", OUTPUTS, self._session.get_outputs())
         self.provider = provider
         self._ids = ids
         self.num_tags: int = self._session.get_outputs()[0].shape[2]
+        self._plain_run = run_options(NOT_RECORDED) if cuda_graphs else None
+        buffers = Buffers(self._session, provider, num_tags=self.num_tags, ids=ids)
+        self._replay = Replay(self._run, buffers) if cuda_graphs else None
 
     def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
         """Return a score for each token and tag.
@@ -97,17 +99,20 @@ class OrtBackend:
         Raises:
             GraphError: If the graph cannot take the batch: ids or lengths beyond its embeddings.
         """
-        feeds = {
-            INPUT_IDS.name: batch.input_ids.astype(self._ids, copy=False),
-            ATTENTION_MASK.name: batch.attention_mask.astype(self._ids, copy=False),
-        }
         try:
-            logits: NDArray[np.float32] = self._session.run([LOGITS.name], feeds)[0]
-        except Exception as error:  # as above
+            return self._replay.logits(batch) if self._replay else self._run(batch)
+        except Exception as error:  # as below
             raise GraphError(
                 f"expected input_ids of shape {batch.input_ids.shape} to run, "
                 f"got {_first_line(error)}"
             ) from error
+
+    def _run(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        feeds = {
+            INPUT_IDS.name: batch.input_ids.astype(self._ids, copy=False),
+            ATTENTION_MASK.name: batch.attention_mask.astype(self._ids, copy=False),
+        }
+        logits: NDArray[np.float32] = self._session.run([LOGITS.name], feeds, self._plain_run)[0]
         return logits
 
 
@@ -118,6 +123,31 @@ def default_provider() -> Provider:
     """
     offered = Provider.CUDA in ort.get_available_providers()
     return Provider.CUDA if offered and any(map(os.path.exists, _GPU_DEVICES)) else Provider.CPU
+
+
+def _open(
+    graph: bytes, options: ort.SessionOptions, provider: Provider
+) -> tuple[ort.InferenceSession, bool]:
+    """Return a session on the provider, and whether it records CUDA graphs.
+
+    ONNX Runtime refuses to record a graph of which a node would run on the CPU.
+    """
+    wanted = provider is Provider.CUDA
+    while True:
+        asked = provider_options(provider, cuda_graphs=wanted)
+        try:
+            session = ort.InferenceSession(graph, options, providers=[(str(provider), asked)])
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            if not wanted:
+                raise GraphError(
+                    f"expected a graph ONNX Runtime can load, got {_first_line(error)}"
+                ) from error
+            logger.warning("expected a graph that can be recorded, got %s", _first_line(error))
+            wanted = False
+            continue
+        _check_provider(provider, session.get_providers())
+        check_options(asked, session.get_provider_options()[provider])
+        return session, wanted
 
 
 def _check_provider(expected: Provider, actual: list[str]) -> None:

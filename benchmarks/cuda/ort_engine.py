@@ -8,7 +8,6 @@ TF32 is off, so that FP32 means FP32.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +20,11 @@ from benchmarks.precision import precision_of
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
+from serve.running.bound import NOT_RECORDED, Bound, Buffers, run_options
+from serve.running.provider import check_options, provider_options
 from serve.tensors import ATTENTION_MASK, INPUT_IDS, LOGITS
 
-_NO_CUDA_GRAPH = "-1"  # ONNX Runtime's mark for a run that is neither recorded nor replayed
 _REPORTED = ("enable_cuda_graph", "use_tf32")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bound:
-    """Buffers of one shape on the device, bound to the session."""
-
-    input_ids: ort.OrtValue
-    attention_mask: ort.OrtValue
-    logits: ort.OrtValue
-    binding: ort.IOBinding
-    options: ort.RunOptions
 
 
 class OrtEngine:
@@ -59,9 +48,7 @@ class OrtEngine:
         """
         if provider is Provider.CUDA and provider in ort.get_available_providers():
             ort.preload_dlls()  # CUDA's libraries from their wheels, where the system has none
-        self._bound: dict[tuple[int, ...], _Bound] = {}
-        self._current: _Bound | None = None
-        self._device = "cuda" if provider is Provider.CUDA else "cpu"
+        self._current: Bound | None = None
         options = provider_options(provider, cuda_graphs=cuda_graphs)
         try:
             with tempfile.TemporaryDirectory(prefix="linetag-") as folder:
@@ -80,7 +67,8 @@ class OrtEngine:
         check_placement(provider, nodes)
         reported = self._session.get_provider_options()[provider]
         check_options(options, reported)
-        self._num_tags: int = self._session.get_outputs()[0].shape[2]
+        num_tags: int = self._session.get_outputs()[0].shape[2]
+        self._buffers = Buffers(self._session, provider, num_tags=num_tags)
         self.facts = EngineFacts(
             provider=self._session.get_providers()[0],
             precision=precision_of(graph),
@@ -90,15 +78,7 @@ class OrtEngine:
 
     def load(self, batch: EncodedBatch) -> None:
         """Copy a batch into the buffers of its shape and wait for it."""
-        shape = batch.input_ids.shape
-        bound = self._bound.get(shape)
-        if bound is None:
-            bound = self._bound[shape] = self._bind(batch)
-        else:
-            bound.input_ids.update_inplace(batch.input_ids)
-            bound.attention_mask.update_inplace(batch.attention_mask)
-        bound.binding.synchronize_inputs()  # copies and session have different streams
-        self._current = bound
+        self._current = self._buffers.load(batch)
 
     def run(self) -> None:
         """Run the batch that was loaded last; ONNX Runtime waits for the end.
@@ -110,7 +90,7 @@ class OrtEngine:
         if self._current is None:
             raise ValueError("expected a batch to be loaded before a run, got none")
         try:
-            self._session.run_with_iobinding(self._current.binding, self._current.options)
+            self._buffers.run(self._current)
         except Exception as error:  # as above
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             shape = self._current.input_ids.shape()
@@ -121,52 +101,14 @@ class OrtEngine:
         self.load(batch)
         self.run()
         assert self._current is not None
-        # numpy() of a CPU value is a view of the buffer, which the next run overwrites.
-        return np.array(self._current.logits.numpy(), dtype=np.float32)
-
-    def _bind(self, batch: EncodedBatch) -> _Bound:
-        shape = batch.input_ids.shape
-        # A copy: on the CPU the value is a view of the array, and would write into the caller's.
-        ids, mask = (
-            ort.OrtValue.ortvalue_from_numpy(array.copy(), self._device, 0)
-            for array in (batch.input_ids, batch.attention_mask)
-        )
-        logits = ort.OrtValue.ortvalue_from_shape_and_type(
-            [*shape, self._num_tags], np.float32, self._device, 0
-        )
-        binding = self._session.io_binding()
-        binding.bind_ortvalue_input(INPUT_IDS.name, ids)
-        binding.bind_ortvalue_input(ATTENTION_MASK.name, mask)
-        binding.bind_ortvalue_output(LOGITS.name, logits)
-        return _Bound(ids, mask, logits, binding, _run_options(str(len(self._bound) + 1)))
+        return self._buffers.read(self._current)
 
     def _profiled_nodes(self) -> dict[str, int]:
         """Run two short rows and end the profiling; later runs are not slowed by it."""
         ids = np.ones((2, 8), dtype=np.int64)
         feeds = {INPUT_IDS.name: ids, ATTENTION_MASK.name: ids}
-        self._session.run([LOGITS.name], feeds, _run_options(_NO_CUDA_GRAPH))
+        self._session.run([LOGITS.name], feeds, run_options(NOT_RECORDED))
         return nodes_by_provider(Path(self._session.end_profiling()))
-
-
-def provider_options(provider: Provider, *, cuda_graphs: bool) -> dict[str, str]:
-    """Return the options a provider is asked for; the CPU has none."""
-    if provider is not Provider.CUDA:
-        return {}
-    return {"enable_cuda_graph": str(int(cuda_graphs)), "use_tf32": "0"}
-
-
-def check_options(asked: dict[str, str], reported: dict[str, str]) -> None:
-    """Close on a session that runs with other options than it was given.
-
-    Raises:
-        GraphError: Naming the option.
-    """
-    for name, value in asked.items():
-        if reported.get(name) != value:
-            raise GraphError(
-                f"expected the provider option {name}={value}, got {reported.get(name)}; "
-                "install the build of onnxruntime for this hardware and its libraries"
-            )
 
 
 def _profiled(folder: Path) -> ort.SessionOptions:
@@ -174,11 +116,4 @@ def _profiled(folder: Path) -> ort.SessionOptions:
     options.log_severity_level = 3  # errors; the checks say the rest
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
-    return options
-
-
-def _run_options(cuda_graph: str) -> ort.RunOptions:
-    """Return the options of a run that records or replays one CUDA graph, where there are any."""
-    options = ort.RunOptions()
-    options.add_run_config_entry("gpu_graph_id", cuda_graph)
     return options

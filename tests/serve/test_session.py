@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -96,3 +97,38 @@ def test_ids_beyond_the_embeddings_are_an_error_of_the_graph() -> None:
     ids = np.full((1, 4), 10**6, dtype=np.int64)
     with pytest.raises(GraphError, match=r"expected input_ids of shape \(1, 4\) to run, got"):
         OrtBackend(tiny_graph()).logits(EncodedBatch(ids, np.ones_like(ids)))
+
+
+class Refusing:
+    """ONNX Runtime's class of sessions, where CUDA refuses to record and a CPU runs instead."""
+
+    def __init__(self, graph: bytes, options: object, providers: list[tuple[str, object]]) -> None:
+        (name, asked), self.asked = providers[0], providers[0][1]
+        assert name == Provider.CUDA
+        assert isinstance(asked, dict)
+        if asked["enable_cuda_graph"] == "1":
+            raise RuntimeError("This session cannot use the graph capture feature\nmore")
+        self._session = ort.InferenceSession(graph, providers=[str(Provider.CPU)])
+
+    def get_providers(self) -> list[str]:
+        return [str(Provider.CUDA)]
+
+    def get_provider_options(self) -> dict[str, object]:
+        return {str(Provider.CUDA): self.asked}
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._session, name)
+
+
+def test_a_graph_that_cannot_be_recorded_runs_plainly(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = EncodedBatch(np.array([[1, 2, 3]]), np.ones((1, 3), dtype=np.int64))
+    expected = OrtBackend(tiny_graph()).logits(batch)
+    monkeypatch.setattr(
+        session, "ort", SimpleNamespace(**vars(ort) | {"InferenceSession": Refusing})
+    )
+    backend = OrtBackend(tiny_graph(), provider=Provider.CUDA)
+    np.testing.assert_array_equal(backend.logits(batch), expected)
+    (warning,) = caplog.messages
+    assert warning.startswith("expected a graph that can be recorded, got This session cannot")

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.cuda.engine import NotMeasuredError
 from benchmarks.cuda.families import BERT_BASE, BERT_LARGE, MINILM, TINY, write_random_checkpoint
-from benchmarks.cuda.ort_engine import OrtEngine, check_options, provider_options
+from benchmarks.cuda.ort_engine import OrtEngine
 from benchmarks.cuda.parity import Parity, Yardstick
 from benchmarks.cuda.placement import check_placement, nodes_by_provider
 from benchmarks.cuda.served_engine import ServedEngine
@@ -89,16 +89,6 @@ def test_a_batch_the_graph_cannot_take_names_its_shape(source: Source) -> None:
     engine = OrtEngine(source.fp32.SerializeToString(), provider=CPU)
     with pytest.raises(GraphError, match=r"input_ids of shape \[1, 600\] to run, got"):
         engine.logits(random_batch([600], 600, 100, 1))
-
-
-def test_the_graph_options_of_a_gpu_are_asked_for_and_read_back() -> None:
-    asked = provider_options(CUDA, cuda_graphs=True)
-    assert asked == {"enable_cuda_graph": "1", "use_tf32": "0"}
-    assert provider_options(CUDA, cuda_graphs=False)["enable_cuda_graph"] == "0"
-    assert provider_options(CPU, cuda_graphs=True) == {}
-    check_options(asked, {**asked, "device_id": "0"})
-    with pytest.raises(GraphError, match=r"provider option enable_cuda_graph=1, got 0"):
-        check_options(asked, {**asked, "enable_cuda_graph": "0"})
 
 
 def event(index: str, provider: str, name: str = "Add_kernel_time") -> dict[str, object]:
