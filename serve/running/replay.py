@@ -57,10 +57,10 @@ class Replay:
         length = batch.input_ids.shape[1]
         try:
             self._replayed(EncodedBatch(batch.input_ids[:, ::-1].copy(), batch.attention_mask))
-            got: object = np.max(np.abs(self._replayed(batch) - plain))
-            self._is_sound[length] = bool(got <= TOLERANCE)  # which NaN is not
+            diff = float(np.max(np.abs(self._replayed(batch) - plain)))
+            got, self._is_sound[length] = f"{diff:g}", diff <= TOLERANCE  # which NaN is not
         except Exception as error:  # ONNX Runtime's errors share no public base class
-            got, self._is_sound[length] = error, False
+            got, self._is_sound[length] = str(error), False
         if not self._is_sound[length]:
             logger.warning(
                 "expected a CUDA graph of %d tokens to answer as the plain run within %g, got %s; "
