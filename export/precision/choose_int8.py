@@ -10,8 +10,8 @@ from __future__ import annotations
 import onnx
 
 from export.judge import Candidate, Gated, Judge
-from export.precision.calibration import Range, activation_ranges
-from export.precision.histograms import activation_histograms, entropy_ranges, percentile_ranges
+from export.precision.calibration import Range
+from export.precision.histograms import calibrations
 from export.precision.int8 import quantized_inputs, quantized_nodes, to_int8
 from export.precision.search import fewest_exclusions
 from export.precision.sensitivity import logit_errors
@@ -30,28 +30,17 @@ def choose_int8(source: Source, judge: Judge) -> Gated | None:
         GraphError: If an activation is not finite, or a product was left in FP32.
     """
     model = smooth(source.cpu, channel_reach(source.cpu, source.batches(NUM_REACH_LINES)))
-    calibrations = _calibrations(source, model)
-    errors = logit_errors(source, list(calibrations), lambda m: to_int8(model, calibrations[m]))
+    tried = dict(calibrations(model, quantized_inputs(model), source.batches))
+    errors = logit_errors(source, list(tried), lambda method: to_int8(model, tried[method]))
     for method in reversed(errors):
-        candidate = Candidate(to_int8(model, calibrations[method]), f"{_CALIBRATED}{method}")
+        candidate = Candidate(to_int8(model, tried[method]), f"{_CALIBRATED}{method}")
         gated = judge.passed(candidate)
         if gated is not None:
             return gated
-    ranges = calibrations[judge.best_trial().method.removeprefix(_CALIBRATED)]
+    ranges = tried[judge.best_trial().method.removeprefix(_CALIBRATED)]
     return _without_worst(source, judge, model, ranges) or judge.passed(
         Candidate(to_int8(model, None), "dynamic scales", alone=True)
     )
-
-
-def _calibrations(source: Source, model: onnx.ModelProto) -> dict[str, dict[str, Range]]:
-    """Return the ranges that each way to calibrate gives."""
-    ranges = activation_ranges(model, quantized_inputs(model), source.batches())
-    histograms = activation_histograms(model, ranges, source.batches())
-    return {
-        "min-max": ranges,
-        "percentile": percentile_ranges(ranges, histograms),
-        "entropy": entropy_ranges(ranges, histograms),
-    }
 
 
 def _without_worst(

@@ -7,14 +7,14 @@ Two rules over one histogram of each activation, both ONNX Runtime's:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import HistogramCollector
 
-from export.precision.calibration import Range, run_activations
+from export.precision.calibration import Range, activation_ranges, run_activations
 from serve.encoding import EncodedBatch
 
 PERCENTILE = 99.99
@@ -23,6 +23,26 @@ _ENTROPY_BINS = 512  # ONNX Runtime's search takes 0.1 s an activation with so m
 _ENTROPY_LEVELS = 128  # its default
 
 Histograms = Mapping[str, NDArray[np.int64]]
+
+
+def calibrations(
+    model: onnx.ModelProto, names: Sequence[str], batches: Callable[[], Iterable[EncodedBatch]]
+) -> Iterator[tuple[str, dict[str, Range]]]:
+    """Yield what each way to calibrate is called and the ranges it gives, the plainest first.
+
+    Args:
+        model: The graph.
+        names: Its float tensors to measure.
+        batches: Returns the calibration lines, without padding, each time anew.
+
+    Raises:
+        GraphError: If a tensor is not finite.
+    """
+    ranges = activation_ranges(model, names, batches())
+    yield "min-max", ranges
+    histograms = activation_histograms(model, ranges, batches())
+    yield "percentile", percentile_ranges(ranges, histograms)
+    yield "entropy", entropy_ranges(ranges, histograms)
 
 
 def activation_histograms(

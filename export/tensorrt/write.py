@@ -7,17 +7,17 @@
         model_repository/NAME/config.pbtxt  Triton's settings; build.sh puts the engine beside it
         gate.json                           what each graph scored
 
-Each graph passes the lint and the gate on entity F1. No TensorRT is at hand when exporting: ONNX
-Runtime runs the same graph on the CPU, and PyTorch in FP16 stands in for what FP16 does to sums
-there.
+Each graph passes the lint and the gate on entity F1; of INT8, the first calibration that does is
+taken, from minimum to maximum or tighter. No TensorRT is at hand when exporting: ONNX Runtime runs
+the same graph on the CPU, and PyTorch in FP16 stands in for what FP16 does to sums there.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import onnx
@@ -25,41 +25,22 @@ import onnx
 from export.bundle import GRAPH_FILES
 from export.checkpoint import Checkpoint
 from export.config import ExportConfig
-from export.gate import Allowance, check_gate
-from export.parity import ParityReport, Reference
-from export.precision.calibration import activation_ranges, calibration_batches
+from export.parity import Reference
+from export.precision.calibration import calibration_batches
+from export.precision.histograms import calibrations
 from export.tensorrt.commands import BUILD, build_script
 from export.tensorrt.fp16 import to_fp16
+from export.tensorrt.gate import Trial
 from export.tensorrt.int8 import quantized_inputs, to_int8
 from export.tensorrt.lint.command import is_ready, lint
 from export.tensorrt.triton import CONFIG, REPOSITORY, engine_config_text, model_name
-from serve.bundle import Precision, Provider
+from serve.bundle import Precision
 from serve.encoder_graph import TENSORRT
-from serve.errors import GraphError, ParityError
-from serve.session import OrtBackend
-from serve.tagger import Tagger
+from serve.encoding import EncodedBatch
+from serve.errors import GraphError
 from serve.triton.profiles import PROFILES, profiles_for, to_json
 
 GATE = "gate.json"
-MEASURED_ON = {
-    Precision.FP16: f"{Provider.CPU} and PyTorch in FP16",
-    Precision.INT8: f"{Provider.CPU}",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRecord:
-    """What a graph scored; the figures are those of `serve.bundle.GraphInfo`."""
-
-    file: str
-    precision: Precision
-    measured_on: str
-    max_abs_diff: float
-    tag_agreement: float
-    f1_before: float
-    f1_after: float
-    allowed_f1_loss_points: float
-    allowed_label_f1_loss_points: float
 
 
 def write_tensorrt(
@@ -83,19 +64,19 @@ def write_tensorrt(
         ParityError: If a graph costs more entity F1 than allowed.
         ServerError: If tritonclient is not installed.
     """
-    graphs = {Precision.FP16: to_fp16(plain)}
+    trial = Trial(config, checkpoint, reference)
+    passed = [trial.first_passed(Precision.FP16, iter([("cast", to_fp16(plain))]))]
     if config.int8:
-        batches = calibration_batches(checkpoint.encoder, calibration)
-        ranges = activation_ranges(plain, quantized_inputs(plain), batches)
-        graphs[Precision.INT8] = to_int8(graphs[Precision.FP16], ranges)
-    records = [_gated(config, checkpoint, reference, *item) for item in graphs.items()]
+        quantized = _quantized(plain, passed[0].graph, checkpoint, calibration)
+        passed.append(trial.first_passed(Precision.INT8, quantized))
+    graphs = {gated.record.precision: gated.graph for gated in passed}
     profiles = profiles_for(checkpoint.encoder.max_tokens)
     names = {precision: GRAPH_FILES[precision] for precision in graphs}
     files = {GRAPH_FILES[p]: graph.SerializeToString() for p, graph in graphs.items()}
     files[PROFILES] = to_json(profiles).encode()
     check_ready(files, list(names.values()))
     files[BUILD] = build_script(names, profiles).encode()
-    files[GATE] = (json.dumps([asdict(record) for record in records], indent=2) + "\n").encode()
+    files[GATE] = (json.dumps([asdict(gated.record) for gated in passed], indent=2) + "\n").encode()
     for precision in graphs:
         settings = engine_config_text(
             precision, num_tags=len(checkpoint.tags.names), profiles=profiles
@@ -119,35 +100,13 @@ def check_ready(files: dict[str, bytes], graphs: Sequence[str]) -> None:
                 raise GraphError(f"{TENSORRT}/{name}: {findings[0]}")
 
 
-def _gated(
-    config: ExportConfig,
-    checkpoint: Checkpoint,
-    reference: Reference,
-    precision: Precision,
-    graph: onnx.ModelProto,
-) -> GateRecord:
-    allowed = Allowance.of(config, precision)
-    backend = OrtBackend(graph.SerializeToString(), ids="int32")
-    tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
-    report = reference.compare(tagger, backend)
-    _check(report, precision, allowed)
-    if precision is Precision.FP16:  # INT8 computes the rest in FP16 too, with a wider allowance
-        _check(reference.compare_torch_fp16(), precision, allowed)
-    return GateRecord(
-        file=GRAPH_FILES[precision],
-        precision=precision,
-        measured_on=MEASURED_ON[precision],
-        max_abs_diff=report.max_abs_diff,
-        tag_agreement=report.tag_agreement,
-        f1_before=report.f1.overall.before,
-        f1_after=report.f1.overall.after,
-        allowed_f1_loss_points=allowed.points,
-        allowed_label_f1_loss_points=allowed.label_points,
-    )
+def _quantized(
+    plain: onnx.ModelProto, fp16: onnx.ModelProto, checkpoint: Checkpoint, lines: Sequence[str]
+) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Yield the INT8 graph of each way to calibrate, made only when it is asked for."""
 
+    def batches() -> Iterator[EncodedBatch]:
+        return calibration_batches(checkpoint.encoder, lines)
 
-def _check(report: ParityReport, precision: Precision, allowed: Allowance) -> None:
-    try:
-        check_gate(report, precision, allowed)
-    except ParityError as error:
-        raise ParityError(f"TensorRT {error}; or leave --tensorrt out") from error
+    for method, ranges in calibrations(plain, quantized_inputs(plain), batches):
+        yield method, to_int8(fp16, ranges)

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ from export.fusion.norm import FuseSkipLayerNorm
 from export.precision.calibration import Range
 from export.precision.int8 import quantized_nodes, to_int8
 from export.provenance import command_line, provenance
-from export.source import Source
 from export.verification.verify import verify
 from serve.bundle import Bundle, Precision, sha256
 from serve.decode.decoding import Decoding
@@ -268,16 +267,15 @@ def test_the_calibration_nearest_to_fp32_is_tried_first(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: str
 ) -> None:
     """It is not enough to pass: a graph far off may do so by luck."""
-    calibrations = export.precision.choose_int8._calibrations
+    calibrations = export.precision.choose_int8.calibrations
 
-    def one_sound(source: Source, model: onnx.ModelProto) -> dict[str, dict[str, Range]]:
-        wide = calibrations(source, model)["min-max"]
+    def one_sound(*args: Any) -> Iterator[tuple[str, dict[str, Range]]]:
+        wide = dict(calibrations(*args))["min-max"]
         narrow = {name: Range(r.low / 9, r.high / 9) for name, r in wide.items()}
-        return {
-            way: wide if way == sound else narrow for way in ("min-max", "percentile", "entropy")
-        }
+        for way in ("min-max", "percentile", "entropy"):
+            yield way, (wide if way == sound else narrow)
 
-    monkeypatch.setattr(export.precision.choose_int8, "_calibrations", one_sound)
+    monkeypatch.setattr(export.precision.choose_int8, "calibrations", one_sound)
     output = tmp_path / "bundle"
     assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]) == 0
     trials = report_of(output, "model_int8.onnx")["trials"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -16,6 +18,14 @@ from export.tensorrt.write import check_ready
 from serve.bundle import Bundle, sha256
 from serve.errors import GraphError
 from serve.triton.profiles import profiles_for, to_json
+
+
+def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
+    (bias,) = [t for t in model.graph.initializer if t.name.endswith("classifier.bias")]
+    values = numpy_helper.to_array(bias).copy()
+    values[0] += 100  # the tag O wins everywhere
+    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +81,7 @@ def test_a_sabotaged_graph_does_not_pass_the_gate(
 ) -> None:
     real = export.tensorrt.write.to_fp16
 
-    def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
-        half = real(model)
-        (bias,) = [t for t in half.graph.initializer if t.name.endswith("classifier.bias")]
-        values = numpy_helper.to_array(bias).copy()
-        values[0] += 100  # the tag O wins everywhere
-        bias.CopyFrom(numpy_helper.from_array(values, bias.name))
-        return half
-
-    monkeypatch.setattr(export.tensorrt.write, "to_fp16", damaged)
+    monkeypatch.setattr(export.tensorrt.write, "to_fp16", lambda model: damaged(real(model)))
     output = tmp_path / "bundle"
     arguments = ["--model", str(tiny_checkpoint), "--output", str(output), "--tensorrt"]
     assert main(arguments) == 1
@@ -94,3 +96,29 @@ def test_a_graph_the_lint_refuses_is_not_written(exported: onnx.ModelProto) -> N
     files = {"model_fp16.onnx": exported.SerializeToString(), "profiles.json": profiles}
     with pytest.raises(GraphError, match=r"tensorrt/model_fp16.onnx: error .* got 3.4e\+38"):
         check_ready(files, ["model_fp16.onnx"])
+
+
+def first_damaged() -> Callable[..., onnx.ModelProto]:
+    real = export.tensorrt.write.to_int8
+    made = []
+
+    def quantize(*args: Any) -> onnx.ModelProto:
+        made.append(real(*args))
+        return damaged(made[0]) if len(made) == 1 else made[-1]
+
+    return quantize
+
+
+def test_the_first_calibration_that_passes_is_taken(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(export.tensorrt.write, "to_int8", first_damaged())
+    output = tmp_path / "bundle"
+    arguments = ["--model", str(tiny_checkpoint), "--output", str(output)]
+    assert main([*arguments, "--tensorrt", "--int8"]) == 0
+    gate = json.loads((output / "tensorrt" / "gate.json").read_text())
+    assert [record["method"] for record in gate] == ["cast", "percentile"]
+    assert any("min-max: TensorRT int8 graph: expected to lose" in line for line in caplog.messages)

@@ -1,0 +1,105 @@
+"""Owns the gate of the TensorRT graphs: which of several is taken, and what it scored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx
+
+from export.bundle import GRAPH_FILES
+from export.checkpoint import Checkpoint
+from export.config import ExportConfig
+from export.gate import Allowance, check_gate
+from export.parity import ParityReport, Reference
+from serve.bundle import Precision, Provider
+from serve.errors import ParityError
+from serve.session import OrtBackend
+from serve.tagger import Tagger
+
+logger = logging.getLogger(__name__)
+
+MEASURED_ON = {
+    Precision.FP16: f"{Provider.CPU} and PyTorch in FP16",
+    Precision.INT8: f"{Provider.CPU}",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRecord:
+    """What a graph scored; the figures are those of `serve.bundle.GraphInfo`."""
+
+    file: str
+    precision: Precision
+    method: str
+    measured_on: str
+    max_abs_diff: float
+    tag_agreement: float
+    f1_before: float
+    f1_after: float
+    allowed_f1_loss_points: float
+    allowed_label_f1_loss_points: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gated:
+    """A graph that passed, and its record."""
+
+    graph: onnx.ModelProto
+    record: GateRecord
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """What graphs are held against."""
+
+    config: ExportConfig
+    checkpoint: Checkpoint
+    reference: Reference
+
+    def first_passed(
+        self, precision: Precision, graphs: Iterator[tuple[str, onnx.ModelProto]]
+    ) -> Gated:
+        """Return the first graph that passes the gate.
+
+        Raises:
+            ParityError: If none does: why the first did not.
+        """
+        refusals = []
+        for method, graph in graphs:
+            try:
+                return Gated(graph, self._record(precision, method, graph))
+            except ParityError as error:
+                refusals.append(error)
+                logger.warning("%s: %s", method, error)
+        raise refusals[0]
+
+    def _record(self, precision: Precision, method: str, graph: onnx.ModelProto) -> GateRecord:
+        checkpoint, reference = self.checkpoint, self.reference
+        allowed = Allowance.of(self.config, precision)
+        backend = OrtBackend(graph.SerializeToString(), ids="int32")
+        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
+        report = reference.compare(tagger, backend)
+        _check(report, precision, allowed)
+        if precision is Precision.FP16:  # INT8 does the rest in FP16 too, with a wider allowance
+            _check(reference.compare_torch_fp16(), precision, allowed)
+        return GateRecord(
+            file=GRAPH_FILES[precision],
+            precision=precision,
+            method=method,
+            measured_on=MEASURED_ON[precision],
+            max_abs_diff=report.max_abs_diff,
+            tag_agreement=report.tag_agreement,
+            f1_before=report.f1.overall.before,
+            f1_after=report.f1.overall.after,
+            allowed_f1_loss_points=allowed.points,
+            allowed_label_f1_loss_points=allowed.label_points,
+        )
+
+
+def _check(report: ParityReport, precision: Precision, allowed: Allowance) -> None:
+    try:
+        check_gate(report, precision, allowed)
+    except ParityError as error:
+        raise ParityError(f"TensorRT {error}; or leave --tensorrt out") from error
