@@ -49,6 +49,8 @@ HIDDEN = ("--word-dropout", "0.1")
 LONGER = ("--word-dropout", "0.15", "--learning-rate", "5e-4", "--epochs", "8")
 
 FEW = (50, 100, 250)
+ADAPTED = "build/accuracy/adapted"
+"""Where the adapted base model lies; the command that makes it is in this package's help."""
 
 
 def _single() -> Iterator[Experiment]:
@@ -94,8 +96,20 @@ def _distilled() -> Iterator[Experiment]:
         )
 
 
-ADAPTED = "build/accuracy/adapted"
-"""Where the adapted base model lies; the command that makes it is in this package's help."""
+def _adapted() -> Iterator[Experiment]:
+    """Taggers from the adapted base by way of MaintIE, and students of three of them."""
+    start, name = "maintie adapted", "mwo2kg adapted, from maintie"
+    yield Experiment(name=start, corpus="maintie", flags=("--model", ADAPTED))
+    yield Experiment(name=name, corpus="mwo2kg", start=start)
+    yield Experiment(
+        name=f"{name}, distilled",
+        corpus="mwo2kg",
+        start=start,
+        teachers=name,
+        unlabelled=("mwo2kg_texts", "maintie_texts"),
+    )
+
+
 _STRATEGIES = {
     "full": (),
     "adapted base": ("--model", ADAPTED),
@@ -123,6 +137,8 @@ def _strategies() -> Iterator[Experiment]:
 
 STRATEGIES = tuple(experiment.name for experiment in _strategies())
 EXPERIMENTS = {
-    row.name: row for rows in (_single(), _transfer(), _distilled(), _strategies()) for row in rows
+    row.name: row
+    for rows in (_single(), _transfer(), _distilled(), _adapted(), _strategies())
+    for row in rows
 }
 """By name; benchmarks/results/accuracy holds what each of them brought."""
