@@ -56,3 +56,8 @@ class DeadlineError(ServerError):
 
 class AnswerError(ServerError):
     """An answer is not in the agreed form, or not to the request it came for."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its class where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch
-from serve.errors import GraphError
+from serve.errors import GraphError, first_line
 from serve.running.bound import NOT_RECORDED, Buffers, run_options
 from serve.running.provider import check_options, provider_options
 from serve.running.replay import Replay
@@ -32,6 +32,7 @@ from serve.tensors import (
 )
 
 logger = logging.getLogger(__name__)
+_NO_RECORDING = "cannot use the graph capture feature"  # ONNX Runtime's words for it
 _GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg")  # the driver's first device; WSL's
 _ORT_TYPES = {"int64": "tensor(int64)", "int32": "tensor(int32)", "float32": "tensor(float)"}
 
@@ -90,6 +91,11 @@ class OrtBackend:
         buffers = Buffers(self._session, provider, num_tags=self.num_tags, ids=ids)
         self._replay = Replay(self._run, buffers) if cuda_graphs else None
 
+    @property
+    def replayed(self) -> frozenset[int]:
+        """Lengths of single texts that run as CUDA graphs at present, in tokens."""
+        return self._replay.lengths if self._replay else frozenset()
+
     def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
         """Return a score for each token and tag.
 
@@ -104,7 +110,7 @@ class OrtBackend:
         except Exception as error:  # as below
             raise GraphError(
                 f"expected input_ids of shape {batch.input_ids.shape} to run, "
-                f"got {_first_line(error)}"
+                f"got {first_line(error)}"
             ) from error
 
     def _run(self, batch: EncodedBatch) -> NDArray[np.float32]:
@@ -130,19 +136,21 @@ def _open(
 ) -> tuple[ort.InferenceSession, bool]:
     """Return a session on the provider, and whether it records CUDA graphs.
 
-    ONNX Runtime refuses to record a graph of which a node would run on the CPU.
+    ONNX Runtime refuses to record a graph of which a node but for shapes would run on the CPU.
     """
     wanted = provider is Provider.CUDA
     while True:
         asked = provider_options(provider, cuda_graphs=wanted)
         try:
-            session = ort.InferenceSession(graph, options, providers=[(str(provider), asked)])
+            session = ort.InferenceSession(
+                graph, options, providers=[(str(provider), asked)], enable_fallback=0
+            )
         except Exception as error:  # ONNX Runtime's errors share no public base class
-            if not wanted:
+            if not (wanted and _NO_RECORDING in str(error)):
                 raise GraphError(
-                    f"expected a graph ONNX Runtime can load, got {_first_line(error)}"
+                    f"expected a graph ONNX Runtime can load, got {first_line(error)}"
                 ) from error
-            logger.warning("expected a graph that can be recorded, got %s", _first_line(error))
+            logger.warning("expected a graph that can be recorded, got %s", first_line(error))
             wanted = False
             continue
         _check_provider(provider, session.get_providers())
@@ -163,7 +171,3 @@ def _check_tensors(kind: str, specs: tuple[TensorSpec, ...], actual: list[ort.No
     got = [(arg.name, arg.type, len(arg.shape)) for arg in actual]
     if sorted(got) != sorted(expected):
         raise GraphError(f"expected the {kind}s {expected} (name, type, rank), got {got}")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -19,7 +19,7 @@ from benchmarks.cuda.placement import check_placement, nodes_by_provider
 from benchmarks.precision import precision_of
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch
-from serve.errors import GraphError
+from serve.errors import GraphError, first_line
 from serve.running.bound import NOT_RECORDED, Bound, Buffers, run_options
 from serve.running.provider import check_options, provider_options
 from serve.tensors import ATTENTION_MASK, INPUT_IDS, LOGITS
@@ -53,15 +53,17 @@ class OrtEngine:
         try:
             with tempfile.TemporaryDirectory(prefix="linetag-") as folder:
                 self._session = ort.InferenceSession(
-                    graph, _profiled(Path(folder)), providers=[(str(provider), options)]
+                    graph,
+                    _profiled(Path(folder)),
+                    providers=[(str(provider), options)],
+                    enable_fallback=0,
                 )
                 nodes = self._profiled_nodes()
         except GraphError:
             raise
         except Exception as error:  # ONNX Runtime's errors share no public base class
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise GraphError(
-                f"expected a graph that {provider} runs, got {reason}; "
+                f"expected a graph that {provider} runs, got {first_line(error)}; "
                 "use the build of onnxruntime for this hardware"
             ) from error
         check_placement(provider, nodes)
@@ -92,9 +94,10 @@ class OrtEngine:
         try:
             self._buffers.run(self._current)
         except Exception as error:  # as above
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
             shape = self._current.input_ids.shape()
-            raise GraphError(f"expected input_ids of shape {shape} to run, got {reason}") from error
+            raise GraphError(
+                f"expected input_ids of shape {shape} to run, got {first_line(error)}"
+            ) from error
 
     def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
         """Load, run, and copy the scores back. Shape: (B, T, L), float32."""

@@ -93,6 +93,7 @@ def _measure_subject(
             budget.check()
             engine = open_engine(variant, source, provider)
             record = judge.judged(replace(record, facts=engine.facts), engine)
+            record = replace(record, facts=engine.facts)  # by now it has recorded what it replays
             engines[variant] = engine
         except Exception as error:  # as above
             record = _refused(record, error)

@@ -13,11 +13,7 @@ from serve.session import OrtBackend
 
 
 class ServedEngine:
-    """A graph in `serve.session`; copies to and from the device are part of its runs.
-
-    Attributes:
-        facts: What it is; its nodes are those of the same graph in `OrtEngine`.
-    """
+    """A graph in `serve.session`; copies to and from the device are part of its runs."""
 
     def __init__(self, graph: bytes, *, provider: Provider) -> None:
         """Load a graph.
@@ -27,8 +23,15 @@ class ServedEngine:
         """
         self._backend = OrtBackend(graph, provider=provider)
         self._batch: EncodedBatch | None = None
-        self.facts = EngineFacts(
-            provider=str(self._backend.provider), precision=precision_of(graph)
+        self._precision = precision_of(graph)
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What it is, CUDA graphs as they are at present: one for each length that has run."""
+        return EngineFacts(
+            provider=str(self._backend.provider),
+            precision=self._precision,
+            options={"cuda_graphs": str(len(self._backend.replayed))},
         )
 
     def load(self, batch: EncodedBatch) -> None:

@@ -64,16 +64,17 @@ class Trial:
         """Return the first graph that passes the gate.
 
         Raises:
-            ParityError: If none does: why the first did not.
+            ParityError: If none does: why the last did not.
         """
-        refusals = []
+        refusal: tuple[str, ParityError] | None = None
         for method, graph in graphs:
+            if refusal:  # there is another: only now is it worth a word
+                logger.warning("%s: %s", *refusal)
             try:
                 return Gated(graph, self._record(precision, method, graph))
             except ParityError as error:
-                refusals.append(error)
-                logger.warning("%s: %s", method, error)
-        raise refusals[0]
+                refusal = method, error
+        raise refusal[1] if refusal else ValueError("expected a graph to try, got none")
 
     def _record(self, precision: Precision, method: str, graph: onnx.ModelProto) -> GateRecord:
         checkpoint, reference = self.checkpoint, self.reference

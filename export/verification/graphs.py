@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from export.verification.finding import Check, Finding
 from serve.artefacts.onnx_file import check_single_file
 from serve.bundle import LABELS, REMEDY, Bundle, GraphInfo
-from serve.errors import BundleError, GraphError
+from serve.errors import BundleError, GraphError, first_line
 from serve.session import OrtBackend
 from serve.tensors import LOGITS
 
@@ -53,7 +53,7 @@ def onnx_problems(content: bytes) -> Iterator[str]:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        yield f"expected a graph that onnx.checker accepts, got {_first_line(error)}"
+        yield f"expected a graph that onnx.checker accepts, got {first_line(error)}"
 
 
 def _problems(content: bytes, graph: GraphInfo) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _parsed(content: bytes) -> onnx.ModelProto:
     try:
         return onnx.load_from_string(content)
     except DecodeError as error:
-        raise GraphError(f"expected an ONNX graph, got {_first_line(error)}") from error
+        raise GraphError(f"expected an ONNX graph, got {first_line(error)}") from error
 
 
 def _run_findings(bundle: Bundle, graph: GraphInfo, content: bytes) -> Iterator[Finding]:
@@ -105,7 +105,3 @@ def _run_findings(bundle: Bundle, graph: GraphInfo, content: bytes) -> Iterator[
 def _described(logits: NDArray[np.float32]) -> str:
     finite = "finite" if np.isfinite(logits).all() else "NaN or infinite"
     return f"{finite} ones of shape {logits.shape}"
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,6 +1,6 @@
 """Owns running a session on buffers that stay where they are, one set for each shape of a batch.
 
-Nothing is allocated after the first batch of a shape. On a GPU the same addresses let ONNX Runtime
+No buffer is made after the first batch of a shape. On a GPU the same addresses let ONNX Runtime
 record the kernels of a shape once, as a CUDA graph, and replay them.
 """
 

@@ -1,9 +1,10 @@
 """Owns the administration of a Triton: its key, and the calls that need it.
 
-Loading and unloading models, shared memory, statistics, tracing and logging are refused to whoever
-does not send the key. It is drawn anew for each server and lies in a file only the server's user
-may read; `serve.triton.launch` takes it off the server's command line, where `ps` would show it.
-Tagging, health and metadata need no key.
+Loading and unloading models, shared memory, tracing and logging are refused to whoever does not
+send the key, and so are settings and statistics, but where a benchmark's server tells them. The key
+is drawn anew for each server and lies in a file only the server's user may read;
+`serve.triton.launch` takes it off the server's command line, where `ps` would show it. Tagging,
+health and metadata need no key.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from serve import session
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import GraphError
+from serve.running import bound
 from serve.session import OrtBackend, default_provider
 from tests.serve.tiny import TAGS, tiny_graph
 
@@ -99,36 +100,92 @@ def test_ids_beyond_the_embeddings_are_an_error_of_the_graph() -> None:
         OrtBackend(tiny_graph()).logits(EncodedBatch(ids, np.ones_like(ids)))
 
 
-class Refusing:
-    """ONNX Runtime's class of sessions, where CUDA refuses to record and a CPU runs instead."""
+class OnCuda:
+    """ONNX Runtime's class of sessions, where a CPU runs what CUDA is asked for."""
 
-    def __init__(self, graph: bytes, options: object, providers: list[tuple[str, object]]) -> None:
-        (name, asked), self.asked = providers[0], providers[0][1]
-        assert name == Provider.CUDA
-        assert isinstance(asked, dict)
-        if asked["enable_cuda_graph"] == "1":
-            raise RuntimeError("This session cannot use the graph capture feature\nmore")
+    can_record = True
+    runs: list[str] = []  # noqa: RUF012  what the test looks at
+
+    def __init__(
+        self,
+        graph: bytes,
+        options: object,
+        providers: list[tuple[str, dict[str, str]]],
+        enable_fallback: int,
+    ) -> None:
+        self._name, self.asked = providers[0]
+        assert not enable_fallback
+        if self.asked.get("enable_cuda_graph") == "1" and not self.can_record:
+            raise RuntimeError("This session cannot use the graph capture feature as\nmore")
         self._session = ort.InferenceSession(graph, providers=[str(Provider.CPU)])
 
     def get_providers(self) -> list[str]:
-        return [str(Provider.CUDA)]
+        return [self._name]
 
-    def get_provider_options(self) -> dict[str, object]:
-        return {str(Provider.CUDA): self.asked}
+    def get_provider_options(self) -> dict[str, dict[str, str]]:
+        return {self._name: self.asked}
+
+    def run(self, names: list[str], feeds: dict[str, object], options: ort.RunOptions) -> object:
+        if self._name == Provider.CUDA:
+            self.runs.append(options.get_run_config_entry("gpu_graph_id") if options else "none")
+        return self._session.run(names, feeds)
+
+    def run_with_iobinding(self, binding: ort.IOBinding, options: ort.RunOptions) -> None:
+        self.runs.append(options.get_run_config_entry("gpu_graph_id"))
+        self._session.run_with_iobinding(binding)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._session, name)
 
 
+@pytest.fixture
+def on_cuda(monkeypatch: pytest.MonkeyPatch) -> type[OnCuda]:
+    fresh = type("OnCuda", (OnCuda,), {"runs": []})
+    monkeypatch.setattr(session, "ort", SimpleNamespace(**vars(ort) | {"InferenceSession": fresh}))
+    monkeypatch.setattr(bound, "_DEVICES", dict.fromkeys(Provider, "cpu"))
+    return fresh
+
+
+def text_of(*ids: int, padding: int = 0) -> EncodedBatch:
+    mask = np.ones((1, len(ids)), dtype=np.int64)
+    mask[:, len(ids) - padding :] = 0
+    return EncodedBatch(np.array([ids]), mask)
+
+
+def test_single_texts_on_cuda_are_recorded_one_graph_a_length(on_cuda: type[OnCuda]) -> None:
+    texts = [text_of(1, 2, 3), text_of(3, 1, 0, padding=1), text_of(1, 2), text_of(2, 2, 2)]
+    several = EncodedBatch(np.array([[1, 2, 3], [3, 2, 1]]), np.ones((2, 3), dtype=np.int64))
+    plain, backend = OrtBackend(tiny_graph()), OrtBackend(tiny_graph(), provider=Provider.CUDA)
+    for batch in (*texts, several):
+        np.testing.assert_allclose(backend.logits(batch), plain.logits(batch), atol=1e-6)
+    assert backend.replayed == {2, 3}
+    assert on_cuda.runs == ["-1", "1", "1", "1", "-1", "2", "2", "1", "-1"]
+
+
 def test_a_graph_that_cannot_be_recorded_runs_plainly(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    on_cuda: type[OnCuda], caplog: pytest.LogCaptureFixture
 ) -> None:
-    batch = EncodedBatch(np.array([[1, 2, 3]]), np.ones((1, 3), dtype=np.int64))
-    expected = OrtBackend(tiny_graph()).logits(batch)
-    monkeypatch.setattr(
-        session, "ort", SimpleNamespace(**vars(ort) | {"InferenceSession": Refusing})
-    )
+    on_cuda.can_record = False
     backend = OrtBackend(tiny_graph(), provider=Provider.CUDA)
-    np.testing.assert_array_equal(backend.logits(batch), expected)
+    np.testing.assert_array_equal(
+        backend.logits(text_of(1, 2, 3)), OrtBackend(tiny_graph()).logits(text_of(1, 2, 3))
+    )
+    assert (backend.replayed, on_cuda.runs) == (frozenset(), ["none"])
     (warning,) = caplog.messages
     assert warning.startswith("expected a graph that can be recorded, got This session cannot")
+
+
+@pytest.mark.usefixtures("on_cuda")
+def test_a_damaged_graph_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(GraphError, match="expected a graph ONNX Runtime can load, got"):
+        OrtBackend(b"no graph", provider=Provider.CUDA)
+    assert caplog.messages == []
+
+
+def test_a_session_that_took_other_options_is_refused(
+    on_cuda: type[OnCuda], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {str(Provider.CUDA): {"enable_cuda_graph": "0"}}
+    monkeypatch.setattr(on_cuda, "get_provider_options", lambda _: other)
+    with pytest.raises(GraphError, match=r"expected the provider option .*, got None"):
+        OrtBackend(tiny_graph(), provider=Provider.CUDA)

@@ -33,6 +33,7 @@ def plain(session: ort.InferenceSession, batch: EncodedBatch) -> NDArray[np.floa
 def test_each_batch_gets_its_own_answer(session: ort.InferenceSession) -> None:
     buffers = Buffers(session, Provider.CPU, num_tags=len(TAGS))
     batches = [batch_of([1, 2, 3]), batch_of([3, 2, 1]), batch_of([1, 2], [4, 5])]
+    batches.append(EncodedBatch(batches[0].input_ids, np.array([[1, 1, 0]])))
     answers = []
     for batch in [*batches, *batches]:
         kept = batch.input_ids.copy()

@@ -1,54 +1,75 @@
 """Tests recorded runs: what is recorded, what is trusted, and a recording that is not.
 
-A CPU records nothing, so buffers that answer as a bad recording would stand in for it.
+A CPU records nothing, so buffers that answer as a recording would, good or bad, stand in for it.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from serve.encoding import EncodedBatch
-from serve.running.replay import MAX_LENGTHS, Replay
+from serve.running.replay import MAX_LENGTHS, TOLERANCE, Replay
+
+Arrays = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def batch_of(*rows: list[int]) -> EncodedBatch:
+def batch_of(*rows: list[int], padding: int = 0) -> EncodedBatch:
     ids = np.array(rows, dtype=np.int64)
-    return EncodedBatch(ids, np.ones_like(ids))
+    mask = np.ones_like(ids)
+    mask[:, ids.shape[1] - padding :] = 0
+    return EncodedBatch(ids, mask)
 
 
-def answer(batch: EncodedBatch) -> NDArray[np.float32]:
-    return np.cumsum(batch.input_ids, axis=1)[..., None].astype(np.float32)
+def answer(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+    return np.cumsum(ids * mask, axis=1)[..., None].astype(np.float32)
+
+
+def expected(batch: EncodedBatch) -> NDArray[np.float32]:
+    return answer(batch.input_ids, batch.attention_mask)
 
 
 class Recorder:
-    """Buffers, and a plain run beside them, that remember who was asked."""
+    """Buffers, and a plain run beside them, that remember who was asked.
+
+    Recordings are each thread's own, as ONNX Runtime's are.
+    """
 
     def __init__(self, fault: str = "") -> None:
         self.fault = fault
         self.asked: list[str] = []
-        self._recorded: dict[tuple[int, ...], NDArray[np.float32]] = {}
+        self._own = threading.local()
 
     def plain(self, batch: EncodedBatch) -> NDArray[np.float32]:
         self.asked.append("plain")
-        return answer(batch)
+        if self.fault == "kills" and "replay" in self.asked:
+            raise RuntimeError("CUDA error 700\nmore")
+        return expected(batch)
 
     def load(self, batch: EncodedBatch) -> EncodedBatch:
         return batch
 
     def run(self, bound: EncodedBatch) -> None:
         self.asked.append("replay")
-        if self.fault == "fails":
-            raise RuntimeError("CUDA error 901")
-        self._recorded.setdefault(bound.input_ids.shape, answer(bound))
+        is_late = self.fault == "late" and self.asked.count("replay") > 3
+        if is_late or self.fault in ("fails", "kills"):
+            raise RuntimeError("CUDA error 901\nmore")
+        shapes = self._own.__dict__.setdefault("shapes", {})
+        shapes.setdefault(bound.input_ids.shape, (bound.input_ids, bound.attention_mask))
 
     def read(self, bound: EncodedBatch) -> NDArray[np.float32]:
-        if self.fault == "stale":
-            return self._recorded[bound.input_ids.shape]
-        return answer(bound) * (np.nan if self.fault == "nan" else 1.0)
+        ids, mask = self._own.shapes[bound.input_ids.shape]
+        frozen = self.fault in ("frozen", "frozen ids"), self.fault in ("frozen", "frozen mask")
+        read = answer(
+            ids if frozen[0] else bound.input_ids, mask if frozen[1] else bound.attention_mask
+        )
+        off = {"nan": np.nan, "off": 1.1 * TOLERANCE}.get(self.fault, 0.0)
+        return read + np.float32(off)
 
 
 def replay_of(recorder: Recorder) -> Replay:
@@ -58,38 +79,74 @@ def replay_of(recorder: Recorder) -> Replay:
 def test_a_length_is_recorded_once_and_then_replayed() -> None:
     recorder = Recorder()
     replay = replay_of(recorder)
-    texts = [batch_of([1, 2, 3]), batch_of([4, 5, 6]), batch_of([7, 8, 9])]
-    for text in texts:
-        np.testing.assert_array_equal(replay.logits(text), answer(text))
+    for text in (batch_of([1, 2, 3]), batch_of([4, 5, 6], padding=1), batch_of([7, 8, 9])):
+        np.testing.assert_array_equal(replay.logits(text), expected(text))
     assert recorder.asked == ["plain", "replay", "replay", "replay", "replay"]
+    assert replay.lengths == {3}
 
 
 def test_several_texts_are_not_recorded() -> None:
     recorder = Recorder()
     batch = batch_of([1, 2], [3, 4])
-    np.testing.assert_array_equal(replay_of(recorder).logits(batch), answer(batch))
+    np.testing.assert_array_equal(replay_of(recorder).logits(batch), expected(batch))
     assert recorder.asked == ["plain"]
 
 
-@pytest.mark.parametrize(("fault", "got"), [("stale", "got 4;"), ("nan", "nan"), ("fails", "901")])
+def test_what_was_checked_answers_whichever_thread_asks() -> None:
+    recorder = Recorder()
+    replay = replay_of(recorder)
+    texts = [batch_of([number, 2, 3]) for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for text, logits in zip(texts, pool.map(replay.logits, texts), strict=True):
+            np.testing.assert_array_equal(logits, expected(text))
+    assert recorder.asked == ["plain", *["replay"] * (2 + 39)]
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize(
+    ("fault", "got"),
+    [
+        ("frozen", "off"),
+        ("frozen ids", "off"),
+        ("frozen mask", "off"),
+        ("nan", "logits nan off"),
+        ("off", "logits 0.055"),
+        ("fails", "got CUDA error 901; all"),
+    ],
+)
 def test_a_bad_recording_is_told_and_never_answers(
-    fault: str, got: str, caplog: pytest.LogCaptureFixture
+    fault: str, got: str, padding: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder(fault)
     replay = replay_of(recorder)
     with caplog.at_level(logging.WARNING, "serve"):
-        for text in (batch_of([1, 2, 5]), batch_of([4, 5, 6]), batch_of([7, 8])):
-            np.testing.assert_array_equal(replay.logits(text), answer(text))
+        for text in (batch_of([1, 2, 5], padding=padding), batch_of([4, 5, 6]), batch_of([7, 8])):
+            np.testing.assert_array_equal(replay.logits(text), expected(text))
     (warning,) = caplog.messages
     assert warning.startswith("expected a CUDA graph of 3 tokens to answer as the plain run within")
     assert got in warning
-    assert "replay" not in recorder.asked[3:], "nor is another length tried"
+    assert recorder.asked[-3:] == ["plain"] * 3, "nor is another length tried"
+    assert replay.lengths == frozenset()
+
+
+def test_a_recording_that_fails_later_is_given_up() -> None:
+    recorder = Recorder("late")
+    replay = replay_of(recorder)
+    for number in range(4):
+        text = batch_of([number, 2, 3])
+        np.testing.assert_array_equal(replay.logits(text), expected(text))
+    assert recorder.asked[-3:] == ["replay", "plain", "plain"]
+
+
+def test_a_device_that_did_not_outlive_a_recording_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="CUDA error 700"):
+        replay_of(Recorder("kills")).logits(batch_of([1, 2, 3]))
 
 
 def test_lengths_without_end_are_not_recorded_without_end() -> None:
     recorder = Recorder()
     replay = replay_of(recorder)
-    for length in range(1, MAX_LENGTHS + 10):
+    for length in range(2, MAX_LENGTHS + 10):
         text = batch_of(list(range(length)))
-        np.testing.assert_array_equal(replay.logits(text), answer(text))
+        np.testing.assert_array_equal(replay.logits(text), expected(text))
     assert recorder.asked.count("replay") == 2 * MAX_LENGTHS
