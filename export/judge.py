@@ -114,11 +114,10 @@ class Judge:
 
     def passed(self, candidate: Candidate, reasons: dict[str, str] | None = None) -> Gated | None:
         """Compare and gate a graph; return it if it passed, and why its nodes stayed FP32."""
-        content = candidate.model.SerializeToString()
         reports: list[ParityReport] = []
         refusal = None
         try:
-            for report in self._reports(candidate, content):
+            for report in self._reports(candidate):
                 reports.append(report)
                 check_gate(report, self._precision, self.allowed)
         except ParityError as error:
@@ -129,6 +128,7 @@ class Judge:
         self.trials.append(Trial(candidate.method, candidate.fp32_nodes, f1, refusal))
         if refusal:
             return None
+        content = candidate.model.SerializeToString()  # only now: the stand-in is large enough
         file = GraphFile(self._info(candidate, content, reports[0]), content)
         return Gated(file, reports[0], candidate.method, tuple(self.trials), reasons or {})
 
@@ -141,8 +141,8 @@ class Judge:
         refused = [trial for trial in self.trials if trial.refusal]
         return self.refusals[refused.index(max(refused, key=lambda trial: trial.f1))]
 
-    def _reports(self, candidate: Candidate, content: bytes) -> Iterator[ParityReport]:
-        yield self._compared(content, alone=candidate.alone)
+    def _reports(self, candidate: Candidate) -> Iterator[ParityReport]:
+        yield self._compared(candidate.model.SerializeToString(), alone=candidate.alone)
         if candidate.stand_in is not None:
             yield self._compared(candidate.stand_in().SerializeToString(), alone=False)
 

@@ -153,9 +153,18 @@ def _open(
             logger.warning("expected a graph that can be recorded, got %s", first_line(error))
             wanted = False
             continue
+        forget_bytes(session)
         _check_provider(provider, session.get_providers())
         check_options(asked, session.get_provider_options()[provider])
         return session, wanted
+
+
+def forget_bytes(session: ort.InferenceSession) -> None:
+    """Let go of the file that a session was loaded from, which would take as much memory again.
+
+    ONNX Runtime's Python class keeps it, to load it once more if a provider fails.
+    """
+    session._model_bytes = None
 
 
 def _check_provider(expected: Provider, actual: list[str]) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from serve.encoding import EncodedBatch, Encoder, Window
 from serve.errors import GraphError
 from serve.limits import MAX_CHARS
+from serve.session import forget_bytes
 from serve.tensors import ATTENTION_MASK, INPUT_IDS
 
 BATCH_TOKENS = 512  # every activation of a batch is held at once
@@ -84,6 +85,7 @@ def run_activations(
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     """Yield what a graph's float tensors hold for each batch, by name; others are left out."""
     session = ort.InferenceSession(_with_outputs(model, names), providers=["CPUExecutionProvider"])
+    forget_bytes(session)
     floats = [o.name for o in session.get_outputs() if o.type == "tensor(float)"]
     wanted = [name for name in floats if name in set(names)]
     for batch in batches:

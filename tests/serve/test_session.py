@@ -31,6 +31,10 @@ def test_padding_does_not_change_the_logits_of_a_text(encoder: Encoder) -> None:
     np.testing.assert_allclose(padded[:, :4], alone, rtol=1e-5, atol=1e-6)
 
 
+def test_a_session_does_not_keep_the_file_it_was_loaded_from() -> None:
+    assert OrtBackend(tiny_graph())._session._model_bytes is None
+
+
 def test_threads_leave_the_cores_to_others_after_a_run() -> None:
     """What ONNX Runtime keeps of it: nothing timed can tell on every machine."""
     options = OrtBackend(tiny_graph())._session.get_session_options()

@@ -64,7 +64,7 @@ def test_a_server_does_not_grow(
         curve = curve_of(client, group, num_requests)
     step = max(1, len(curve.lines) // 1_000)
     soak.record(
-        "server_memory",
+        "server memory",
         growth_mb_per_10000_requests=growth_mb(curve),
         requests=curve.lines[::step],
         bytes=curve.bytes[::step],
