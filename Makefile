@@ -57,8 +57,8 @@ grid: setup
 memory: setup
 	$(PY) -m benchmarks.memory --triton --output benchmarks/results/memory.json
 
-load: setup
-	$(PY) -m benchmarks.load --output benchmarks/results/load.json
+load: setup .venv-perf/ready
+	$(PY) -m benchmarks.load --perf-analyzer .venv-perf/bin/perf_analyzer --output benchmarks/results/load.json
 
 path: setup
 	$(PY) -m benchmarks.path --output benchmarks/results/path.json

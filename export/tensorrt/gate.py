@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx
@@ -51,17 +51,17 @@ class Gated:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trial:
-    """What graphs are held against."""
+class Judge:
+    """Tries graphs for TensorRT, as `export.judge.Judge` does for ONNX Runtime."""
 
     config: ExportConfig
     checkpoint: Checkpoint
     reference: Reference
 
     def first_passed(
-        self, precision: Precision, graphs: Iterator[tuple[str, onnx.ModelProto]]
+        self, precision: Precision, graphs: Iterable[tuple[str, onnx.ModelProto]]
     ) -> Gated:
-        """Return the first graph that passes the gate.
+        """Return the first graph that passes the gate; each comes with how it was made.
 
         Raises:
             ParityError: If none does: why the last did not.

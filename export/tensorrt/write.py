@@ -30,7 +30,7 @@ from export.precision.calibration import calibration_batches
 from export.precision.histograms import calibrations
 from export.tensorrt.commands import BUILD, build_script
 from export.tensorrt.fp16 import to_fp16
-from export.tensorrt.gate import Trial
+from export.tensorrt.gate import Judge
 from export.tensorrt.int8 import quantized_inputs, to_int8
 from export.tensorrt.lint.command import is_ready, lint
 from export.tensorrt.triton import CONFIG, REPOSITORY, engine_config_text, model_name
@@ -64,11 +64,11 @@ def write_tensorrt(
         ParityError: If a graph costs more entity F1 than allowed.
         ServerError: If tritonclient is not installed.
     """
-    trial = Trial(config, checkpoint, reference)
-    passed = [trial.first_passed(Precision.FP16, iter([("cast", to_fp16(plain))]))]
+    judge = Judge(config, checkpoint, reference)
+    passed = [judge.first_passed(Precision.FP16, [("cast", to_fp16(plain))])]
     if config.int8:
         quantized = _quantized(plain, passed[0].graph, checkpoint, calibration)
-        passed.append(trial.first_passed(Precision.INT8, quantized))
+        passed.append(judge.first_passed(Precision.INT8, quantized))
     graphs = {gated.record.precision: gated.graph for gated in passed}
     profiles = profiles_for(checkpoint.encoder.max_tokens)
     names = {precision: GRAPH_FILES[precision] for precision in graphs}

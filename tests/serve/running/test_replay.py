@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from serve.encoding import EncodedBatch
 from serve.running.replay import MAX_LENGTHS, TOLERANCE, Replay
 
-Arrays = tuple[NDArray[np.int64], NDArray[np.int64]]
-
 
 def batch_of(*rows: list[int], padding: int = 0) -> EncodedBatch:
     ids = np.array(rows, dtype=np.int64)
