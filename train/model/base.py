@@ -35,6 +35,8 @@ from serve.artefacts.pretrained import (
 from serve.encoding import Encoder
 from serve.errors import CheckpointError
 from serve.labels import Tags
+from train.model.attention import ATTENTION
+from train.model.dropout import replace_dropout
 from train.model.head import keep_rows, read_head
 from train.model.source import find_files
 
@@ -124,6 +126,7 @@ class Base:
                     use_safetensors=True,
                     trust_remote_code=False,
                     dtype="float32",
+                    attn_implementation=ATTENTION,
                     ignore_mismatched_sizes=True,
                     output_loading_info=True,
                     **settings,
@@ -142,6 +145,7 @@ class Base:
                 f"{self.folder}: expected weights for {lost[0]} (and {len(lost) - 1} more) as its "
                 f"{CONFIG} says, got none; choose a complete model"
             )
+        replace_dropout(model)
         return model, wrong
 
     def _renew_head(self, model: PreTrainedModel, tags: Tags) -> None:
