@@ -8,6 +8,7 @@ is written. The bundle's report.html and report.json say what was found.
 Examples:
   python -m export                               FP32 only, build/checkpoint to build/bundle
   python -m export --fp16 --int8                 for GPUs and CPUs
+  python -m export --fp16 --packed               for GPUs, batches without padding; on a GPU
   python -m export --int8 --allow-f1-loss 0.8    accept a loss; the manifest records it
   python -m export --tensorrt --int8             also build/bundle/tensorrt: graphs, build.sh
   python -m export lint GRAPH.onnx               is a graph ready for TensorRT, and if not why
@@ -58,6 +59,9 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     parser.add_argument("--output", type=Path, default=default.output, help="bundle folder")
     parser.add_argument("--data", type=Path, help="labelled JSON lines for the gate")
     add_optimum_flags(parser)
+    parser.add_argument(
+        "--packed", action="store_true", help="add a FP16 graph without padding; needs a GPU"
+    )
     parser.add_argument("--int8", action="store_true", help="add an INT8 graph, for CPUs")
     parser.add_argument(
         "--tensorrt", action="store_true", help="add graphs and settings for TensorRT and Triton"
@@ -66,7 +70,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
         "--allow-f1-loss",
         type=_points,
         metavar="POINTS",
-        help="entity F1 points that --fp16, --int8 and --tensorrt may cost",
+        help="entity F1 points that --fp16, --packed, --int8 and --tensorrt may cost",
     )
     parser.add_argument(
         "--allow-label-f1-loss",
@@ -80,6 +84,8 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     reduced = config.fp16 or config.int8 or config.tensorrt
     if any(points is not None for points in allowances) and not reduced:
         parser.error("--allow-f1-loss and --allow-label-f1-loss need --fp16, --int8 or --tensorrt")
+    if config.packed and not config.fp16:
+        parser.error("--packed needs --fp16: single lines have no padding and run on that graph")
     if config.device is Device.CUDA and not config.fp16:
         parser.error("--device cuda needs --fp16: other graphs are compared on the CPU")
     return config

@@ -36,6 +36,7 @@ from serve.files import replacing
 GRAPH_FILES = {
     Precision.FP32: "model.onnx",
     Precision.FP16: "model_fp16.onnx",
+    Precision.PACKED: "model_packed.onnx",
     Precision.INT8: "model_int8.onnx",
 }
 _OPTIONAL = (TOKENIZER_CONFIG, DECODING)

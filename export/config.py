@@ -16,6 +16,7 @@ FP32_ATOL = 1e-3
 DEFAULT_ALLOWED_LOSS_POINTS = {
     Precision.FP32: 0.1,
     Precision.FP16: 0.1,
+    Precision.PACKED: 0.1,
     Precision.INT8: 0.5,
 }
 DEFAULT_ALLOWED_LABEL_LOSS_POINTS = 1.5
@@ -42,11 +43,12 @@ class ExportConfig:
         output: Where the bundle goes.
         data: JSON lines to score every graph on; None for the checkpoint's own dev lines.
         fp16: Also write a FP16 graph.
+        packed: Also write a FP16 graph that computes no padding; on a GPU only.
         int8: Also write an INT8 graph.
         tensorrt: Also write graphs for TensorRT, in FP16 and with `int8` in INT8.
         allow_f1_loss: Entity F1 points a reduced graph may lose instead of the defaults; recorded.
         allow_label_f1_loss: The same for each label by itself.
-        device: Where to compare and gate the FP16 graph; None for the GPU where there is one.
+        device: Where to compare and gate FP16 graphs; None for the GPU where there is one.
         atol: Largest difference of an FP32 logit from PyTorch's.
         json: Print the report as JSON.
     """
@@ -55,6 +57,7 @@ class ExportConfig:
     output: Path = Path("build/bundle")
     data: Path | None = None
     fp16: bool = False
+    packed: bool = False
     int8: bool = False
     tensorrt: bool = False
     allow_f1_loss: float | None = None
@@ -66,7 +69,11 @@ class ExportConfig:
     @property
     def precisions(self) -> tuple[Precision, ...]:
         """Precisions to export, FP32 first."""
-        reduced = ((Precision.FP16, self.fp16), (Precision.INT8, self.int8))
+        reduced = (
+            (Precision.FP16, self.fp16),
+            (Precision.PACKED, self.packed),
+            (Precision.INT8, self.int8),
+        )
         return (Precision.FP32, *(precision for precision, wanted in reduced if wanted))
 
     def allowed_label_loss_points(self, precision: Precision) -> float:

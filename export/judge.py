@@ -15,7 +15,7 @@ from export.optimize import own_operators
 from export.parity import ParityReport
 from export.source import Source
 from serve.bundle import GraphInfo, Precision, Provider, sha256
-from serve.errors import ParityError
+from serve.errors import GraphError, ParityError
 from serve.running.lanes import Lanes
 from serve.running.threads import Threads, default_num_threads
 from serve.session import OrtBackend, default_provider
@@ -24,6 +24,7 @@ from serve.tagger import Tagger
 MEANT_FOR = {
     Precision.FP32: Provider.CPU,
     Precision.FP16: Provider.CUDA,
+    Precision.PACKED: Provider.CUDA,
     Precision.INT8: Provider.CPU,
 }
 
@@ -87,10 +88,20 @@ class Gated:
 
 
 def provider_for(config: ExportConfig, precision: Precision) -> Provider:
-    """Return what a precision's graphs are compared on."""
+    """Return what a precision's graphs are compared on.
+
+    Raises:
+        GraphError: If nothing here runs them.
+    """
     if MEANT_FOR[precision] is Provider.CPU:
         return Provider.CPU
-    return config.device.provider if config.device else default_provider()
+    provider = config.device.provider if config.device else default_provider()
+    if precision.needs_cuda and provider is not Provider.CUDA:
+        raise GraphError(
+            f"--{precision}: expected {Provider.CUDA}, without which the graph cannot be compared, "
+            f"got {provider}; leave it out, or export on a machine with a GPU and onnxruntime-gpu"
+        )
+    return provider
 
 
 class Judge:
@@ -158,6 +169,7 @@ class Judge:
         tagger = Tagger(
             checkpoint.encoder, checkpoint.tags, backend,
             decoding=checkpoint.decoding, lanes=lanes, alone=alone,
+            mixed=self._precision is Precision.PACKED,
         )  # fmt: skip
         return self._source.reference.compare(tagger, backend)
 

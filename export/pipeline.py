@@ -16,6 +16,7 @@ from export.checkpoint import Checkpoint, load_checkpoint
 from export.config import ExportConfig
 from export.fusion.cpu import for_cpu
 from export.graph import export_graph
+from export.judge import Gated, provider_for
 from export.optimize import fuse
 from export.parity import Reference
 from export.precision.choose import choose_graph
@@ -41,11 +42,13 @@ def export(config: ExportConfig) -> Bundle:
     Raises:
         CheckpointError: If the checkpoint cannot be used.
         DataError: If the dev lines cannot be used.
-        GraphError: If fusion or conversion did not do its work.
+        GraphError: If fusion or conversion did not do its work, or a graph needs a GPU to compare.
         ParityError: If a graph costs more than is allowed; nothing is written then.
         BundleError: If the output exists and is not a bundle.
     """
     check_replaceable(config.output)
+    for precision in config.precisions:
+        provider_for(config, precision)  # before minutes are spent
     checkpoint = load_checkpoint(config.model)
     examples = read_dev(config, checkpoint)
     calibration = read_calibration(checkpoint, examples)
@@ -68,10 +71,10 @@ def export(config: ExportConfig) -> Bundle:
         cpu = for_cpu(fused, checkpoint.shape)
         made_from = Source(config, checkpoint, reference, fused, cpu, calibration)
         steps.update()
-        graphs = []
+        graphs: list[Gated] = []
         for precision in config.precisions:
             steps.set_postfix_str(f"{precision}: convert, compare, gate")
-            graphs.append(choose_graph(made_from, precision))
+            graphs.append(choose_graph(made_from, precision, graphs))
             steps.update()
         extras: dict[str, bytes] = {}
         if plain is not None:

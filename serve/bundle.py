@@ -7,7 +7,7 @@
         tokenizer.json     the tokenizer, Hugging Face form
         config.json        the model's configuration, and tokenizer_config.json the tokenizer's: for
                            Hugging Face's loaders, unused here
-        model.onnx         FP32 graph; model_fp16.onnx and model_int8.onnx beside it
+        model.onnx         FP32 graph; model_fp16.onnx, model_packed.onnx, model_int8.onnx beside it
         manifest.sig       signature of the manifest, where somebody signed it
 
 A file is hashed as it is read, so the bytes that were checked are the bytes that are used. This

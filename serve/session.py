@@ -131,6 +131,16 @@ def default_provider() -> Provider:
     return Provider.CUDA if offered and any(map(os.path.exists, _GPU_DEVICES)) else Provider.CPU
 
 
+def trial_provider(*, needs_cuda: bool) -> Provider | None:
+    """Return what tries a graph out, whatever it is meant for; None where it needs what is missing.
+
+    That is the CPU, which every machine has, unless the graph needs a GPU.
+    """
+    if not needs_cuda:
+        return Provider.CPU
+    return Provider.CUDA if default_provider() is Provider.CUDA else None
+
+
 def _open(
     graph: bytes, options: ort.SessionOptions, provider: Provider
 ) -> tuple[ort.InferenceSession, bool]:

@@ -19,8 +19,9 @@ from serve.errors import BundleError, GraphError
 from serve.labels import Tags
 from serve.running.lanes import TASK_TOKENS, Lanes
 from serve.running.quickest import QuickestBackend
-from serve.running.schedule import BATCH_TOKENS, padded_length, plan
+from serve.running.schedule import BATCH_TOKENS, MIXED_TOKENS, padded_length, plan
 from serve.running.threads import Threads, default_num_threads, remembered
+from serve.running.unpadded import UnpaddedBackend
 from serve.session import OrtBackend, default_provider
 
 _PREFERENCE = {
@@ -53,6 +54,7 @@ class Tagger:
         decoding: Decoding | None = None,
         lanes: Lanes | None = None,
         alone: bool = False,
+        mixed: bool = False,
         batch_tokens: int = BATCH_TOKENS,
         graph: GraphInfo | None = None,
         provider: Provider | None = None,
@@ -66,6 +68,8 @@ class Tagger:
             decoding: How logits are read; None for the largest.
             lanes: Runs several batches at once; None for one after the other on the backend.
             alone: Whether each text must run by itself, see `GraphInfo.alone`.
+            mixed: Whether the backend computes no padding, so that texts of any lengths run
+                together.
             batch_tokens: Most tokens that run together without lanes; a GPU is idle on few.
             graph: What `backend` runs.
             provider: Where it runs.
@@ -76,6 +80,7 @@ class Tagger:
         self._decoder = Decoder(tags, self.decoding)
         self._lanes = lanes
         self._alone = alone
+        self._mixed = mixed
         self._batch_tokens = TASK_TOKENS if lanes else batch_tokens
         self.tags = tags
         self.graph = graph
@@ -96,7 +101,8 @@ class Tagger:
 
         Args:
             folder: The bundle.
-            precision: The graph to run; None for the fastest meant for the provider.
+            precision: The graph to run; None for the fastest meant for the provider, on CUDA with
+                the packed one, where there is one, for batches with padding.
             provider: Where to run it; None for CUDA where ONNX Runtime offers it, else CPU.
             num_threads: Most threads on the CPU; None for what `python -m serve tune` found here,
                 or one per available core, at most 4. INT8 takes one thread for a line while that
@@ -128,6 +134,10 @@ class Tagger:
                 lane = load_backend(bundle, graph, content, where, Threads(1))
                 single = QuickestBackend(backend, lane)
             lanes = Lanes(lane, num_lanes)
+        packed = None if precision else _packed(bundle, where)
+        if packed:
+            content = bundle.read_graph(packed)
+            single = UnpaddedBackend(backend, load_backend(bundle, packed, content, where, threads))
         return cls(
             bundle.encoder(),
             bundle.tags,
@@ -135,6 +145,7 @@ class Tagger:
             decoding=bundle.decoding,
             lanes=lanes,
             alone=graph.alone,
+            mixed=bool(packed) or graph.precision is Precision.PACKED,
             graph=graph,
             provider=backend.provider,
         )
@@ -170,7 +181,8 @@ class Tagger:
                 encoded,
                 max_tokens=self.encoder.max_tokens,
                 alone=self._alone,
-                batch_tokens=self._batch_tokens,
+                mixed=self._mixed,
+                batch_tokens=MIXED_TOKENS if self._mixed else self._batch_tokens,
             )
         )
         batches = [self._collate(batch.windows, batch.num_tokens) for batch in planned]
@@ -223,6 +235,11 @@ def choose_graph(bundle: Bundle, provider: Provider = Provider.CPU) -> GraphInfo
     return bundle.graph(best or Precision.FP32)
 
 
+def _packed(bundle: Bundle, provider: Provider) -> GraphInfo | None:
+    graphs = bundle.manifest.graphs if provider is Provider.CUDA else ()
+    return next((graph for graph in graphs if graph.precision is Precision.PACKED), None)
+
+
 def load_backend(
     bundle: Bundle, graph: GraphInfo, content: bytes, provider: Provider, threads: Threads
 ) -> OrtBackend:
@@ -233,6 +250,11 @@ def load_backend(
         GraphError: If it cannot be loaded, or not on that provider.
     """
     path = bundle.folder / graph.file
+    if graph.precision.needs_cuda and provider is not Provider.CUDA:
+        raise GraphError(
+            f"{path}: expected {Provider.CUDA}, which alone has its operators, got {provider}; "
+            "take another precision"
+        )
     try:
         backend = OrtBackend(content, provider=provider, threads=threads)
     except GraphError as error:

@@ -157,7 +157,7 @@ def test_positions_off_by_one_are_refused(
     assert not output.exists()
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", [p for p in Precision if not p.needs_cuda])
 def test_texts_of_any_length_are_tagged_alone_as_together(
     bundle: Bundle, precision: Precision
 ) -> None:

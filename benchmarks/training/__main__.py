@@ -55,6 +55,7 @@ class TrainingConfig:
         label_map: Passed on to train.
         model: Base model.
         epochs: How many are timed.
+        batch_size: Lines of a step.
         output: The JSON file; None for none.
     """
 
@@ -62,6 +63,7 @@ class TrainingConfig:
     label_map: str = ""
     model: str = TrainConfig.model
     epochs: int = 10
+    batch_size: int = TrainConfig.batch_size
     output: Path | None = None
 
 
@@ -73,6 +75,7 @@ class Speed:
         machine: Where.
         data: Name of the corpus's folder.
         num_epochs: Epochs trained.
+        batch_size: Lines of a step.
         total_s: Seconds of all of them, scoring on dev included.
         parts_s: Seconds of each part; they add up to the total.
         need: What one epoch needs at least.
@@ -84,6 +87,7 @@ class Speed:
     machine: Machine
     data: str
     num_epochs: int
+    batch_size: int
     total_s: float
     parts_s: dict[str, float]
     need: Need
@@ -118,6 +122,7 @@ def parse_args(argv: Sequence[str] | None = None) -> TrainingConfig:
     add("--label-map", default="", help="Old=New,Drop= as for train")
     add("--model", default=default.model, help=f"base model ({default.model})")
     add("--epochs", type=int, default=default.epochs, help=f"epochs ({default.epochs})")
+    add("--batch-size", type=int, default=default.batch_size, help="lines of a step (%(default)s)")
     add("--output", type=Path, help="the JSON file")
     return TrainingConfig(**vars(parser.parse_args(argv)))
 
@@ -131,6 +136,7 @@ def measure(config: TrainingConfig) -> Speed:
             label_map=parse_label_map(config.label_map),
             model=config.model,
             epochs=config.epochs,
+            batch_size=config.batch_size,
             patience=config.epochs,
             output=Path(folder, "checkpoint"),
         )
@@ -148,6 +154,7 @@ def measure(config: TrainingConfig) -> Speed:
         machine=machine,
         data=config.data.name,
         num_epochs=config.epochs,
+        batch_size=config.batch_size,
         total_s=total_s,
         parts_s=parts,
         need=need,

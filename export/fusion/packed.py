@@ -19,6 +19,8 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from export.checkpoint import Shape
 from serve.errors import GraphError
 
+_REMEDY = "leave --packed out: the attention of this graph has a form that cannot be packed"
+
 
 def packed(fused: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     """Return a copy of a fused graph that computes no padding; inputs and output stay.
@@ -53,16 +55,25 @@ def expected_packing(shape: Shape) -> dict[str, int]:
 
 
 def check_packed(model: onnx.ModelProto, shape: Shape) -> None:
-    """Hold a graph against `expected_packing`.
+    """Hold a graph against `expected_packing`, and see that nothing else reads what is padded.
 
     Raises:
-        GraphError: If it has another number of these nodes.
+        GraphError: If it has another number of these nodes, or the embeddings are read around
+            `RemovePadding`: a first attention that stays FP32 has a cast of its own before it.
     """
     counts = Counter(node.op_type for node in model.graph.node)
     expected = expected_packing(shape)
     got = {name: counts[name] for name in expected}
     if got != expected:
+        raise GraphError(f"expected the packed graph to have {expected}, got {got}; {_REMEDY}")
+    producers = {output: node for node in model.graph.node for output in node.output}
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    (remove,) = (node for node in model.graph.node if node.op_type == "RemovePadding")
+    padded = remove.input[0]
+    while readers[padded] == 1 and producers[padded].op_type == "Cast":
+        padded = producers[padded].input[0]
+    if readers[padded] > 1:
         raise GraphError(
-            f"expected the packed graph to have {expected}, got {got}; give it a fused graph "
-            "whose attention takes the number of tokens of each text"
+            f"expected {padded} to be read by RemovePadding only, got {readers[padded]} readers; "
+            f"{_REMEDY}"
         )

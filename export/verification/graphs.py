@@ -1,6 +1,7 @@
 """Owns the check of a graph's content: that it is what the manifest says, and that it runs.
 
-ONNX's own checker takes operators of other domains as they are.
+ONNX's own checker takes operators of other domains as they are. A graph that needs a GPU is not run
+where there is none.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 
 from export.verification.finding import Check, Finding
 from serve.artefacts.onnx_file import check_single_file
-from serve.bundle import LABELS, REMEDY, Bundle, GraphInfo
+from serve.bundle import LABELS, REMEDY, Bundle, GraphInfo, Provider
 from serve.errors import BundleError, GraphError, first_line
-from serve.session import OrtBackend
+from serve.session import OrtBackend, trial_provider
 from serve.tensors import LOGITS
 
 PROBES = ("replace pump", "replace leaking hose on left hand pump")  # two lengths: one is padded
@@ -38,8 +39,8 @@ def graph_findings(bundle: Bundle, graph: GraphInfo) -> Iterator[Finding]:
     problems = list(_problems(content, graph))
     for problem in problems:
         yield Finding(Check.GRAPH, f"{path}: {problem}; {REMEDY}")
-    if not problems:
-        yield from _run_findings(bundle, graph, content)
+    if not problems and (provider := trial_provider(needs_cuda=graph.precision.needs_cuda)):
+        yield from _run_findings(bundle, graph, content, provider)
 
 
 def onnx_problems(content: bytes) -> Iterator[str]:
@@ -78,11 +79,13 @@ def _parsed(content: bytes) -> onnx.ModelProto:
         raise GraphError(f"expected an ONNX graph, got {first_line(error)}") from error
 
 
-def _run_findings(bundle: Bundle, graph: GraphInfo, content: bytes) -> Iterator[Finding]:
-    """Yield what is wrong with a graph as the runtime runs it, on the CPU."""
+def _run_findings(
+    bundle: Bundle, graph: GraphInfo, content: bytes, provider: Provider
+) -> Iterator[Finding]:
+    """Yield what is wrong with a graph as the runtime runs it."""
     path, num_tags = bundle.folder / graph.file, len(bundle.tags)
     try:
-        backend = OrtBackend(content)
+        backend = OrtBackend(content, provider=provider)
         if backend.num_tags != num_tags:
             message = (
                 f"{bundle.folder / LABELS}: expected {backend.num_tags} tags, as many as "

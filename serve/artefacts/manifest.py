@@ -21,11 +21,17 @@ GRAPH_SUFFIX = ".onnx"
 
 
 class Precision(StrEnum):
-    """Number format of a graph's weights and matrix products."""
+    """Number format of a graph's weights and matrix products; PACKED is FP16 without padding."""
 
     FP32 = "fp32"
     FP16 = "fp16"
+    PACKED = "packed"
     INT8 = "int8"
+
+    @property
+    def needs_cuda(self) -> bool:
+        """Whether no other provider has the operators of such a graph."""
+        return self is Precision.PACKED
 
 
 class Provider(StrEnum):

@@ -20,6 +20,8 @@ from serve.versions.folders import add_model_file
 def check_version(folder: Path, public_key: Path | None = None) -> str:
     """Check every file of a bundle that serving reads, and that each graph runs with its labels.
 
+    A graph that needs a GPU is not run where there is none.
+
     Returns:
         SHA-256 of its manifest, which vouches for all of it.
 
@@ -117,18 +119,22 @@ def _read(path: Path) -> bytes:
 
 
 def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
-    """Run a graph on the CPU, whatever it is meant for.
+    """Run a graph on the CPU, whatever it is meant for, if any but a GPU can.
 
     Raises:
         BundleError: If it does not, or scores another number of tags than there are.
     """
-    from serve.session import OrtBackend  # a machine that publishes has it, one that tags may not
+    # Late: a machine that publishes has ONNX Runtime, one that tags may not.
+    from serve.session import OrtBackend, trial_provider
 
     graph = encoder_graph(bundle.manifest)
     ids = graph.ids if name == graph.file else "int64"
+    needs_cuda = name in {g.file for g in bundle.manifest.graphs if g.precision.needs_cuda}
+    if (provider := trial_provider(needs_cuda=needs_cuda)) is None:
+        return
     encoder = bundle.encoder()
     try:
-        backend = OrtBackend(content, ids=ids)
+        backend = OrtBackend(content, provider=provider, ids=ids)
         windows = [text.windows[0] for text in encoder.encode(["a"])]
         num_tags = backend.logits(encoder.collate(windows)).shape[-1]
     except GraphError as error:

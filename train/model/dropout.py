@@ -36,7 +36,9 @@ def drop(values: Tensor, share: float) -> Tensor:
     draws = torch.empty(-(-values.numel() // _PER_DRAW), dtype=torch.int64)
     draws.random_(torch.iinfo(torch.int64).min, None)  # None: all 64 bits
     numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    keeps = (numbers >= dropped - _LEVELS // 2).to(values.dtype)
+    least = dropped - _LEVELS // 2  # of the numbers that are kept
+    # 1 to keep, else 0. A comparison's booleans would cost three times as much.
+    keeps = numbers.clamp_(least - 1, least).sub_(least - 1).to(values.dtype)
     return values * keeps.mul_(_LEVELS / (_LEVELS - dropped))
 
 
