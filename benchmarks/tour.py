@@ -29,6 +29,7 @@ from serve.errors import TaggingError
 from serve.examples import Example, read_jsonl
 from serve.scoring import score_tagger
 from serve.server import start_triton
+from serve.session import trial_provider
 from serve.tagger import Tagger
 
 NUM_SHOWN = 6
@@ -136,6 +137,8 @@ def f1_table(config: TourConfig, split: str, examples: Sequence[Example]) -> str
     )  # fmt: skip
     rows = [("PyTorch", graphs[0].f1_before, score_tagger(reference, examples).micro.f1)]
     for graph in graphs:
+        if trial_provider(needs_cuda=graph.precision.needs_cuda) is None:
+            continue
         tagger = Tagger.load(config.bundle, precision=graph.precision)
         rows.append((graph.file, graph.f1_after, score_tagger(tagger, examples).micro.f1))
     lines = [f"{name:<18}{100 * dev:>8.2f}{100 * here:>8.2f}" for name, dev, here in rows]

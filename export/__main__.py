@@ -118,7 +118,7 @@ def as_json(bundle: Bundle) -> str:
 
 def as_table(bundle: Bundle) -> str:
     """Return one row a graph."""
-    head = f"{'graph':<16}{'for':<23}{'MB':>7}{'max diff':>10}{'same tags':>11}{'F1':>8}{'loss':>7}"
+    head = f"{'graph':<18}{'for':<23}{'MB':>7}{'max diff':>10}{'same tags':>11}{'F1':>8}{'loss':>7}"
     rows = [_row(graph) for graph in bundle.manifest.graphs]
     graph = bundle.manifest.graphs[0]
     lines = bundle.manifest.source["num_dev_lines"]
@@ -143,7 +143,7 @@ def read_findings(bundle: Bundle) -> list[str]:
 def _row(graph: GraphInfo) -> str:
     loss = 100 * (graph.f1_before - graph.f1_after)
     return (
-        f"{graph.file:<16}{graph.provider:<23}{graph.size_bytes / 1e6:>7.1f}"
+        f"{graph.file:<18}{graph.provider:<23}{graph.size_bytes / 1e6:>7.1f}"
         f"{graph.max_abs_diff:>10.2g}{graph.tag_agreement:>11.2%}"
         f"{100 * graph.f1_after:>8.2f}{loss:>7.2f}"
     )

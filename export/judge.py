@@ -161,7 +161,8 @@ class Judge:
         """Compare a graph the way the runtime will run it."""
         checkpoint = self._source.checkpoint
         provider = self.provider
-        backend = OrtBackend(content, provider=provider)
+        records = not self._precision.needs_cuda
+        backend = OrtBackend(content, provider=provider, cuda_graphs=records)
         lanes = None
         if self._precision is Precision.INT8:
             lane = OrtBackend(content, provider=provider, threads=Threads(1))

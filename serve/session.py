@@ -52,6 +52,7 @@ class OrtBackend:
         provider: Provider = Provider.CPU,
         threads: Threads | None = None,
         ids: IdType = "int64",
+        cuda_graphs: bool = True,
     ) -> None:
         """Load a graph.
 
@@ -60,6 +61,8 @@ class OrtBackend:
             provider: The provider that must run it.
             threads: Threads inside an operator; None for `default_num_threads`.
             ids: Element type of its inputs.
+            cuda_graphs: Whether to record single texts on a GPU; no packed graph can be, for the
+                size of what it computes is known on the way only.
 
         Raises:
             GraphError: If the graph cannot be loaded, has other tensors than `serve.tensors` says,
@@ -80,7 +83,8 @@ class OrtBackend:
         )
         if provider is Provider.CUDA and provider in ort.get_available_providers():
             ort.preload_dlls()  # CUDA's libraries from their wheels, where the system has none
-        self._session, cuda_graphs = _open(graph, options, provider)
+        wanted = cuda_graphs and provider is Provider.CUDA
+        self._session, cuda_graphs = _open(graph, options, provider, wanted)
         inputs = tuple(replace(spec, dtype=ids) for spec in INPUTS)
         _check_tensors("input", inputs, self._session.get_inputs())
         _check_tensors("output", OUTPUTS, self._session.get_outputs())
@@ -142,13 +146,12 @@ def trial_provider(*, needs_cuda: bool) -> Provider | None:
 
 
 def _open(
-    graph: bytes, options: ort.SessionOptions, provider: Provider
+    graph: bytes, options: ort.SessionOptions, provider: Provider, wanted: bool
 ) -> tuple[ort.InferenceSession, bool]:
-    """Return a session on the provider, and whether it records CUDA graphs.
+    """Return a session on the provider, and whether it records CUDA graphs as wanted.
 
     ONNX Runtime refuses to record a graph of which a node but for shapes would run on the CPU.
     """
-    wanted = provider is Provider.CUDA
     while True:
         asked = provider_options(provider, cuda_graphs=wanted)
         try:

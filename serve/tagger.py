@@ -256,7 +256,8 @@ def load_backend(
             "take another precision"
         )
     try:
-        backend = OrtBackend(content, provider=provider, threads=threads)
+        records = not graph.precision.needs_cuda
+        backend = OrtBackend(content, provider=provider, threads=threads, cuda_graphs=records)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
     if backend.num_tags != len(bundle.tags):

@@ -82,7 +82,10 @@ def measure_latency(source: Source, graphs: Sequence[Gated]) -> Latencies:
             left_out[info.file] = f"not measured: it is meant for {meant_for}"
             continue
         threads = Threads(default_num_threads(), spin=False)  # a spinning one would slow the others
-        backend = OrtBackend(graph.file.content, provider=meant_for, threads=threads)
+        backend = OrtBackend(
+            graph.file.content, provider=meant_for, threads=threads,
+            cuda_graphs=not info.precision.needs_cuda,
+        )  # fmt: skip
         systems[info.file] = _one_by_one(backend) if info.alone else backend.logits
     shapes = [shape for shape in CELLS if shape[1] <= source.checkpoint.encoder.max_tokens]
     return Latencies(

@@ -30,6 +30,7 @@ def stand_in(content: bytes, *, provider: Provider, **settings: Any) -> Backend:
     model = onnx.load_from_string(content)
     if any(node.op_type == "PackedAttention" for node in model.graph.node):
         assert provider is Provider.CUDA
+        assert not settings["cuda_graphs"]
         return NumpyBackend(model)
     return OrtBackend(content, **settings)
 

@@ -179,6 +179,12 @@ def test_a_graph_that_cannot_be_recorded_runs_plainly(
     assert warning.startswith("expected a graph that can be recorded, got This session cannot")
 
 
+def test_a_graph_is_not_recorded_where_that_is_not_wanted(on_cuda: type[OnCuda]) -> None:
+    backend = OrtBackend(tiny_graph(), provider=Provider.CUDA, cuda_graphs=False)
+    backend.logits(text_of(1, 2, 3))
+    assert (backend.replayed, on_cuda.runs) == (frozenset(), ["none"])
+
+
 @pytest.mark.usefixtures("on_cuda")
 def test_a_damaged_graph_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(GraphError, match="expected a graph ONNX Runtime can load, got"):
