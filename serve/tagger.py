@@ -15,19 +15,14 @@ from serve.decode.decoder import Decoder
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
-from serve.errors import BundleError, GraphError
 from serve.labels import Tags
+from serve.running.graphs import choose_graph, load_backend, packed_graph
 from serve.running.lanes import TASK_TOKENS, Lanes
 from serve.running.quickest import QuickestBackend
 from serve.running.schedule import BATCH_TOKENS, MIXED_TOKENS, padded_length, plan
 from serve.running.threads import Threads, default_num_threads, remembered
 from serve.running.unpadded import UnpaddedBackend
-from serve.session import OrtBackend, default_provider
-
-_PREFERENCE = {
-    Provider.CUDA: (Precision.FP16, Precision.FP32),
-    Provider.CPU: (Precision.INT8, Precision.FP32),
-}
+from serve.session import default_provider
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +129,7 @@ class Tagger:
                 lane = load_backend(bundle, graph, content, where, Threads(1))
                 single = QuickestBackend(backend, lane)
             lanes = Lanes(lane, num_lanes)
-        packed = None if precision else _packed(bundle, where)
+        packed = None if precision else packed_graph(bundle, where)
         if packed:
             content = bundle.read_graph(packed)
             single = UnpaddedBackend(backend, load_backend(bundle, packed, content, where, threads))
@@ -226,43 +221,3 @@ class Tagger:
 
 def _num_words(encoded: Sequence[EncodedText]) -> list[int]:
     return [len(text.offsets) for text in encoded]
-
-
-def choose_graph(bundle: Bundle, provider: Provider = Provider.CPU) -> GraphInfo:
-    """Return the bundle's fastest graph meant for a provider: FP16 on CUDA, INT8 on the CPU."""
-    have = {graph.precision for graph in bundle.manifest.graphs}
-    best = next((precision for precision in _PREFERENCE[provider] if precision in have), None)
-    return bundle.graph(best or Precision.FP32)
-
-
-def _packed(bundle: Bundle, provider: Provider) -> GraphInfo | None:
-    graphs = bundle.manifest.graphs if provider is Provider.CUDA else ()
-    return next((graph for graph in graphs if graph.precision is Precision.PACKED), None)
-
-
-def load_backend(
-    bundle: Bundle, graph: GraphInfo, content: bytes, provider: Provider, threads: Threads
-) -> OrtBackend:
-    """Return one of the bundle's graphs, given its checked bytes, in ONNX Runtime.
-
-    Raises:
-        BundleError: If it scores another number of tags than the bundle has.
-        GraphError: If it cannot be loaded, or not on that provider.
-    """
-    path = bundle.folder / graph.file
-    if graph.precision.needs_cuda and provider is not Provider.CUDA:
-        raise GraphError(
-            f"{path}: expected {Provider.CUDA}, which alone has its operators, got {provider}; "
-            "take another precision"
-        )
-    try:
-        records = not graph.precision.needs_cuda
-        backend = OrtBackend(content, provider=provider, threads=threads, cuda_graphs=records)
-    except GraphError as error:
-        raise GraphError(f"{path}: {error}") from error
-    if backend.num_tags != len(bundle.tags):
-        raise BundleError(
-            f"{bundle.folder / 'labels.json'}: expected {backend.num_tags} tags, as many as "
-            f"{graph.file}'s logits, got {len(bundle.tags)}; export again with python -m export"
-        )
-    return backend

@@ -34,9 +34,10 @@ from serve.client import Policy, TritonTagger
 from serve.entities import Entity
 from serve.examples import Example, write_jsonl
 from serve.repository import publish
+from serve.running.graphs import load_backend
 from serve.running.threads import Threads
 from serve.server import start_triton
-from serve.tagger import Tagger, load_backend
+from serve.tagger import Tagger
 from train.__main__ import main as train_main
 from train.corpus.data import read_split
 from train.corpus.label_map import map_labels

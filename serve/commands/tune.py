@@ -20,9 +20,9 @@ import numpy as np
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
 from serve.commands import command_parser, deliver, say
 from serve.encoding import EncodedBatch
+from serve.running.graphs import choose_graph, load_backend
 from serve.running.threads import Threads, remember
 from serve.running.tuning import best, candidates, measure
-from serve.tagger import choose_graph, load_backend
 
 NUM_TOKENS = (8, 12, 24)
 """Lengths to measure: work orders are 5 to 15 tokens, and some lines are longer."""
