@@ -127,7 +127,10 @@ class _Judge:
         if self._lines is None:
             return replace(record, parity=parity)
         checkpoint = self._source.checkpoint
-        tagger = Tagger(checkpoint.encoder, checkpoint.tags, engine, decoding=checkpoint.decoding)
+        tagger = Tagger(
+            checkpoint.encoder, checkpoint.tags, engine,
+            decoding=checkpoint.decoding, mixed=record.variant == Variant.PACKED,
+        )  # fmt: skip
         report = self._lines.compare(tagger, engine)
         check_gate(report, precision, Allowance.of(ExportConfig(), precision))
         f1 = report.f1.overall
@@ -153,7 +156,7 @@ def _cells(
         )
         try:
             budget.check()
-            of_engine = task.steps(engine, source)
+            of_engine = task.steps(variant, engine, source)
             warm_up(of_engine)
         except Exception as error:  # as above: the other engines are measured all the same
             yield _refused(cell, error)

@@ -35,7 +35,7 @@ class Task:
         name: What the table calls it.
         num_lines: Lines that one step takes.
         shows_lines: Whether it is read in lines per second rather than milliseconds.
-        steps: Makes its steps for an engine.
+        steps: Makes its steps for the engine of a variant.
         variants: Which variants it is for.
         limits: How long to take samples.
     """
@@ -43,7 +43,7 @@ class Task:
     name: str
     num_lines: int
     shows_lines: bool
-    steps: Callable[[Engine, Source], list[Step]]
+    steps: Callable[[Variant, Engine, Source], list[Step]]
     variants: frozenset[Variant] = _FORWARD
     limits: Limits = field(default_factory=Limits)
 
@@ -96,13 +96,17 @@ def offline_task(name: str, texts: Sequence[str]) -> Task:
         len(texts),
         True,
         partial(_texts, [list(texts)]),
-        frozenset({Variant.TORCH, Variant.FP16, Variant.SERVED}),
+        frozenset({Variant.TORCH, Variant.FP16, Variant.SERVED, Variant.PACKED}),
         Limits(least=1, most=5, seconds=0.5),
     )
 
 
 def _batches(
-    rows: Sequence[Sequence[int]], num_tokens: int | None, engine: Engine, source: Source
+    rows: Sequence[Sequence[int]],
+    num_tokens: int | None,
+    _: Variant,
+    engine: Engine,
+    source: Source,
 ) -> list[Step]:
     """Return a step for each batch, given the lengths of its rows."""
     size = source.checkpoint.model.config.vocab_size
@@ -113,12 +117,15 @@ def _batches(
     return [Step(partial(engine.load, batch), engine.run) for batch in batches]
 
 
-def _texts(texts: Sequence[Sequence[str]], engine: Engine, source: Source) -> list[Step]:
+def _texts(
+    texts: Sequence[Sequence[str]], variant: Variant, engine: Engine, source: Source
+) -> list[Step]:
     """Return a step for each list of texts that are tagged together."""
     checkpoint = source.checkpoint
     tagger = Tagger(
         checkpoint.encoder, checkpoint.tags, engine,
         decoding=checkpoint.decoding, batch_tokens=OFFLINE_TOKENS,
+        mixed=variant is Variant.PACKED,
     )  # fmt: skip
     return [Step(_nothing, partial(tagger.tag, together)) for together in texts]
 

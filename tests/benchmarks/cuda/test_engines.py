@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.cuda.engine import NotMeasuredError
 from benchmarks.cuda.families import BERT_BASE, BERT_LARGE, MINILM, TINY, write_random_checkpoint
@@ -15,12 +16,14 @@ from benchmarks.cuda.ort_engine import OrtEngine
 from benchmarks.cuda.parity import Parity, Yardstick
 from benchmarks.cuda.placement import check_placement, nodes_by_provider
 from benchmarks.cuda.served_engine import ServedEngine
+from benchmarks.cuda.tasks import offline_task
 from benchmarks.cuda.texts import random_batch
 from benchmarks.cuda.torch_engine import TorchEngine
-from benchmarks.cuda.variants import NEEDS_CUDA, Source, Variant, open_engine
+from benchmarks.cuda.variants import NEEDS_CUDA, Source, Variant, open_engine, reference
 from export.checkpoint import load_checkpoint
 from export.fusion.packed import check_packed, packed
 from serve.bundle import Precision, Provider
+from serve.encoding import EncodedBatch
 from serve.errors import GraphError, ParityError
 
 CPU, CUDA = Provider.CPU, Provider.CUDA
@@ -153,3 +156,28 @@ def test_a_random_checkpoint_is_the_same_one_each_time(tmp_path: Path) -> None:
 def test_the_families_have_their_published_shapes() -> None:
     shapes = [(f.num_layers, f.num_heads, f.hidden_size) for f in (MINILM, BERT_BASE, BERT_LARGE)]
     assert shapes == [(6, 12, 384), (12, 12, 768), (24, 16, 1024)]
+
+
+class Batches:
+    """Engine that notes the size of each batch."""
+
+    def __init__(self, engine: TorchEngine) -> None:
+        self._engine = engine
+        self.facts, self.load, self.run = engine.facts, engine.load, engine.run
+        self.sizes: list[int] = []
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        self.sizes.append(len(batch.input_ids))
+        return self._engine.logits(batch)
+
+
+@pytest.mark.parametrize(("variant", "sizes"), [(Variant.FP16, [1, 2]), (Variant.PACKED, [3])])
+def test_texts_of_any_lengths_run_together_where_padding_is_not_computed(
+    source: Source, variant: Variant, sizes: list[int]
+) -> None:
+    engine = Batches(reference(source, CPU))
+    task = offline_task("lines", ["replace the leaking oil pump", "pump", "hose"])
+    assert variant in task.variants
+    (step,) = task.steps(variant, engine, source)
+    step.run()
+    assert sorted(engine.sizes) == sizes
