@@ -5,11 +5,17 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.training import peaks
 from benchmarks.training.__main__ import main
 from benchmarks.training.need import BYTES_PER_WEIGHT
 from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from tests.conftest import tiny_config
 from train.model.method import layers_of
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peaks, "_MIN_S", 0.0)
 
 
 def num_matrix_weights() -> int:
