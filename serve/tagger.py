@@ -16,12 +16,10 @@ from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.labels import Tags
-from serve.running.graphs import choose_graph, load_backend, packed_graph
+from serve.running.graphs import choose_graph, load_backends
 from serve.running.lanes import TASK_TOKENS, Lanes
-from serve.running.quickest import QuickestBackend
 from serve.running.schedule import BATCH_TOKENS, MIXED_TOKENS, padded_length, plan
 from serve.running.threads import Threads, default_num_threads, remembered
-from serve.running.unpadded import UnpaddedBackend
 from serve.session import default_provider
 
 logger = logging.getLogger(__name__)
@@ -114,35 +112,22 @@ class Tagger:
         bundle = Bundle.load(Path(folder), public_key=key)
         where = Provider(provider) if provider else default_provider()
         graph = bundle.graph(Precision(precision)) if precision else choose_graph(bundle, where)
-        tuned = None if num_threads else remembered(graph)
         num_lanes = num_threads or default_num_threads()
-        content = bundle.read_graph(graph)  # once: the bundle may be replaced while this lives
-        threads = tuned or Threads(num_lanes)
-        backend = load_backend(bundle, graph, content, where, threads)
-        logger.info("%s runs %s on %s, %s", folder, graph.precision, backend.provider, threads)
-        single: Backend = backend
-        lanes = None
-        # Other graphs have large weights, which a second session would hold once more.
-        if graph.precision is Precision.INT8:
-            lane = backend
-            if threads.num > 1:
-                lane = load_backend(bundle, graph, content, where, Threads(1))
-                single = QuickestBackend(backend, lane)
-            lanes = Lanes(lane, num_lanes)
-        packed = None if precision else packed_graph(bundle, where)
-        if packed:
-            content = bundle.read_graph(packed)
-            single = UnpaddedBackend(backend, load_backend(bundle, packed, content, where, threads))
+        threads = (None if num_threads else remembered(graph)) or Threads(num_lanes)
+        backends = load_backends(
+            bundle, graph, where, threads, num_lanes=num_lanes, alternates=precision is None
+        )
+        logger.info("%s runs %s on %s, %s", folder, graph.precision, backends.provider, threads)
         return cls(
             bundle.encoder(),
             bundle.tags,
-            single,
+            backends.single,
             decoding=bundle.decoding,
-            lanes=lanes,
+            lanes=backends.lanes,
             alone=graph.alone,
-            mixed=bool(packed) or graph.precision is Precision.PACKED,
+            mixed=backends.mixed,
             graph=graph,
-            provider=backend.provider,
+            provider=backends.provider,
         )
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:

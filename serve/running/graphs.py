@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
 from serve.errors import BundleError, GraphError
+from serve.running.lanes import Lanes
+from serve.running.quickest import QuickestBackend
 from serve.running.threads import Threads
+from serve.running.unpadded import UnpaddedBackend
 from serve.session import OrtBackend
 
 _PREFERENCE = {
@@ -20,8 +26,65 @@ def choose_graph(bundle: Bundle, provider: Provider = Provider.CPU) -> GraphInfo
     return bundle.graph(best or Precision.FP32)
 
 
-def packed_graph(bundle: Bundle, provider: Provider) -> GraphInfo | None:
-    """Return the graph that batches with padding take there beside the one chosen, if any."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Backends:
+    """A graph in ONNX Runtime, in every form that a tagger runs it in.
+
+    Attributes:
+        single: Runs one batch.
+        lanes: Runs several at once, if it is worth their memory.
+        mixed: Whether `single` computes no padding, so that texts of any lengths run together.
+        provider: Where they run, as the session reports it.
+    """
+
+    single: Backend
+    lanes: Lanes | None
+    mixed: bool
+    provider: Provider
+
+
+def load_backends(
+    bundle: Bundle,
+    graph: GraphInfo,
+    provider: Provider,
+    threads: Threads,
+    *,
+    num_lanes: int,
+    alternates: bool,
+) -> Backends:
+    """Load a graph in the forms that suit it.
+
+    Args:
+        bundle: Its bundle.
+        graph: The graph.
+        provider: Where to run it.
+        threads: Threads inside an operator.
+        num_lanes: Lanes of INT8; other graphs have large weights, which a lane would hold again.
+        alternates: Whether batches with padding take the packed graph, where there is one.
+
+    Raises:
+        BundleError: If a file is not as the manifest says, or scores another number of tags.
+        GraphError: If a graph cannot be loaded, or not on that provider.
+    """
+    content = bundle.read_graph(graph)  # once: the bundle may be replaced while this lives
+    backend = load_backend(bundle, graph, content, provider, threads)
+    single: Backend = backend
+    lanes = None
+    if graph.precision is Precision.INT8:
+        lane = backend
+        if threads.num > 1:
+            lane = load_backend(bundle, graph, content, provider, Threads(1))
+            single = QuickestBackend(backend, lane)
+        lanes = Lanes(lane, num_lanes)
+    packed = _packed(bundle, provider) if alternates else None
+    if packed:
+        content = bundle.read_graph(packed)
+        single = UnpaddedBackend(backend, load_backend(bundle, packed, content, provider, threads))
+    mixed = bool(packed) or graph.precision is Precision.PACKED
+    return Backends(single, lanes, mixed, backend.provider)
+
+
+def _packed(bundle: Bundle, provider: Provider) -> GraphInfo | None:
     graphs = bundle.manifest.graphs if provider is Provider.CUDA else ()
     return next((graph for graph in graphs if graph.precision is Precision.PACKED), None)
 

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 import export.judge
-import serve.tagger
+import serve.running.graphs
 from export.__main__ import main
 from export.verification.verify import verify
 from serve.backend import Backend
@@ -130,7 +130,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Precision]:
     def load_backend(bundle: Bundle, graph: GraphInfo, *_: object) -> Recorder:
         return Recorder(graph, len(bundle.tags), asked)
 
-    monkeypatch.setattr(serve.tagger, "load_backend", load_backend)
+    monkeypatch.setattr(serve.running.graphs, "load_backend", load_backend)
     return asked
 
 
