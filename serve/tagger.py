@@ -183,7 +183,9 @@ class Tagger:
         """Return what planning would come to for a single line, which shall not wait for it."""
         num_tokens = padded_length(window, max_tokens=self.encoder.max_tokens, alone=self._alone)
         logits = self._backend.logits(self._collate([window], num_tokens))
-        return logits[0, window.first_tokens]
+        # Not logits[0, window.first_tokens]: that way through numpy costs a line 10 us more.
+        rows: NDArray[np.float32] = logits[0].take(window.first_tokens, axis=0)
+        return rows
 
     def _collate(self, windows: Sequence[Window], num_tokens: int) -> EncodedBatch:
         if self.on_windows:

@@ -4,7 +4,8 @@ A single line can use one thread or several. Several are quicker only while the 
 together: a virtual machine's move about, and between far ones every hand-over costs 340 ns instead
 of 50 or 190 (two cores of a Zen 5; MiniLM in INT8, 8 tokens: 0.56 ms on two threads then, 0.35
 before, and 0.41 on one at all times). No measurement made once can know; so the other way is tried
-on a few lines now and then, and taken when it was quicker. Both must give the same answers.
+on a few lines now and then, and at once when the usual one has become slower; it is taken when it
+was quicker. Both must give the same answers.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from numpy.typing import NDArray
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
 
-TRIAL_CALLS = 8
-WAKING_CALLS = 2
-"""Calls at a trial's start that do not count: they wake threads that have gone to sleep."""
+TRIAL_CALLS = 10
+WAKING_CALLS = 4
+"""Calls at a trial's start that do not count: threads wake, and weights come into the caches."""
 FIRST_TRIAL, TRIAL_EVERY = 32, 256
-"""Calls before the first trial and between two: trying the slower way costs a hundredth."""
+"""Calls before the end of the first trial and between two: the slower way costs a hundredth."""
+FALLEN_BEHIND = 1.35
+"""Times the best pace since the last trial: at that the next one ends `FIRST_TRIAL` calls later."""
 MARGIN = 0.95
 """The other way must take less than this share of the usual time: less is noise."""
-_WEIGHT = 1 / 8  # of the newest call in the usual time
+_PACE_WEIGHT, _LENGTH_WEIGHT = 1 / 8, 1 / 32  # of the newest call
 _SPIKE = 2.0  # times the usual, at most, that a call counts: whatever else happened is not its cost
 
 
@@ -67,12 +70,13 @@ class QuickestBackend:
 
 
 class _Octave:
-    """What is known of the lengths of one octave."""
+    """What is known of the lengths of one octave: what each takes, and how that changes for all."""
 
     def __init__(self) -> None:
         self.way = 0
         self._calls_left = FIRST_TRIAL
-        self._usual_s: dict[int, float] = {}
+        self._length_s: dict[int, float] = {}  # at a pace of 1
+        self._pace = self._best_pace = 1.0
         self._ratios: list[float] = []
 
     def next_way(self) -> tuple[int, bool]:
@@ -85,14 +89,27 @@ class _Octave:
 
     def take(self, length: int, seconds: float, *, trial: bool) -> None:
         """Take what a call took; after a trial's last, take the quicker way."""
-        usual = self._usual_s.get(length, seconds)
-        if not trial:
-            self._usual_s[length] = usual + _WEIGHT * (min(seconds, _SPIKE * usual) - usual)
+        ratio = seconds / (self._pace * self._length_s.setdefault(length, seconds / self._pace))
+        if trial:
+            self._judge(ratio)
+        else:
+            self._follow(length, min(ratio, _SPIKE) - 1)
+
+    def _follow(self, length: int, change: float) -> None:
+        self._pace *= 1 + _PACE_WEIGHT * change
+        self._length_s[length] *= 1 + _LENGTH_WEIGHT * change
+        self._best_pace = min(self._pace, self._best_pace)
+        is_long_ago = self._calls_left < TRIAL_EVERY - FIRST_TRIAL
+        if is_long_ago and self._pace > FALLEN_BEHIND * self._best_pace:
+            self._calls_left = min(self._calls_left, FIRST_TRIAL)
+
+    def _judge(self, ratio: float) -> None:
+        self._ratios.append(ratio)
+        if len(self._ratios) < TRIAL_CALLS:
             return
-        self._ratios.append(seconds / usual)
-        if len(self._ratios) == TRIAL_CALLS:
-            ratio = median(self._ratios[WAKING_CALLS:])
-            self._ratios.clear()
-            if ratio < MARGIN:
-                self.way = 1 - self.way
-                self._usual_s = {length: ratio * s for length, s in self._usual_s.items()}
+        ratio = median(self._ratios[WAKING_CALLS:])
+        self._ratios.clear()
+        if ratio < MARGIN:
+            self.way = 1 - self.way
+            self._pace *= ratio
+        self._best_pace = self._pace

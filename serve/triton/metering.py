@@ -11,7 +11,7 @@ From these follow, per second or in all:
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from serve.encoding import Window
@@ -46,7 +46,9 @@ class Meter:
     def count_windows(self, windows: Sequence[Window], num_tokens: int) -> None:
         """Count windows that run together, each padded to `num_tokens`."""
         tokens = sum(len(window.input_ids) for window in windows)
-        self._add({("tokens", ""): tokens, ("padding", ""): len(windows) * num_tokens - tokens})
+        with self._lock:
+            self._counts["tokens", ""] += tokens
+            self._counts["padding", ""] += len(windows) * num_tokens - tokens
 
     def count_answers(
         self,
@@ -57,32 +59,27 @@ class Meter:
         seconds: float,
     ) -> None:
         """Count an execution of the model, over all the requests it answered."""
-        labels = Counter(("entities", entity.label) for row in entities for entity in row)
-        self._add(
-            {
-                ("requests", ""): num_requests,
-                ("texts", ""): len(texts),
-                ("characters", ""): sum(map(len, texts)),
-                ("batches", ""): 1,
-                ("seconds", ""): seconds,
-                **labels,
-            }
-        )
+        with self._lock:
+            counts = self._counts
+            counts["requests", ""] += num_requests
+            counts["texts", ""] += len(texts)
+            counts["characters", ""] += sum(map(len, texts))
+            counts["batches", ""] += 1
+            counts["seconds", ""] += seconds
+            for row in entities:
+                for entity in row:
+                    counts["entities", entity.label] += 1
 
     def count_refusal(self, reason: str) -> None:
         """Count a request that was refused."""
-        self._add({("refusals", reason): 1})
+        with self._lock:
+            self._counts["refusals", reason] += 1
 
     def take(self) -> Counts:
         """Return the sums since the last call, by family and kind."""
         with self._lock:
             taken, self._counts = self._counts, defaultdict(float)
         return taken
-
-    def _add(self, counts: Counts) -> None:
-        with self._lock:
-            for name, number in counts.items():
-                self._counts[name] += number
 
 
 class Flusher:

@@ -13,8 +13,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import triton_python_backend_utils as pb_utils
 
 from serve.bundle import Precision
 from serve.encoding import bucket_of
-from serve.entities import Entity
+from serve.entities import Entity, write_entities
 from serve.errors import DataError, ServerError
 from serve.events import log_event
 from serve.limits import decode_text
@@ -98,7 +97,6 @@ class TritonPythonModel:
                 answers.append(error)
                 self._note_refusal(request, error)
         entities = self._tagger.tag(texts)
-        traffic = cache(partial(read_traffic, self._repository))  # once, if anybody asks for it
         self._meter.count_answers(
             texts,
             entities,
@@ -108,7 +106,7 @@ class TritonPythonModel:
         return [
             _refusal(answer)
             if isinstance(answer, DataError)
-            else self._response(request, texts[answer], entities[answer], traffic)
+            else self._response(request, texts[answer], entities[answer])
             for request, answer in zip(requests, answers, strict=True)
         ]
 
@@ -123,7 +121,6 @@ class TritonPythonModel:
         request: Any,  # noqa: ANN401
         texts: list[str],
         entities: list[list[Entity]],
-        traffic: Callable[[], bytes],
     ) -> Any:  # noqa: ANN401
         wanted = request.requested_output_names()
         tensors = []
@@ -135,7 +132,7 @@ class TritonPythonModel:
         if GRAPH in wanted:
             tensors.append(_tensor(GRAPH, [self._graph] * len(entities)))
         if TRAFFIC in wanted:
-            tensors.append(_tensor(TRAFFIC, [traffic()] * len(entities)))
+            tensors.append(_tensor(TRAFFIC, [read_traffic(self._repository)] * len(entities)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
 
 
@@ -147,11 +144,6 @@ def read_texts(request: Any) -> list[str]:  # noqa: ANN401  Triton's classes hav
     """
     raw = pb_utils.get_input_tensor_by_name(request, TEXT).as_numpy()  # (B, 1), bytes
     return [decode_text(content, index) for index, content in enumerate(raw[:, 0])]
-
-
-def write_entities(entities: Sequence[Entity]) -> bytes:
-    """Return one text's entities as JSON."""
-    return json.dumps([entity.to_json() for entity in entities]).encode()
 
 
 def read_traffic(repository: Path) -> bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.entities import Entity, decode_entities
+from serve.entities import Entity, decode_entities, write_entities
 
 
 def spans(*tags: str) -> list[tuple[str, int, int]]:
@@ -50,3 +52,13 @@ def test_unequal_lengths_are_refused() -> None:
 def test_entities_hold_every_tagged_word_once_and_in_order(tags: list[str]) -> None:
     covered = [word for _, first, last in spans(*tags) for word in range(first, last + 1)]
     assert covered == [word for word, tag in enumerate(tags) if tag != "O"]
+
+
+entities = st.builds(
+    Entity, st.text(), st.integers(0), st.integers(0), st.floats(0, 1, allow_subnormal=True)
+)
+
+
+@given(st.lists(entities))
+def test_what_is_written_reads_as_json_alike(found: list[Entity]) -> None:
+    assert json.loads(write_entities(found)) == [entity.to_json() for entity in found]

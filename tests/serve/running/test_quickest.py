@@ -84,6 +84,22 @@ def test_what_became_slower_is_left_and_taken_up_again() -> None:
     assert ways == [0, 1, 0, 1]
 
 
+def test_what_becomes_slower_is_tried_against_the_other_soon() -> None:
+    first, _, backend = two_ways(1.0, 1.3)
+    run(backend, FIRST_TRIAL + TRIAL_EVERY // 4)
+    first.per_token_s = 1.6
+    run(backend, 2 * FIRST_TRIAL)
+    assert backend.way_of(12) == 1
+
+
+def test_what_becomes_slower_both_ways_costs_one_more_trial() -> None:
+    first, second, backend = two_ways(1.0, 1.3)
+    run(backend, FIRST_TRIAL + TRIAL_EVERY // 2)
+    first.per_token_s, second.per_token_s = 1.6, 2.1  # the machine is slower, not the way
+    run(backend, TRIAL_EVERY // 2)
+    assert (backend.way_of(12), second.num_calls) == (0, 2 * TRIAL_CALLS)
+
+
 def test_each_octave_of_lengths_is_judged_by_itself() -> None:
     clock = Clock()
 
