@@ -15,7 +15,6 @@ from typing import Protocol, TypedDict
 
 from serve.labels import OUTSIDE
 
-
 _quoted = cache(json.dumps)
 
 
