@@ -30,7 +30,7 @@ from train.loop.progress import OnEpoch, Progress
 from train.loop.state import Epoch, state_path
 from train.model.base import Base, find_base
 from train.model.card import CARD, CURVES, model_card
-from train.model.checkpoint import Checkpoint, check_output, write_checkpoint
+from train.model.checkpoint import Checkpoint, check_events, check_output, write_checkpoint
 from train.model.method import merged, prepare
 from train.record import cost_of, fingerprint, run_record
 from train.scores.evaluate import Evaluation, TorchBackend, evaluate
@@ -86,6 +86,7 @@ def run(
         TaggingError: If the device's memory is too small, or the loss no longer finite.
     """
     check_output(config.output)
+    check_events(config.output, config.tensorboard)
     corpus = read_corpus(config)
     fitted = fit_corpus(config, corpus, on_epoch=on_epoch, material=material)
     if fitted is None:

@@ -94,7 +94,7 @@ def run_record(
         "data": {
             name: {
                 "file": split.path.name,
-                "sha256": _sha256(split.path),
+                "sha256": data_sha256(split.path),
                 "num_lines": len(split.examples),
                 "num_spans": dict(sorted(split.labels.items())),
             }
@@ -126,7 +126,7 @@ def settings_json(config: LoopConfig) -> dict[str, Any]:
     return {k: v for k, v in asdict(config).items() if k not in _NOT_THE_RUN}
 
 
-def _sha256(path: Path) -> str:
+def data_sha256(path: Path) -> str:
     """Return the hash of a data file, or of all files of a folder (brat's) in order."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())

@@ -1,7 +1,8 @@
 """Owns which lines an adaptation reads: raw ones, each once, none that is to be tested on.
 
-Two lines are the same if the tokenizer makes the same tokens of them, whatever their case and
-blanks. A part of them, drawn by the seed, is held out to measure perplexity on.
+Two lines are the same if the tokenizer makes the same tokens of them. One that is to be tested on
+is known by its words too, so that a cased tokenizer does not let it in in other case. A part of the
+lines, drawn by the seed, is held out to measure perplexity on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from serve.encoding import Encoder, Window
 from serve.errors import DataError
@@ -17,6 +19,7 @@ from serve.examples import numbered_lines
 from serve.limits import check_text
 from train.adaptation.config import AdaptConfig
 from train.corpus.data import read_split
+from train.corpus.partition import fold
 
 _TOGETHER = 1000
 """Lines that are tokenized together."""
@@ -52,15 +55,18 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
         DataError: If a file cannot be read, a line is too long or no UTF-8, naming file and line;
             or if fewer than two different lines are left.
     """
-    forbidden = {_identity(w) for path in config.leave_out for w in _labelled(path, encoder)}
+    forbidden: set[object] = set()
+    for path in config.leave_out:
+        for line in _labelled(path, encoder):
+            forbidden |= {fold(line.text), line.identity}
     num_read = num_left_out = 0
     distinct: dict[tuple[int, ...], tuple[Window, ...]] = {}
-    for windows in (w for path in config.texts for w in _raw(path, encoder)):
+    for line in (line for path in config.texts for line in _raw(path, encoder)):
         num_read += 1
-        if (identity := _identity(windows)) in forbidden:
+        if line.identity in forbidden or fold(line.text) in forbidden:
             num_left_out += 1
         else:
-            distinct.setdefault(identity, windows)
+            distinct.setdefault(line.identity, line.windows)
     kept = list(distinct.values())
     if len(kept) < 2:
         raise DataError(
@@ -78,8 +84,17 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
     )
 
 
-def _raw(path: Path, encoder: Encoder) -> Iterator[tuple[Window, ...]]:
-    """Yield the windows of each line of a file that has any."""
+class _Line(NamedTuple):
+    text: str
+    windows: tuple[Window, ...]
+
+    @property
+    def identity(self) -> tuple[int, ...]:
+        return tuple(token for window in self.windows for token in window.input_ids)
+
+
+def _raw(path: Path, encoder: Encoder) -> Iterator[_Line]:
+    """Yield each line of a file that has a word."""
     some: list[str] = []
     for number, line in numbered_lines(path):
         try:
@@ -88,18 +103,15 @@ def _raw(path: Path, encoder: Encoder) -> Iterator[tuple[Window, ...]]:
             raise DataError(f"{path}:{number}: {str(error).partition(': ')[2]}") from error
         some.append(line.strip())
         if len(some) == _TOGETHER:
-            yield from _windows(some, encoder)
+            yield from _lines(some, encoder)
             some.clear()
-    yield from _windows(some, encoder)
+    yield from _lines(some, encoder)
 
 
-def _labelled(path: Path, encoder: Encoder) -> Iterator[tuple[Window, ...]]:
-    return _windows([example.text for example in read_split(path).examples], encoder)
+def _labelled(path: Path, encoder: Encoder) -> Iterator[_Line]:
+    return _lines([example.text for example in read_split(path).examples], encoder)
 
 
-def _windows(texts: Sequence[str], encoder: Encoder) -> Iterator[tuple[Window, ...]]:
-    return (text.windows for text in encoder.encode(texts) if text.windows)
-
-
-def _identity(windows: tuple[Window, ...]) -> tuple[int, ...]:
-    return tuple(token for window in windows for token in window.input_ids)
+def _lines(texts: Sequence[str], encoder: Encoder) -> Iterator[_Line]:
+    encoded = zip(texts, encoder.encode(texts), strict=True)
+    return (_Line(text, line.windows) for text, line in encoded if line.windows)

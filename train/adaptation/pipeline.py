@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from serve.artefacts.families import first_position
-from serve.bundle import sha256
 from serve.encoding import Encoder
 from train.adaptation.config import AdaptConfig
 from train.adaptation.lines import Lines, read_lines
@@ -27,8 +26,9 @@ from train.loop.processes import Processes
 from train.loop.progress import Progress
 from train.loop.state import Epoch, state_path
 from train.model.base import Base, find_base
+from train.model.checkpoint import check_events
 from train.model.method import recompute
-from train.record import Cost, base_json, cost_of, run_digest, settings_json, versions
+from train.record import Cost, base_json, cost_of, data_sha256, run_digest, settings_json, versions
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ def adapt(config: AdaptConfig) -> dict[str, Any]:
         TaggingError: If the device's memory is too small, or the loss no longer finite.
     """
     check_adapted(config.output)
+    check_events(config.output, config.tensorboard)
     base = find_base(config.model)
     masker = Masker(base.tokenizer, pad_id=base.pad_id, share=config.mask_share)
     lines = read_lines(config, _encoder(base, config.block_tokens))
@@ -120,8 +121,8 @@ def _record(
     return {
         "settings": settings_json(config),
         "base": base_json(base),
-        "texts": [{"file": p.name, "sha256": sha256(p.read_bytes())} for p in config.texts],
-        "left_out": [{"file": p.name, "sha256": sha256(p.read_bytes())} for p in config.leave_out],
+        "texts": [{"file": p.name, "sha256": data_sha256(p)} for p in config.texts],
+        "left_out": [{"file": p.name, "sha256": data_sha256(p)} for p in config.leave_out],
         "num_lines_read": lines.num_read,
         "num_lines_left_out": lines.num_left_out,
         "num_lines_repeated": lines.num_repeated,

@@ -18,6 +18,7 @@ from serve.examples import Example
 from serve.labels import Tags
 from train.config import TrainConfig
 from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.partition import fold
 from train.corpus.splits import find_splits
 from train.formats.flat import Reading
 from train.formats.registry import read_examples
@@ -117,12 +118,13 @@ def hold_out(train: Split, seed: int) -> tuple[Split, Split]:
     Raises:
         DataError: If train has fewer than two different texts, or one side would have no span.
     """
-    texts = sorted({example.text for example in train.examples})
+    keys = [fold(example.text) for example in train.examples]  # twins stay together
+    texts = sorted(set(keys))
     if len(texts) < 2:
         raise DataError(f"{train.path}: expected two different lines or more; name a --dev file")
     held = set(random.Random(seed).sample(texts, max(1, round(DEV_SHARE * len(texts)))))
-    rest = _pick(train, (example.text not in held for example in train.examples))
-    dev = _pick(train, (example.text in held for example in train.examples))
+    rest = _pick(train, (key not in held for key in keys))
+    dev = _pick(train, (key in held for key in keys))
     if not rest.labels or not dev.labels:
         raise DataError(
             f"{train.path}: expected labelled spans among the {len(dev.examples)} lines held out "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from serve.bundle import sha256
 from serve.examples import Example
 from serve.labels import Tags
 from train.corpus.data import Split, check_labels, read_split
@@ -13,6 +12,7 @@ from train.evaluation.ask import ask
 from train.evaluation.assess import Assessment, assess
 from train.evaluation.config import EvaluateConfig
 from train.model.checkpoint import TRAIN_LINES
+from train.record import data_sha256
 from train.trained.tagger import Loaded, load_tagger
 
 
@@ -50,7 +50,7 @@ def inquire(config: EvaluateConfig) -> Inquiry:
         "tagger": str(config.tagger),
         "runs": loaded.runs,
         "data": str(config.data),
-        "data_sha256": sha256(config.data.read_bytes()),
+        "data_sha256": data_sha256(config.data),
         "other": str(config.against) if config.against else None,
         "other_runs": other.runs if other else None,
     }

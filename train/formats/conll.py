@@ -48,6 +48,8 @@ class Sentence:
 def rows(path: Path) -> Iterator[Row]:
     """Yield each `Sentence` with the place of its first word; a DataError for a line that is none.
 
+    A sentence with such a line is not yielded: without the word it would be another one.
+
     The scheme is said in the log once the file has been read.
 
     Raises:
@@ -56,13 +58,13 @@ def rows(path: Path) -> Iterator[Row]:
     detector = SchemeDetector()
     words: list[str] = []
     tags: list[str] = []
-    first_number, num_columns, document = 0, 0, 0
+    first_number, num_columns, document, is_whole = 0, 0, 0, True
     for number, line in numbered_lines(path):
         columns = _columns(line)
         if not columns or columns[0] == _DOCSTART:
-            if words:
+            if words and is_whole:
                 yield f"{path}:{first_number}", Sentence(words, tags, document)
-                words, tags = [], []
+            words, tags, is_whole = [], [], True
             document += bool(columns)
             continue
         num_columns = num_columns or len(columns)
@@ -71,11 +73,12 @@ def rows(path: Path) -> Iterator[Row]:
             detector.see(columns[-1], tags[-1] if tags else "O")
         except ValueError as error:
             yield f"{path}:{number}", told(f"{path}:{number}", ValueError(f"{error}; {_REMEDY}"))
+            is_whole = False
             continue
         first_number = first_number if words else number
         words.append(columns[0])
         tags.append(columns[-1])
-    if words:
+    if words and is_whole:
         yield f"{path}:{first_number}", Sentence(words, tags, document)
     _report(path, detector)
 

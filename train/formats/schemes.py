@@ -53,9 +53,10 @@ class SchemeDetector:
         if not tag.isprintable():
             raise ValueError(f"expected a tag of printable characters, got {tag!r}")
         prefix = tag[0]
-        self._prefixes.add(prefix)
-        if self._prefixes & {"E", "S"} and self._prefixes & {"L", "U"}:
+        prefixes = self._prefixes | {prefix}
+        if prefixes & {"E", "S"} and prefixes & {"L", "U"}:
             raise ValueError(f"expected tags of one scheme, BIOES or BILOU, got {tag!r} among both")
+        self._prefixes = prefixes
         continues = _continues(tag, previous)
         if prefix == "B":
             self._b_only_between &= previous[1:] == tag[1:]

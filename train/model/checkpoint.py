@@ -104,6 +104,19 @@ def check_output(
         )
 
 
+def check_events(output: Path, events: Path | None) -> None:
+    """Refuse events inside the output, which is written as a whole in place of what lies there.
+
+    Raises:
+        CheckpointError: If the folder for events is in the output.
+    """
+    if events and events.resolve().is_relative_to(output.resolve()):
+        raise CheckpointError(
+            f"--tensorboard {events}: expected a folder outside of {output}, got one in it; "
+            "choose another"
+        )
+
+
 def write_checkpoint(output: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all, in place of an older one.
 

@@ -90,7 +90,8 @@ def mix(champion: Champion, new: Intake, *, replay: int, seed: int) -> Mixture:
     train = _without(new.parts["train"], held | _keys(test) | _keys(dev))
     _check(new, train, test)
     repeated = [line for line in train if fold(line.example.text) in old]
-    kept = [example for text, example in old.items() if text not in _keys(train)]
+    renewed = _keys(train)
+    kept = [example for text, example in old.items() if text not in renewed]
     again = _drawn(kept, replay, seed)
     lines = (*(line.example for line in train), *again)
     folder = champion.checkpoint

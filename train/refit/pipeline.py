@@ -15,7 +15,7 @@ from serve.files import replacing, write_durably
 from serve.tagger import Tagger
 from train.flags.new_folder import check_new
 from train.loop.state import state_path
-from train.model.checkpoint import Checkpoint, write_checkpoint
+from train.model.checkpoint import Checkpoint, check_events, write_checkpoint
 from train.pipeline import Fitted, fit_corpus, pages
 from train.refit.agreement import doubt
 from train.refit.champion import find_champion
@@ -47,6 +47,7 @@ def refit(config: RefitConfig) -> Decision:
     """
     output = config.training.output
     check_new(output)
+    check_events(output, config.training.tensorboard)
     champion = find_champion(config.champion, config.checkpoint)
     _check_outside(output, (config.champion, champion.checkpoint))
     new = read_new(config.new, config.training, champion.trained.tags)

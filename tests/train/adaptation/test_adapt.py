@@ -182,3 +182,24 @@ def test_wrong_usage_leaves_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         main(["adapt", *arguments])
     assert leaving.value.code == 2
+
+
+def test_lines_in_a_folder_of_brat_can_be_left_out(arguments: list[str], tmp_path: Path) -> None:
+    brat = tmp_path / "brat"
+    brat.mkdir()
+    (brat / "one.txt").write_text("fix pump\n")
+    (brat / "one.ann").write_text("T1\tItem 4 8\tpump\n")
+    assert main([*arguments, "--epochs", "1", "--leave-out", str(brat)]) == 0
+    (left_out,) = json.loads((tmp_path / "out" / "base" / "adapt.json").read_text())["left_out"]
+    assert (left_out["file"], len(left_out["sha256"])) == ("brat", 64)
+
+
+def test_events_inside_the_output_are_refused_before_any_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = tmp_path / "out" / "base" / "events"
+    assert main([*arguments, "--tensorboard", str(events)]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: --tensorboard {events}: expected a folder outside of ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+from tokenizers.normalizers import BertNormalizer
 
+from serve.encoding import Encoder
 from serve.errors import DataError
-from tests.conftest import tiny_encoder
+from tests.conftest import tiny_encoder, tiny_tokenizer
 from train.adaptation.config import AdaptConfig
 from train.adaptation.lines import Lines, read_lines
 
@@ -76,3 +78,16 @@ def test_a_line_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"pump\npump \xff\n")
     with pytest.raises(DataError, match=r"raw\.txt:2: expected UTF-8"):
         read_lines(AdaptConfig(texts=(path,)), tiny_encoder())
+
+
+def test_a_line_to_be_tested_on_is_left_out_in_any_case_of_a_cased_tokenizer(
+    tmp_path: Path,
+) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.normalizer = BertNormalizer(lowercase=False)
+    encoder = Encoder(tokenizer, max_tokens=64, pad_id=0)
+    raw, test = tmp_path / "raw.txt", tmp_path / "test.jsonl"
+    raw.write_text("Replace  PUMP\nreplace pump\nclean belt\nclean pump\n")
+    test.write_text('{"text": "replace pump", "spans": []}\n')
+    lines = read_lines(AdaptConfig(texts=(raw,), leave_out=(test,)), encoder)
+    assert (lines.num_read, lines.num_left_out) == (4, 2)

@@ -197,3 +197,12 @@ def test_wrong_usage_leaves_with_2(capsys: pytest.CaptureFixture[str]) -> None:
         main(["evaluate", "build/checkpoint"])
     assert leaving.value.code == 2
     assert "the following arguments are required: --data" in capsys.readouterr().err
+
+
+def test_a_folder_of_brat_is_evaluated(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.txt").write_text("replace pump\n")
+    (tmp_path / "one.ann").write_text("T1\tItem 8 12\tpump\n")
+    figures = _figures(capsys, checkpoint, "--data", tmp_path)
+    assert len(figures["data_sha256"]) == 64

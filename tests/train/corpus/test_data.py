@@ -183,3 +183,13 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b'{"text": "\xff", "spans": []}\n')
     with pytest.raises(DataError, match=r"a\.jsonl:1: expected UTF-8, got byte 10 of the line"):
         read_split(path)
+
+
+def test_lines_that_differ_in_case_and_blanks_are_held_out_together(tmp_path: Path) -> None:
+    texts = [f"replace seal {i}" for i in range(40)]
+    lines = [(text, [[0, 7, "A"]]) for text in (*texts, *map(str.upper, texts))]
+    write_lines(tmp_path / "train.jsonl", *lines)
+    corpus = read_corpus(TrainConfig(data=tmp_path))
+    held, rest = ({e.text.lower() for e in s.examples} for s in (corpus.dev, corpus.train))
+    assert held
+    assert not held & rest

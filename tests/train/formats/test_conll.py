@@ -4,6 +4,7 @@ import pytest
 
 from serve.errors import DataError
 from serve.examples import Example, Span
+from train.formats.conll import Sentence, rows
 from train.formats.flat import Reading
 from train.formats.registry import read_examples
 
@@ -106,3 +107,17 @@ def test_a_broken_column_file_is_refused_by_file_and_line(
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.txt: expected a readable file, got No such file"):
         list(read_examples(tmp_path / "none.txt", Reading()))
+
+
+def test_a_sentence_with_a_broken_line_is_not_read_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "lines.conll"
+    path.write_text("old B-A\nx y z B-A\nhose I-A\n\nnew B-A\n\nseal\n\nlast O\n")
+    sentences = [value.words for _, value in rows(path) if isinstance(value, Sentence)]
+    assert sentences == [["new"], ["last"]]
+
+
+def test_one_tag_of_another_scheme_does_not_condemn_what_follows(tmp_path: Path) -> None:
+    path = tmp_path / "lines.conll"
+    path.write_text("a S-A\n\nb U-A\n\n" + "c B-A\nd E-A\n\n" * 5)
+    errors = [place for place, value in rows(path) if isinstance(value, DataError)]
+    assert errors == [f"{path}:3"]

@@ -17,7 +17,14 @@ from serve.errors import CheckpointError
 from serve.examples import read_jsonl
 from serve.labels import Tags
 from train.model.base import find_base
-from train.model.checkpoint import FILES, Checkpoint, check_output, write_checkpoint, write_json
+from train.model.checkpoint import (
+    FILES,
+    Checkpoint,
+    check_events,
+    check_output,
+    write_checkpoint,
+    write_json,
+)
 
 TAGS = Tags.from_labels(["B", "A"])
 
@@ -180,3 +187,14 @@ def test_a_file_or_a_link_is_left_alone(tmp_path: Path) -> None:
     for name in ("file", "link"):
         with pytest.raises(CheckpointError, match="expected a folder or nothing, got a file or"):
             check_output(tmp_path / name)
+
+
+@pytest.mark.parametrize("events", ["out", "out/events", "out/../out/a/b"])
+def test_events_inside_the_output_are_refused(tmp_path: Path, events: str) -> None:
+    with pytest.raises(CheckpointError, match=r"--tensorboard .*: expected a folder outside of "):
+        check_events(tmp_path / "out", tmp_path / events)
+
+
+def test_events_beside_the_output_are_fine(tmp_path: Path) -> None:
+    check_events(tmp_path / "out", tmp_path / "output")
+    check_events(tmp_path / "out", None)
