@@ -85,14 +85,14 @@ def main(argv: Sequence[str]) -> int:
             rows = [
                 {"text": s.text, "entities": [e.to_json() for e in s.entities],
                  "uncertainty": s.uncertainty, "distance": s.distance}
-                for s in found
+                for s in found.lines
             ]  # fmt: skip
             deliver(json.dumps(rows, indent=2, ensure_ascii=False))
         else:
             painter = Painter(in_colour=False)
-            for s in found:
+            for s in found.lines:
                 deliver(f"{s.uncertainty:6.3f}  {painter.line(s.text, s.entities)}")
-        say(f"{len(found)} lines: {config.output}")
+        say(f"{len(found.lines)} lines: {config.output}")
         return 0
 
     return exit_status(select)

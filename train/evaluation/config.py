@@ -16,7 +16,7 @@ class EvaluateConfig:
     Attributes:
         tagger: Folder of a checkpoint or a bundle.
         data: Labelled lines.
-        reading: How they are read.
+        reading: How they and the lines of `train` are read.
         label_map: New label of each old one in them, "" to drop it.
         train: The lines the tagger was trained on; None for those a checkpoint has with it.
         against: Another tagger to compare with.

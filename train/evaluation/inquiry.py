@@ -72,8 +72,12 @@ def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
 
 
 def _train_lines(config: EvaluateConfig) -> tuple[Example, ...] | None:
-    path = config.train or config.tagger / TRAIN_LINES
-    return read_split(path).examples if config.train or path.is_file() else None
+    """Return the train lines named, read and mapped as the data is, else the checkpoint's own."""
+    if config.train:
+        named = read_split(config.train, config.reading).examples
+        return tuple(map_labels(example, dict(config.label_map)) for example in named)
+    path = config.tagger / TRAIN_LINES
+    return read_split(path).examples if path.is_file() else None
 
 
 def _title(config: EvaluateConfig, loaded: Loaded, other: Loaded | None) -> str:

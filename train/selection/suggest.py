@@ -58,10 +58,23 @@ class Suggestion:
         return Example(self.text, tuple(Span(e.start, e.end, e.label) for e in self.entities))
 
 
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """Lines to label, and the labels to do it with.
+
+    Attributes:
+        labels: All of the tagger's, for what it missed has to be marked too.
+        lines: The lines, the most useful first.
+    """
+
+    labels: tuple[str, ...]
+    lines: tuple[Suggestion, ...]
+
+
 def suggest(
     checkpoint: Path, pool: Sequence[Path], labelled: Sequence[Path], num: int, reading: Reading
-) -> list[Suggestion]:
-    """Return the lines of text files to label next, the most useful first.
+) -> Suggestions:
+    """Return the lines of text files to label next.
 
     Args:
         checkpoint: Folder of the tagger.
@@ -85,13 +98,14 @@ def suggest(
     num_lines = len(lines.texts)
     chosen = choose(tagger, lines.texts, vectors[:num_lines], vectors[num_lines:], num)
     texts = [lines.texts[choice.row] for choice in chosen]
-    return [
+    suggestions = (
         Suggestion(text, tuple(entities), choice.uncertainty, choice.distance)
         for text, entities, choice in zip(texts, tagger.tag(texts), chosen, strict=True)
-    ]
+    )
+    return Suggestions(trained.tags.labels, tuple(suggestions))
 
 
-def write_suggestions(folder: Path, suggestions: Sequence[Suggestion], name: str) -> None:
+def write_suggestions(folder: Path, suggestions: Suggestions, name: str) -> None:
     """Write suggestions for annotation tools into a new folder, whole or not at all.
 
     Args:
@@ -103,14 +117,14 @@ def write_suggestions(folder: Path, suggestions: Sequence[Suggestion], name: str
         DataError: If there is something in the folder.
     """
     check_new(folder)
-    labels = sorted({entity.label for s in suggestions for entity in s.entities})
+    lines, interface = suggestions.lines, labelling_interface(suggestions.labels)
     with replacing(folder) as staging:
         write_tasks(
             staging / LABEL_STUDIO,
-            (prediction_task(s.example, model=name, score=_score(s)) for s in suggestions),
+            (prediction_task(s.example, model=name, score=_score(s)) for s in lines),
         )
-        (staging / INTERFACE).write_text(labelling_interface(labels), encoding="utf-8")
-        write_doccano(staging / DOCCANO, (s.example for s in suggestions), Writing())
+        (staging / INTERFACE).write_text(interface, encoding="utf-8")
+        write_doccano(staging / DOCCANO, (s.example for s in lines), Writing())
 
 
 def _score(suggestion: Suggestion) -> float:

@@ -206,3 +206,17 @@ def test_a_folder_of_brat_is_evaluated(
     (tmp_path / "one.ann").write_text("T1\tItem 8 12\tpump\n")
     figures = _figures(capsys, checkpoint, "--data", tmp_path)
     assert len(figures["data_sha256"]) == 64
+
+
+def test_named_train_lines_are_read_and_mapped_as_the_data_is(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old.jsonl"
+    lines = tiny_lines(seed=9, num_lines=30)
+    renamed = (tuple(Span(s.start, s.end, f"Old{s.label}") for s in line.spans) for line in lines)
+    write_jsonl(old, [Example(e.text, spans) for e, spans in zip(lines, renamed, strict=True)])
+    labels = sorted({span.label for line in lines for span in line.spans})
+    label_map = ",".join(f"Old{label}={label}" for label in labels)
+    figures = _figures(capsys, checkpoint, "--data", old, "--label-map", label_map, "--train", old)
+    seen = figures["by_novelty"]["seen with this label"]
+    assert seen["support"] == figures["entities"]["micro"]["support"]

@@ -43,6 +43,17 @@ def test_lines_are_written_for_both_tools_with_the_taggers_labels(
     ElementTree.fromstring((out / "label_studio.xml").read_text())
 
 
+def test_the_interface_has_labels_that_the_tagger_did_not_find(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "raw.txt").write_text("zzz qqq xxx\n")
+    arguments = ["--pool", str(tmp_path / "raw.txt"), "--output", str(tmp_path / "next")]
+    assert main(["select", str(tiny_checkpoint), *arguments]) == 0
+    interface = ElementTree.fromstring((tmp_path / "next" / "label_studio.xml").read_text())
+    offered = {label.get("value") for label in interface.iter("Label")}
+    assert offered == set(load_trained(tiny_checkpoint).tags.labels)
+
+
 def test_labelled_lines_are_left_out(
     tiny_checkpoint: Path, pool: Path, tiny_data: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
