@@ -94,6 +94,7 @@ def add_model_file(folder: Path, module: str) -> None:
 def keep(repository: Path, version: int) -> None:
     """Move a version to those that are kept."""
     target = kept_folder(repository, version)
+    target.parent.mkdir(exist_ok=True)  # older repositories lack it, and copies may drop it
     remove(target)
     version_folder(repository, version).rename(target)
     for folder in (target.parent, repository / MODEL):

@@ -148,6 +148,7 @@ def test_a_repository_from_before_there_was_a_history_serves_its_newest(
         publish(bundle, repository)
     for path in (repository / "tagger" / "kept").iterdir():
         path.rename(repository / "tagger" / path.name)
+    (repository / "tagger" / "kept").rmdir()
     (repository / "history.jsonl").unlink()
     assert versions(repository) == [2, 3, 4]
     settle(repository)
