@@ -42,7 +42,9 @@ def for_tensorrt(model: onnx.ModelProto) -> onnx.ModelProto:
     _shorten_reshapes(graph)
     _count_in_floats(graph)
     common.RemoveUnusedNodesPass()(copy)
-    return ir.to_proto(copy)
+    proto = ir.to_proto(copy)
+    del proto.graph.value_info[:]  # types from before the rewriting, which runtimes hold against it
+    return proto
 
 
 def _replace_mask(graph: ir.Graph) -> None:
