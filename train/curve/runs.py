@@ -1,7 +1,7 @@
 """Owns the file of runs: a row for each, appended when it ends, so that a curve can go on.
 
-A row that a crash cut off is taken away when the file is next opened. One that was made with other
-lines, settings, base model or sizes is never mixed with new ones, nor is test F1 of other lines.
+A row that a crash cut off is taken away when the file is next opened; one that was made with other
+lines, settings or sizes is never mixed with new ones.
 """
 
 from __future__ import annotations
