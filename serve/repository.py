@@ -17,7 +17,7 @@ from serve.errors import ServerError
 from serve.files import locked
 from serve.triton import missing_package
 from serve.triton.names import MODEL
-from serve.versions.content import agreed_key, check_version, fill, pin_key
+from serve.versions.content import agreed_key, check_pinnable, check_version, fill, pin_key
 from serve.versions.folders import (
     KEPT,
     highest_number,
@@ -77,7 +77,8 @@ def publish(
 
     Raises:
         BundleError: If the bundle is missing, damaged or not signed with the key asked for, or the
-            repository has another key; the repository is as before.
+            repository has another key, or what goes on serving is not signed with a key that is
+            new; the repository is as before.
         ServerError: If the repository cannot be written, has a version on trial, or a server cannot
             load the new one; the versions that serve are as before.
         ValueError: If the share is not in [0, 1].
@@ -90,6 +91,8 @@ def publish(
                 f"{repository / MODEL}: expected no version on trial, got {before.canary}; "
                 "promote it or roll it back first"
             )
+        # A server loads the old versions anew with the new one; without, only a trial needs them.
+        check_pinnable(repository, public_key, before.served if servers or share < 1 else ())
         version = _add(repository, bundle, digest, public_key)
         after = _given(before, version, share if before.stable else 1.0)
         _introduce(repository, Step.PUBLISH, version, before, after, servers)

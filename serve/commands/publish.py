@@ -8,9 +8,10 @@ python -m serve start take it up as they run.
     python -m serve publish
     python -m serve publish --bundle build/bundle --share 0.5
     python -m serve publish --promote
-    python -m serve publish --public-key linetag.key.pub
+    python -m serve publish --public-key linetag.key.pub --promote
 
-With a public key the repository takes and serves only bundles signed with it, from then on.
+With a public key the repository takes and serves only bundles signed with it, from then on. A key
+that is new is refused while something unsigned goes on serving: stop the servers, and --promote.
 """
 
 from __future__ import annotations

@@ -70,12 +70,13 @@ def parse_args(argv: Sequence[str]) -> TagConfig:
     form.add_argument("--json", action="store_true", help="JSON lines, even on a terminal")
     form.add_argument("--color", action="store_true", help="coloured text, even into a file")
     args = parser.parse_args(argv)
-    if args.url and args.precision:
+    has_url = args.url is not None  # an empty one, as of a server that did not start, is a mistake
+    if has_url and args.precision:
         parser.error("--precision: not with --url, where the server has chosen its graph")
-    if args.url and args.public_key:
+    if has_url and args.public_key:
         parser.error("--public-key: not with --url; name it when you publish")
     try:
-        urls = addresses(args.url.split(",")) if args.url else ()
+        urls = addresses(args.url.split(",")) if has_url else ()
     except ValueError as error:
         parser.error(f"--url: {error}")
     del args.url

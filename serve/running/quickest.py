@@ -4,7 +4,7 @@ A single line can use one thread or several. Several are quicker only while the 
 together: a virtual machine's move about, and between far ones every hand-over costs 340 ns instead
 of 50 or 190 (two cores of a Zen 5; MiniLM in INT8, 8 tokens: 0.56 ms on two threads then, 0.35
 before, and 0.41 on one at all times). No measurement made once can know; so the other way is tried
-on a few lines now and then, and at once when the usual one has become slower; it is taken when it
+on a few lines now and then, and soon after the usual one has become slower; it is taken when it
 was quicker. Both must give the same answers.
 """
 
@@ -25,7 +25,7 @@ TRIAL_CALLS = 10
 WAKING_CALLS = 4
 """Calls at a trial's start that do not count: threads wake, and weights come into the caches."""
 FIRST_TRIAL, TRIAL_EVERY = 32, 256
-"""Calls before the end of the first trial and between two: the slower way costs a hundredth."""
+"""Calls before the end of the first trial and between two: the slower way costs a sixtieth."""
 FALLEN_BEHIND = 1.35
 """Times the best pace since the last trial: at that the next one ends `FIRST_TRIAL` calls later."""
 MARGIN = 0.95
@@ -75,7 +75,7 @@ class _Octave:
     def __init__(self) -> None:
         self.way = 0
         self._calls_left = FIRST_TRIAL
-        self._length_s: dict[int, float] = {}  # at a pace of 1
+        self._length_s: dict[int, float] = {}  # at a pace of 1, which each trial begins anew from
         self._pace = self._best_pace = 1.0
         self._ratios: list[float] = []
 
@@ -112,4 +112,6 @@ class _Octave:
         if ratio < MARGIN:
             self.way = 1 - self.way
             self._pace *= ratio
-        self._best_pace = self._pace
+        # The pace goes into the lengths: what rises in both but falls in one would end at 0.
+        self._length_s = {length: self._pace * s for length, s in self._length_s.items()}
+        self._pace = self._best_pace = 1.0

@@ -97,6 +97,7 @@ class TritonPythonModel:
                 answers.append(error)
                 self._note_refusal(request, error)
         entities = self._tagger.tag(texts)
+        traffic: list[bytes] = []  # read once, if anybody asks for it
         self._meter.count_answers(
             texts,
             entities,
@@ -106,7 +107,7 @@ class TritonPythonModel:
         return [
             _refusal(answer)
             if isinstance(answer, DataError)
-            else self._response(request, texts[answer], entities[answer])
+            else self._response(request, texts[answer], entities[answer], traffic)
             for request, answer in zip(requests, answers, strict=True)
         ]
 
@@ -121,6 +122,7 @@ class TritonPythonModel:
         request: Any,  # noqa: ANN401
         texts: list[str],
         entities: list[list[Entity]],
+        traffic: list[bytes],
     ) -> Any:  # noqa: ANN401
         wanted = request.requested_output_names()
         tensors = []
@@ -132,7 +134,9 @@ class TritonPythonModel:
         if GRAPH in wanted:
             tensors.append(_tensor(GRAPH, [self._graph] * len(entities)))
         if TRAFFIC in wanted:
-            tensors.append(_tensor(TRAFFIC, [read_traffic(self._repository)] * len(entities)))
+            if not traffic:
+                traffic.append(read_traffic(self._repository))
+            tensors.append(_tensor(TRAFFIC, traffic * len(entities)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
 
 

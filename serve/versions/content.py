@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serve.artefacts.parts import MAX_GRAPH_BYTES, read_plain
@@ -14,7 +14,7 @@ from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_grap
 from serve.errors import BundleError, GraphError
 from serve.files import write_durably
 from serve.triton.names import MODEL, PUBLIC_KEY
-from serve.versions.folders import add_model_file
+from serve.versions.folders import add_model_file, version_folder
 
 
 def check_version(folder: Path, public_key: Path | None = None) -> str:
@@ -84,6 +84,27 @@ def agreed_key(repository: Path, public_key: Path | None) -> Path | None:
             "remove the file and the versions signed with it"
         )
     return pinned
+
+
+def check_pinnable(repository: Path, public_key: Path | None, versions: Iterable[int]) -> None:
+    """Refuse to pin a key while versions that go on serving are not signed with it.
+
+    They could not be loaded again, by a server that starts or one that is told of a new version.
+
+    Raises:
+        BundleError: If one is not.
+    """
+    if public_key is None or os.path.lexists(repository / MODEL / PUBLIC_KEY):
+        return
+    for version in versions:
+        folder = version_folder(repository, version)
+        try:
+            Bundle.load(folder, public_key=public_key)
+        except BundleError as error:
+            raise BundleError(
+                f"{folder}: expected what goes on serving to be signed with {public_key}, got a "
+                "version that is not; stop the servers and publish with --promote"
+            ) from error
 
 
 def pin_key(repository: Path, public_key: Path | None) -> None:

@@ -18,6 +18,10 @@ from serve.tagger import Tagger
 from tests.serve.tiny import replace_file, tiny_graph
 
 
+class NeverAsked:
+    """A server that a refused step must not touch."""
+
+
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     """Return the public key that belongs to `tmp_path / "key"`."""
@@ -117,6 +121,22 @@ def test_a_repository_keeps_its_key(signed: Path, key: Path, tmp_path: Path) -> 
         publish(signed, repository, public_key=other)
     assert (repository / "tagger" / "public_key.pem").read_bytes() == key.read_bytes()
     assert versions(repository) == [1]
+
+
+def test_a_new_key_is_refused_while_something_unsigned_goes_on_serving(
+    bundle: Path, key: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    publish(bundle, repository)
+    sign_with(key, bundle)
+    message = r"tagger/1: expected what goes on serving to be signed with .*key\.pub, got a version"
+    for settings in ({"share": 0.1}, {"servers": [NeverAsked()]}):
+        with pytest.raises(BundleError, match=message):
+            publish(bundle, repository, public_key=key, **settings)  # type: ignore[arg-type]
+        assert versions(repository) == [1]
+        assert not (repository / "tagger" / "public_key.pem").exists()
+    assert publish(bundle, repository, public_key=key) == 2
+    assert Tagger.load(repository / "tagger" / "2", public_key=key).tag([""]) == [[]]
 
 
 def test_a_key_that_leads_nowhere_is_no_permission(signed: Path, tmp_path: Path) -> None:

@@ -263,3 +263,13 @@ def test_triton_tags_lines_as_the_bundle_does(
     behind = capsys.readouterr()
     assert behind.out == embedded.out
     assert behind.err == f"{server.url}: model_int8.onnx, int8 on CPUExecutionProvider\n"
+
+
+@pytest.mark.parametrize("more", [[], ["--precision", "int8"], ["--public-key", "key.pub"]])
+def test_an_empty_url_is_no_permission_to_tag_with_the_bundle(
+    more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_tag(["--url", "", *more])
+    assert caught.value.code == 2
+    assert "error: --" in capsys.readouterr().err

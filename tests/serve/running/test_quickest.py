@@ -6,9 +6,11 @@ import itertools
 import random
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from serve.encoding import EncodedBatch
+from serve.running import quickest
 from serve.running.quickest import FIRST_TRIAL, TRIAL_CALLS, TRIAL_EVERY, QuickestBackend
 
 
@@ -98,6 +100,17 @@ def test_what_becomes_slower_both_ways_costs_one_more_trial() -> None:
     first.per_token_s, second.per_token_s = 1.6, 2.1  # the machine is slower, not the way
     run(backend, TRIAL_EVERY // 2)
     assert (backend.way_of(12), second.num_calls) == (0, 2 * TRIAL_CALLS)
+
+
+def test_years_of_changes_leave_the_judgement_as_sharp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickest, "TRIAL_EVERY", 64)
+    first, _, backend = two_ways(1.0, 1.3)
+    for first.per_token_s in (1000.0, 1.0) * 1500:
+        run(backend, 128, range(12, 13))
+    assert backend.way_of(12) == 0
+    first.per_token_s = 1.6
+    run(backend, 128, range(12, 13))
+    assert backend.way_of(12) == 1
 
 
 def test_each_octave_of_lengths_is_judged_by_itself() -> None:
