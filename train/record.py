@@ -83,6 +83,19 @@ def run_digest(config: LoopConfig, content: object, model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def start_digest(settings: object, corpus: Corpus, base: Base) -> str:
+    """Return a hash of what several runs start from, before a model is loaded.
+
+    Args:
+        settings: What they have in common, as JSON.
+        corpus: Their lines, of which train and dev count.
+        base: Their base model, whose weights count: a folder's may be others by tomorrow.
+    """
+    digest = hashlib.sha256(json.dumps([settings, base_json(base)], sort_keys=True).encode())
+    digest.update(repr((corpus.train.examples, corpus.dev.examples)).encode())
+    return digest.hexdigest()
+
+
 def run_record(
     config: TrainConfig, corpus: Corpus, base: Base, history: Sequence[Epoch], cost: Cost
 ) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import replace
@@ -10,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from serve.bundle import Manifest, sha256
 from serve.examples import write_jsonl
@@ -57,6 +59,15 @@ def tiny_champion(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> 
     write_bundle(folder / "bundle", tags=Tags.from_labels(TINY_LABELS))
     vouch(folder / "bundle", folder / "checkpoint")
     return folder
+
+
+def readapted(base: Path, copy: Path) -> Path:
+    """Return a copy of a base model whose weights are others, as one adapted once more in place."""
+    shutil.copytree(base, copy, dirs_exist_ok=True)
+    weights = load_file(copy / "model.safetensors")
+    moved = {name: tensor + 0.01 for name, tensor in weights.items()}
+    save_file(moved, copy / "model.safetensors", metadata={"format": "pt"})
+    return copy
 
 
 def vouch(bundle: Path, checkpoint: Path) -> None:

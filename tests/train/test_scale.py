@@ -1,5 +1,6 @@
 """Runs the command as a user of several processes does, and as one whose machine dies."""
 
+import json
 import os
 import subprocess
 import sys
@@ -27,18 +28,21 @@ def epochs_of(log: str) -> list[str]:
     return [line for line in log.splitlines() if line.startswith("epoch ")]
 
 
+def two_processes(*arguments: str) -> subprocess.CompletedProcess[str]:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "train"]
+    return subprocess.run(
+        [*launch, *arguments],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 def test_two_processes_train_what_one_does(
     arguments: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "train")
     # Whole numbers and FP32: what is left is the order in which sums are made.
     arguments += ["--arithmetic", "fp32", "--batch-size", "21", "--epochs", "2"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "train"]
-    output = tmp_path / "two"
-    done = subprocess.run(
-        [*launch, *arguments, "--output", str(output)],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = two_processes(*arguments, "--output", str(tmp_path / "two"))
     assert done.returncode == 0, done.stderr
     assert "cpu, float32, 2 processes" in done.stderr
     assert len(epochs_of(done.stderr)) == 2, "one process speaks for both"
@@ -48,6 +52,17 @@ def test_two_processes_train_what_one_does(
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_of_two_processes_that_distil_one_speaks(
+    arguments: list[str], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "student"
+    lesson = ["--teachers", str(tiny_checkpoint), "--epochs", "1", "--output", str(output)]
+    done = two_processes("distil", *arguments, *lesson, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((output / "evaluation.json").read_text())
+    assert done.stderr.count("checkpoint: ") == 1
 
 
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_checkpoint(

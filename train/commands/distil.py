@@ -80,6 +80,8 @@ def main(argv: Sequence[str]) -> int:
         from train.scores.report import evaluation_json, format_evaluation
 
         figures = run(config.training, material=partial(taught_material, config.lesson))
+        if not figures:  # a process beside the first
+            return 0
         if config.training.json:
             deliver(json.dumps({k: evaluation_json(e) for k, e in figures.items()}, indent=2))
         else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import sys
 import tempfile
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from serve.bundle import sha256
 from serve.errors import DataError
 from serve.tagger import Tagger
 from train.config import TrainConfig
@@ -23,8 +22,10 @@ from train.curve.config import CurveConfig, Pick, Strategy
 from train.curve.draw import drawn_rows, part_of
 from train.curve.runs import Point, Run, RunsFile
 from train.loop.fit import best_epoch
+from train.loop.processes import check_one_process
+from train.model.base import find_base
 from train.pipeline import Fitted, fit_corpus
-from train.record import settings_json
+from train.record import settings_json, start_digest
 from train.scores.evaluate import TorchBackend, entity_f1
 from train.selection.choose import choose
 from train.selection.embedding import embed
@@ -41,12 +42,15 @@ def run_curve(config: CurveConfig) -> list[Run]:
     Raises:
         DataError: If a data file is not as expected, or the file of runs is of other ones.
         CheckpointError: If the base model cannot be used.
+        TaggingError: If this is one of several processes, or a run fails.
     """
+    check_one_process("a curve's runs are small")
     logger.setLevel(logging.INFO)  # whatever training says or not
     corpus = read_corpus(config.strategies[0].training)
     if config.score_test and corpus.test is None:
         raise DataError("--score-test: expected test lines, got none; name them with --test")
     made_of = {s.name: _made_of(s.training, corpus) for s in config.strategies}
+    tested_on = _digest(corpus.test.examples) if corpus.test else None
     file = RunsFile(config.folder / RUNS, made_of)
     sizes = sizes_of(config.sizes, len(corpus.train.examples))
     if not sizes:
@@ -56,12 +60,12 @@ def run_curve(config: CurveConfig) -> list[Run]:
               for d in range(1, config.draws + 1)]  # fmt: skip
     with tqdm(total=len(series) * len(sizes), unit="run", disable=not sys.stderr.isatty()) as bar:
         for strategy, pick, draw in series:
-            job = _Series(strategy, pick, draw, corpus, file, made_of[strategy.name])
+            job = _Series(strategy, pick, draw, corpus, file, made_of[strategy.name], tested_on)
             for size, following in zip(sizes, [*sizes[1:], 0], strict=True):
                 job.run(size, following, score_test=config.score_test)
                 bar.update()
     return [
-        file.runs[Point(strategy.name, pick, size, draw)]
+        _without_other_test(file.runs[Point(strategy.name, pick, size, draw)], tested_on)
         for strategy, pick, draw in series
         for size in sizes
     ]
@@ -83,6 +87,7 @@ class _Series:
         corpus: Corpus,
         file: RunsFile,
         made_of: str,
+        tested_on: str | None,
     ) -> None:
         self._strategy = strategy
         self._pick = pick
@@ -90,6 +95,7 @@ class _Series:
         self._corpus = corpus
         self._file = file
         self._made_of = made_of
+        self._tested_on = tested_on
         self._rows: list[int] = []
 
     def run(self, size: int, following: int, *, score_test: bool) -> None:
@@ -99,7 +105,7 @@ class _Series:
             self._rows = drawn_rows(len(self._corpus.train.examples), size, self._draw)
         point = Point(self._strategy.name, self._pick, size, self._draw)
         run = self._file.runs.get(point)
-        if run is None or (score_test and run.test_f1 is None) or len(run.next_rows) != num_next:
+        if run is None or not self._serves(run, num_next, score_test=score_test):
             run = self._made(point, num_next, score_test=score_test)
             self._file.add(run)
             logger.info(
@@ -107,6 +113,13 @@ class _Series:
                 *point, run.dev_f1, run.training_s,
             )  # fmt: skip
         self._rows = [*self._rows, *run.next_rows]
+
+    def _serves(self, run: Run, num_next: int, *, score_test: bool) -> bool:
+        """Tell whether a run of these lines and settings is the very one that would be made."""
+        is_tested = run.tested_on == self._tested_on or not score_test
+        return (
+            is_tested and run.trained_on == _digest(self._rows) and len(run.next_rows) == num_next
+        )
 
     def _made(self, point: Point, num_next: int, *, score_test: bool) -> Run:
         part = part_of(self._corpus, self._rows)
@@ -117,8 +130,7 @@ class _Series:
                 save_every_s=_NEVER_S, resume=False,
             )  # fmt: skip
             fitted = fit_corpus(config, part)
-        if fitted is None:
-            raise DataError("expected one process, got several; a curve's runs are small")
+        assert fitted is not None  # this is the only process
         training_s = time.monotonic() - started
         tagger = Tagger(
             fitted.encoder, part.tags, TorchBackend(fitted.model), decoding=fitted.decoding
@@ -135,6 +147,8 @@ class _Series:
             training_s=round(training_s, 2),
             next_rows=self._picked(fitted, tagger, num_next) if num_next else [],
             made_of=self._made_of,
+            trained_on=_digest(self._rows),
+            tested_on=self._tested_on if test else None,
         )
 
     def _picked(self, fitted: Fitted, tagger: Tagger, num: int) -> list[int]:
@@ -155,9 +169,18 @@ class _Series:
 
 def _made_of(config: TrainConfig, corpus: Corpus) -> str:
     settings = {k: v for k, v in settings_json(config).items() if k != "seed"}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(repr((corpus.train.examples, corpus.dev.examples)).encode())
-    return digest.hexdigest()
+    return start_digest(settings, corpus, find_base(config.model))
+
+
+def _digest(value: object) -> str:
+    return sha256(repr(value).encode())
+
+
+def _without_other_test(run: Run, tested_on: str | None) -> Run:
+    """Return a run without its test F1 where that is of other lines than are test lines now."""
+    if run.tested_on == tested_on:
+        return run
+    return replace(run, test_f1=None, tested_on=None)
 
 
 @contextmanager

@@ -47,7 +47,10 @@ class Run:
         num_epochs: Epochs until training stopped.
         training_s: Seconds of training.
         next_rows: The train lines picked for the next size, as rows of the train file from 0.
-        made_of: Identifies lines and settings.
+        made_of: Identifies lines, settings and base model.
+        trained_on: Identifies the train lines it saw, in their order: those of a size are others
+            where picks went another way there.
+        tested_on: Identifies the test lines of `test_f1`; None without.
     """
 
     strategy: str
@@ -62,6 +65,8 @@ class Run:
     training_s: float
     next_rows: list[int]
     made_of: str
+    trained_on: str
+    tested_on: str | None
 
     @property
     def point(self) -> Point:
@@ -77,10 +82,10 @@ class RunsFile:
 
         Args:
             path: The file.
-            made_of: What identifies lines and settings, by strategy.
+            made_of: What identifies lines, settings and base model, by strategy.
 
         Raises:
-            DataError: If a row is none, or of other lines or settings.
+            DataError: If a row is none, or of other lines, settings or base model.
         """
         self._path = path
         self.runs: dict[Point, Run] = {}
@@ -88,8 +93,9 @@ class RunsFile:
             run = _parsed(f"{path}:{number}", line)
             if run.strategy in made_of and run.made_of != made_of[run.strategy]:
                 raise DataError(
-                    f"{path}:{number}: expected runs of {run.strategy!r} with the same lines and "
-                    "settings, got others; choose another --curve, or name the strategy otherwise"
+                    f"{path}:{number}: expected runs of {run.strategy!r} with the same lines, "
+                    "settings and base model, got others; choose another --curve, or name the "
+                    "strategy otherwise"
                 )
             self.runs[run.point] = run
 

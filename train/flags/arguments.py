@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.config import Decoder, Method, OptimizerName, TrainConfig
+from train.flags.clash import clash
 from train.flags.loop_arguments import add_loop, add_machine
 from train.flags.numbers import at_least, between
 from train.formats.arguments import add_reading
@@ -40,12 +41,8 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 def training_config(parser: argparse.ArgumentParser, values: dict[str, Any]) -> TrainConfig:
     """Take the settings of fine-tuning out of parsed values; leave with status 2 if they clash."""
     config = TrainConfig(**{field.name: values.pop(field.name) for field in fields(TrainConfig)})
-    if config.label_all_tokens and config.decoder is Decoder.CRF:
-        parser.error("--label-all-tokens: expected another --decoder: a CRF's chain is of words")
-    if config.decoder is Decoder.CRF and (config.label_smoothing or config.class_weights):
-        parser.error("--label-smoothing, --class-weights: expected another --decoder than crf")
-    if config.method is Method.LORA and config.freeze_layers is not None:
-        parser.error("--freeze-layers: expected another --method: LoRA freezes every layer")
+    if message := clash(config):
+        parser.error(message)
     return config
 
 

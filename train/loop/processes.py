@@ -7,6 +7,7 @@ Started by itself, a run is one process, and nothing here costs anything.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
@@ -16,6 +17,8 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, reduce
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from serve.errors import TaggingError
 
 Value = TypeVar("Value")
 
@@ -73,6 +76,24 @@ class Processes:
     def joined(self, module: nn.Module) -> nn.Module:
         """Return a module whose gradients are averaged over the processes."""
         return module if self.num == 1 else DistributedDataParallel(module)
+
+
+def check_one_process(why: str) -> None:
+    """Refuse to be one of several processes, before there is any work.
+
+    Their number is told from what started them: to join them would wait for those that ended.
+
+    Args:
+        why: What several would be too many for.
+
+    Raises:
+        TaggingError: If there are several.
+    """
+    num = os.environ.get("WORLD_SIZE", "1")
+    if num.isdigit() and int(num) > 1:
+        raise TaggingError(
+            f"expected one process, got {num}; {why}, start it without torchrun or accelerate"
+        )
 
 
 def without_sync(module: nn.Module) -> AbstractContextManager[object]:

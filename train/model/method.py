@@ -13,7 +13,7 @@ import warnings
 from torch import nn
 from transformers import PreTrainedModel
 
-from serve.errors import CheckpointError
+from serve.errors import TaggingError
 from train.config import Method, TrainConfig
 
 
@@ -23,7 +23,7 @@ def prepare(model: PreTrainedModel, config: TrainConfig) -> nn.Module:
     That is the model itself, or with LoRA a wrapper around it; `merged` returns the model again.
 
     Raises:
-        CheckpointError: If the model has fewer layers than are to be frozen.
+        TaggingError: If the model has fewer layers than are to be frozen.
     """
     if config.dropout is not None:
         for module in model.modules():
@@ -56,7 +56,7 @@ def freeze(model: PreTrainedModel, num_layers: int | None) -> None:
             freeze the word embeddings only.
 
     Raises:
-        CheckpointError: If the model has fewer layers.
+        TaggingError: If the model has fewer layers, which is no fault of the model's.
     """
     embeddings = model.base_model.get_submodule("embeddings")
     embeddings.get_submodule("word_embeddings").requires_grad_(False)
@@ -64,7 +64,7 @@ def freeze(model: PreTrainedModel, num_layers: int | None) -> None:
         return
     layers = layers_of(model)
     if num_layers > len(layers):
-        raise CheckpointError(
+        raise TaggingError(
             f"--freeze-layers: expected at most {len(layers)}, the model's layers, got {num_layers}"
         )
     model.base_model.requires_grad_(False)

@@ -14,6 +14,7 @@ from serve.errors import DataError
 from serve.files import replacing, write_durably
 from serve.tagger import Tagger
 from train.flags.new_folder import check_new
+from train.loop.processes import check_one_process
 from train.loop.state import state_path
 from train.model.checkpoint import Checkpoint, check_events, write_checkpoint
 from train.pipeline import Fitted, fit_corpus, pages
@@ -41,10 +42,11 @@ def refit(config: RefitConfig) -> Decision:
         The decision; the challenger's checkpoint and bundle lie beside it where it is accepted.
 
     Raises:
-        TaggingError: If the champion or the new lines cannot be used, or the accepted challenger
-            not be exported; nothing is written then. Or if it cannot be published; then all is
-            written.
+        TaggingError: If this is one of several processes, the champion or the new lines cannot be
+            used, or the accepted challenger not be exported; nothing is written then. Or if it
+            cannot be published; then all is written.
     """
+    check_one_process("a refit is small")
     output = config.training.output
     check_new(output)
     check_events(output, config.training.tensorboard)
@@ -60,8 +62,7 @@ def refit(config: RefitConfig) -> Decision:
         epochs=config.training.epochs or EPOCHS,
     )
     fitted = fit_corpus(training, mixture.corpus)
-    if fitted is None:
-        raise DataError("expected one process, got several; a refit is small")
+    assert fitted is not None  # this is the only process
     asked = contend(champion.trained.tagger(), _tagger(fitted, mixture), mixture, new, config.rule)
     doubts = [*filter(None, (doubt(one, asked.old) for one in asked.slices))]
     verdict = judge(asked.contest, config.rule, doubts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,9 +10,12 @@ from serve.errors import TaggingError
 from serve.files import write_durably
 from train.config import TrainConfig
 from train.corpus.data import Corpus, read_corpus
+from train.flags.clash import clash
+from train.loop.processes import check_one_process
 from train.loop.state import Epoch, state_path
+from train.model.base import find_base
 from train.pipeline import fit_corpus
-from train.record import settings_json
+from train.record import settings_json, start_digest
 from train.search.config import SearchConfig
 from train.search.plot import plot
 from train.search.space import Space, Value, read_space, space_json
@@ -30,8 +32,9 @@ def run_search(config: SearchConfig) -> Outcome:
     Raises:
         DataError: If a data file or the space is not as expected.
         CheckpointError: If the base model or the study cannot be used.
-        TaggingError: If every trial failed.
+        TaggingError: If this is one of several processes, or every trial failed.
     """
+    check_one_process("a search's trials are small")
     space = read_space(config.space)
     corpus = replace(read_corpus(config.training), test=None)
     training = replace(
@@ -39,7 +42,10 @@ def run_search(config: SearchConfig) -> Outcome:
     )
 
     def try_out(settings: dict[str, Value], report: Callable[[int, float], None]) -> float:
-        return _best_f1(replace(training, **settings), corpus, report)  # type: ignore[arg-type]
+        tried = replace(training, **settings)  # type: ignore[arg-type]
+        if message := clash(tried):
+            raise TaggingError(message)
+        return _best_f1(tried, corpus, report)
 
     run = _fingerprint(training, corpus, space)
     with opened(config.search, run, config.training.seed) as study:
@@ -50,7 +56,10 @@ def run_search(config: SearchConfig) -> Outcome:
         found = outcome(study, space)
         if found.best is None and found.trials:
             first = next((trial.error for trial in found.trials if trial.error), "all pruned")
-            raise TaggingError(f"expected a trial that ends, got none of {config.trials}: {first}")
+            raise TaggingError(
+                f"expected a trial that ends, got none of {len(found.trials)}: {first}; "
+                "choose another --space, and another --search folder for it"
+            )
         write_durably(config.search / TABLE, (json.dumps(asdict(found), indent=2) + "\n").encode())
         plot(found, config.search / PICTURE)
     return found
@@ -71,6 +80,4 @@ def _best_f1(config: TrainConfig, corpus: Corpus, report: Callable[[int, float],
 def _fingerprint(config: TrainConfig, corpus: Corpus, space: Space) -> str:
     """Return what identifies a study: all that a trial's result depends on but what is searched."""
     settings = {k: v for k, v in settings_json(config).items() if k not in space}
-    digest = hashlib.sha256(json.dumps([settings, space_json(space)], sort_keys=True).encode())
-    digest.update(repr((corpus.train.examples, corpus.dev.examples)).encode())
-    return digest.hexdigest()
+    return start_digest([settings, space_json(space)], corpus, find_base(config.model))

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -82,8 +81,9 @@ def search(study: optuna.Study, space: Space, num_trials: int, try_out: TryOut) 
     """Go on with a study until it has so many trials that ended, pruned and failed ones too.
 
     Raises:
-        TaggingError: If data, base model or disk fail a trial; a loss that is no longer finite or
-            too little memory are the trial's own.
+        TaggingError: If data, base model or disk fail a trial; settings that do not go together or
+            with the model, a loss that is no longer finite, and too little memory are the trial's
+            own.
     """
     while (number := num_ended(study)) < num_trials:
         trial = study.ask()
@@ -122,8 +122,9 @@ def is_ended(trial: optuna.trial.FrozenTrial) -> bool:
 def _suggest(trial: Trial, name: str, space: Space) -> Value:
     dimension = space[name]
     if not isinstance(dimension, Range):
-        value: Any = trial.suggest_categorical(name, dimension.values)
-        return value  # type: ignore[no-any-return]
+        value = trial.suggest_categorical(name, dimension.values)
+        # A trial that begins again has its values from JSON: a plain string for one of an enum.
+        return dimension.values[dimension.values.index(value)]
     low, high, log, step = dimension.low, dimension.high, dimension.log, dimension.step
     if dimension.whole:
         return trial.suggest_int(name, int(low), int(high), step=int(step or 1), log=log)

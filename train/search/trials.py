@@ -102,7 +102,8 @@ def flags(settings: Mapping[str, Value]) -> str:
     """Return settings as flags of `python -m train`."""
     shown = {f"--{name.replace('_', '-')}": value for name, value in settings.items()}
     switches = [name for name, value in shown.items() if value is True]
-    pairs = [f"{n} {_shown(v)}" for n, v in shown.items() if not isinstance(v, bool)]
+    # In full: rounded, they would be another trial's.
+    pairs = [f"{n} {v}" for n, v in shown.items() if not isinstance(v, bool)]
     return " ".join([*pairs, *switches])
 
 

@@ -1,8 +1,13 @@
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from serve.examples import Example, Span, write_jsonl
+from tests.conftest import tiny_lines
+from tests.train.conftest import readapted
 from train.__main__ import main
 from train.commands.curve import parse_args
 from train.config import TrainConfig
@@ -87,6 +92,66 @@ def test_picked_lines_are_new_ones_and_the_first_size_is_drawn(
     assert random[0]["next_rows"] == []
     assert len(set(select[0]["next_rows"])) == 15
     assert all(run["test_f1"] is not None for run in runs)
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+
+
+def test_a_test_f1_is_of_the_test_lines_that_are_named(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments += ["--sizes", "40", "--draws", "1", "--json"]
+    hopeless = [
+        Example(line.text, (Span(0, 1, "Item"),)) for line in tiny_lines(seed=5, num_lines=9)
+    ]
+    write_jsonl(tmp_path / "hopeless.jsonl", hopeless)
+    other = ["--test", str(tmp_path / "hopeless.jsonl")]
+    shown = []
+    for flags in (["--score-test"], other, [*other, "--score-test"], [*other, "--score-test"]):
+        assert main([*arguments, *flags]) == 0
+        (step,) = json.loads(capsys.readouterr().out)
+        shown.append(step["test_f1"] and step["test_f1"]["mean"])
+    assert shown[0] > 0
+    assert shown[1:] == [None, 0, 0]
+    assert len(rows_of(tmp_path / "curve")) == 2, "asked anew once"
+
+
+def test_a_size_that_picks_lead_to_otherwise_is_run_anew(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    arguments += ["--draws", "1", "--pick", "select", "--epochs", "1"]
+    assert main([*arguments, "--sizes", "4,8"]) == 0
+    for folder in ("curve", "fresh"):
+        flags = ["--sizes", "2,4,8", "--curve", str(tmp_path / folder)]
+        assert main([*arguments, *flags]) == 0
+    mixed, fresh = rows_of(tmp_path / "curve"), rows_of(tmp_path / "fresh")
+    for row in (*mixed, *fresh):
+        del row["training_s"]
+    assert len(fresh) == 3
+    assert mixed[2:] == fresh
+
+
+def test_runs_from_a_base_model_that_was_adapted_again_are_not_mixed(
+    arguments: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    arguments += ["--model", str(base), "--draws", "1", "--epochs", "1"]
+    assert main([*arguments, "--sizes", "5"]) == 0
+    readapted(tiny_base, base)
+    assert main([*arguments, "--sizes", "5,10"]) == 1
+    assert "with the same lines, settings and base model, got others" in capsys.readouterr().err
+
+
+def test_several_processes_are_refused_before_any_run(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == (
+        "error: expected one process, got 2; a curve's runs are small, "
+        "start it without torchrun or accelerate\n"
+    )
 
 
 @pytest.mark.parametrize(

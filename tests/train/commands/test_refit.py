@@ -300,3 +300,15 @@ def test_a_usage_error_leaves_with_2(
         main(["refit", *flags])
     assert leaving.value.code == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_several_processes_are_refused_before_the_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    output = ["--output", str(tmp_path / "next")]
+    assert main(["refit", "--champion", "none", "--new", "none", *output]) == 1
+    assert capsys.readouterr().err == (
+        "error: expected one process, got 2; a refit is small, "
+        "start it without torchrun or accelerate\n"
+    )

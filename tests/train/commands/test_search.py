@@ -1,10 +1,12 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
 
 from serve.examples import Example, write_jsonl
+from tests.train.conftest import readapted
 from train.__main__ import main
 from train.commands.search import parse_args
 from train.config import TrainConfig
@@ -76,6 +78,69 @@ def test_a_search_whose_trials_all_fail_says_why(
     assert main(["search", *arguments[:-1], "2"]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: expected a trial that ends, got none of 2: epoch 1: expected a")
+
+
+def test_a_base_model_that_was_adapted_again_is_another_study(
+    arguments: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    arguments += ["--trials", "1", "--model", str(base)]
+    assert main(["search", *arguments]) == 0
+    readapted(tiny_base, base)
+    assert main(["search", *arguments]) == 1
+    assert "study.db: expected a study of the same data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (
+            'decoder = ["crf"]\nlabel_smoothing = [0.1]',
+            "--label-smoothing, --class-weights: expect",
+        ),
+        ("freeze_layers = [6]", "--freeze-layers: expected at most 2, the model's layers, got 6;"),
+    ],
+)
+def test_settings_that_training_refuses_fail_their_trials_and_no_more(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    space: str,
+    message: str,
+) -> None:
+    (tmp_path / "space.toml").write_text(space)
+    for num_trials in ("2", "3"):  # the second call is not stuck at the first one's trial
+        assert main(["search", *arguments[:-1], num_trials]) == 1
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: expected a trial that ends, got none of " + num_trials)
+        assert message in error
+        assert "choose another --space" in error
+
+
+@pytest.mark.parametrize(
+    "space", ['decoder = ["plain", "crf"]\nlabel_smoothing = [0.1]', "freeze_layers = [1, 6]"]
+)
+def test_a_study_goes_on_after_settings_that_training_refuses_and_recommends_others(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], space: str
+) -> None:
+    (tmp_path / "space.toml").write_text(space)
+    assert main(["search", *arguments[:-1], "6"]) == 0
+    best = capsys.readouterr().out.splitlines()[-1].removeprefix("best: ")
+    trials = json.loads((tmp_path / "search" / TABLE).read_text())["trials"]
+    assert {trial["outcome"] for trial in trials} == {"ended", "failed"}
+    assert all(trial["error"] for trial in trials if trial["outcome"] == "failed")
+    assert main([*arguments[:6], *best.split(), "--output", str(tmp_path / "best")]) == 0
+
+
+def test_several_processes_are_refused_before_they_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["search", *arguments]) == 1
+    assert capsys.readouterr().err == (
+        "error: expected one process, got 2; a search's trials are small, "
+        "start it without torchrun or accelerate\n"
+    )
 
 
 def test_a_wrong_space_is_told_before_anything_is_made(

@@ -11,6 +11,7 @@ def run(draw: int = 1, made_of: str = "x", f1: float = 0.5) -> Run:
     return Run(
         strategy="a", pick="random", num_lines=10, draw=draw, num_words=9, num_spans=3, dev_f1=f1,
         test_f1=None, num_epochs=2, training_s=1.0, next_rows=[], made_of=made_of,
+        trained_on="rows", tested_on=None,
     )  # fmt: skip
 
 
@@ -33,10 +34,12 @@ def test_a_row_that_a_crash_cut_off_is_taken_away(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_runs_of_other_lines_or_settings_are_refused(tmp_path: Path) -> None:
+def test_runs_of_other_lines_settings_or_bases_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     RunsFile(path, {}).add(run(1, made_of="x"))
-    message = r"runs\.jsonl:1: expected runs of 'a' with the same lines and settings, got others"
+    message = (
+        r"runs\.jsonl:1: expected runs of 'a' with the same lines, settings and base model, got o"
+    )
     with pytest.raises(DataError, match=message):
         RunsFile(path, {"a": "y"})
     assert RunsFile(path, {"b": "y"}).runs, "another strategy's may stand beside"

@@ -11,6 +11,7 @@ def run(pick: str, num_lines: int, draw: int, f1: float, test: float | None = No
     return Run(
         strategy="a", pick=pick, num_lines=num_lines, draw=draw, num_words=num_lines, num_spans=2,
         dev_f1=f1, test_f1=test, num_epochs=2, training_s=1.0, next_rows=[], made_of="x",
+        trained_on="rows", tested_on=None,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from transformers import (
     RobertaForTokenClassification,
 )
 
-from serve.errors import CheckpointError
+from serve.errors import TaggingError
 from train.config import Method, TrainConfig
 from train.model.method import freeze, inner, layers_of, merged, prepare
 
@@ -81,7 +81,7 @@ def test_only_the_head_is_trained_if_asked_for(model: PreTrainedModel) -> None:
 
 
 def test_more_layers_than_there_are_cannot_be_frozen() -> None:
-    with pytest.raises(CheckpointError, match=r"--freeze-layers: expected at most 2, .* got 3"):
+    with pytest.raises(TaggingError, match=r"--freeze-layers: expected at most 2, .* got 3"):
         freeze(bert(), 3)
 
 

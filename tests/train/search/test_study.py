@@ -5,6 +5,7 @@ import optuna
 import pytest
 
 from serve.errors import CheckpointError, DataError, TaggingError
+from train.config import Decoder
 from train.search.space import Choice, Range
 from train.search.study import STUDY, num_ended, opened, search
 from train.search.trials import Outcome, flags, format_outcome, outcome
@@ -96,6 +97,23 @@ def test_a_trial_whose_process_was_killed_begins_again(tmp_path: Path) -> None:
     assert trainer.tried[0] == lost
 
 
+def test_a_choice_begins_again_as_the_setting_takes_it(tmp_path: Path) -> None:
+    space = {"decoder": Choice((Decoder.CRF,))}
+    tried: list[object] = []
+
+    def try_out(settings: dict[str, object], report: Report) -> float:
+        tried.append(settings["decoder"])
+        if len(tried) == 1:
+            raise KeyboardInterrupt
+        return 0.5
+
+    with opened(tmp_path, "this run", seed=1) as study:
+        with pytest.raises(KeyboardInterrupt):
+            search(study, space, 1, try_out)
+        search(study, space, 1, try_out)
+    assert tried[0] is tried[1] is Decoder.CRF
+
+
 def test_a_trial_that_fails_by_itself_counts_and_says_why(tmp_path: Path) -> None:
     found = run(tmp_path, 4, Trainer(fails_after=2, error=TaggingError("loss nan")))
     assert [trial.outcome for trial in found.trials] == ["ended", "ended", "failed", "failed"]
@@ -136,6 +154,12 @@ def test_settings_are_shown_as_flags() -> None:
     settings = {"label_all_tokens": True, "batch_size": 8, "checkpoint_gradients": False}
     assert flags(settings) == "--batch-size 8 --label-all-tokens"
     assert flags({"learning_rate": 3e-4}) == "--learning-rate 0.0003"
+
+
+def test_flags_are_the_very_numbers_that_were_tried() -> None:
+    share = 0.1 + 0.2
+    _, value = flags({"label_smoothing": share}).split()
+    assert float(value) == share
 
 
 def test_few_trials_tell_nothing_of_what_mattered(tmp_path: Path) -> None:
