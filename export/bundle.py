@@ -16,7 +16,8 @@ from platform import python_version
 from types import MappingProxyType
 
 from export.checkpoint import Checkpoint
-from serve.artefacts.pretrained import CONFIG, TOKENIZER_CONFIG, Pretrained
+from export.snapshot import OPTIONAL
+from serve.artefacts.pretrained import CONFIG
 from serve.artefacts.signature import SIGNATURE
 from serve.bundle import (
     LABELS,
@@ -28,7 +29,6 @@ from serve.bundle import (
     Precision,
     sha256,
 )
-from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT
 from serve.errors import BundleError
 from serve.files import replacing
@@ -39,9 +39,6 @@ GRAPH_FILES = {
     Precision.PACKED: "model_packed.onnx",
     Precision.INT8: "model_int8.onnx",
 }
-_OPTIONAL = (TOKENIZER_CONFIG, DECODING)
-"""Files a checkpoint may lack: many have no tokenizer_config.json, and loaders then go by the
-model's configuration; without a decoding the largest logit counts."""
 REPORTS = ("report.html", "report.json")
 _PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
 
@@ -76,7 +73,7 @@ def check_replaceable(target: Path) -> None:
     if not target.exists():
         return
     names = {path.name for path in target.iterdir()}
-    settings = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, CONFIG, *_OPTIONAL}
+    settings = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, CONFIG, *OPTIONAL}
     ours = {*settings, TENSORRT, *REPORTS, *GRAPH_FILES.values()}
     foreign = names - ours
     if names and (foreign or MANIFEST not in names):
@@ -106,9 +103,7 @@ def write_bundle(
         BundleError: If the target is something else, or the bundle does not load.
     """
     labels = json.dumps({"tags": checkpoint.tags.names}, ensure_ascii=False).encode()
-    read = Pretrained(checkpoint.folder).read
-    copied = {path.name: read(path.name) for path in copied_files(checkpoint.folder)}
-    files = {LABELS: labels, **copied, **extras}
+    files = {LABELS: labels, **checkpoint.snapshot.copied, **extras}
     manifest = Manifest(
         max_tokens=checkpoint.encoder.max_tokens,
         pad_id=checkpoint.encoder.pad_id,
@@ -129,15 +124,6 @@ def write_bundle(
         for graph in graphs:
             bundle.read_graph(graph.info)
     return Bundle.load(target)
-
-
-def copied_files(checkpoint: Path) -> list[Path]:
-    """Return the files of a checkpoint that go into a bundle as they are.
-
-    The runtime needs no configuration, but Hugging Face's loaders do, optimum's among them.
-    """
-    wanted = [checkpoint / name for name in (TOKENIZER, CONFIG, *_OPTIONAL)]
-    return [path for path in wanted if path.name not in _OPTIONAL or path.is_file()]
 
 
 def package_versions() -> dict[str, str]:

@@ -5,7 +5,6 @@ What could be unsafe in it, `serve.artefacts.pretrained` refuses. Knows nothing 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForTokenClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from export.snapshot import Snapshot
 from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import FAMILIES, max_tokens, pad_id
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
@@ -28,7 +28,6 @@ from serve.labels import Tags
 
 MAX_WEIGHT_BYTES = 2**31 - 2**24
 """Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""
-_FILES = (CONFIG, WEIGHTS, TOKENIZER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Checkpoint:
         decoding: How its logits are read.
         encoder: Its encoder.
         shape: Its sizes.
-        sha256: Of its weights.
+        snapshot: What its files held before any of it was loaded.
     """
 
     folder: Path
@@ -68,7 +67,7 @@ class Checkpoint:
     decoding: Decoding
     encoder: Encoder
     shape: Shape
-    sha256: str
+    snapshot: Snapshot
 
 
 class TorchBackend:
@@ -96,6 +95,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         CheckpointError: If a file is missing, the configuration asks for code, the family is not
             known, the tags are not BIO, or the weights do not fit into one ONNX file.
     """
+    snapshot = Snapshot.take(folder)
     config = _read_config(folder)
     tags = tags_of(config, folder / CONFIG)
     Pretrained(folder).check_sizes(config)
@@ -124,9 +124,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         model=model.eval(),
         tags=tags,
         decoding=decoding_of(folder, tags),
-        encoder=_encoder(folder, model.config),
+        encoder=_encoder(snapshot, model.config),
         shape=_shape(model.config),
-        sha256=_digest(folder / WEIGHTS),
+        snapshot=snapshot,
     )
 
 
@@ -152,12 +152,6 @@ def _check_size(folder: Path, model: PreTrainedModel) -> None:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     path, files = folder / CONFIG, Pretrained(folder)
-    for name in _FILES:
-        if not files.has(name):
-            raise CheckpointError(
-                f"{folder / name}: expected a file of the checkpoint, got none; "
-                "train one with python -m train"
-            )
     config = files.config()
     if files.has(TOKENIZER_CONFIG):  # optional, and copied into the bundle
         files.config(TOKENIZER_CONFIG)
@@ -169,20 +163,18 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _encoder(folder: Path, config: PretrainedConfig) -> Encoder:
-    path = folder / TOKENIZER
+def _encoder(snapshot: Snapshot, config: PretrainedConfig) -> Encoder:
     settings = config.to_dict()
     try:
-        tokenizer = Tokenizer.from_str(Pretrained(folder).read(TOKENIZER).decode())
+        tokenizer = Tokenizer.from_str(snapshot.copied[TOKENIZER].decode())
         largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
         if largest >= config.vocab_size:
             raise ValueError(f"token id {largest} for {config.vocab_size} embeddings")
         return Encoder(tokenizer, max_tokens=max_tokens(settings), pad_id=pad_id(settings))
-    except CheckpointError:
-        raise
     except Exception as error:  # tokenizers raises plain Exception
         raise CheckpointError(
-            f"{path}: expected the model's tokenizer, got {error}; take both from one training run"
+            f"{snapshot.folder / TOKENIZER}: expected the model's tokenizer, got {error}; "
+            "take both from one training run"
         ) from error
 
 
@@ -194,8 +186,3 @@ def _shape(config: PretrainedConfig) -> Shape:
         hidden_size=normalized.hidden_size,
         activation=str(getattr(config, "hidden_act", None) or config.activation),
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,7 @@ from export.judge import Gated, provider_for
 from export.optimize import fuse
 from export.parity import Reference
 from export.precision.choose import choose_graph
-from export.provenance import CALIBRATION, DEV, dev_file, provenance
+from export.provenance import CALIBRATION, DEV, check_unchanged, dev_file, provenance
 from export.reports.files import report_files
 from export.reports.latency import measure_latency
 from export.reports.report import Report
@@ -40,7 +40,7 @@ def export(config: ExportConfig) -> Bundle:
     """Export a checkpoint as a bundle.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be used.
+        CheckpointError: If the checkpoint cannot be used, or changes meanwhile.
         DataError: If the dev lines cannot be used.
         GraphError: If fusion or conversion did not do its work, or a graph needs a GPU to compare.
         ParityError: If a graph costs more than is allowed; nothing is written then.
@@ -50,14 +50,15 @@ def export(config: ExportConfig) -> Bundle:
     for precision in config.precisions:
         provider_for(config, precision)  # before minutes are spent
     checkpoint = load_checkpoint(config.model)
+    check_lines(config)
+    origin = provenance(config, checkpoint.snapshot)
     examples = read_dev(config, checkpoint)
     calibration = read_calibration(checkpoint, examples)
     source: dict[str, str | int] = {
         "checkpoint": config.model.name,
-        "checkpoint_sha256": checkpoint.sha256,
         "num_calibration_lines": len(calibration) if config.int8 else 0,
         "num_dev_lines": len(examples),
-        **provenance(config),
+        **origin,
     }
     steps = tqdm(total=3 + len(config.precisions), desc="export", disable=not sys.stderr.isatty())
     with steps:
@@ -83,8 +84,26 @@ def export(config: ExportConfig) -> Bundle:
         steps.set_postfix_str("latency")
         extras |= report_files(Report(graphs, measure_latency(made_from, graphs)))
         steps.update()
+    check_unchanged(config, checkpoint.snapshot, origin)
     files = [graph.file for graph in graphs]
     return write_bundle(config.output, checkpoint, files, source, extras)
+
+
+def check_lines(config: ExportConfig) -> None:
+    """Refuse lines that cannot be read, before they are.
+
+    Raises:
+        DataError: If there are no dev lines.
+        CheckpointError: If a file of lines in the checkpoint is a link, or too large.
+    """
+    path = dev_file(config)
+    if not path.is_file():
+        raise DataError(f"{path}: expected labelled lines for the gate; name some with --data")
+    names = [DEV] if config.data is None else []
+    if (config.model / CALIBRATION).is_file():
+        names.append(CALIBRATION)
+    for name in names:
+        Pretrained(config.model).check(name, max_bytes=MAX_LINES_BYTES)
 
 
 def read_dev(config: ExportConfig, checkpoint: Checkpoint) -> list[Example]:
@@ -94,10 +113,6 @@ def read_dev(config: ExportConfig, checkpoint: Checkpoint) -> list[Example]:
         DataError: If there are none, or one has a label the checkpoint has not.
     """
     path = dev_file(config)
-    if not path.is_file():
-        raise DataError(f"{path}: expected labelled lines for the gate; name some with --data")
-    if config.data is None:
-        Pretrained(checkpoint.folder).check(DEV, max_bytes=MAX_LINES_BYTES)
     examples = read_jsonl(path)
     unknown = {s.label for e in examples for s in e.spans} - set(checkpoint.tags.labels)
     if unknown or not examples:
@@ -114,8 +129,6 @@ def read_calibration(checkpoint: Checkpoint, dev: Sequence[Example]) -> list[str
         DataError: If the checkpoint's file of them is damaged.
     """
     path = checkpoint.folder / CALIBRATION
-    if path.is_file():
-        Pretrained(checkpoint.folder).check(CALIBRATION, max_bytes=MAX_LINES_BYTES)
     examples = read_jsonl(path) if path.is_file() else dev
     if not examples:
         raise DataError(f"{path}: expected lines, got none; remove it to calibrate on dev lines")

@@ -12,7 +12,7 @@ _MADE: dict[str, onnx.ModelProto] = {}
 
 def exported(checkpoint: Checkpoint) -> onnx.ModelProto:
     """Return a copy of the graph that `export_graph` gives for a checkpoint."""
-    key = checkpoint.sha256 + checkpoint.model.config.to_json_string()
+    key = checkpoint.snapshot.weights_sha256 + checkpoint.model.config.to_json_string()
     if key not in _MADE:
         _MADE[key] = export_graph(checkpoint)
     copy = onnx.ModelProto()

@@ -59,7 +59,7 @@ def trained_subject(checkpoint: Path, bundle: Path | None) -> Subject:
     graph = None
     if bundle:
         made = Bundle.load(bundle)
-        if made.manifest.source.get("checkpoint_sha256") != loaded.sha256:
+        if made.manifest.source.get("checkpoint_sha256") != loaded.snapshot.weights_sha256:
             raise BundleError(
                 f"{bundle}: expected a bundle of {checkpoint}, got one of another checkpoint; "
                 "export again with python -m export --fp16"

@@ -35,6 +35,8 @@ from export.fusion.norm import FuseSkipLayerNorm
 from export.precision.calibration import Range
 from export.precision.int8 import quantized_nodes, to_int8
 from export.provenance import command_line, provenance
+from export.reports.latency import Latencies, measure_latency
+from export.snapshot import Snapshot
 from export.verification.verify import verify
 from serve.bundle import Bundle, Precision, sha256
 from serve.decode.decoding import Decoding
@@ -113,7 +115,7 @@ def test_calibration_and_dev_lines_of_ones_own_are_hashed(
     shutil.copytree(tiny_checkpoint, folder)
     shutil.copy(tiny_checkpoint / "dev.jsonl", folder / "calibration.jsonl")
     dev.write_text("\n".join((tiny_checkpoint / "dev.jsonl").read_text().splitlines()[:9]))
-    source = provenance(ExportConfig(model=folder, data=dev))
+    source = provenance(ExportConfig(model=folder, data=dev), Snapshot.take(folder))
     assert source["dev_sha256"] == sha256(dev.read_bytes())
     assert source["calibration_sha256"] == sha256((folder / "calibration.jsonl").read_bytes())
 
@@ -125,6 +127,33 @@ def test_the_manifest_vouches_for_what_is_copied(
     content = (bundle.folder / name).read_bytes()
     assert content == (tiny_checkpoint / name).read_bytes()
     assert bundle.manifest.files[name] == sha256(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer_config.json", "model.safetensors", "decoding.json", "dev.jsonl"]
+)
+def test_a_checkpoint_that_changes_while_it_is_exported_is_refused(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    """As if training ended just then and put another checkpoint in its place."""
+    folder, output = tmp_path / "checkpoint", tmp_path / "bundle"
+    shutil.copytree(tiny_checkpoint, folder)
+
+    def measured_late(*arguments: Any) -> Latencies:
+        with (folder / name).open("ab") as file:
+            file.write(b" ")
+        return measure_latency(*arguments)
+
+    monkeypatch.setattr(export.pipeline, "measure_latency", measured_late)
+    assert main(["--model", str(folder), "--output", str(output)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {folder / name}: expected SHA-256 ")
+    assert error.endswith("it was changed while it was exported; export again\n")
+    assert not output.exists()
 
 
 def with_decoding(checkpoint: Path, folder: Path, decoding: Decoding) -> list[str]:
