@@ -5,6 +5,7 @@ What could be unsafe in it, `serve.artefacts.pretrained` refuses. Knows nothing 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ from serve.labels import Tags
 
 MAX_WEIGHT_BYTES = 2**31 - 2**24
 """Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""
+_NO_PART_OF_LOGITS = re.compile(
+    r"((bert|electra|roberta)\.)?pooler\.dense\.\w+"
+    r"|cls\.(predictions|seq_relationship)\..+"  # heads of pretraining: BERT's, and so on
+    r"|lm_head\..+"  # RoBERTa's
+    r"|vocab_(transform|layer_norm|projector)\.\w+"  # DistilBERT's
+    r"|(generator_predictions|generator_lm_head|discriminator_predictions)\..+"  # ELECTRA's
+)
+"""Names of weights that nothing before a token classifier's logits reads. Positions that older
+checkpoints hold, transformers does not count as weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: If a file is missing, the configuration asks for code, the family is not
-            known, the tags are not BIO, or the weights do not fit into one ONNX file.
+            known, the tags are not BIO, the weights are not all that a token classifier has, or do
+            not fit into one ONNX file.
     """
     snapshot = Snapshot.take(folder)
     config = _read_config(folder)
@@ -117,7 +128,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     except Exception as error:  # transformers raises many kinds for a damaged folder
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
-    _check_loaded(folder, loading)
+    _check_loaded(folder, loading, model.config)
     _check_size(folder, model)
     return Checkpoint(
         folder=folder,
@@ -130,13 +141,24 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
-def _check_loaded(folder: Path, loading: dict[str, Any]) -> None:
-    """Refuse weights that do not fill the model: the rest would be random, and pass for trained."""
+def _check_loaded(folder: Path, loading: dict[str, Any], config: PretrainedConfig) -> None:
+    """Refuse weights that are not the model's.
+
+    Those that lack would be random, and pass for trained. Those in excess are dropped without a
+    word, and the graph would be another model's: without adapters, a CRF or relative positions.
+    """
     lacking = [*loading["missing_keys"], *loading["mismatched_keys"]]
     if lacking:
         raise CheckpointError(
             f"{folder / WEIGHTS}: expected every weight of the model, "
             f"got {len(lacking)} missing or of another shape, first {sorted(map(str, lacking))[0]}"
+        )
+    dropped = [key for key in loading["unexpected_keys"] if not _NO_PART_OF_LOGITS.fullmatch(key)]
+    if dropped:
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: expected no weights but those of a {config.model_type} token "
+            f"classifier, got {len(dropped)} more, first {min(dropped)}; the graph would lack "
+            "them: merge adapters into the model, train another with python -m train"
         )
 
 

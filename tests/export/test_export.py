@@ -533,6 +533,52 @@ def test_weights_that_do_not_fill_the_model_are_refused(
     assert error.count("\n") == 1
 
 
+def with_weights(checkpoint: Path, folder: Path, names: Sequence[str]) -> list[str]:
+    """Return the arguments to export a checkpoint with further tensors."""
+    shutil.copytree(checkpoint, folder / "checkpoint")
+    path = folder / "checkpoint" / "model.safetensors"
+    more = {name: torch.ones(7, 7) for name in names}
+    save_file(load_file(path) | more, path, metadata={"format": "pt"})
+    return ["--model", str(folder / "checkpoint"), "--output", str(folder / "bundle")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bert.encoder.layer.0.attention.self.distance_embedding.weight",
+        "bert.encoder.layer.0.attention.self.query.lora_A.default.weight",
+        "bert.encoder.layer.2.output.dense.weight",
+        "crf.transitions",
+        "classifier.pooler.dense.weight",
+    ],
+)
+def test_weights_that_the_graph_would_lack_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(with_weights(tiny_checkpoint, tmp_path, [name])) == 1
+    error = capsys.readouterr().err
+    assert "model.safetensors: expected no weights but those of a bert token clas" in error
+    assert f"got 1 more, first {name}; " in error
+    assert error.count("\n") == 1
+
+
+def test_weights_that_no_tag_depends_on_may_be_left_out(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    names = [
+        "bert.pooler.dense.weight",
+        "pooler.dense.bias",
+        "bert.embeddings.position_ids",
+        "cls.predictions.transform.dense.weight",
+        "cls.seq_relationship.bias",
+        "lm_head.layer_norm.weight",
+        "vocab_projector.bias",
+        "generator_lm_head.bias",
+        "discriminator_predictions.dense.weight",
+    ]
+    assert main(with_weights(tiny_checkpoint, tmp_path, names)) == 0
+
+
 def test_weights_beyond_one_onnx_file_are_refused(
     tiny_checkpoint: Path,
     tmp_path: Path,
