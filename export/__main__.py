@@ -96,11 +96,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments and arguments[0] in COMMANDS:
         return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
-    from export.pipeline import export  # torch takes seconds to load, and no command needs it
-
     config = parse_args(arguments)
     try:
+        from export.pipeline import export  # late: neither --help nor a command needs PyTorch
+
         bundle = export(config)
+    except ModuleNotFoundError as error:
+        print(
+            f"error: expected the package {error.name}, got none installed; "
+            "pip install 'linetag[export]'",
+            file=sys.stderr,
+        )
+        return 1
     except (TaggingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -26,6 +26,7 @@ from export.reports.latency import measure_latency
 from export.reports.report import Report
 from export.source import Source
 from export.tensorrt.rewrite import for_tensorrt
+from export.tensorrt.triton import check_packages
 from export.tensorrt.write import write_tensorrt
 from serve.artefacts.pretrained import Pretrained
 from serve.bundle import Bundle
@@ -45,8 +46,11 @@ def export(config: ExportConfig) -> Bundle:
         GraphError: If fusion or conversion did not do its work, or a graph needs a GPU to compare.
         ParityError: If a graph costs more than is allowed; nothing is written then.
         BundleError: If the output exists and is not a bundle.
+        ServerError: If TensorRT's graphs are asked for, and tritonclient is not installed.
     """
     check_replaceable(config.output)
+    if config.tensorrt:
+        check_packages()
     for precision in config.precisions:
         provider_for(config, precision)  # before minutes are spent
     checkpoint = load_checkpoint(config.model)

@@ -21,13 +21,13 @@ from typing import Self
 from serve.errors import ServerError
 from serve.files import locked
 from serve.repository import settle, versions
-from serve.triton.installation import Installation
-from serve.triton.lifecycle import bring_up, refuse_running, take_down
+from serve.triton.ending import take_down
+from serve.triton.installation import ENVIRONMENT, Installation
+from serve.triton.lifecycle import bring_up, refuse_running
 from serve.triton.listening import choose_ports
 from serve.triton.names import MODEL
 from serve.triton.state import ServerState, read_state
 
-ENVIRONMENT = Path(".venv-triton")
 _PORT_TRIALS = 5
 
 

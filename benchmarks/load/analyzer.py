@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.load.calls import Closed
 from benchmarks.load.checks import Check
 from serve.errors import ServerError
-from serve.server import ENVIRONMENT
+from serve.triton.installation import ENVIRONMENT
 from serve.triton.names import MODEL, TEXT
 
 TOOL = "perf_analyzer"

@@ -17,9 +17,9 @@ from typing import Any
 from benchmarks.path.spans import SPANS, Span
 from serve.errors import ServerError
 from serve.repository import publish
-from serve.server import ENVIRONMENT
-from serve.triton.installation import Installation
-from serve.triton.lifecycle import bring_up, take_down
+from serve.triton.ending import take_down
+from serve.triton.installation import ENVIRONMENT, Installation
+from serve.triton.lifecycle import bring_up
 from serve.triton.listening import choose_ports
 from serve.triton.names import MODEL
 from serve.versions.folders import MODEL_FILE

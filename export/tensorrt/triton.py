@@ -16,6 +16,18 @@ CONFIG = "config.pbtxt"
 HEADER = "# Written by python -m export --tensorrt; see serve/triton/encoder_config.py.\n"
 
 
+def check_packages() -> None:
+    """Refuse to go on without what the settings are written with.
+
+    Raises:
+        ServerError: If tritonclient is not installed.
+    """
+    try:
+        import serve.triton.encoder_config  # noqa: F401
+    except ImportError as error:
+        raise missing_package(error) from error
+
+
 def model_name(precision: Precision) -> str:
     """Return the name Triton knows an engine by."""
     return f"tagger_tensorrt_{precision}"
@@ -32,10 +44,9 @@ def engine_config_text(precision: Precision, *, num_tags: int, profiles: list[Pr
     Raises:
         ServerError: If tritonclient is not installed.
     """
-    try:
-        from serve.triton.config import as_text
-        from serve.triton.encoder_config import plan_config
-    except ImportError as error:
-        raise missing_package(error) from error
+    check_packages()
+    from serve.triton.config import as_text
+    from serve.triton.encoder_config import plan_config
+
     config = plan_config(model_name(precision), num_tags=num_tags, profiles=profiles)
     return as_text(config, HEADER)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from serve.commands import command_parser, say
 from serve.supervisor.config import FOLDER
-from serve.supervisor.service import restart_service
+from serve.supervisor.control import restart_service
 
 
 @dataclass(frozen=True)

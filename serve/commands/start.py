@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
-from serve.server import ENVIRONMENT
+from serve.errors import ServerError
 from serve.supervisor.config import FOLDER, MAX_REPLICAS, SupervisorConfig
+from serve.supervisor.control import LOG
 from serve.supervisor.detached import start_detached
-from serve.supervisor.service import LOG, run_service
 from serve.supervisor.status import SupervisorStatus
+from serve.triton.installation import ENVIRONMENT
 from serve.triton.listening import HOST, Exposure
 from serve.triton.tls import TlsFiles
 
@@ -114,9 +115,16 @@ def run(config: StartConfig) -> int:
     """Start the servers, and unless detached, stay with them.
 
     Raises:
-        ServerError: If they do not come up, or were given up.
+        ServerError: If they do not come up, or were given up, or a package is not installed.
         OSError: If the folder of logs and notes cannot be written.
     """
+    try:
+        from serve.supervisor.service import run_service
+    except ImportError as error:
+        raise ServerError(
+            f"expected the packages tritonclient and prometheus_client, got {error}; "
+            "pip install linetag[triton,metrics]"
+        ) from error
     supervised = SupervisorConfig(
         repository=config.repository,
         triton=config.triton,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from serve.commands import command_parser, say
 from serve.supervisor.config import FOLDER
+from serve.supervisor.control import stop_service
 from serve.supervisor.patience import Patience
-from serve.supervisor.service import stop_service
 
 
 @dataclass(frozen=True)

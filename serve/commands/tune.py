@@ -14,15 +14,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
 from serve.commands import command_parser, deliver, say
 from serve.encoding import EncodedBatch
-from serve.running.graphs import choose_graph, load_backend
-from serve.running.threads import Threads, remember
-from serve.running.tuning import best, candidates, measure
+from serve.errors import TaggingError
+
+if TYPE_CHECKING:
+    from serve.running.threads import Threads
 
 NUM_TOKENS = (8, 12, 24)
 """Lengths to measure: work orders are 5 to 15 tokens, and some lines are longer."""
@@ -59,8 +61,17 @@ def run(config: TuneConfig) -> int:
     Raises:
         BundleError: If the bundle is missing, damaged, or has no such graph.
         GraphError: If the graph cannot be loaded.
+        TaggingError: If the package onnxruntime is not installed.
         OSError: If the choice cannot be kept.
     """
+    try:
+        from serve.running.graphs import choose_graph, load_backend
+        from serve.running.threads import remember
+        from serve.running.tuning import best, candidates, measure
+    except ImportError as error:
+        raise TaggingError(
+            f"expected the package onnxruntime, got {error}; pip install linetag[cpu]"
+        ) from error
     bundle = Bundle.load(config.bundle)
     graph = bundle.graph(config.precision) if config.precision else choose_graph(bundle)
     content = bundle.read_graph(graph)

@@ -1,4 +1,4 @@
-"""Owns what a supervisor is asked to run, and makes its replicas of that."""
+"""Owns what a supervisor is asked to run, and where."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serve.errors import ServerError
-from serve.server import ENVIRONMENT, prepare
 from serve.supervisor.patience import Patience
-from serve.triton.launch import Order
-from serve.triton.listening import LOOPBACK, Exposure, Ports, choose_ports
+from serve.triton.installation import ENVIRONMENT
+from serve.triton.listening import LOOPBACK, Exposure
 
 FOLDER = Path("build/triton")
 MAX_REPLICAS = 64
@@ -40,21 +39,6 @@ class SupervisorConfig:
     exposure: Exposure = LOOPBACK
     metrics_port: int | None = None
     patience: Patience = field(default_factory=Patience)
-
-
-def orders(config: SupervisorConfig) -> list[Order]:
-    """Return a server for each replica, on ports that are free now and kept from then on.
-
-    Raises:
-        ServerError: If there is nothing to serve, no Triton, or a port is taken.
-    """
-    installation, repository = prepare(config.triton, config.repository)
-    chosen: list[Ports] = []
-    for number in range(config.num_replicas):
-        port = config.grpc_port and config.grpc_port + number
-        host = config.exposure.host
-        chosen.append(choose_ports(port, http=config.http, host=host, others=chosen))
-    return [Order(installation, repository, ports, config.exposure) for ports in chosen]
 
 
 def make_folder(folder: Path) -> None:

@@ -1,20 +1,8 @@
-"""Owns what a server's Prometheus metrics say: how much it did, how fast, and what it refused."""
+"""Owns a server's figures: how much it did, how fast, and what it refused."""
 
 from __future__ import annotations
 
-import urllib.request
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from prometheus_client.parser import text_string_to_metric_families
-
-from serve.errors import ServerError
-
-MAX_BYTES = 1_000_000
-_REQUESTS, _FAILURES = "nv_inference_request_success", "nv_inference_request_failure"
-_TEXTS, _BATCHES = "nv_inference_count", "nv_inference_exec_count"
-_PENDING, _LATENCY = "nv_inference_pending_request_count", "nv_inference_request_summary_us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,66 +28,3 @@ class Figures:
     num_pending: int = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
-
-
-def fetch(url: str, *, timeout_s: float) -> str:
-    """Return a server's metrics as text.
-
-    Raises:
-        ServerError: If it does not answer in time, or with more than `MAX_BYTES`.
-    """
-    # A proxy for the web has no business between two processes of one machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"http://{url}/metrics", timeout=timeout_s) as response:
-            content: bytes = response.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ServerError(f"{url}: expected metrics, got {error}") from error
-    if len(content) > MAX_BYTES:
-        raise ServerError(f"{url}: expected at most {MAX_BYTES} bytes of metrics, got more")
-    return content.decode(errors="replace")
-
-
-def read_figures(text: str, *, at: float) -> Figures:
-    """Return the figures that metrics hold.
-
-    Args:
-        text: The metrics.
-        at: When they were fetched, in seconds since 1970.
-
-    Raises:
-        ServerError: If they are not in Prometheus' text format.
-    """
-    samples = list(_samples(text))
-
-    def total(name: str) -> int:
-        names = (name, f"{name}_total")  # the parser calls every counter so
-        return int(sum(sample.value for sample in samples if sample.name in names))
-
-    def quantile(which: str) -> float | None:
-        found = [
-            sample.value
-            for sample in samples
-            if sample.name == _LATENCY and sample.labels.get("quantile") == which
-        ]
-        numbers = [value for value in found if value == value]  # NaN when a minute was quiet
-        return max(numbers) / 1e3 if numbers else None  # the slower of two versions
-
-    return Figures(
-        at=at,
-        num_requests=total(_REQUESTS),
-        num_failures=total(_FAILURES),
-        num_texts=total(_TEXTS),
-        num_batches=total(_BATCHES),
-        num_pending=total(_PENDING),
-        p50_ms=quantile("0.5"),
-        p99_ms=quantile("0.99"),
-    )
-
-
-def _samples(text: str) -> Iterable[Any]:
-    try:
-        for family in text_string_to_metric_families(text):
-            yield from family.samples
-    except ValueError as error:
-        raise ServerError(f"expected metrics in Prometheus' text format, got {error}") from error

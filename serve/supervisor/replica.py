@@ -33,8 +33,8 @@ from serve.supervisor.life import (
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Activity
 from serve.supervisor.sampler import Sample
+from serve.triton.ending import take_down
 from serve.triton.launch import LOG, Order, launch
-from serve.triton.lifecycle import take_down
 from serve.triton.logs import reason_of
 from serve.triton.processes import (
     is_alive,

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from serve.errors import ServerError
-from serve.supervisor.figures import Figures, fetch, read_figures
+from serve.supervisor.figures import Figures
 from serve.supervisor.resources import Usage, usage
+from serve.supervisor.scrape import fetch, read_figures
 from serve.triton.names import GraphJson, ModelVersion
 from serve.triton.probe import Probe
 from serve.triton.processes import processes_of

@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 from serve.errors import ServerError
 from serve.supervisor.answers import KnownAnswers
-from serve.supervisor.config import SupervisorConfig, orders
+from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.growth import growth
 from serve.supervisor.life import Phase
+from serve.supervisor.orders import orders
 from serve.supervisor.replica import Replica
 from serve.supervisor.rolling import Rolling
 from serve.supervisor.sampler import Sample, Sampler

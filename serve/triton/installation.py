@@ -21,6 +21,7 @@ from typing import Any
 
 from serve.errors import ServerError
 
+ENVIRONMENT = Path(".venv-triton")
 STUB = "triton_python_backend_stub"
 _REMEDY = "make it with make setup"
 _PROBE = """

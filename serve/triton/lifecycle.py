@@ -1,4 +1,4 @@
-"""Owns bringing a Triton up and taking it down, given a folder for its log and its state.
+"""Owns bringing a Triton up, given a folder for its log and its state.
 
 Nothing here locks the folder; that is for the caller.
 """
@@ -6,25 +6,22 @@ Nothing here locks the folder; that is for the caller.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serve.errors import ServerError
+from serve.triton.ending import ENDINGS, take_down
 from serve.triton.installation import Installation
 from serve.triton.launch import Order, launch
 from serve.triton.listening import Ports
 from serve.triton.logs import is_lost_port, reason_of
 from serve.triton.probe import Probe
-from serve.triton.processes import sweep, wait_until
-from serve.triton.state import ServerState, read_state, remove_state
+from serve.triton.processes import wait_until
+from serve.triton.state import ServerState, read_state
 
 READY_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 15.0
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a program: Ctrl-C, a service manager, a closed terminal."""
 
 
 class LostPortError(ServerError):
@@ -67,35 +64,6 @@ def bring_up(
             take_down(folder)
             raise
     raise lost
-
-
-def take_down(folder: Path, *, patiently: bool = True) -> bool:
-    """Stop the server noted in a folder and remove whatever is left of it.
-
-    Args:
-        folder: Where its state was written.
-        patiently: Whether to let it answer what is in flight.
-
-    Returns:
-        Whether one was noted, alive or dead.
-
-    Raises:
-        ServerError: If the note cannot be read, or a process does not die.
-    """
-    state = read_state(folder)
-    if state is None:
-        return False
-    if patiently and state.is_running():
-        with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
-            os.kill(state.pid, signal.SIGTERM)
-            if not wait_until(lambda: not state.is_running(), timeout_s=STOP_TIMEOUT_S):
-                os.killpg(state.pid, signal.SIGKILL)
-    sweep(state.prefix)
-    if state.pid:
-        with contextlib.suppress(ChildProcessError):  # not ours, when another process started it
-            os.waitpid(state.pid, 0)
-    remove_state(folder)
-    return True
 
 
 def refuse_running(folder: Path) -> None:

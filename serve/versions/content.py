@@ -143,10 +143,16 @@ def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
     """Run a graph on the CPU, whatever it is meant for, if any but a GPU can.
 
     Raises:
-        BundleError: If it does not, or scores another number of tags than there are.
+        BundleError: If it does not, or scores another number of tags than there are; or if ONNX
+            Runtime is not installed.
     """
-    # Late: a machine that publishes has ONNX Runtime, one that tags may not.
-    from serve.session import OrtBackend, trial_provider
+    try:  # late: a machine that publishes has ONNX Runtime, one that tags may not
+        from serve.session import OrtBackend, trial_provider
+    except ImportError as error:
+        raise BundleError(
+            f"{bundle.folder / name}: expected the package onnxruntime to try it, got {error}; "
+            "pip install linetag[cpu]"
+        ) from error
 
     graph = encoder_graph(bundle.manifest)
     ids = graph.ids if name == graph.file else "int64"

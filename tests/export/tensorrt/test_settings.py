@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
+from export.__main__ import main
 from export.tensorrt.commands import build_script
 from export.tensorrt.triton import engine_config_text
 from serve.bundle import Precision
@@ -89,3 +91,16 @@ def test_the_settings_offer_every_profile_and_parse_back() -> None:
         ("attention_mask", pb.TYPE_INT32, [-1]),
     ]
     assert [(t.data_type, list(t.dims)) for t in config.output] == [(pb.TYPE_FP32, [-1, 7])]
+
+
+def test_a_package_that_the_settings_need_is_missed_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("serve.triton.config", "serve.triton.encoder_config"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "tritonclient.grpc", None)
+    nowhere = ["--model", str(tmp_path / "none"), "--output", str(tmp_path / "bundle")]
+    assert main([*nowhere, "--tensorrt"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: expected the package tritonclient, got ")
+    assert error.endswith("; pip install linetag[triton]\n")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,6 +199,86 @@ def test_tagging_with_triton_needs_no_onnx_runtime(project: Path) -> None:
     (message,) = embedded.stderr.splitlines()
     assert message.startswith("error: expected the package onnxruntime, got ")
     assert message.endswith("; pip install linetag[cpu], or tag with --url")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return status and standard error of commands where only what a client needs is installed."""
+    script = """
+import contextlib, io, json, sys
+for name in ("tritonclient", "grpc", "google", "prometheus_client", "rich", "onnxruntime", "torch"):
+    sys.modules[name] = None
+from export.__main__ import main as export
+from serve.__main__ import VERBS, main
+told = {}
+commands = [f"{verb} {rest}".strip() for verb in (*VERBS, "export") for rest in ("", "--help")]
+for words in map(str.split, commands):
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(said):
+        try:
+            status = export(words[1:]) if words[0] == "export" else main(words)
+        except SystemExit as end:
+            status = end.code
+        except Exception as error:
+            status = repr(error)
+    told[" ".join(words)] = status, said.getvalue()
+print(json.dumps(told))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path_factory.mktemp("bare"),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.parametrize("command", [*VERBS, "export"])
+def test_help_needs_no_package(bare: dict[str, Any], command: str) -> None:
+    status, said = bare[f"{command} --help"]
+    assert (status, said[:6]) == (0, "usage:")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("status", 1, "ready       no: not started; "),
+        ("restart", 1, "error: build/triton: expected a supervisor, got none"),
+        ("stop", 0, "no server to stop"),
+        ("history", 0, ""),
+    ],
+)
+def test_a_command_that_needs_no_package_runs_without(
+    bare: dict[str, Any], command: str, status: int, said: str
+) -> None:
+    assert bare[command][0] == status
+    assert bare[command][1].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "remedy"),
+    [
+        ("start", "s tritonclient and prometheus_client, got ", "linetag[triton,metrics]"),
+        ("publish", " tritonclient, got ", "linetag[triton]"),
+        ("promote", " tritonclient, got ", "linetag[triton]"),
+        ("rollback", " tritonclient, got ", "linetag[triton]"),
+        ("tune", " onnxruntime, got ", "linetag[cpu]"),
+        ("tag", " onnxruntime, got ", "linetag[cpu], or tag with --url"),
+        ("top", " rich, got ", "rich"),
+        ("export", " torch, got ", "'linetag[export]'"),
+    ],
+)
+def test_a_package_that_lacks_is_one_line_with_the_remedy(
+    bare: dict[str, Any], command: str, package: str, remedy: str
+) -> None:
+    status, said = bare[command]
+    assert status == 1
+    assert said.startswith(f"error: expected the package{package}")
+    assert said.endswith(f"; pip install {remedy}\n")
+    assert said.count("\n") == 1
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(project: Path) -> None:

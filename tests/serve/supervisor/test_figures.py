@@ -8,8 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.errors import ServerError
-from serve.supervisor.figures import Figures, fetch, read_figures
+from serve.supervisor.figures import Figures
 from serve.supervisor.metrics import labelled
+from serve.supervisor.scrape import fetch, read_figures
 
 TEXT = """\
 # HELP nv_inference_request_success Number of successful inference requests, all batch sizes

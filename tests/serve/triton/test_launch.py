@@ -14,9 +14,10 @@ import pytest
 
 from serve.errors import ServerError
 from serve.server import TritonServer
-from serve.triton import lifecycle
+from serve.triton import ending
+from serve.triton.ending import take_down
 from serve.triton.installation import STUB, Installation
-from serve.triton.lifecycle import LostPortError, bring_up, take_down
+from serve.triton.lifecycle import LostPortError, bring_up
 from serve.triton.listening import Ports, choose_ports
 from serve.triton.logs import is_lost_port, reason_of
 from serve.triton.processes import processes_of, start_ticks
@@ -73,7 +74,7 @@ def test_a_server_that_ends_just_before_it_is_killed_is_no_error(
             send(pid, number)
 
         monkeypatch.setattr(os, sender, die_first)
-        monkeypatch.setattr(lifecycle, "STOP_TIMEOUT_S", 0.1)
+        monkeypatch.setattr(ending, "STOP_TIMEOUT_S", 0.1)
         ticks = start_ticks(process.pid)
         assert ticks is not None
         write_state(tmp_path, replace(STATE, pid=process.pid, start_ticks=ticks, prefix=prefix))

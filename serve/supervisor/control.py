@@ -1,0 +1,125 @@
+"""Owns a supervisor's folder: one supervisor at a time, stopped and restarted from outside.
+
+    build/triton/
+        status.json        how things are, each second; an orderly end removes it
+        supervisor.log     what happened, JSON lines
+        replica-0/         a server's log, the note of its state, the administrator's key
+
+Whoever holds the lock on the folder is its supervisor; the lock dies with its holder. What a killed
+one left behind, servers that run and servers that do not, the next start or stop clears away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from serve.errors import ServerError
+from serve.supervisor.health import read_health
+from serve.supervisor.patience import Patience
+from serve.supervisor.status import STATUS, read_status
+from serve.triton.ending import take_down
+from serve.triton.processes import wait_until
+from serve.triton.state import replica_folders
+
+LOG = "supervisor.log"
+RESTART = signal.SIGUSR1
+"""What asks a supervisor to restart its replicas, one after the other."""
+_STOP_MARGIN_S = 10.0
+_POLL_S = 0.1
+
+
+def stop_service(folder: Path, *, patience_s: float) -> bool:
+    """Ask the supervisor of a folder to end, and clear away whatever is left.
+
+    Returns:
+        Whether there was something to stop or to clear away.
+
+    Raises:
+        ServerError: If a process does not die.
+    """
+    if not folder.is_dir():
+        return False
+    status = read_status(folder)
+    if status and status.is_running() and _is_supervised(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(status.pid, signal.SIGTERM)
+            if not wait_until(
+                lambda: not status.is_running(), timeout_s=patience_s + _STOP_MARGIN_S
+            ):
+                os.kill(status.pid, signal.SIGKILL)
+                wait_until(lambda: not status.is_running(), timeout_s=_STOP_MARGIN_S)
+    with sole(folder):
+        was_there = clear(folder)
+        (folder / STATUS).unlink(missing_ok=True)
+    return was_there or status is not None
+
+
+def clear(folder: Path) -> bool:
+    """Kill servers that nobody supervises and remove their remains; return if there were any."""
+    folders = [folder, *replica_folders(folder)]
+    return sum(take_down(path, patiently=False) for path in folders) > 0
+
+
+def restart_service(folder: Path) -> Iterator[int]:
+    """Ask the supervisor of a folder to restart its replicas; yield each as it answers again.
+
+    Raises:
+        ServerError: If there is no supervisor, or one does not come back in time.
+    """
+    status = read_health(folder).supervisor
+    if status is None or not status.is_running():
+        raise ServerError(f"{folder}: expected a supervisor, got none; python -m serve start")
+    waiting = {replica.number: replica.pid for replica in status.replicas}
+    deadline = time.monotonic() + len(waiting) * (Patience.drain_s + Patience.ready_s)
+    os.kill(status.pid, RESTART)
+    while waiting:
+        time.sleep(_POLL_S)
+        health = read_health(folder)
+        if time.monotonic() > deadline or not health.is_running or health.supervisor is None:
+            raise ServerError(
+                f"{folder}: expected replicas {list(waiting)} to come back, got none of them: "
+                f"{health.problem}; see python -m serve status"
+            )
+        for replica in health.supervisor.replicas:
+            before = waiting.get(replica.number, replica.pid)
+            if replica.is_ready and replica.pid != before:
+                del waiting[replica.number]
+                yield replica.number
+
+
+@contextlib.contextmanager
+def sole(folder: Path) -> Iterator[None]:
+    """Be the only one who starts and stops servers in a folder.
+
+    Raises:
+        ServerError: If another one is.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            status = read_status(folder)
+            who = f"process {status.pid}" if status else "one that starts or stops"
+            raise ServerError(
+                f"{folder}: expected no supervisor, got {who}; "
+                "stop it first with python -m serve stop"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_supervised(folder: Path) -> bool:
+    """Return whether a supervisor is at work: the process of one that failed may live on."""
+    try:
+        with sole(folder):
+            return False
+    except ServerError:
+        return True
