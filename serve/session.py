@@ -89,6 +89,7 @@ class OrtBackend:
         _check_tensors("input", inputs, self._session.get_inputs())
         _check_tensors("output", OUTPUTS, self._session.get_outputs())
         self.provider = provider
+        self._process = os.getpid()
         self._ids = ids
         self.num_tags: int = self._session.get_outputs()[0].shape[2]
         self._plain_run = run_options(NOT_RECORDED) if cuda_graphs else None
@@ -107,8 +108,14 @@ class OrtBackend:
             Shape: (B, T, L), float32.
 
         Raises:
-            GraphError: If the graph cannot take the batch: ids or lengths beyond its embeddings.
+            GraphError: If the graph cannot take the batch: ids or lengths beyond its embeddings; or
+                in the child of a fork on a GPU, where CUDA and the thread of `Replay` are lost.
         """
+        if self.provider is Provider.CUDA and self._process != os.getpid():
+            raise GraphError(
+                f"expected process {self._process}, which loaded the graph on {self.provider}, "
+                f"got its fork {os.getpid()}; load it in the child"
+            )
         try:
             return self._replay.logits(batch) if self._replay else self._run(batch)
         except Exception as error:  # as below

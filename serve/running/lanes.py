@@ -2,15 +2,15 @@
 
 One text uses all threads inside an operator, for latency; many texts do better with one thread
 each, where nothing waits for anything. So lanes hold a single-threaded backend and a pool that
-calls it from every core.
+calls it from every core. A fork's child has none of the parent's threads, so it gets a pool of its
+own.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,11 @@ class Lanes:
         """Take the backend, which must allow calls from several threads."""
         self._backend = backend
         self._num_lanes = num_lanes
-        self._starting = Lock()
+        self._pools: dict[int, ThreadPoolExecutor] = {}  # by process
 
     def logits(self, batches: Sequence[EncodedBatch]) -> Iterator[NDArray[np.float32]]:
         """Yield the logits of each batch, in order. Shape of each: (B, T, L)."""
-        with self._starting:  # callers on several threads make one pool
-            pool = self._pool
+        pool = self._pool()
         places: dict[int, tuple[Future[list[NDArray[np.float32]]], int]] = {}
         for task in tasks([batch.input_ids.size for batch in batches], self._num_lanes):
             result = pool.submit(self._run, [batches[index] for index in task])
@@ -52,9 +51,16 @@ class Lanes:
     def _run(self, task: list[EncodedBatch]) -> list[NDArray[np.float32]]:
         return [self._backend.logits(batch) for batch in task]
 
-    @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._num_lanes, thread_name_prefix="lane")
+        """Return this process's pool; callers on several threads get the same, without a lock.
+
+        A pool that came second and is dropped costs nothing: threads start with the first task.
+        """
+        process = os.getpid()
+        if pool := self._pools.get(process):
+            return pool
+        made = ThreadPoolExecutor(self._num_lanes, thread_name_prefix="lane")
+        return self._pools.setdefault(process, made)
 
 
 def tasks(sizes: Sequence[int], num_lanes: int) -> Iterator[list[int]]:

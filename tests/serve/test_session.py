@@ -17,6 +17,7 @@ from serve.encoding import EncodedBatch, Encoder
 from serve.errors import GraphError
 from serve.running import bound
 from serve.session import OrtBackend, default_provider
+from tests.serve.forked import holds_in_a_child
 from tests.serve.tiny import TAGS, tiny_graph
 
 
@@ -183,6 +184,20 @@ def test_a_graph_is_not_recorded_where_that_is_not_wanted(on_cuda: type[OnCuda])
     backend = OrtBackend(tiny_graph(), provider=Provider.CUDA, cuda_graphs=False)
     backend.logits(text_of(1, 2, 3))
     assert (backend.replayed, on_cuda.runs) == (frozenset(), ["none"])
+
+
+@pytest.mark.usefixtures("on_cuda")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_on_cuda_a_forks_child_is_told_to_load_for_itself() -> None:
+    backend = OrtBackend(tiny_graph(), provider=Provider.CUDA)
+    backend.logits(text_of(1, 2, 3))
+
+    def is_told() -> bool:
+        with pytest.raises(GraphError, match=r"expected process \d+, .* load it in the child"):
+            backend.logits(text_of(1, 2, 3))
+        return True
+
+    assert holds_in_a_child(is_told)
 
 
 @pytest.mark.usefixtures("on_cuda")

@@ -19,6 +19,7 @@ from serve.errors import BundleError, DataError, GraphError
 from serve.labels import Tags
 from serve.limits import MAX_CHARS
 from serve.tagger import Tagger
+from tests.serve.forked import holds_in_a_child
 from tests.serve.tiny import TAGS, noisy_lines, replace_file, tiny_graph, write_bundle
 
 
@@ -67,6 +68,15 @@ def test_several_threads_may_tag_at_once(embedded: Tagger) -> None:
     expected = [embedded.tag(part) for part in parts]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(embedded.tag, parts)) == expected
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forks_child_tags_with_what_the_parent_loaded_and_used(embedded: Tagger) -> None:
+    texts = noisy_lines(40)
+    expected = embedded.tag(texts)
+    for _ in range(2):  # each child for itself
+        assert holds_in_a_child(lambda: embedded.tag(texts) == expected)
+    assert embedded.tag(texts) == expected
 
 
 def test_texts_without_words_have_no_entities(embedded: Tagger) -> None:

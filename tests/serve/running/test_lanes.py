@@ -74,7 +74,7 @@ def test_after_an_error_batches_that_wait_are_not_run() -> None:
     lanes = Lanes(backend, 1)
     with pytest.raises(GraphError):
         list(lanes.logits([batch(TASK_TOKENS) for _ in range(50)]))
-    lanes._pool.shutdown(wait=True)  # whatever was not called off has run by then
+    lanes._pool().shutdown(wait=True)  # whatever was not called off has run by then
     assert backend.num_calls < 50
 
 
