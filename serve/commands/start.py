@@ -19,19 +19,22 @@ to name localhost as well, and to be good for a client too.
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
+from serve.commands.tls import add_tls_flags, taken_tls, tls_arguments
 from serve.errors import ServerError
 from serve.supervisor.config import FOLDER, MAX_REPLICAS, SupervisorConfig
 from serve.supervisor.control import LOG
 from serve.supervisor.detached import start_detached
 from serve.supervisor.status import SupervisorStatus
 from serve.triton.installation import ENVIRONMENT
-from serve.triton.listening import HOST, Exposure
-from serve.triton.tls import TlsFiles
+from serve.triton.listening import HOST, Exposure, listen_address
+from serve.triton.tls import LOCAL_NAME, TlsFiles
 
 
 @dataclass(frozen=True)
@@ -75,23 +78,26 @@ def parse_args(argv: Sequence[str]) -> StartConfig:
         metavar="PORT",
         help="of the first server, the others' follow; 0: any free",
     )
-    add("--listen", default=StartConfig.listen, metavar="ADDRESS", help="gRPC's; default loopback")
-    add("--tls-authority", type=Path, metavar="FILE", help="certificate that signed the clients'")
-    add("--tls-certificate", type=Path, metavar="FILE", help="the server's certificate")
-    add("--tls-key", type=Path, metavar="FILE", help="the key of the server's certificate")
+    add(
+        "--listen",
+        type=_address,
+        default=StartConfig.listen,
+        metavar="ADDRESS",
+        help="gRPC's; default loopback",
+    )
+    add_tls_flags(parser, ours="the server's", theirs="the clients'")
     add("--http", action="store_true", help="listen for HTTP too, on loopback")
     add("--metrics-port", type=int, metavar="PORT", help="export Prometheus metrics; 0: any free")
     add("--detach", action="store_true", help="return when the servers are ready")
     args = parser.parse_args(argv)
     _check(parser, args)
-    files = [args.tls_authority, args.tls_certificate, args.tls_key]
     return StartConfig(
         repository=args.repository,
         triton=args.triton,
         replicas=args.replicas,
         grpc_port=args.grpc_port,
         listen=args.listen,
-        tls=TlsFiles(*files) if all(files) else None,
+        tls=taken_tls(parser, args),
         http=args.http,
         metrics_port=args.metrics_port,
         detach=args.detach,
@@ -106,9 +112,13 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error(f"--grpc-port: expected 0 to 65535 for each server, got {args.grpc_port}")
     if args.metrics_port is not None and not 0 <= args.metrics_port <= 65535:
         parser.error(f"--metrics-port: expected 0 to 65535, got {args.metrics_port}")
-    files = [args.tls_authority, args.tls_certificate, args.tls_key]
-    if any(files) and not all(files):
-        parser.error("--tls-authority, --tls-certificate, --tls-key: expected all three or none")
+
+
+def _address(text: str) -> str:
+    try:
+        return listen_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(config: StartConfig) -> int:
@@ -135,18 +145,15 @@ def run(config: StartConfig) -> int:
         metrics_port=config.metrics_port,
     )
     if config.detach:
-        announce(start_detached(undetached(config), supervised.folder))
+        announce(start_detached(undetached(config), supervised.folder), tls=config.tls)
         return 0
-    run_service(supervised, announce)
+    run_service(supervised, partial(announce, tls=config.tls))
     say("stopped")
     return 0
 
 
 def undetached(config: StartConfig) -> list[str]:
     """Return the arguments that start the same servers without `--detach`."""
-    names = config.tls.names() if config.tls else ()
-    flags = ["--tls-authority", "--tls-certificate", "--tls-key"]
-    tls = [part for pair in zip(flags, names, strict=False) for part in pair]
     metrics = [] if config.metrics_port is None else [f"--metrics-port={config.metrics_port}"]
     return [
         f"--repository={config.repository}",
@@ -154,13 +161,13 @@ def undetached(config: StartConfig) -> list[str]:
         f"--replicas={config.replicas}",
         f"--grpc-port={config.grpc_port}",
         f"--listen={config.listen}",
-        *tls,
+        *tls_arguments(config.tls),
         *(["--http"] if config.http else []),
         *metrics,
     ]
 
 
-def announce(status: SupervisorStatus) -> None:
+def announce(status: SupervisorStatus, *, tls: TlsFiles | None) -> None:
     """Tell that the servers are ready, and print their addresses."""
     for warning in status.warnings:
         say(f"warning: {warning}")
@@ -169,7 +176,19 @@ def announce(status: SupervisorStatus) -> None:
             say(f"HTTP on {replica.http_url}")
     if status.metrics_url:
         say(f"metrics on http://{status.metrics_url}/metrics")
-    urls = ",".join(replica.url for replica in status.replicas)
+    urls = reachable([replica.url for replica in status.replicas], tls)
     say(f"{len(status.replicas)} ready, supervised by process {status.pid}, see {FOLDER / LOG}")
-    say(f"tag with: python -m serve tag --url {urls}; stop with: python -m serve stop")
+    say(f"tag with: {tag_command(urls, tls)}")
+    say("stop with: python -m serve stop")
     deliver(urls)
+
+
+def reachable(urls: Sequence[str], tls: TlsFiles | None) -> str:
+    """Return the servers' addresses for clients here, which check the name on the certificate."""
+    host = LOCAL_NAME if tls else HOST
+    return ",".join(url.replace(f"{HOST}:", f"{host}:") for url in urls)
+
+
+def tag_command(urls: str, tls: TlsFiles | None) -> str:
+    """Return what tags here; the server's files will do, for its checks are a client as well."""
+    return shlex.join(["python", "-m", "serve", "tag", "--url", urls, *tls_arguments(tls)])

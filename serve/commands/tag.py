@@ -1,4 +1,4 @@
-"""Tag lines of text, from files or standard input, with a bundle or with one or more Tritons.
+r"""Tag lines of text, from files or standard input, with a bundle or with one or more Tritons.
 
 Writes one JSON object a line, or coloured text when standard output is a terminal.
 
@@ -6,6 +6,8 @@ Writes one JSON object a line, or coloured text when standard output is a termin
     echo "replace leaking hose on pump 3" | python -m serve tag --color
     python -m serve tag --url 127.0.0.1:8001 work_orders.txt > tagged.jsonl
     python -m serve tag --url 127.0.0.1:8001,127.0.0.1:8002 work_orders.txt
+    python -m serve tag --url localhost:8001 --tls-authority ca.pem --tls-certificate client.pem \
+        --tls-key client.key work_orders.txt
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ from serve.bundle import Precision
 from serve.client import Policy, TritonTagger
 from serve.client.front import addresses
 from serve.commands import command_parser, deliver, say
+from serve.commands.tls import add_tls_flags, taken_tls
 from serve.display.render import Painter
 from serve.entities import AnyTagger, Entity
 from serve.errors import TaggingError
 from serve.lines import STDIN, read_chunks
+from serve.triton.tls import TlsFiles
 
 if TYPE_CHECKING:
     from serve.tagger import Tagger
@@ -42,6 +46,7 @@ class TagConfig:
         files: Paths, `-` for standard input.
         bundle: The bundle to tag with, unless there are `urls`.
         urls: Tritons to tag with, `host:port` each.
+        tls: The client's files of mutual TLS; None for plain text.
         precision: Graph of the bundle; None for the fastest on this hardware.
         public_key: File of the key that must have signed the bundle; None for any bundle.
         json: Write JSON lines, whatever standard output is.
@@ -51,6 +56,7 @@ class TagConfig:
     files: tuple[str, ...] = (STDIN,)
     bundle: Path = Path("build/bundle")
     urls: tuple[str, ...] = ()
+    tls: TlsFiles | None = None
     precision: Precision | None = None
     public_key: Path | None = None
     json: bool = False
@@ -64,6 +70,7 @@ def parse_args(argv: Sequence[str]) -> TagConfig:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--bundle", type=Path, default=TagConfig.bundle, metavar="FOLDER")
     source.add_argument("--url", metavar="HOST:PORT,...", help="of one Triton, or of several")
+    add_tls_flags(parser, ours="the client's", theirs="the servers'")
     parser.add_argument("--precision", choices=list(Precision), type=Precision)
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="signed bundles only")
     form = parser.add_mutually_exclusive_group()
@@ -75,12 +82,15 @@ def parse_args(argv: Sequence[str]) -> TagConfig:
         parser.error("--precision: not with --url, where the server has chosen its graph")
     if has_url and args.public_key:
         parser.error("--public-key: not with --url; name it when you publish")
+    tls = taken_tls(parser, args)
+    if tls and not has_url:
+        parser.error("--tls-authority, --tls-certificate, --tls-key: only with --url")
     try:
         urls = addresses(args.url.split(",")) if has_url else ()
     except ValueError as error:
         parser.error(f"--url: {error}")
     del args.url
-    return TagConfig(**{**vars(args), "files": tuple(args.files), "urls": urls})
+    return TagConfig(**{**vars(args), "files": tuple(args.files), "urls": urls, "tls": tls})
 
 
 def run(config: TagConfig) -> int:
@@ -97,7 +107,8 @@ def run(config: TagConfig) -> int:
             say(f"{config.bundle / tagger.graph.file}: {runs}")
         _write(tagger, config)
         return 0
-    with TritonTagger(config.urls, policy=Policy(deadline_s=_TIMEOUT_S)) as client:
+    policy = Policy(deadline_s=_TIMEOUT_S)
+    with TritonTagger(config.urls, policy=policy, tls=config.tls) as client:
         graph, urls = client.graph(), ", ".join(config.urls)
         say(f"{urls}: {graph['file']}, {graph['precision']} on {graph['provider']}")
         _write(client, config)

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from serve.triton.tls import TlsFiles
+from serve.triton.tls import LOCAL_NAME, TlsFiles
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Five times what 20,000 entities take; a broken server must not fill our memory."""
@@ -29,7 +29,6 @@ OPTIONS = [
     # A channel of its own state: another client's dead connection is none of ours.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-LOCAL_NAME = "localhost"
 _SERVICE = "/inference.GRPCInferenceService"
 
 

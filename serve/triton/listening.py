@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Exposure:
     """Who can reach a server's gRPC. HTTP and metrics, which have no TLS, stay on loopback.
 
     Attributes:
-        host: Address to listen on.
+        host: Address to listen on, see `listen_address`.
         tls: The server's files of mutual TLS; None for plain text. Checks from this machine show
             the same certificate, so it must name `localhost` too, and its authority is the one
             that clients' certificates are checked by.
@@ -43,6 +44,22 @@ class Exposure:
 
 
 LOOPBACK = Exposure()
+
+
+def listen_address(text: str) -> str:
+    """Return an address as gRPC takes it: IPv6 in brackets, which may be left out.
+
+    Raises:
+        ValueError: If it has colons and is no IPv6 address: one with a port, say.
+    """
+    if ":" not in text:
+        return text
+    try:
+        return f"[{ipaddress.IPv6Address(text.removeprefix('[').removesuffix(']'))}]"
+    except ValueError as error:
+        raise ValueError(
+            f"expected an address without a port, as 0.0.0.0 or ::1, got {text!r:.80}"
+        ) from error
 
 
 def choose_ports(

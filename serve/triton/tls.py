@@ -8,6 +8,9 @@ from pathlib import Path
 
 from serve.errors import ServerError
 
+LOCAL_NAME = "localhost"
+"""What a server's certificate also has to name, for clients on its own machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:

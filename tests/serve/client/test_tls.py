@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from serve.__main__ import main
 from serve.client import AsyncTritonTagger, Policy, TritonTagger
+from serve.commands.tls import tls_arguments
 from serve.errors import ServerError, UnreachableError
 from serve.triton.tls import TlsFiles
 from tests.serve.fake_triton import fake_triton, words
@@ -91,6 +94,17 @@ def test_threads_and_asyncio_are_answered_with_the_right_certificates(folder: Pa
         with TritonTagger(url, policy=POLICY, tls=tls) as client:
             assert client.tag(["fix pump"]) == [words("fix pump")]
         assert asyncio.run(ask(url)) == [words("fix pump")]
+
+
+def test_tag_shows_the_certificate_that_it_is_given(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("fix pump")
+    with fake_triton(credentials=server_credentials(folder)) as url:
+        assert main(["tag", "--url", url, *tls_arguments(files(folder)), str(lines)]) == 0
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [entity["text"] for entity in row["entities"]] == ["fix", "pump"]
 
 
 @pytest.mark.parametrize(

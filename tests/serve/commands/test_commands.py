@@ -157,6 +157,8 @@ def test_a_failure_is_one_line_and_exit_1(
         ["tag", "--url", "a:1", "--bundle", "b"],
         ["tag", "--url", "a:1", "--precision", "int8"],
         ["tag", "--url", "a:1", "--public-key", "k"],
+        ["tag", "--url", "a:1", "--tls-key", "k"],
+        ["tag", "--tls-authority", "a", "--tls-certificate", "c", "--tls-key", "k"],
         ["start", "--grpc-port", "65536"],
         ["stop", "now"],
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve.__main__ import main
 from serve.client import TritonTagger
-from serve.commands.start import StartConfig, parse_args, undetached
+from serve.commands.start import StartConfig, parse_args, reachable, tag_command, undetached
+from serve.commands.tag import parse_args as parse_tag
 from serve.supervisor.status import SupervisorStatus, read_status
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import ServerState, read_states
@@ -89,6 +92,40 @@ def test_what_start_was_asked_for_is_asked_of_the_detached_one_too(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("urls", "with_tls", "expected"),
+    [
+        (["127.0.0.1:1", "127.0.0.1:2"], False, ("127.0.0.1:1", "127.0.0.1:2")),
+        (["127.0.0.1:1", "127.0.0.1:2"], True, ("localhost:1", "localhost:2")),
+        (["[::1]:1"], False, ("[::1]:1",)),
+        (["192.168.0.7:1"], True, ("192.168.0.7:1",)),
+    ],
+)
+def test_the_command_that_start_prints_is_one_that_tag_takes(
+    tmp_path: Path, urls: list[str], with_tls: bool, expected: tuple[str, ...]
+) -> None:
+    files = TlsFiles(tmp_path / "an authority", tmp_path / "cert", tmp_path / "key")
+    tls = files if with_tls else None
+    command = shlex.split(tag_command(reachable(urls, tls), tls))
+    assert command[:4] == ["python", "-m", "serve", "tag"]
+    config = parse_tag(command[4:])
+    assert (config.urls, config.tls) == (expected, tls)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("::1", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("0:0::0", "[::]"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("line-3.plant", "line-3.plant"),
+    ],
+)
+def test_an_ipv6_address_may_be_given_without_brackets(given: str, taken: str) -> None:
+    assert parse_args(["--listen", given]).listen == taken
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["--replicas", "0"],
@@ -98,13 +135,15 @@ def test_what_start_was_asked_for_is_asked_of_the_detached_one_too(tmp_path: Pat
         ["--metrics-port", "65536"],
         ["--tls-key", "k"],
         ["--tls-authority", "a", "--tls-certificate", "c"],
+        ["--listen", "0.0.0.0:8001"],
+        ["--listen", "[::1]:8001"],
     ],
 )
 def test_misuse_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["start", *arguments])
     assert caught.value.code == 2
-    assert "error: --" in capsys.readouterr().err
+    assert re.search("error: (argument )?--", capsys.readouterr().err)
 
 
 @pytest.mark.triton
