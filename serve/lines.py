@@ -1,19 +1,22 @@
 """Owns reading lines of text to tag: UTF-8, any length of file, one bad line named.
 
-A byte order mark and the line ends (LF or CRLF) are no part of a line. A line is never read further
-than the cap on characters allows, so a file without line ends cannot fill the memory.
+A byte order mark and the line ends (LF or CRLF) are no part of a line. A line is read at most one
+block further than the cap on characters allows, so a file without line ends cannot fill the memory.
+Lines that are there do not wait for lines that are yet to come: a pipe may be slow.
 """
 
 from __future__ import annotations
 
 import codecs
 import errno
+import io
 import os
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol, cast
 
 from serve.errors import DataError
 from serve.limits import MAX_CHARS, MAX_TEXT_BYTES
@@ -22,10 +25,25 @@ STDIN = "-"
 _MAX_BYTES = MAX_TEXT_BYTES + len(codecs.BOM_UTF8) + len(b"\r\n")
 CHUNK_LINES = 256
 CHUNK_CHARS = 65_536
+_BLOCK_BYTES = 65_536  # what a pipe holds
+
+
+class Source(Protocol):
+    """A file opened for reading bytes, as far as it is needed here."""
+
+    def read1(self, size: int, /) -> bytes:
+        """Return what is there, at least a byte, or none at the end."""
+        ...
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        ...
 
 
 def read_chunks(files: Iterable[str]) -> Iterator[list[str]]:
     """Yield the lines of files in order, in chunks of bounded number and length.
+
+    A chunk is also at its end where the next line would have to be waited for.
 
     Args:
         files: Paths; `-` is standard input.
@@ -37,9 +55,11 @@ def read_chunks(files: Iterable[str]) -> Iterator[list[str]]:
     num_chars = 0
     try:
         for line in _lines(files):
-            chunk.append(line)
-            num_chars += len(line)
-            if len(chunk) >= CHUNK_LINES or num_chars >= CHUNK_CHARS:
+            if line is not None:
+                chunk.append(line)
+                num_chars += len(line)
+            is_full = len(chunk) >= CHUNK_LINES or num_chars >= CHUNK_CHARS
+            if chunk and (is_full or line is None):
                 yield chunk
                 chunk, num_chars = [], 0
     except DataError:
@@ -50,7 +70,8 @@ def read_chunks(files: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _lines(files: Iterable[str]) -> Iterator[str]:
+def _lines(files: Iterable[str]) -> Iterator[str | None]:
+    """Yield lines, and None before waiting for more of them."""
     for name in files:
         shown = "standard input" if name == STDIN else name
         try:
@@ -60,24 +81,27 @@ def _lines(files: Iterable[str]) -> Iterator[str]:
             raise DataError(f"{shown}: expected a readable file, got {error.strerror}") from error
 
 
-def _open(name: str) -> AbstractContextManager[BinaryIO]:
+def _open(name: str) -> AbstractContextManager[Source]:
     if name != STDIN:
         return Path(name).open("rb")
     if sys.stdin is None:  # closed by the caller
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    return nullcontext(sys.stdin.buffer)
+    return nullcontext(cast(Source, sys.stdin.buffer))
 
 
-def _lines_of(file: BinaryIO, shown: str) -> Iterator[str]:
+def _lines_of(file: Source, shown: str) -> Iterator[str | None]:
     number = 0
-    while raw := file.readline(_MAX_BYTES):
+    for raw in _raw_lines(file):
+        if raw is None:
+            yield None
+            continue
         number += 1
+        if len(raw) >= _MAX_BYTES:
+            raise DataError(_over_the_cap(shown, number, f"{_MAX_BYTES} bytes or more"))
         if number == 1:
             raw = raw.removeprefix(codecs.BOM_UTF8)
-        if len(raw) == _MAX_BYTES and not raw.endswith(b"\n"):
-            raise DataError(_over_the_cap(shown, number, f"{_MAX_BYTES} bytes or more"))
         try:
-            line = raw.removesuffix(b"\n").removesuffix(b"\r").decode()
+            line = raw.removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{shown}:{number}: expected UTF-8, got byte {error.start} that is not"
@@ -85,6 +109,31 @@ def _lines_of(file: BinaryIO, shown: str) -> Iterator[str]:
         if len(line) > MAX_CHARS:
             raise DataError(_over_the_cap(shown, number, str(len(line))))
         yield line
+
+
+def _raw_lines(file: Source) -> Iterator[bytes | None]:
+    """Yield what stands between LFs, and None before waiting; the start of what is over the cap."""
+    rest = b""
+    while True:
+        if not _is_ready(file):
+            yield None
+        block = file.read1(_BLOCK_BYTES)
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines
+        if not block or len(rest) >= _MAX_BYTES:
+            break
+    if rest:
+        yield rest
+
+
+def _is_ready(file: Source) -> bool:
+    """Return whether reading would not wait."""
+    poll = select.poll()
+    try:
+        poll.register(file, select.POLLIN)
+    except io.UnsupportedOperation:  # no descriptor: it is in memory
+        return True
+    return bool(poll.poll(0))
 
 
 def _over_the_cap(shown: str, number: int, got: str) -> str:

@@ -1,6 +1,7 @@
 r"""Tag lines of text, from files or standard input, with a bundle or with one or more Tritons.
 
-Writes one JSON object a line, or coloured text when standard output is a terminal.
+Writes one JSON object a line, or coloured text when standard output is a terminal. Lines of a pipe
+are answered as they come.
 
     python -m serve tag work_orders.txt
     echo "replace leaking hose on pump 3" | python -m serve tag --color
@@ -15,18 +16,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serve.bundle import Precision
 from serve.client import Policy, TritonTagger
 from serve.client.front import addresses
+from serve.client.requests import cut
 from serve.commands import command_parser, deliver, say
 from serve.commands.tls import add_tls_flags, taken_tls
 from serve.display.render import Painter
-from serve.entities import AnyTagger, Entity
+from serve.entities import Entity
 from serve.errors import TaggingError
 from serve.lines import STDIN, read_chunks
 from serve.triton.tls import TlsFiles
@@ -105,13 +108,14 @@ def run(config: TagConfig) -> int:
         if tagger.graph:
             runs = f"{tagger.graph.precision} on {tagger.provider}"
             say(f"{config.bundle / tagger.graph.file}: {runs}")
-        _write(tagger, config)
+        _write(tagger.tag, config)
         return 0
     policy = Policy(deadline_s=_TIMEOUT_S)
     with TritonTagger(config.urls, policy=policy, tls=config.tls) as client:
         graph, urls = client.graph(), ", ".join(config.urls)
         say(f"{urls}: {graph['file']}, {graph['precision']} on {graph['provider']}")
-        _write(client, config)
+        # A request at a time: what one answered is written, whatever becomes of the next.
+        _write(lambda lines: chain.from_iterable(map(client.tag, cut(lines))), config)
     return 0
 
 
@@ -126,13 +130,17 @@ def _load(config: TagConfig) -> Tagger:
     return Tagger.load(config.bundle, precision=config.precision, public_key=config.public_key)
 
 
-def _write(tagger: AnyTagger, config: TagConfig) -> None:
+def _write(
+    tag: Callable[[list[str]], Iterable[Sequence[Entity]]],
+    config: TagConfig,
+) -> None:
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     as_json = config.json or not (config.color or on_terminal)
     painter = Painter(in_colour=config.color or not os.environ.get("NO_COLOR"))
     form = to_json if as_json else painter.line
     for chunk in read_chunks(config.files):
-        deliver("\n".join(map(form, chunk, tagger.tag(chunk))))
+        for line, entities in zip(chunk, tag(chunk), strict=True):
+            deliver(form(line, entities))
     if not as_json and (legend := painter.legend()):
         deliver(f"\n{legend}")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -40,6 +42,22 @@ def test_files_follow_each_other_and_a_dash_is_standard_input(
     (tmp_path / "a").write_text("1\n2")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"3\n")))
     assert list(read_chunks([str(tmp_path / "a"), "-"])) == [["1", "2", "3"]]
+
+
+def test_lines_of_a_pipe_come_as_soon_as_they_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, into = os.pipe()
+    with open(out, encoding="utf-8") as stdin, open(into, "wb", buffering=0) as producer:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        slow = Timer(10.0, producer.close)  # lines that are held back come too late, not never
+        slow.start()
+        chunks = read_chunks(["-"])
+        for written, expected in [(b"a\nb\nc", ["a", "b"]), (b"d\n", ["cd"]), (b"\r\n", [""])]:
+            producer.write(written)
+            assert next(chunks) == expected
+        slow.cancel()
+        producer.write(b"last")
+        producer.close()
+        assert list(chunks) == [["last"]]
 
 
 def test_chunks_are_bounded_in_lines_and_in_characters(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from tritonclient.grpc import service_pb2 as pb
 
 from serve.__main__ import VERBS, main
+from serve.client.requests import MAX_REQUEST_TEXTS
 from serve.commands.publish import PublishConfig
 from serve.commands.publish import parse_args as parse_publish
 from serve.commands.start import StartConfig
@@ -22,6 +25,7 @@ from serve.commands.tag import parse_args as parse_tag
 from serve.limits import MAX_CHARS
 from serve.server import TritonServer
 from serve.tagger import Tagger
+from tests.serve.fake_triton import fake_triton, proper_answer, texts_of
 from tests.serve.tiny import noisy_lines, write_bundle
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -121,6 +125,26 @@ def test_a_bad_line_ends_it_after_the_lines_before(
     out, err = capsys.readouterr()
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["fix"]
     assert err.splitlines()[-1].startswith(f"error: {message}")
+
+
+def test_what_a_triton_answered_is_written_before_a_later_request_fails(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"pump {number}" for number in range(MAX_REQUEST_TEXTS)]
+    (project / "many.txt").write_text("\n".join([*lines, "sick"]))
+
+    def answer(
+        request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        if "sick" in texts_of(request):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not this one")
+        return proper_answer(request)
+
+    with fake_triton(answer) as url:
+        assert main(["tag", "--url", url, "many.txt"]) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == lines
+    assert "not this one" in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
