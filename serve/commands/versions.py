@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +16,32 @@ from serve.triton import missing_package
 if TYPE_CHECKING:
     from serve.versions.servers import Running
 
+_MAX_TIMEOUT_S = 86_400.0
+"""A day: whoever waits for longer has mistyped."""
+
 
 def add_arguments(parser: argparse.ArgumentParser, repository: Path, timeout: float) -> None:
     """Let a parser take which repository, and how long a server may take to load."""
     parser.add_argument("--repository", type=Path, default=repository, metavar="FOLDER")
     parser.add_argument(
-        "--timeout", type=float, default=timeout, metavar="SECONDS", help="for a server to load it"
+        "--timeout",
+        type=_seconds,
+        default=timeout,
+        metavar="SECONDS",
+        help=f"for a server to load it, at most {_MAX_TIMEOUT_S:g}",
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value <= _MAX_TIMEOUT_S:  # which NaN is not
+        raise argparse.ArgumentTypeError(
+            f"expected seconds above 0, at most {_MAX_TIMEOUT_S:g}, got {text}"
+        )
+    return value
 
 
 def checked_share(parser: argparse.ArgumentParser, share: float) -> None:

@@ -185,6 +185,12 @@ def test_a_failure_is_one_line_and_exit_1(
         ["tag", "--tls-authority", "a", "--tls-certificate", "c", "--tls-key", "k"],
         ["start", "--grpc-port", "65536"],
         ["stop", "now"],
+        ["publish", "--timeout", "inf"],
+        ["publish", "--timeout", "86401"],
+        ["promote", "--timeout", "nan"],
+        ["promote", "--timeout=-1"],
+        ["rollback", "--timeout", "0"],
+        ["rollback", "--timeout", "soon"],
     ],
 )
 def test_misuse_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
