@@ -12,6 +12,7 @@ those that the batcher merged on average; the largest batch is 256.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -74,14 +75,14 @@ def _draw(interval_s: float) -> Health:
         from serve.supervisor.view import view
     except ImportError as error:
         raise ServerError(f"expected the package rich, got {error}; pip install rich") from error
-    on_terminal = sys.stdout.isatty()
-    console = Console(width=None if on_terminal else _WIDTH)
     health = read_health(FOLDER)
-    if not on_terminal:
+    if sys.stdout is None or not sys.stdout.isatty():
         health, lately = _look(health, interval_s)
-        console.print(view(health, lately))
+        drawn = io.StringIO()  # rich would write nowhere without a word where there is no output
+        Console(file=drawn, width=_WIDTH).print(view(health, lately))
+        deliver(drawn.getvalue().removesuffix("\n"))
         return health
-    with Live(view(health, {}), console=console, auto_refresh=False) as live:
+    with Live(view(health, {}), console=Console(), auto_refresh=False) as live:
         try:
             while True:
                 health, lately = _look(health, interval_s)

@@ -342,6 +342,18 @@ def test_a_stream_that_is_closed_or_full_is_told(
     assert done.stderr.splitlines()[1:] == [f"error: {message}"]
 
 
+@pytest.mark.parametrize("verb", [["top"], ["top", "--json"], ["status"]])
+def test_a_closed_standard_output_is_told_by_those_who_watch(
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: list[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it after >&-
+    assert main(verb) == 1
+    assert capsys.readouterr().err == "error: [Errno 9] Bad file descriptor: 'standard output'\n"
+
+
 def test_closed_streams_that_are_not_used_are_no_error(project: Path) -> None:
     done = shell("tag lines.txt <&- 2>&-", cwd=project)
     assert done.returncode == 0
