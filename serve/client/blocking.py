@@ -159,7 +159,7 @@ class TritonTagger(Front):
             question = self._question()
             return self._wire.send(Try(*step), question, self._wire.message(question))
         request, then = self._aside(step)
-        self._wire.start(step.endpoint.url, request, step.timeout_s, then)
+        self._wire.start(Try(*step), request, then)
         return None
 
 

@@ -127,7 +127,7 @@ class Dispatcher:
             self._budget.earn()
             if due := self.endpoints.due(now):
                 self.stats.num_probes += 1
-                steps.append(Probe(due, self._policy.try_timeout_s))
+                steps.append(Probe(due, self._policy.try_timeout_s, self._version))
             if self._route and self._route.is_due(now):
                 steps.append(Refresh(self.endpoints.idlest(), self._policy.try_timeout_s))
         return steps
@@ -160,7 +160,7 @@ class Dispatcher:
             endpoint = self.endpoints.take(journey.tried)
             can_fail_over = self._has_others and self._budget.has_retry and self.endpoints.has_spare
             is_lost = self._route is not None and not self._route.is_known
-            version = self._route.version if self._route else ""
+            version = self._version
         if endpoint is None:
             return self._wait_for_room(journey, left_s)
         journey.tried.append(endpoint)
@@ -237,6 +237,10 @@ class Dispatcher:
             details=failed.details,
         )
         return Pause(pause_s)
+
+    @property
+    def _version(self) -> str:
+        return self._route.version if self._route else ""
 
     def _left_s(self, journey: Journey) -> float:
         return journey.started + self._policy.deadline_s - self._clock()

@@ -41,10 +41,15 @@ class Pause(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """Send a probe to an endpoint, and do not wait; `Dispatcher.probed` takes what comes of it."""
+    """Send a probe to a version of an endpoint's model, and do not wait.
+
+    `Dispatcher.probed` takes what comes of it. The version is the one that requests ask for: an
+    endpoint that lacks it would fail every one of them.
+    """
 
     endpoint: Endpoint
     timeout_s: float
+    version: str = ""
 
 
 class Answered(NamedTuple):

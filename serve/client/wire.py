@@ -64,19 +64,18 @@ class BlockingWire(Wire):
         except grpc.RpcError as error:
             return failed(error)
 
-    def start(
-        self, url: str, request: Request, timeout_s: float, then: Callable[[Outcome], None]
-    ) -> None:
+    def start(self, step: Try, request: Request, then: Callable[[Outcome], None]) -> None:
         """Send a request and return; what comes of it goes to `then`, in another thread."""
 
         def done(call: Any) -> None:  # noqa: ANN401
             try:
-                outcome = outcome_of(request, call.result())
+                outcome = outcome_of(request, call.result(), step.version)
             except (grpc.RpcError, grpc.FutureCancelledError) as error:
                 outcome = failed(error)
             then(outcome)
 
-        call = self._infer[url].future(self.message(request), timeout=timeout_s)
+        asked = self.message(request) + version_part(step.version)
+        call = self._infer[step.endpoint.url].future(asked, timeout=step.timeout_s)
         call.add_done_callback(done)
 
     def close(self) -> None:

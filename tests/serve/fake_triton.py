@@ -87,11 +87,18 @@ def proper_answer(
 
 
 class Moody:
-    """Answers, or says that it takes nothing while it is sick; notes the texts that it answered."""
+    """Answers, or says that it takes nothing while it is sick; notes what it answered.
+
+    Attributes:
+        is_sick: Whether it takes nothing.
+        asked: The texts.
+        versions: The version that each request asked for.
+    """
 
     def __init__(self) -> None:
         self.is_sick = True
         self.asked: list[str] = []
+        self.versions: list[str] = []
 
     def __call__(
         self, request: pb.ModelInferRequest, context: grpc.ServicerContext
@@ -99,6 +106,7 @@ class Moody:
         if self.is_sick:
             context.abort(grpc.StatusCode.UNAVAILABLE, "later")
         self.asked.extend(texts_of(request))
+        self.versions.append(request.model_version)
         return proper_answer(request)
 
 

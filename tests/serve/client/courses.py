@@ -9,6 +9,7 @@ from serve.client.dispatch import Dispatcher
 from serve.client.front import DEFAULT
 from serve.client.policy import Policy
 from serve.client.requests import Request
+from serve.client.route import Route
 from serve.client.steps import Answered, Course, Outcome, Pause, Probe, Try
 from serve.triton.failures import Failed, Failure
 from serve.triton.names import ENTITIES
@@ -89,10 +90,11 @@ def world(
     *urls: str,
     policy: Policy = DEFAULT,
     dice: float = 0.5,
+    route: Route | None = None,
 ) -> World:
     """Return a dispatcher for endpoints, with dice that always fall the same."""
     clock = Clock()
-    return World(clock, Dispatcher(urls, policy, clock=clock, dice=lambda: dice))
+    return World(clock, Dispatcher(urls, policy, clock=clock, dice=lambda: dice, route=route))
 
 
 def a_request(num_chars: int = 10, *, is_patient: bool = False) -> Request:

@@ -61,7 +61,7 @@ def test_a_request_goes_on_at_another_server_and_a_probe_brings_the_first_back()
         async with asyncio.timeout(10.0):
             while "a line" not in moody.asked:
                 await client.tag(["a line"])
-        assert moody.asked[0] == "a", "the probe came first"
+        assert (moody.asked[0], moody.versions[0]) == ("a", "1"), "the probe came first"
 
     with fake_triton(moody) as sick, fake_triton() as well:
         with_client([sick, well], use)

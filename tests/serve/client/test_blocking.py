@@ -67,6 +67,7 @@ def test_a_server_that_is_well_again_is_found_by_a_probe_and_used(url: str) -> N
 
         assert wait_until(is_used, timeout_s=10.0)
         assert moody.asked[0] == "a", "the probe came first, and it was no caller's text"
+        assert moody.versions[0] == "1", "the version that callers ask for"
 
 
 def test_answers_that_cross_are_refused_and_never_given_to_the_wrong_text() -> None:
