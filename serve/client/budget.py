@@ -1,7 +1,8 @@
 """Owns how many retries a client may still make.
 
 A bucket: every request puts a share of a retry into it, every retry takes a whole one out, and it
-holds a few for the moment when a server dies with many requests under way.
+holds a few for the moment when a server dies with many requests under way. A retry that is set
+aside while a try is under way, and not made, comes back.
 """
 
 from __future__ import annotations
@@ -21,18 +22,17 @@ class RetryBudget:
         self._reserve = reserve
         self._balance = float(reserve)
 
-    @property
-    def has_retry(self) -> bool:
-        """Whether a retry is left."""
-        return self._balance >= 1
-
     def earn(self) -> None:
         """Count a request."""
         self._balance = min(self._reserve, self._balance + self._share)
 
     def spend(self) -> bool:
         """Take a retry out; return whether there was one."""
-        if not self.has_retry:
+        if self._balance < 1:
             return False
         self._balance -= 1
         return True
+
+    def refund(self) -> None:
+        """Put back a retry that was taken out and not made."""
+        self._balance = min(self._reserve, self._balance + 1)

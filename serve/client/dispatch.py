@@ -158,15 +158,27 @@ class Dispatcher:
             raise self._given_up(journey, journey.failed)
         with self.lock:
             endpoint = self.endpoints.take(journey.tried)
-            can_fail_over = self._has_others and self._budget.has_retry and self.endpoints.has_spare
             is_lost = self._route is not None and not self._route.is_known
             version = self._version
+            if endpoint is not None:
+                journey.tried.append(endpoint)
+                left_s = self._timeout_s(journey, left_s)
         if endpoint is None:
             return self._wait_for_room(journey, left_s)
-        journey.tried.append(endpoint)
-        if can_fail_over:
-            left_s = min(left_s, self._policy.try_timeout_of(journey.request.num_chars))
         return Ask(endpoint, left_s) if is_lost else Try(endpoint, left_s, version)
+
+    def _timeout_s(self, journey: Journey, left_s: float) -> float:
+        """Return how long the next try may take.
+
+        It is cut short for another endpoint to take over only if a retry is set aside for that. An
+        endpoint may be just slow: whoever is cut off there with no retry left loses an answer.
+        """
+        cut_s = self._policy.try_timeout_of(journey.request.num_chars)
+        is_last = len(journey.tried) >= self._policy.max_tries
+        if is_last or cut_s >= left_s or not self.endpoints.has_spare(journey.tried):
+            return left_s
+        journey.has_retry = journey.has_retry or self._budget.spend()
+        return cut_s if journey.has_retry else left_s
 
     def _wait_for_room(self, journey: Journey, left_s: float) -> Pause:
         request = journey.request
@@ -186,6 +198,8 @@ class Dispatcher:
         changed = None
         with self.lock:
             endpoint.in_flight -= 1
+            if not isinstance(outcome, Failed):
+                self._refund(journey)
             if isinstance(outcome, Answered):
                 changed = "readmitted" if self.endpoints.answered(endpoint) else None
                 if isinstance(step, Try):
@@ -204,6 +218,7 @@ class Dispatcher:
         if failure is Failure.STALE_VERSION and self._route and is_everywhere:
             self._route.forget()
         if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
+            self._refund(journey)
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
         is_cut_short = step.timeout_s < self._policy.try_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:
@@ -225,7 +240,7 @@ class Dispatcher:
         pause_s = FIRST_PAUSE_S * 2 ** (num_tries - 1) * self._dice()
         may_help = failed.failure.may_pass or (failed.failure.may_do_elsewhere and self._has_others)
         is_early = num_tries < self._policy.max_tries and pause_s < self._left_s(journey)
-        if not (may_help and is_early and self._spend_retry(failed.failure)):
+        if not (may_help and is_early and self._spend_retry(journey, failed.failure)):
             raise self._given_up(journey, failed)
         log_event(
             logger,
@@ -245,13 +260,21 @@ class Dispatcher:
     def _left_s(self, journey: Journey) -> float:
         return journey.started + self._policy.deadline_s - self._clock()
 
-    def _spend_retry(self, reason: Failure) -> bool:
+    def _spend_retry(self, journey: Journey, reason: Failure) -> bool:
         with self.lock:
-            is_left = self._budget.spend()
+            is_left = journey.has_retry or self._budget.spend()
+            journey.has_retry = False
             self.stats.retries[reason] += is_left
             return is_left
 
+    def _refund(self, journey: Journey) -> None:
+        """Give back the retry set aside for a request that needs none, or must have none."""
+        if journey.has_retry:
+            journey.has_retry = False
+            self._budget.refund()
+
     def _given_up(self, journey: Journey, failed: Failed) -> TaggingError:
         with self.lock:
+            self._refund(journey)
             self.stats.failures[failed.failure] += 1
         return journey.given_up(failed, self._policy)

@@ -60,10 +60,9 @@ class Endpoints:
         """Return every endpoint, in the order of the addresses."""
         return iter(self._all)
 
-    @property
-    def has_spare(self) -> bool:
-        """Whether a request that fails at one endpoint can go to another."""
-        return len(self._healthy or self._all) > 1
+    def has_spare(self, tried: Sequence[Endpoint]) -> bool:
+        """Whether a request can go to an endpoint where it has not been yet."""
+        return any(endpoint not in tried for endpoint in self._healthy or self._all)
 
     def idlest(self) -> Endpoint:
         """Return a healthy endpoint with few requests under way, or any if there is none."""

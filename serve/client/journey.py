@@ -20,12 +20,14 @@ class Journey:
         started: Since when, by the dispatcher's clock, in seconds.
         tried: Where it has been, the last try last.
         failed: What came of that; None before the first.
+        has_retry: Whether a retry is set aside for it in the budget.
     """
 
     request: Request
     started: float
     tried: list[Endpoint] = field(default_factory=list)
     failed: Failed | None = None
+    has_retry: bool = False
 
     def no_room(self, urls: str, policy: Policy) -> Overloaded:
         """Return the error of a request that was not sent, for want of room."""

@@ -18,13 +18,14 @@ class Policy:
 
     Attributes:
         deadline_s: Longest that a request takes, with all its tries and pauses.
-        try_timeout_s: Longest that one try of a short request takes while another endpoint could
-            take over; a longer request has that time per 1,024 characters. Without another
-            endpoint, or retries left, a try has until the deadline.
+        try_timeout_s: Longest that one try of a short request takes while an endpoint where it has
+            not been could take over; a longer request has that time per 1,024 characters. Without
+            such an endpoint, or a retry to set aside for it, a try has until the deadline.
         retry_budget: Retries allowed per request made, over all requests of a client: a sick server
             is not asked twice as much as a healthy one.
         retry_reserve: Retries that may come at once, when a server with that many requests under
-            way dies; refilled by the budget.
+            way dies; refilled by the budget. Of the requests under way, no more than these can
+            fail over from a silent server.
         max_tries: Tries of one request, the first one included; the pauses between them double.
         max_in_flight: Requests under way at one endpoint; more are shed with `Overloaded`. Triton's
             own queue has no limit, and a queue longer than the deadline answers nobody in time.

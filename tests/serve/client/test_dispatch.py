@@ -156,7 +156,7 @@ def test_silent_endpoints_use_up_the_deadline_and_no_more() -> None:
     with pytest.raises(DeadlineError):
         it.run(it.silent)
     assert it.clock.now - began == pytest.approx(1.0)
-    assert len(it.tries) == 4  # 0.25 s each, but for the pauses, which come off the last
+    assert it.tries == [A, B], "with no endpoint left to take over, a try has until the deadline"
 
 
 def test_retries_stay_within_the_budget_however_many_requests_fail() -> None:
@@ -176,6 +176,25 @@ def test_a_budget_of_nothing_allows_no_retry_and_no_early_timeout() -> None:
     with pytest.raises(UnreachableError, match="1 try"):
         it.run(failing(Failure.UNREACHABLE))
     assert it.start()[1].timeout_s == 1.0
+
+
+def test_no_try_is_cut_short_but_for_a_retry_that_is_set_aside() -> None:
+    it = world(A, B, policy=Policy(retry_reserve=2, retry_budget=0.0))
+    timeouts = [it.start()[1].timeout_s for _ in range(3)]
+    assert timeouts == [0.25, 0.25, 1.0]
+    with pytest.raises(StopIteration):
+        it.held[0].send(ANSWER)
+    it.held[1].close()  # its driver was interrupted
+    assert [it.start()[1].timeout_s for _ in range(3)] == [0.25, 0.25, 1.0], "both came back"
+    with pytest.raises(DataError):
+        it.held[3].send(Failed(Failure.REFUSED, ""))
+    with pytest.raises(ServerError):
+        it.held[4].send(Failed(Failure.OTHER, ""))
+    assert [it.start()[1].timeout_s for _ in range(3)] == [0.25, 0.25, 1.0], "and again"
+
+
+def test_the_last_of_the_tries_is_not_cut_short() -> None:
+    assert world(A, B, policy=Policy(max_tries=1)).start()[1].timeout_s == 1.0
 
 
 def test_more_requests_than_the_cap_are_shed_unsent() -> None:

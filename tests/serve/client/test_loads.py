@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
+from serve.client.policy import Policy
 from serve.client.route import Route
 from serve.client.steps import Answered, Ask, Outcome, Refresh
 from serve.triton.failures import Failed, Failure
 from serve.versions.traffic import Traffic
-from tests.serve.client.courses import ANSWER, A, B, world
+from tests.serve.client.courses import ANSWER, A, B, C, world
 from tests.serve.client.loads import Load, Sent
 
 STALE = Failed(Failure.STALE_VERSION, "version 2 is not found")
@@ -27,3 +32,47 @@ def test_an_endpoint_without_the_clients_version_stays_left_out_and_costs_no_ans
     assert load.errors == []
     assert it.dispatcher.stats.num_ejected == {A: 1}
     assert it.dispatcher.stats.num_probes > 1
+
+
+@pytest.mark.parametrize("urls", [[A], [A, B], [A, B, C]])
+@pytest.mark.parametrize("num_callers", [1, 8, 30])
+def test_endpoints_slower_than_a_try_may_be_lose_no_answer(
+    urls: list[str], num_callers: int
+) -> None:
+    chance = random.Random(0)
+    it = world(*urls)
+    load = Load(it, lambda step: (chance.uniform(0.3, 0.4), ANSWER), num_left=300)
+    load.run(num_callers)
+    assert load.errors == []
+    assert it.dispatcher.stats.retries.total() <= 32 + 0.10 * 300
+
+
+@pytest.mark.parametrize("num_callers", [2, 8, 32])
+def test_a_silent_endpoint_loses_no_answer_and_is_soon_left_out(num_callers: int) -> None:
+    left_out_s = []
+
+    def serve(step: Sent) -> tuple[float, Outcome]:
+        now = it.clock.now - began
+        silent, _ = it.dispatcher.endpoints
+        if silent.probe_at is not None:
+            left_out_s.append(now)
+        return (60.0 if step.endpoint is silent and now > 0.1 else 0.01), ANSWER
+
+    it = world(A, B)
+    began = it.clock.now
+    load = Load(it, serve, num_left=2_000)
+    load.run(num_callers)
+    assert load.errors == []
+    assert load.slowest_s < 0.3
+    assert 0.1 < left_out_s[0] < 1.0
+
+
+def test_endpoints_that_are_all_silent_take_no_longer_than_the_deadline_nor_more_retries() -> None:
+    policy = Policy(deadline_s=0.5, try_timeout_s=0.1)
+    it = world(A, B, policy=policy)
+    load = Load(it, lambda step: (60.0, ANSWER), num_left=300)
+    load.run(num_callers=16)
+    assert len(load.errors) == 300
+    assert load.slowest_s == pytest.approx(policy.deadline_s)
+    assert 0 < it.dispatcher.stats.retries.total() <= 32 + 0.10 * 300
+    assert it.in_flight() == [0, 0]
