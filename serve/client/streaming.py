@@ -18,6 +18,7 @@ from collections.abc import (
 )
 
 from serve.client.answers import Answer
+from serve.client.cancellation import is_asked_to_end
 from serve.client.requests import (
     MAX_REQUEST_TEXTS,
     STREAM_REQUESTS,
@@ -76,8 +77,10 @@ async def _read(texts: Texts, waiting: asyncio.Queue[str | None]) -> None:
     try:
         async for text in _each(texts):
             await waiting.put(text)
-    except Exception:
-        await waiting.put(None)
+    except (Exception, asyncio.CancelledError):
+        # The source may wait for a task that was cancelled; at the stream's own end nobody takes.
+        if not is_asked_to_end():
+            await waiting.put(None)
         raise
     await waiting.put(None)
 

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 
+from serve.client.cancellation import is_asked_to_end
 from serve.client.requests import Request, read_entities
 from serve.client.steps import Answered, Outcome, Try
 from serve.errors import AnswerError
@@ -26,6 +27,8 @@ from serve.triton.messages import (
 )
 from serve.triton.names import ENTITIES, GRAPH
 from serve.triton.tls import TlsFiles
+
+CLOSED = Failed(Failure.OTHER, "CANCELLED: the client was closed")
 
 
 class Wire:
@@ -97,6 +100,12 @@ class AsyncWire(Wire):
             return outcome_of(request, response, step.version)
         except grpc.RpcError as error:
             return failed(error)
+        except grpc.aio.UsageError:
+            return CLOSED  # between two tries
+        except asyncio.CancelledError:
+            if is_asked_to_end():
+                raise
+            return CLOSED
 
     async def close(self) -> None:
         """Close the channels; calls under way end as cancelled."""

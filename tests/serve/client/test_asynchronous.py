@@ -12,8 +12,10 @@ from tritonclient.grpc import service_pb2 as pb
 
 from serve.client import Answer, AsyncTritonTagger, Policy
 from serve.client.requests import MAX_REQUEST_TEXTS, STREAM_REQUESTS
-from serve.errors import DataError, DeadlineError, Overloaded, UnreachableError
+from serve.client.steps import Answered
+from serve.errors import DataError, DeadlineError, Overloaded, ServerError, UnreachableError
 from serve.triton.names import ENTITIES, GRAPH
+from serve.versions.traffic import Traffic
 from tests.serve.fake_triton import Moody, fake_triton, proper_answer, texts_of, words
 
 PATIENT = Policy(deadline_s=30.0)
@@ -196,6 +198,51 @@ def test_a_stream_answers_what_came_before_a_bad_text_or_a_broken_source() -> No
 
     with fake_triton() as url:
         with_client(url, use)
+
+
+def test_a_stream_ends_with_a_source_that_waited_for_a_cancelled_task() -> None:
+    async def source() -> AsyncIterator[str]:
+        for line in LINES[:100]:
+            yield line
+        gone = asyncio.create_task(asyncio.sleep(60.0))
+        gone.cancel()
+        await gone
+
+    async def use(client: AsyncTritonTagger) -> None:
+        answered: list[str] = []
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(take(client.tag_stream(source()), answered), 10.0)
+        assert answered == LINES[:100]
+
+    with fake_triton() as url:
+        with_client(url, use)
+
+
+@pytest.mark.parametrize("knows_version", [False, True])
+def test_closing_ends_calls_under_way_with_an_error_not_as_cancelled(knows_version: bool) -> None:
+    begun, release = threading.Semaphore(0), threading.Event()
+
+    def silent(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        begun.release()
+        release.wait(10.0)
+        return proper_answer(request)
+
+    async def use(client: AsyncTritonTagger) -> None:
+        if knows_version:
+            client.dispatcher.learned(Answered([Traffic(stable=1)], "1"))
+        answered: list[str] = []
+        calls = [client.tag(["a"]), take(client.tag_stream(["a"]), answered)]
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        for _ in tasks:
+            assert await asyncio.to_thread(begun.acquire, timeout=10.0)
+        await client.close()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(ended, ServerError)
+            assert "got CANCELLED: the client was closed" in str(ended)
+
+    with fake_triton(silent) as url:
+        with_client(url, use)
+        release.set()
 
 
 def test_a_stream_that_is_left_early_leaves_no_task() -> None:
