@@ -43,7 +43,10 @@ class ServerError(TaggingError):
 
 
 class Overloaded(ServerError):  # noqa: N818  a state of the client, not a fault of anybody
-    """Every endpoint has as many requests under way as it may; nothing was sent."""
+    """Every endpoint has as many requests under way as it may; the request was not sent.
+
+    Of a call of several requests, those before it were.
+    """
 
 
 class UnreachableError(ServerError):

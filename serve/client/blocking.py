@@ -65,7 +65,8 @@ class TritonTagger(Front):
 
         Raises:
             DataError: If a text is too long or not valid Unicode; naming its index.
-            Overloaded: If too many requests are under way; nothing was sent.
+            Overloaded: If too many requests are under way. Nothing was sent, but for the first
+                requests of many texts, see `serve.client.policy`.
             ServerError: If no server answers in time or as agreed.
             TypeError: If `texts` is a string or holds something else than strings.
         """

@@ -31,10 +31,15 @@ class Journey:
 
     def no_room(self, urls: str, policy: Policy) -> Overloaded:
         """Return the error of a request that was not sent, for want of room."""
+        is_later = self.request.is_patient  # as only a call's first request is not
+        within, sent = "", "not sent"
+        if is_later:
+            within = f" within {policy.deadline_s:g} s"
+            sent = "not sent; those before it in its call were, if any"
         return Overloaded(
-            f"{urls}: expected room for a request, got {policy.max_in_flight} under way at each "
-            "endpoint that serves; ask again later, from fewer callers, or start more servers "
-            f"(request {self.request.request_id}, not sent)"
+            f"{urls}: expected room for a request{within}, got {policy.max_in_flight} under way at "
+            "each endpoint that serves; ask again later, from fewer callers, or start more servers "
+            f"(request {self.request.request_id}, {sent})"
         )
 
     def given_up(self, failed: Failed, policy: Policy) -> TaggingError:

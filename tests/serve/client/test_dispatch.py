@@ -232,7 +232,8 @@ def test_a_patient_request_waits_for_room_and_gives_up_at_the_deadline() -> None
     assert isinstance(step, Try)
     assert step.timeout_s == pytest.approx(1.0 - 3 * 0.01)
     began = it.clock.now
-    with pytest.raises(Overloaded):
+    message = r"room for a request within 1 s, .*id-1, not sent; those before it in its call were"
+    with pytest.raises(Overloaded, match=message):
         it.run(answers, is_patient=True)
     assert it.clock.now - began <= 1.0
 
