@@ -1,8 +1,9 @@
 """Measure a model by length and batch: PyTorch FP32, ONNX Runtime FP32, and linetag's INT8.
 
-Five things in one run, in interleaved rounds, with raw samples:
+Six things in one run, in interleaved rounds, with raw samples:
 * tokens in, logits out, at 8 to 512 tokens and 1, 8 and 32 lines (2,048 tokens at most);
 * the INT8 graph's products with weights and nothing else, for one line: its time's lower bound;
+* where such a line's time goes inside that graph, by operator, on one thread;
 * offline: the INT8 graph on one single-threaded lane a core, and which share of the machine's
   INT8 matrix peak its products with weights reach;
 * that peak, measured: ONNX Runtime's integer product alone, on all cores at once;
@@ -36,7 +37,7 @@ from benchmarks.cuda.families import BERT_BASE, MINILM, Family, write_random_che
 from benchmarks.grid.engines import build_engines
 from benchmarks.grid.plan import WORDS
 from benchmarks.grid.result import GridResult
-from benchmarks.grid.run import measure_grid
+from benchmarks.grid.run import measure_grid, measure_operators
 from benchmarks.grid.table import tables
 from benchmarks.machine import describe_machine
 from export.checkpoint import load_checkpoint
@@ -109,6 +110,7 @@ def run(config: GridConfig) -> GridResult:
         systems={e.name: f"{e.precision}, {e.provider}" for e in engines.engines},
         max_abs_diff=engines.differences(),
         rows=measure_grid(engines, seconds=config.seconds),
+        operators=measure_operators(engines),
     )
 
 

@@ -58,6 +58,7 @@ class Engines:
         engines: PyTorch first: the others are compared with it.
         lanes: The INT8 graph as it runs offline, one single-threaded lane a core.
         products: That graph's products with weights alone.
+        int8: That graph.
         macs_per_token: Multiply-adds of these for one token.
     """
 
@@ -65,6 +66,7 @@ class Engines:
     engines: tuple[Engine, ...]
     lanes: Lanes
     products: Products
+    int8: bytes
     macs_per_token: int
 
     @property
@@ -113,6 +115,7 @@ def build_engines(checkpoint: Checkpoint) -> Engines:
         ),
         Lanes(lane, default_num_threads()),
         Products(quantized),
+        int8,
         macs_per_token(quantized),
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.grid.engines import INT8, PYTORCH
 from benchmarks.grid.growth import Growth, growth_of
+from benchmarks.grid.operators import OperatorTime
 from benchmarks.grid.peak import macs_of_call
 from benchmarks.machine import Machine
 from benchmarks.timing import LatencyStats
@@ -68,6 +69,7 @@ class GridResult:
         systems: Precision and provider of each system by name, read back.
         max_abs_diff: Largest difference of a system's logits from PyTorch's, on one random batch.
         rows: What was timed.
+        operators: Where a line's time goes inside the INT8 graph.
     """
 
     machine: Machine
@@ -76,6 +78,7 @@ class GridResult:
     systems: dict[str, str]
     max_abs_diff: dict[str, float]
     rows: tuple[Row, ...]
+    operators: tuple[OperatorTime, ...]
 
     def of(self, scenario: Scenario, *, system: str | None = None) -> list[Row]:
         """Return the rows of a scenario, or those of one system of it."""
@@ -140,6 +143,7 @@ class GridResult:
                 name: {**asdict(growth), "is_linear": growth.is_linear}
                 for name, growth in self.growth().items()
             },
+            "operators": [asdict(time) for time in self.operators],
             "rows": [self._figures(row, peak) for row in self.rows],
         }
 

@@ -11,6 +11,7 @@ from functools import partial
 from tqdm import tqdm
 
 from benchmarks.grid.engines import INT8, Engines
+from benchmarks.grid.operators import OperatorTime, operator_times
 from benchmarks.grid.peak import ROWS, peak_runner
 from benchmarks.grid.plan import TEXT_WORDS, Cell, cells, lengths, random_batch, random_text
 from benchmarks.grid.result import Row, Scenario
@@ -23,6 +24,8 @@ from serve.running.threads import default_num_threads
 
 OFFLINE_TOKENS = 2048
 """Tokens of an offline call: eight tasks of the lanes."""
+PROFILED = (8, 32, 128)
+"""Tokens of the lines whose operators are timed one by one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +67,18 @@ def measure_grid(engines: Engines, *, seconds: float) -> tuple[Row, ...]:
         Row(group.scenario, name, group.length, group.count, samples)
         for group, by_name in zip(groups, taken, strict=True)
         for name, samples in by_name.items()
+    )
+
+
+def measure_operators(engines: Engines) -> tuple[OperatorTime, ...]:
+    """Return where the time of a line of each of `PROFILED` goes inside the INT8 graph."""
+    return tuple(
+        time
+        for num_tokens in PROFILED
+        if num_tokens <= engines.checkpoint.encoder.max_tokens
+        for time in operator_times(
+            engines.int8, random_batch(Cell(num_tokens, 1), engines.vocab_size)
+        )
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.grid.engines import INT8
+from benchmarks.grid.operators import OperatorTime
 from benchmarks.grid.result import GridResult, Row, Scenario
 
 
 def tables(result: GridResult) -> str:
     """Return batches, what bounds single lines, offline with its share of the peak, and growth."""
-    parts = [_batches(result), _products(result), _offline(result), _growth(result)]
+    lines = [_products(result), _operators(result)]
+    parts = [_batches(result), *lines, _offline(result), _growth(result)]
     return "\n\n".join("\n".join(part) for part in parts) + f"\n\n{caption(result)}"
 
 
@@ -52,6 +54,20 @@ def _products(result: GridResult) -> Iterator[str]:
         if row.count == 1:
             alone_ms, most = 1e3 * result.products_s(row.length), result.most(row.length)
             yield f"| {row.length} | {1e3 * row.p50_s:.2f} | {alone_ms:.2f} | {most:.1f}x |"
+
+
+def _operators(result: GridResult) -> Iterator[str]:
+    by_name: dict[str, dict[int, OperatorTime]] = {}
+    for time in result.operators:
+        by_name.setdefault(time.operator, {})[time.length] = time
+    lengths = sorted({time.length for time in result.operators})
+    heads = [f"{length} tokens, us | share" for length in lengths]
+    yield f"| operator | nodes | {' | '.join(heads)} |"
+    yield "|---|" + "--:|" * (1 + 2 * len(lengths))
+    totals = {n: sum(t.p50_s for t in result.operators if t.length == n) for n in lengths}
+    for name, times in by_name.items():
+        cells = [f"{1e6 * times[n].p50_s:.0f} | {times[n].p50_s / totals[n]:.0%}" for n in lengths]
+        yield f"| {name} | {times[lengths[0]].num_nodes} | {' | '.join(cells)} |"
 
 
 def _offline(result: GridResult) -> Iterator[str]:

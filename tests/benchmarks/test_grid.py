@@ -16,6 +16,7 @@ from benchmarks.grid import __main__ as grid
 from benchmarks.grid import run
 from benchmarks.grid.engines import FP32, INT8, PYTORCH, build_engines
 from benchmarks.grid.growth import growth_of
+from benchmarks.grid.operators import OperatorTime, operator_times
 from benchmarks.grid.peak import WIDTH, macs_of_call, peak_runner
 from benchmarks.grid.plan import TEXT_WORDS, Cell, cells, random_batch, random_text
 from benchmarks.grid.products import products_graph
@@ -58,6 +59,12 @@ def result() -> GridResult:
         systems={PYTORCH: "fp32, torch cpu", INT8: "int8, CPUExecutionProvider"},
         max_abs_diff={PYTORCH: 0.0, INT8: 0.1},
         rows=tuple(rows),
+        operators=(
+            OperatorTime(8, "QAttention", 2, 300e-6),
+            OperatorTime(8, "Gelu", 2, 100e-6),
+            OperatorTime(16, "Gelu", 2, 250e-6),
+            OperatorTime(16, "QAttention", 2, 250e-6),
+        ),
     )
 
 
@@ -189,6 +196,12 @@ def test_engines_say_what_they_run_and_answer_alike(tiny_checkpoint: Path) -> No
     assert differences[PYTORCH] == 0.0
     assert differences[FP32] < 1e-4
     assert 0.0 < differences[INT8] < 1.0
+    times = operator_times(engines.int8, random_batch(Cell(8, 1), engines.vocab_size))
+    nodes = {time.operator: time.num_nodes for time in times}
+    # Of each layer: attention with its own product, and three products after it.
+    assert (nodes["QAttention"], nodes["MatMulIntegerToFloat"]) == (2, 6)
+    assert [time.p50_s for time in times] == sorted((t.p50_s for t in times), reverse=True)
+    assert times[0].p50_s > 0
     (group, *_) = run._offline(engines)
     assert group.length * group.count == run.OFFLINE_TOKENS
 
@@ -216,6 +229,7 @@ def test_one_command_measures_the_grid_and_ends_with_json(
     batches = [row for row in summary["rows"] if row["scenario"] == "batch"]
     assert {row["ratio"] for row in batches if row["system"] == PYTORCH} == {1.0}
     assert summary["peak_gmacs_per_s"] > 0
+    assert {time["length"] for time in summary["operators"]} == {8, 32}
     assert printed[0].startswith(f"| tokens | lines | {PYTORCH} ms | {FP32} ms | speed-up |")
 
 
@@ -223,6 +237,8 @@ def test_the_tables_have_a_row_a_cell(result: GridResult) -> None:
     lines = tables(result).splitlines()
     assert "| 16 | 1 | 12.00 | 2.00 | 6.0x |" in lines
     assert "| 8 | 800 | 1 | 20% |" in lines
+    assert "| operator | nodes | 8 tokens, us | share | 16 tokens, us | share |" in lines
+    assert "| QAttention | 2 | 300 | 75% | 250 | 50% |" in lines
     assert "measured INT8 peak 4 G multiply-adds/s" in lines[-1]
 
 
