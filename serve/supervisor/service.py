@@ -17,6 +17,7 @@ from serve.supervisor.metrics import export, exposition
 from serve.supervisor.report import report
 from serve.supervisor.status import STATUS, SupervisorStatus, write_status
 from serve.supervisor.supervisor import Supervisor
+from serve.supervisor.telling import Teller
 from serve.triton.ending import ENDINGS
 
 
@@ -47,6 +48,7 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
 
 def _run(supervisor: Supervisor, announce: Callable[[SupervisorStatus], None]) -> None:
     config, started = supervisor.config, datetime.now(UTC)
+    teller = Teller(config.folder)
     metrics_url, is_announced = None, False
 
     def current() -> SupervisorStatus:
@@ -60,12 +62,12 @@ def _run(supervisor: Supervisor, announce: Callable[[SupervisorStatus], None]) -
     def tell() -> None:
         nonlocal is_announced
         status = current()
-        write_status(config.folder, status)
+        teller.tell(status)
         if supervisor.is_up and not is_announced:
             is_announced = True
             announce(status)
 
-    tell()
+    write_status(config.folder, current())  # nothing runs yet: a folder that takes none is told
     supervisor.run(tell)
 
 

@@ -16,7 +16,7 @@ from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
 from serve.supervisor.service import run_service
-from serve.supervisor.status import ReplicaStatus, SupervisorStatus, read_status
+from serve.supervisor.status import STATUS, ReplicaStatus, SupervisorStatus, read_status
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import read_states
 
@@ -100,7 +100,13 @@ def test_a_stub_that_dies_is_noticed_and_replaced_although_triton_says_ready(
     def kill(status: SupervisorStatus) -> None:
         (state,) = read_states(tmp_path)
         (stub,) = set(processes_of(state.prefix)) - {state.pid}
+        blocker = tmp_path / f".{STATUS}.{status.pid}"
+        blocker.mkdir()  # where the status is written first: as on a full disk, it cannot be
         os.kill(stub, signal.SIGKILL)
+        wait_until(
+            lambda: [s.pid for s in read_states(tmp_path)] not in ([], [state.pid]), timeout_s=30.0
+        )
+        blocker.rmdir()
         wait_until(
             lambda: (now := the_only(tmp_path)).is_ready and now.pid != state.pid, timeout_s=30.0
         )
