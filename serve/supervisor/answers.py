@@ -118,13 +118,20 @@ class _Child:
 
     def __init__(self, python: Path, model: Path, version: str, now: float) -> None:
         self.started = now
+        self._process: subprocess.Popen[bytes] | None = None
         key = model / PUBLIC_KEY
         signed = ["--public-key", str(key)] if os.path.lexists(key) else []
         command = [str(python), "-m", "serve", "tag", "--json", "--bundle", str(model / version)]
+        try:
+            self._start([*command, *signed])
+        except OSError as error:  # no memory, no descriptors, no Python, or it ended at once
+            logger.warning("version %s: the embedded tagger failed: %s", version, error)
+
+    def _start(self, command: list[str]) -> None:
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         # The answers are few enough for a pipe that nobody reads until the end.
         self._process = subprocess.Popen(
-            [*command, *signed], stdin=pipe, stdout=pipe, stderr=null, start_new_session=True
+            command, stdin=pipe, stdout=pipe, stderr=null, start_new_session=True
         )
         os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)  # callers first
         if self._process.stdin:
@@ -132,10 +139,12 @@ class _Child:
             self._process.stdin.close()
 
     def is_running(self) -> bool:
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     def answers(self) -> dict[str, list[EntityJson]] | None:
         """End the process; return its answers, or None if it did not give them all."""
+        if self._process is None:
+            return None
         self._process.kill()
         output = self._process.stdout.read() if self._process.stdout else b""
         self._process.wait()

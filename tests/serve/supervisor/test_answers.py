@@ -53,6 +53,15 @@ def test_without_a_tagger_the_first_answer_to_every_line_stands_in(tmp_path: Pat
     assert known.answers == first
 
 
+@pytest.mark.parametrize("python", ["/none/bin/python", "/bin/true"])
+def test_a_tagger_that_cannot_be_started_or_ends_at_once_is_done_without(
+    tmp_path: Path, python: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = worked_out(KnownAnswers(tmp_path, Path(python)), NONE)
+    assert not known.is_verified
+    assert "version 1: no embedded tagger to hold it against" in caplog.messages
+
+
 def test_a_tagger_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
     answers = KnownAnswers(tmp_path, Path(sys.executable), timeout_s=5.0)
     assert answers.of("1", NONE, 0.0) is None
