@@ -1,8 +1,9 @@
 """Owns what is known of a server's processes and shared memory, from /proc and /dev/shm.
 
-A server is one process and a Python stub for each model instance. All carry the server's prefix on
-their command line and their shared memory carries it in its name; so whatever a killed server
-leaves behind can be told from everything else, even when process ids were used again.
+A server is one process and a Python stub for each model instance. The server has its prefix as
+`--id`, its stubs have the name of their shared memory, which begins with it, as an argument; so
+whatever a killed server leaves behind can be told from everything else, even when process ids were
+used again. Whoever merely looks for the prefix, `grep` or an editor, is none of them.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ def is_alive(pid: int, ticks: int) -> bool:
 
 
 def processes_of(prefix: str) -> list[int]:
-    """Return the ids of the processes that carry a prefix on their command line, but this one."""
+    """Return the ids of a server's processes, but for those that this user may not end."""
     found = []
     for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal() and int(folder.name) != os.getpid():
-            with contextlib.suppress(OSError):  # it ended meanwhile
-                if prefix.encode() in (folder / "cmdline").read_bytes():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours
+                if _carries(prefix.encode(), (folder / "cmdline").read_bytes()):
+                    os.kill(int(folder.name), 0)
                     found.append(int(folder.name))
     return found
 
@@ -120,6 +122,14 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
+
+
+def _carries(prefix: bytes, command: bytes) -> bool:
+    """Return whether a command line is the one of a server with a prefix, or of its stub."""
+    arguments = command.split(b"\0")
+    return b"--id=" + prefix in arguments or any(
+        argument.startswith(prefix) and argument != prefix for argument in arguments
+    )
 
 
 def _stat(pid: int) -> list[str] | None:

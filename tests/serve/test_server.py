@@ -17,6 +17,7 @@ from serve.server import TritonServer, start_triton, stop_triton
 from serve.triton.probe import Probe
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import read_state
+from tests.serve.naming import processes_naming
 from tests.serve.tiny import replace_file, tiny_graph
 
 pytestmark = pytest.mark.triton
@@ -172,7 +173,7 @@ def test_a_version_whose_labels_do_not_match_its_logits_is_told(
     with pytest.raises(ServerError, match=message):
         start_triton(tmp_path / "repository", environment=environment, folder=folder)
     assert [path.name for path in folder.iterdir()] == ["triton.log"]
-    assert not processes_of(str(tmp_path)), "no process of the failed start is left"
+    assert not processes_naming(tmp_path), "no process of the failed start is left"
 
 
 def test_the_runtime_works_on_tritons_numpy(served_bundle: Path, environment: Path) -> None:

@@ -21,6 +21,7 @@ from serve.supervisor.patience import Patience
 from serve.supervisor.status import ReplicaStatus, read_status
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import ServerState, read_state
+from tests.serve.naming import processes_naming
 from tests.soak.lateness import watching
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +101,7 @@ def supervised(repository: Path, environment: Path, project: Path) -> Iterator[S
         process.terminate()
         _, errors = process.communicate(timeout=_STOP_S)
     assert process.returncode == 0, errors
-    assert processes_of(str(repository)) == []
+    assert processes_naming(repository) == []
 
 
 def serve(*arguments: str, project: Path) -> subprocess.Popen[str]:

@@ -26,6 +26,7 @@ from serve.supervisor.status import SupervisorStatus, read_status
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import ServerState, read_states
 from serve.triton.tls import TlsFiles
+from tests.serve.naming import processes_naming
 from tests.serve.tiny import write_bundle
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,7 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert main(["publish"]) == 0
     yield tmp_path
     main(["stop"])
-    assert processes_of(str(tmp_path)) == []
+    assert processes_naming(tmp_path) == []
 
 
 @contextmanager
@@ -290,7 +291,7 @@ def test_a_start_that_is_interrupted_leaves_nothing(
         time.sleep(delay_s)  # before, during or after the launch: nothing may be left either way
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
-    assert processes_of(str(project)) == []
+    assert processes_naming(project) == []
     assert read_states(FOLDER) == []
 
 

@@ -26,7 +26,7 @@ def start() -> Iterator[Starter]:
     running: list[subprocess.Popen[bytes]] = []
 
     def run(script: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", script, PREFIX]
+        command = [sys.executable, "-c", script, f"--id={PREFIX}"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         running.append(process)
         assert process.stdout is not None

@@ -14,6 +14,7 @@ import pytest
 from serve.triton.processes import (
     SHARED_MEMORY,
     is_alive,
+    kill_all,
     processes_of,
     shared_memory_of,
     start_ticks,
@@ -21,12 +22,20 @@ from serve.triton.processes import (
     wait_until,
 )
 
+ROOT = Path(__file__).resolve().parents[3]
 PREFIX = f"linetag-test-{os.getpid()}-"
+_KILL_AS_NOBODY = """
+import os, sys
+from serve.triton.processes import kill_all, processes_of
+os.setuid(65534)
+kill_all(sys.argv[1])
+assert processes_of(sys.argv[1]) == []
+"""
 
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-c", "import time; time.sleep(60)", PREFIX]
+    command = [sys.executable, "-c", "import time; time.sleep(60)", f"--id={PREFIX}"]
     with subprocess.Popen(command) as process:
         wait_until(lambda: process.pid in processes_of(PREFIX), timeout_s=5.0)
         yield process
@@ -66,6 +75,28 @@ def test_sweeping_takes_what_carries_the_prefix_and_nothing_else(
     finally:
         ours.unlink(missing_ok=True)
         other.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("form", ["{}", "/dev/shm/{}region", "x-{}region"])
+def test_who_merely_looks_for_a_server_is_not_killed_with_it(form: str) -> None:
+    with waiting(form.format(PREFIX)) as looking, waiting(f"{PREFIX}region") as stub:
+        assert wait_until(lambda: processes_of(PREFIX) == [stub.pid], timeout_s=5.0)
+        kill_all(PREFIX)
+        assert stub.wait(timeout=5) == -9
+        assert looking.poll() is None
+
+
+def waiting(argument: str) -> subprocess.Popen[bytes]:
+    """Return a process with an argument, which ends when its input is closed."""
+    return subprocess.Popen(["/bin/sh", "-c", "read line", "sh", argument], stdin=subprocess.PIPE)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_processes_of_other_users_are_left_alone(sleeper: subprocess.Popen[bytes]) -> None:
+    command = [sys.executable, "-c", _KILL_AS_NOBODY, PREFIX]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert sleeper.poll() is None
 
 
 def test_waiting_ends_with_the_condition_or_the_time() -> None:
