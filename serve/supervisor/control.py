@@ -75,7 +75,8 @@ def restart_service(folder: Path) -> Iterator[int]:
     status = read_health(folder).supervisor
     if status is None or not status.is_running():
         raise ServerError(f"{folder}: expected a supervisor, got none; python -m serve start")
-    waiting = {replica.number: replica.pid for replica in status.replicas}
+    # One that is down is not restarted once more, see `Rolling`: its next answer is what we await.
+    waiting = {r.number: r.pid if r.is_ready else None for r in status.replicas}
     deadline = time.monotonic() + len(waiting) * (Patience.drain_s + Patience.ready_s)
     os.kill(status.pid, RESTART)
     while waiting:
