@@ -219,14 +219,14 @@ def _introduce(
 ) -> None:
     """Load and warm up a version everywhere, then agree on it; or refuse it: all is as before."""
     try:
-        settle_encoders(repository, Traffic(stable=before.stable or version, canary=version))
+        settle_encoders(repository, (*before.served, version))
         for server in servers:
             server.load()
             server.warm_up(version_folder(repository, version), str(version))
         agree(repository, step, version, after, note)
     except BaseException as error:
         refuse(repository, version, before, str(error) or type(error).__name__)
-        settle_encoders(repository, before)
+        settle_encoders(repository, before.served)
         with contextlib.suppress(ServerError):  # the first error is the one to tell
             _unload(servers)
         raise

@@ -6,7 +6,7 @@ A step that died before its line in the history is undone, one that died after i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from serve.errors import BundleError, ServerError
@@ -102,7 +102,7 @@ def settled(repository: Path) -> bool:
         if version in known and version not in traffic.kept:
             remove(kept_folder(repository, version))
     age_kept(repository)
-    settle_encoders(repository, traffic)
+    settle_encoders(repository, traffic.served)
     return bool(odd)
 
 
@@ -128,8 +128,12 @@ def refuse(repository: Path, version: int, traffic: Traffic, why: str) -> None:
     remove(version_folder(repository, version))
 
 
-def settle_encoders(repository: Path, traffic: Traffic) -> None:
-    """Let there be an encoder for each version that is served, see `serve.versions.encoders`.
+def settle_encoders(repository: Path, served: Sequence[int]) -> None:
+    """Let there be an encoder for each of the versions, see `serve.versions.encoders`.
+
+    Args:
+        repository: The repository.
+        served: Those that are served or about to be, the stable one first.
 
     Raises:
         OSError: If the repository cannot be written.
@@ -139,4 +143,4 @@ def settle_encoders(repository: Path, traffic: Traffic) -> None:
         from serve.versions import encoders
     except ImportError as error:
         raise missing_package(error) from error
-    encoders.settle_encoders(repository, traffic.served)
+    encoders.settle_encoders(repository, served)

@@ -234,6 +234,32 @@ def test_there_is_an_encoder_for_each_version_that_serves_and_no_other(
     assert f"# For 7 tags, {MAX_TOKENS} tokens" in (encoders / "config.pbtxt").read_text()
 
 
+class Noting:
+    """A server that notes which encoders lie on the disk as it is told to load."""
+
+    def __init__(self, repository: Path) -> None:
+        self.encoders = repository / "encoder"
+        self.seen: list[list[int]] = []
+
+    def load(self) -> None:
+        self.seen.append(versions_in(self.encoders))
+
+    unload = load
+
+    def warm_up(self, folder: Path, version: str) -> None:
+        pass
+
+
+def test_a_version_on_trial_has_its_encoder_until_its_callers_have_heard_of_the_rollback(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    server = Noting(repository)
+    assert rollback(repository, servers=[server], heard_s=0.0) == 3
+    assert server.seen == [[1, 2, 3], [3]], "as it loads the old bundle again, and afterwards"
+
+
 def test_settings_of_the_encoder_are_kept_while_they_fit_and_written_anew_for_other_labels(
     bundle: Path, tmp_path: Path, repository: Path
 ) -> None:
