@@ -1,6 +1,8 @@
 """Owns what holds in a repository, and letting the disk say the same.
 
-A step that died before its line in the history is undone, one that died after it is finished.
+A step that died before its line in the history is undone, one that died after it is finished. Where
+there is no history yet, the newest version serves, and a line says so before the next step: it may
+be an old repository's, or the first version of a new one, which nobody else could serve instead.
 """
 
 from __future__ import annotations
@@ -89,6 +91,8 @@ def settled(repository: Path) -> bool:
     model = repository / MODEL
     clear(model)
     traffic = traffic_of(repository)
+    if traffic.stable and read_traffic(repository) is None:  # or the next version would be newest
+        agree(repository, Step.PUBLISH, traffic.stable, traffic, "found without a history")
     known = {event.version for event in read_events(repository)}
     odd = [version for version in versions(repository) if version not in traffic.served]
     for version in odd:

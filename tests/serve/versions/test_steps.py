@@ -157,6 +157,42 @@ def test_a_repository_from_before_there_was_a_history_serves_its_newest(
     assert kept(repository) == [2, 3, 4], "what no history knows is not removed"
 
 
+def interrupt(bundle: Path, repository: Path) -> None:
+    """Leave what a publication leaves that dies just before its line in the history."""
+    publish(bundle, repository, share=0.1)
+    path = repository / "history.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+
+
+def test_an_interrupted_trial_beside_what_no_history_tells_of_gets_no_caller(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    (repository / "history.jsonl").unlink()
+    interrupt(bundle, repository)
+    assert versions(repository) == [1, 2], "otherwise this shows little"
+    assert traffic_of(repository) == Traffic(stable=1)
+    settle(repository)
+    assert versions(repository) == [1]
+    assert [event.note for event in read_events(repository)] == [
+        "found without a history",
+        "its publication was interrupted",
+    ]
+
+
+def test_a_first_publication_that_is_interrupted_serves_once_it_is_whole(
+    bundle: Path, repository: Path
+) -> None:
+    """As without the interruption: nobody else could serve."""
+    interrupt(bundle, repository)
+    assert traffic_of(repository) == Traffic(stable=1)
+    settle(repository)
+    assert traffic_of(repository) == Traffic(stable=1)
+    interrupt(bundle, repository)
+    assert traffic_of(repository) == Traffic(stable=1), "the next one is a trial"
+
+
 def test_a_link_with_a_number_is_no_version(bundle: Path, repository: Path) -> None:
     publish(bundle, repository)
     (repository / "tagger" / "7").symlink_to(repository / "tagger" / "1")
