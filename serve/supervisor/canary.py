@@ -1,18 +1,21 @@
 """Owns the canary: a question with a known answer to one server, each second.
 
 Every version that serves is asked: each has a process of its own, which can die while the others
-live. The server is asked who it is as well: behind a port may be somebody else's.
+live. The server is asked who it is as well: behind a port may be somebody else's. Until it is known
+what is right, a version's answer is kept: to ask again would only take time from finding that out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from serve.errors import ServerError
-from serve.supervisor.answers import LINES, KnownAnswers
+from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.life import Verdict
 from serve.supervisor.patience import Patience
+from serve.supervisor.questions import Question, first_question, next_question
+from serve.supervisor.rounds import Asked, Round
 from serve.triton.messages import Reply
 from serve.triton.names import MODEL, ModelVersion
 from serve.triton.probe import Probe
@@ -23,7 +26,7 @@ _LATE_S = 0.1
 _ANY = ""
 """Whichever version Triton chooses: the newest."""
 _PENDING_S = 0.2
-"""How soon to ask again when only the right answer was not known yet."""
+"""How soon to look again when only the right answer was not known yet."""
 _ASLEEP_S = 0.5
 """When nobody looked for this long, this machine was asleep, and silence means nothing."""
 
@@ -49,47 +52,12 @@ class Result:
     is_busy: bool = False
 
 
-class _Round:
-    """Canaries on their way to one server: who are you, and what do your versions say to this?"""
-
-    def __init__(
-        self, probe: Probe, texts: tuple[str, ...], versions: tuple[str, ...], now: float
-    ) -> None:
-        self.texts, self.sent = texts, now
-        self.watched: float | None = None
-        self._identity = probe.send_identity()
-        self._flights = {version: probe.send(texts, version) for version in versions}
-        self._expected = probe.state.prefix
-
-    def is_done(self) -> bool:
-        return self._identity.is_done() and all(f.is_done() for f in self._flights.values())
-
-    def is_silent(self) -> bool:
-        flights = self._flights.values()
-        return self._identity.is_silent() or any(flight.is_silent() for flight in flights)
-
-    def latency_s(self) -> float:
-        """Return how long the slowest version took."""
-        return max(flight.latency_s for flight in self._flights.values())
-
-    def triton(self) -> str:
-        return self._identity.result().triton
-
-    def replies(self) -> list[Reply]:
-        """Return what each version says, but for those that are served no more.
-
-        Raises:
-            ServerError: If one does not answer as agreed, or the server is another.
-        """
-        name = self._identity.result().name
-        if name != self._expected:
-            raise ServerError(f"expected the server {self._expected}, got {name!r:.80}")
-        there = [f for version, f in self._flights.items() if not (version and f.is_unserved())]
-        return [flight.result() for flight in there]
-
-
 class Canary:
-    """Asks one server again and again, without ever waiting for it."""
+    """Asks one server again and again, without ever waiting for it.
+
+    Attributes:
+        is_learning: Whether a version has answered of which it is not known yet what is right.
+    """
 
     def __init__(
         self,
@@ -111,14 +79,19 @@ class Canary:
         self._answers = answers
         self._patience = patience
         self._is_busy = is_busy
-        self._asked: tuple[str, ...] = LINES
+        self.is_learning = False
         self._versions: tuple[str, ...] = (_ANY,)
-        self._round: _Round | None = None
+        self._questions: dict[str, Question] = {}
+        self._under_way: dict[str, Asked] = {}
+        self._round: Round | None = None
         self._next = self._last_look = 0.0
 
     def hurry(self) -> None:
-        """Send the next one at once: something seems wrong."""
+        """Send the next one at once: something seems wrong. A first answer may never come."""
         self._next = 0.0
+        self._under_way = {}
+        if self._round and self._round.is_patient():
+            self._round = None
 
     def ask_versions(self, listed: Iterable[ModelVersion]) -> None:
         """Ask each of the versions that serve, from the next time on."""
@@ -135,7 +108,7 @@ class Canary:
         self._last_look = now
         if self._round is None:
             if now >= self._next:
-                self._round = _Round(self._probe, self._asked, self._versions, now)
+                self._round = self._send(now)
                 self._next = now + self._patience.canary_interval_s
             return None
         if not self._round.is_done():
@@ -145,15 +118,21 @@ class Canary:
         result = self._judge(landed, now)
         if result is None or result.verdict is Verdict.RIGHT:
             return result
-        self.hurry()
+        self._next = 0.0
         return None if was_asleep and result.verdict is Verdict.SILENT else result
 
-    def _watch(self, flying: _Round, now: float) -> None:
+    def _send(self, now: float) -> Round:
+        first = first_question(self._patience)
+        questions = {version: self._questions.get(version, first) for version in self._versions}
+        return Round(self._probe, questions, self._under_way, now)
+
+    def _watch(self, flying: Round, now: float) -> None:
         if flying.watched is None and now - flying.sent > _LATE_S:
             flying.watched = now
             self._is_busy(0.0)
 
-    def _judge(self, landed: _Round, now: float) -> Result | None:
+    def _judge(self, landed: Round, now: float) -> Result | None:
+        self._under_way = landed.under_way()
         try:
             replies = landed.replies()
         except ServerError as error:
@@ -161,24 +140,38 @@ class Canary:
                 return Result(Verdict.FAILED, str(error))
             watched_s = now - landed.watched if landed.watched else 0.0
             return Result(Verdict.SILENT, str(error), is_busy=self._is_busy(watched_s))
-        if not replies:  # all the versions we knew of are gone: whoever serves now shall answer
-            self._versions = (_ANY,)
-            self.hurry()
-            return None
-        return self._compare(replies, landed, now)
+        if not replies and not self._under_way:  # all the versions that we knew of are gone
+            self._versions = (_ANY,)  # whoever serves now shall answer
+            self._questions.pop(_ANY, None)
+            self._next = 0.0
+        return self._compare(replies, landed.triton(), now)
 
-    def _compare(self, replies: list[Reply], landed: _Round, now: float) -> Result | None:
-        """Hold answers against the known ones; None while those are not known yet."""
-        asked: tuple[str, ...] = ()
-        for reply in replies:
-            answers = dict(zip(landed.texts, reply.rows, strict=True))
+    def _compare(
+        self, replies: Mapping[str, tuple[Asked, Reply]], triton: str, now: float
+    ) -> Result | None:
+        """Hold answers against the known ones; None while no such answer is there."""
+        right: dict[str, float] = {}
+        for version, (asked, reply) in replies.items():
+            answers = dict(zip(asked.question.texts, reply.rows, strict=True))
             known = self._answers.of(reply.version, answers, now)
             if known is None:
-                self._asked, self._next = LINES, now + _PENDING_S
-                return None
+                self._keep(version, asked, now)
+                continue
             if wrong := known.differences(answers):
                 return Result(Verdict.WRONG, f"version {reply.version}: {wrong}")
-            asked = asked or known.asked()
-        self._asked = asked
-        newest = max((reply.version for reply in replies), key=int)
-        return Result(Verdict.RIGHT, "", landed.latency_s(), newest, landed.triton())
+            latency_s = right[reply.version] = asked.flight.latency_s
+            question = next_question(asked.question, latency_s, known, self._patience)
+            self._questions[version] = self._questions[reply.version] = question
+        self.is_learning = len(right) < len(replies)
+        if not right:
+            return None
+        newest = max(right, key=int)
+        return Result(Verdict.RIGHT, "", max(right.values()), newest, triton)
+
+    def _keep(self, version: str, asked: Asked, now: float) -> None:
+        """Keep an answer until it is known whether it is right."""
+        self._next = now + _PENDING_S
+        if asked.question.is_first:
+            self._under_way[version] = asked
+        else:  # another version than before answers under this name: it shall answer all lines
+            self._questions.pop(version, None)

@@ -75,6 +75,7 @@ class Seen:
         verdict: What came of a canary since the last look; None if none came back.
         is_busy: Whether it computed while a canary was silent.
         reason: What there is to say to the verdict, or to its end.
+        is_learning: Whether it answers, and what is right is still being worked out.
     """
 
     is_alive: bool
@@ -82,6 +83,7 @@ class Seen:
     verdict: Verdict | None = None
     is_busy: bool = False
     reason: str = ""
+    is_learning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +182,9 @@ def _starting(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
         return replace(life, phase=Phase.READY, since=now, last_right=now), None
     if seen.verdict is Verdict.WRONG:
         return _sick(life, Cause.WRONG, seen.reason, now, patience)
-    if now - life.since > patience.ready_s:
-        reason = f"not ready within {patience.ready_s:g} s: {seen.reason}"
+    allowed_s = 2 * patience.ready_s if seen.is_learning else patience.ready_s
+    if now - life.since > allowed_s:
+        reason = f"not ready within {allowed_s:g} s: {seen.reason}"
         return _sick(life, Cause.START, reason, now, patience)
     return life, None
 

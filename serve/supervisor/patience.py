@@ -9,14 +9,16 @@ from dataclasses import dataclass
 class Patience:
     """When to act.
 
-    A replica that stops answering is out within `canary_interval_s + canary_timeout_s`, 1.75 s.
+    A replica that stops answering is out within `canary_interval_s + canary_timeout_s`, 1.75 s, if
+    its model takes no longer than 0.25 s for a line, see `serve.supervisor.questions`.
 
     Attributes:
         canary_interval_s: From one canary to the next.
-        canary_timeout_s: How long a canary may take.
+        canary_timeout_s: How long a canary may take, of a model that was quick enough before.
         busy_s: How long a replica may leave canaries unanswered while it computes: under a load
             that makes it slow, killing it would only hand the load to the next one.
-        ready_s: How long a start may take.
+        ready_s: How long a start may take, and a version's first answer; a start as long again
+            where it answers, and only what is right is still being worked out.
         drain_s: How long a replica may take to answer what is in flight, and to end.
         kill_s: After how long a killed replica whose processes are still there is killed again.
         stable_s: How long a replica must have answered for its end not to count as a failure.

@@ -129,7 +129,8 @@ class Replica:
             return Seen(is_alive=True)
         result = self._ask(self.state, now)
         if result is None:
-            return Seen(is_alive=True, reason=self._delay(now))
+            is_learning = self._canary is not None and self._canary.is_learning
+            return Seen(is_alive=True, reason=self._delay(now), is_learning=is_learning)
         self.canaries[result.verdict] += 1
         if result.verdict is Verdict.RIGHT:
             self.result = result

@@ -54,13 +54,17 @@ class Flight(Generic[T]):
         """Return whether the answer, or a failure, is there."""
         return bool(self._future.done())
 
+    def has_failed(self) -> bool:
+        """Return whether there will be no answer."""
+        return self.is_done() and self._future.code() is not grpc.StatusCode.OK
+
     def is_silent(self) -> bool:
         """Return whether time ran out without an answer."""
         return self.is_done() and self._future.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
     def is_unserved(self) -> bool:
         """Return whether the server says that it does not serve what was asked for."""
-        if not self.is_done() or self._future.code() is grpc.StatusCode.OK:
+        if not self.has_failed():
             return False
         details = str(self._future.details())
         return self._future.code() is grpc.StatusCode.NOT_FOUND or _NOT_READY in details
@@ -109,9 +113,17 @@ class Probe:
         request, response = pb.ServerMetadataRequest(), pb.ServerMetadataResponse
         return self._send("ServerMetadata", request, response, _read_identity)
 
-    def send(self, texts: Sequence[str], version: str = "") -> Flight[Reply]:
-        """Ask a version of the model, or whichever, for the entities of texts in one request."""
-        return self._ask(texts, ENTITIES, lambda reply: reply, version)
+    def send(
+        self, texts: Sequence[str], version: str = "", *, timeout_s: float | None = None
+    ) -> Flight[Reply]:
+        """Ask a version of the model, or whichever, for the entities of texts in one request.
+
+        Args:
+            texts: The texts.
+            version: Which version; empty for whichever Triton chooses.
+            timeout_s: How long the answer may take; None for the probe's time.
+        """
+        return self._ask(texts, ENTITIES, lambda reply: reply, version, timeout_s)
 
     def send_graph(self) -> Flight[GraphJson]:
         """Ask the model which graph answers."""
@@ -144,7 +156,12 @@ class Probe:
         self.close()
 
     def _ask(
-        self, texts: Sequence[str], output: str, read: Callable[[Reply], T], version: str = ""
+        self,
+        texts: Sequence[str],
+        output: str,
+        read: Callable[[Reply], T],
+        version: str = "",
+        timeout_s: float | None = None,
     ) -> Flight[T]:
         name = f"canary-{next(self._numbers)}"
         request = write_request(texts, output, request_id=name)
@@ -154,11 +171,20 @@ class Probe:
             request,
             pb.ModelInferResponse,
             lambda response: read(read_response(response, texts, output, request_id=name)),
+            timeout_s,
         )
 
-    def _send(self, name: str, request: Any, response: Any, read: Callable[[Any], T]) -> Flight[T]:  # noqa: ANN401
+    def _send(
+        self,
+        name: str,
+        request: Any,  # noqa: ANN401
+        response: Any,  # noqa: ANN401
+        read: Callable[[Any], T],
+        timeout_s: float | None = None,
+    ) -> Flight[T]:
         call = method(self._channel, name, response)
-        return Flight(self.state.url, lambda: call.future(request, timeout=self._timeout_s), read)
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        return Flight(self.state.url, lambda: call.future(request, timeout=timeout_s), read)
 
 
 def _read_identity(response: Any) -> Identity:  # noqa: ANN401

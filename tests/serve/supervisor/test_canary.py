@@ -17,6 +17,7 @@ from serve.supervisor.canary import Canary, Result
 from serve.supervisor.life import Verdict
 from serve.supervisor.patience import Patience
 from serve.triton.names import ModelVersion
+from serve.triton.processes import wait_until
 from serve.triton.state import ServerState
 from tests.serve.fake_triton import fake_triton, proper_answer, texts_of, words
 
@@ -26,18 +27,43 @@ RIGHT = {line: [entity.to_json() for entity in words(line)] for line in LINES}
 
 
 class GivenAnswers(KnownAnswers):
-    """Known answers that the test knows."""
+    """Known answers that the test knows; of some versions they are still worked out."""
 
-    def __init__(self, known: Mapping[str, Sequence[EntityJson]] | None) -> None:
+    def __init__(self, known: Mapping[str, Sequence[EntityJson]], *pending: str) -> None:
         super().__init__(Path("none"), Path("none"))
-        self.given = None if known is None else Known(known, is_verified=True)
+        self.given, self.pending = Known(known, is_verified=True), set(pending)
 
     def of(self, version: str, first: object, now: float) -> Known | None:
-        return self.given
+        return None if version in self.pending else self.given
+
+
+class Hanging:
+    """Answers, but when it is to hang; notes how many texts each version was asked about."""
+
+    def __init__(self) -> None:
+        self.hung: set[str] = set()
+        self.is_over = threading.Event()
+        self.asked: list[tuple[str, int]] = []
+
+    def __call__(self, request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
+        version = request.model_version or "1"
+        self.asked.append((version, len(texts_of(request))))
+        if version in self.hung:
+            self.is_over.wait(20.0)
+        answer = proper_answer(request)
+        answer.model_version = version
+        return answer
+
+
+def ready(*versions: str) -> list[ModelVersion]:
+    return [ModelVersion("tagger", version, "READY", "") for version in versions]
 
 
 def canary_of(
-    url: str, answers: GivenAnswers, is_busy: Callable[[float], bool] = lambda seconds: False
+    url: str,
+    answers: GivenAnswers,
+    is_busy: Callable[[float], bool] = lambda seconds: False,
+    patience: Patience = PATIENCE,
 ) -> Canary:
     state = ServerState(
         pid=1,
@@ -49,18 +75,23 @@ def canary_of(
         log="l",
         started="2026-01-01T00:00:00+00:00",
     )
-    return Canary(state, answers, PATIENCE, is_busy)
+    return Canary(state, answers, patience, is_busy)
 
 
 def results(canary: Canary, count: int) -> list[Result]:
-    """Look until so many canaries came to something."""
+    """Look until so many canaries came to something, and close the connection."""
+    found = looked(canary, count)
+    canary.close()
+    return found
+
+
+def looked(canary: Canary, count: int) -> list[Result]:
     found: list[Result] = []
     end = time.monotonic() + 20.0
     while len(found) < count and time.monotonic() < end:
         result = canary.look(time.monotonic())
         found += [result] if result else []
         time.sleep(0.002)
-    canary.close()
     return found
 
 
@@ -90,15 +121,65 @@ def test_a_wrong_answer_is_wrong_and_told() -> None:
 
 
 def test_answers_that_are_not_known_yet_decide_nothing_but_later_ones_do() -> None:
-    answers = GivenAnswers(None)
-    with fake_triton(name=NAME) as url:
+    answers, server = GivenAnswers(RIGHT, "1"), Hanging()
+    with fake_triton(server, name=NAME) as url:
         canary = canary_of(url, answers)
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
             assert canary.look(time.monotonic()) is None
             time.sleep(0.002)
-        answers.given = Known(RIGHT, is_verified=True)
+        assert canary.is_learning
+        assert server.asked == [("1", 11)], "asking again takes time from who works them out"
+        answers.pending.clear()
         assert results(canary, 1)[0].verdict is Verdict.RIGHT
+        assert not canary.is_learning
+
+
+def test_a_model_that_is_slow_from_the_start_is_waited_for_once_and_then_asked_a_line() -> None:
+    asked: list[int] = []
+
+    def slowly(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
+        asked.append(len(texts_of(request)))
+        time.sleep(0.04 * asked[-1])
+        return proper_answer(request)
+
+    with fake_triton(slowly, name=NAME) as url:
+        found = results(canary_of(url, GivenAnswers(RIGHT)), 3)
+    assert [result.verdict for result in found] == [Verdict.RIGHT] * 3
+    assert asked[:3] == [11, 1, 1], "of which all take longer than a canary may"
+
+
+def test_a_version_that_has_not_answered_yet_is_waited_for_while_the_others_are_asked() -> None:
+    server, answers = Hanging(), GivenAnswers(RIGHT, "3")
+    server.hung.add("2")
+    with fake_triton(server, name=NAME) as url:
+        canary = canary_of(url, answers)
+        looked(canary, 1)
+        canary.ask_versions(ready("1", "2", "3"))
+        began = time.monotonic()
+        while time.monotonic() - began < 1.3 * PATIENCE.canary_timeout_s:
+            (result,) = looked(canary, 1)
+            assert (result.verdict, result.version) == (Verdict.RIGHT, "1")
+        assert server.asked.count(("2", 11)) == server.asked.count(("3", 11)) == 1
+        server.hung.add("1")
+        assert looked(canary, 1)[-1].verdict in (Verdict.RIGHT, Verdict.SILENT)
+        began = time.monotonic()
+        assert results(canary, 1)[0].verdict is Verdict.SILENT, "known to be quick"
+        server.is_over.set()
+    assert time.monotonic() - began < 5.0
+
+
+def test_a_first_answer_is_not_waited_for_when_a_process_has_ended() -> None:
+    server = Hanging()
+    server.hung.add("1")
+    with fake_triton(server, name=NAME) as url:
+        canary = canary_of(url, GivenAnswers(RIGHT))
+        assert canary.look(time.monotonic()) is None
+        assert wait_until(lambda: bool(server.asked), timeout_s=5.0)
+        server.hung.clear()
+        canary.hurry()
+        assert results(canary, 1)[0].verdict is Verdict.RIGHT
+        server.is_over.set()
 
 
 def test_another_server_behind_the_port_is_a_failure() -> None:
@@ -132,37 +213,36 @@ def test_an_answer_to_other_texts_is_a_failure() -> None:
 @pytest.mark.parametrize("is_busy", [True, False])
 def test_no_answer_in_time_is_silence_and_says_whether_the_server_computes(is_busy: bool) -> None:
     asked_s: list[float] = []
-    is_over = threading.Event()
-
-    def hang(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
-        is_over.wait(20.0)
-        return proper_answer(request)
+    server = Hanging()
 
     def busy(seconds: float) -> bool:
         asked_s.append(seconds)
         return is_busy
 
-    with fake_triton(hang, name=NAME) as url:
-        (result,) = results(canary_of(url, GivenAnswers(RIGHT), busy), 1)
-        is_over.set()
+    with fake_triton(server, name=NAME) as url:
+        canary = canary_of(url, GivenAnswers(RIGHT), busy)
+        assert looked(canary, 1)[0].verdict is Verdict.RIGHT
+        server.hung.add("1")
+        asked_s.clear()
+        (result,) = results(canary, 1)
+        server.is_over.set()
     assert (result.verdict, result.is_busy) == (Verdict.SILENT, is_busy)
     assert asked_s[0] == 0.0, "the beginning of what is watched"
     assert asked_s[1] > 0.0
 
 
 def test_silence_means_nothing_when_nobody_looked_meanwhile() -> None:
-    is_over = threading.Event()
-
-    def hang(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
-        is_over.wait(20.0)
-        return proper_answer(request)
-
-    with fake_triton(hang, name=NAME) as url:
+    server = Hanging()
+    with fake_triton(server, name=NAME) as url:
         canary = canary_of(url, GivenAnswers(RIGHT))
-        canary.look(time.monotonic())
+        looked(canary, 1)
+        server.hung.add("1")
+        asked = len(server.asked)
+        while len(server.asked) == asked:
+            canary.look(time.monotonic())
         time.sleep(1.0)  # this machine was asleep, for all that the canary knows
         assert canary.look(time.monotonic()) is None
-        is_over.set()
+        server.is_over.set()
         assert results(canary, 1)[0].verdict is Verdict.RIGHT
 
 

@@ -63,6 +63,14 @@ def test_a_start_that_takes_too_long_fails() -> None:
     assert story.life.reason == "not ready within 60 s: loading"
 
 
+def test_a_start_may_take_as_long_again_while_what_is_right_is_worked_out() -> None:
+    learning, story = Seen(True, is_learning=True), Story()
+    story.see(DEAD, at=0.0)
+    assert story.see(learning, at=2 * PATIENCE.ready_s) is Phase.STARTING
+    assert story.see(learning, at=2 * PATIENCE.ready_s + 0.1) is Phase.ENDING
+    assert story.life.reason == "not ready within 120 s: "
+
+
 @pytest.mark.parametrize(
     ("seen", "cause"),
     [(DEAD, Cause.DIED), (WRONG, Cause.WRONG), (SILENT, Cause.SILENT)],
