@@ -27,9 +27,12 @@ def start_ticks(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot; None if it is no more.
 
     A process id is used again after a while; together with its start it names one process only.
+    One whose main thread has ended is there while others end: they hold its files and locks.
     """
     fields = _stat(pid)
-    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+    if fields is None or (fields[0] in "ZX" and int(fields[17]) <= 1):
+        return None
+    return int(fields[19])
 
 
 def is_our_child(pid: int) -> bool:

@@ -32,6 +32,15 @@ kill_all(sys.argv[1])
 assert processes_of(sys.argv[1]) == []
 """
 
+_MAIN_THREAD_ENDS_FIRST = """
+import ctypes, os, threading, time
+def wait():
+    os.read(0, 1)
+    os._exit(0)
+threading.Thread(target=wait).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
@@ -57,6 +66,17 @@ def test_a_process_that_ended_but_was_not_waited_for_is_dead(
     sleeper.kill()
     assert wait_until(lambda: not is_alive(sleeper.pid, ticks), timeout_s=5.0)
     assert Path(f"/proc/{sleeper.pid}").exists(), "a zombie until it is waited for"
+
+
+def test_a_process_is_there_while_a_thread_of_it_is() -> None:
+    command = [sys.executable, "-c", _MAIN_THREAD_ENDS_FIRST]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        stat = Path(f"/proc/{process.pid}/stat")
+        assert wait_until(lambda: ") Z " in stat.read_text(), timeout_s=5.0)
+        assert start_ticks(process.pid), "its files, and the locks on them, are not given up yet"
+        assert process.stdin
+        process.stdin.close()
+        assert wait_until(lambda: start_ticks(process.pid) is None, timeout_s=5.0)
 
 
 def test_sweeping_takes_what_carries_the_prefix_and_nothing_else(
