@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.supervisor.life import Phase
 from serve.supervisor.control import RESTART, restart_service
+from serve.supervisor.life import Phase
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus, write_status
 from serve.triton.processes import start_ticks
 
