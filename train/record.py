@@ -17,7 +17,7 @@ from torch import nn
 
 from serve.bundle import sha256
 from train.config import LoopConfig, TrainConfig
-from train.corpus.data import Corpus
+from train.corpus.data import Corpus, Split
 from train.loop.device import format_name, number_format
 from train.loop.fit import best_epoch
 from train.loop.processes import Processes
@@ -105,14 +105,7 @@ def run_record(
         "settings": settings_json(config),
         "base": base_json(base),
         "data": {
-            name: {
-                "file": split.path.name,
-                "sha256": data_sha256(split.path),
-                "num_lines": len(split.examples),
-                "num_spans": dict(sorted(split.labels.items())),
-            }
-            for name, split in splits.items()
-            if split
+            name: split_json(split, corpus.tags.labels) for name, split in splits.items() if split
         },
         "epochs": [
             {"number": epoch.number, "loss": epoch.loss, "dev_f1": epoch.score} for epoch in history
@@ -121,6 +114,19 @@ def run_record(
         "cost": asdict(cost),
         "versions": versions(),
     }
+
+
+def split_json(split: Split, labels: Sequence[str]) -> dict[str, Any]:
+    """Return what a split holds and where it comes from, as JSON; every label has its number."""
+    found = split.labels
+    counts = {
+        "num_lines": len(split.examples),
+        "num_spans": {label: found[label] for label in labels},
+    }
+    if split.parts:
+        parts = [{"role": role} | split_json(part, labels) for role, part in split.parts]
+        return counts | {"parts": parts}
+    return {"file": split.path.name, "sha256": data_sha256(split.path)} | counts
 
 
 def base_json(base: Base) -> dict[str, Any]:

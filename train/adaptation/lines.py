@@ -20,6 +20,7 @@ from serve.limits import check_text
 from train.adaptation.config import AdaptConfig
 from train.corpus.data import read_split
 from train.corpus.partition import fold
+from train.formats.flat import Overlaps, Reading
 
 _TOGETHER = 1000
 """Lines that are tokenized together."""
@@ -109,7 +110,8 @@ def _raw(path: Path, encoder: Encoder) -> Iterator[_Line]:
 
 
 def _labelled(path: Path, encoder: Encoder) -> Iterator[_Line]:
-    return _lines([example.text for example in read_split(path).examples], encoder)
+    reading = Reading(overlaps=Overlaps.LONGEST)  # of labelled lines the texts alone count here
+    return _lines([example.text for example in read_split(path, reading).examples], encoder)
 
 
 def _lines(texts: Sequence[str], encoder: Encoder) -> Iterator[_Line]:

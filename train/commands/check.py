@@ -6,8 +6,8 @@ of dev or test that train has not. Warnings: texts that two parts have, the same
 labels, labels with fewer than 20 spans in train. Beside them the spans of each label and a
 histogram of lengths.
 
-A folder is taken by its parts (train, dev or valid, test), as python -m train does; of several
-files each is a part of its own.
+A folder is taken by its parts (train, dev or valid, test), as python -m train does; brat's folder
+and each of several files are a part of their own.
 
 Examples:
   python -m train check my/lines
@@ -27,8 +27,7 @@ from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.files import write_durably
-from train.config import TrainConfig
-from train.corpus.splits import find_splits
+from train.corpus.splits import parts_of
 from train.formats.arguments import add_reading, take_reading
 from train.formats.flat import Reading
 from train.formats.words import Words
@@ -100,10 +99,6 @@ def _parts(paths: Sequence[Path]) -> dict[str, Path]:
     """Return the file of each part of a corpus, by name."""
     parts: dict[str, Path] = {}
     for path in paths:
-        if path.is_dir() and next(path.glob("*.ann"), None) is None:
-            splits = find_splits(TrainConfig(data=path))._asdict()
-            names = {name: file for name, file in splits.items() if file}
-        else:
-            names = {path.name: path}
-        parts |= {name if name not in parts else str(file): file for name, file in names.items()}
+        names = parts_of(path, path.name).items()
+        parts |= {name if name not in parts else str(file): file for name, file in names}
     return parts

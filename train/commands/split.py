@@ -36,6 +36,7 @@ from train.formats.fields import field_of, seconds_of
 from train.formats.flat import Reading
 from train.formats.record import Record
 from train.formats.registry import FORMATS, read_examples, write_examples
+from train.formats.tally import Tally
 from train.formats.words import Writing
 
 logger = logging.getLogger(__name__)
@@ -118,22 +119,38 @@ def _run(config: SplitConfig) -> int:
     train = 1 - config.dev - config.test
     shares = dict(zip(PARTS, (train, config.dev, config.test), strict=True))
     parts = _parts(config, [line.key for line in lines], shares)
+    tallies: list[Tally] = []
     with replacing(config.output) as folder:
         for part in (part for part in PARTS if shares[part]):
             chosen = [line for line, where in zip(lines, parts, strict=True) if where == part]
-            if not chosen:
-                num = len({line.key for line in lines})
-                raise DataError(
-                    f"expected lines for {part}, got none: {num} groups of lines are too few for "
-                    "these shares; give another field or larger shares"
-                )
             path = folder / f"{part}{FORMATS[config.to].suffix}"
             placed = ((line.place, line.example) for line in chosen)
-            write_examples(path, config.to, placed, config.writing)
-            logger.info("%s: %d lines", part, len(chosen))
+            tallies.append(write_examples(path, config.to, placed, config.writing))
+            _check_some(part, tallies[-1], lines)
+            logger.info("%s: %d lines", part, tallies[-1].num_lines)
+    Tally.total(tallies).warn(config.output)
     _say_leaks(lines, parts)
     deliver(str(config.output))
     return 0
+
+
+def _check_some(part: str, tally: Tally, lines: Sequence[_Line]) -> None:
+    """Refuse a part of which no line was written.
+
+    Raises:
+        DataError: If there is none.
+    """
+    if tally.num_lines:
+        return
+    if tally.num_blank:
+        raise DataError(
+            f"expected lines with words for {part}, got none in {tally.num_blank} lines; drop the "
+            "lines without words, or give --to jsonl, which holds them"
+        )
+    raise DataError(
+        f"expected lines for {part}, got none: {len({line.key for line in lines})} groups of lines "
+        "are too few for these shares; give another field or larger shares"
+    )
 
 
 def _read(config: SplitConfig) -> list[_Line]:

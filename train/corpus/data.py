@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,11 +38,13 @@ class Split:
         path: The file, or brat's folder.
         places: Where each example stands, for messages: file and line, or file and JSON path.
         examples: The lines, in the order of the file.
+        parts: The splits it was put together from, each with its role; none if it is a file's.
     """
 
     path: Path
     places: tuple[str, ...]
     examples: tuple[Example, ...]
+    parts: tuple[tuple[str, Split], ...] = ()
 
     @property
     def labels(self) -> Counter[str]:
@@ -58,7 +60,7 @@ class Corpus:
         train: Lines to train on.
         dev: Lines to choose the best epoch by.
         test: Lines to report on, if any.
-        tags: The tags of the labels in the train file.
+        tags: The tags of the labels in the train file, lines held out of it included.
     """
 
     train: Split
@@ -93,9 +95,10 @@ def read_corpus(config: TrainConfig) -> Corpus:
         )
     for split in filter(None, (dev, test)):
         check_labels(split, known, str(train.path))
-    _warn_of_rare(known)
     if dev is None:
         train, dev = hold_out(train, config.seed)
+    num_spans = train.labels
+    _warn_of_rare({label: num_spans[label] for label in known})
     return Corpus(train, dev, test, Tags.from_labels(known))
 
 
@@ -166,7 +169,7 @@ def check_labels(split: Split, known: Container[str], owner: str) -> None:
                 )
 
 
-def _warn_of_rare(labels: Counter[str]) -> None:
+def _warn_of_rare(labels: Mapping[str, int]) -> None:
     rare = [f"{label} ({num})" for label, num in sorted(labels.items()) if num < RARE]
     if rare:
         logger.warning(

@@ -25,6 +25,30 @@ class SplitFiles(NamedTuple):
     test: Path | None
 
 
+def parts_of(path: Path, alone: str) -> dict[str, Path]:
+    """Return the files of a path, by name of their part of a corpus.
+
+    A folder with train, dev or test in it is taken by those. A file is one part, and so is brat's
+    folder, be its documents in it or in folders below.
+
+    Args:
+        path: A folder or file.
+        alone: Name of a file or brat's folder that is one part.
+
+    Raises:
+        DataError: If a folder has no train file and is not brat's, or several for one split.
+    """
+    if not path.is_dir() or next(path.glob("*.ann"), None):
+        return {alone: path}
+    remedy = "name the files instead of the folder"
+    found = {split: _find(path, split, remedy) for split in _STEMS}
+    if not any(found.values()) and _holds_lines(path):
+        return {alone: path}
+    if not found["train"]:
+        raise _no_train(path, remedy)
+    return {split: file for split, file in found.items() if file}
+
+
 def find_splits(config: TrainConfig) -> SplitFiles:
     """Return the splits' files: those named in the settings first, the folder's else.
 
@@ -32,19 +56,22 @@ def find_splits(config: TrainConfig) -> SplitFiles:
         DataError: If the folder is none, has no train file, or several that could be one split.
     """
     folder = config.data or (None if config.train else SAMPLE)
-    train = config.train or (folder and _find(folder, "train"))
+    train = config.train or (folder and _find(folder, "train", "name it with --train"))
     if train is None:
-        stems = ", ".join(f"train{suffix}" for suffix in sorted(SUFFIXES))
-        raise DataError(
-            f"{folder}: expected one of {stems}, or a folder train with .ann files, got none; "
-            "name the file with --train"
-        )
-    dev = config.dev or (folder and _find(folder, "dev"))
-    test = config.test or (folder and _find(folder, "test"))
+        raise _no_train(folder, "name the file with --train")
+    dev = config.dev or (folder and _find(folder, "dev", "name it with --dev"))
+    test = config.test or (folder and _find(folder, "test", "name it with --test"))
     return SplitFiles(train, dev or None, test or None)
 
 
-def _find(folder: Path, split: str) -> Path | None:
+def _no_train(folder: Path | None, remedy: str) -> DataError:
+    stems = ", ".join(f"train{suffix}" for suffix in sorted(SUFFIXES))
+    return DataError(
+        f"{folder}: expected one of {stems}, or a folder train with .ann files, got none; {remedy}"
+    )
+
+
+def _find(folder: Path, split: str, remedy: str) -> Path | None:
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder with train, dev and test files, got none")
     found = sorted(
@@ -54,7 +81,7 @@ def _find(folder: Path, split: str) -> Path | None:
     )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise DataError(f"{folder}: expected one {split} file, got {names}; name it with --{split}")
+        raise DataError(f"{folder}: expected one {split} file, got {names}; {remedy}")
     return found[0] if found else None
 
 

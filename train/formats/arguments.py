@@ -42,7 +42,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         "--scheme", type=Scheme, choices=list(Scheme), default=default.scheme, metavar="S",
         help=text,
     )  # fmt: skip
-    text = "widen spans that begin or end inside a word to the whole word"
+    text = "widen spans that begin or end inside a word to the whole word, the first in it stays"
     add("--widen", action="store_true", help=text)
 
 

@@ -1,6 +1,6 @@
 """Owns the writing of brat's stand-off form: documents of 100 lines each, and their settings.
 
-A line end within a text becomes a blank, since brat cuts texts there; a text of blanks is left out.
+A line end within a text becomes a blank, since brat cuts texts there.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _TYPE = re.compile(r"[A-Za-z0-9_-]+")  # brat replaces other characters by under
 
 
 def write(path: Path, examples: Iterable[Example], _: Writing) -> None:
-    """Write a new folder of documents, whole or not at all.
+    """Write texts that are not blank as a new folder of documents, whole or not at all.
 
     Raises:
         DataError: If the folder holds something.
         ValueError: If a label is no name for a type in brat.
     """
     check_new(path)
-    lines = (_checked(example) for example in examples if example.text.strip())
+    lines = (_checked(example) for example in examples)
     labels: set[str] = set()
     with replacing(path) as folder:
         number = 0

@@ -107,7 +107,7 @@ def span_of_words(span: WordSpan, offsets: Sequence[tuple[int, int]]) -> Span:
 
 
 def write(path: Path, examples: Iterable[Example], writing: Writing) -> None:
-    """Write sentences; a text without words is left out, since a sentence has one at least.
+    """Write sentences, each of a text with a word at least.
 
     Raises:
         ValueError: If a span does not fit its words, or a word would be read as something else.
@@ -119,9 +119,7 @@ def write(path: Path, examples: Iterable[Example], writing: Writing) -> None:
 
 def _write_sentence(file: TextIO, example: Example, writing: Writing) -> None:
     offsets = word_offsets(example.text, writing.words)
-    if not offsets:
-        return
-    spans = spans_of_words(example, offsets, widen=writing.widen)
+    spans = spans_of_words(example, offsets, widen=False)
     words = [example.text[start:end] for start, end in offsets]
     if _DOCSTART in words:
         raise ValueError(f"expected no word {_DOCSTART}, which parts documents, got one; drop it")

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from serve.errors import DataError
 from serve.examples import Example
 from train.corpus.label_map import check_label_map, map_labels
 from train.formats.flat import Reading
-from train.formats.registry import FORMATS, read_examples, write_examples
-from train.formats.words import Writing, off_border, word_offsets
+from train.formats.registry import read_examples, write_examples
+from train.formats.words import Writing
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was counted on the way.
-
-    Attributes:
-        num_lines: Lines.
-        num_blank: Lines without words.
-        num_widened: Spans that begin or end inside a word, where they are widened.
-        labels: Spans of each label as the files have it.
-    """
-
-    num_lines: int = 0
-    num_blank: int = 0
-    num_widened: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
 
 
 def convert(
@@ -52,32 +33,21 @@ def convert(
         DataError: If a line is not as expected, the format cannot hold it, there is none, or a
             label to map does not occur.
     """
-    tally = Tally()
-    examples = _examples(sources, reading, label_map, tally, writing if writing.widen else None)
-    write_examples(target, name, examples, writing)
-    logger.info("%s: %d lines, %d spans", target, tally.num_lines, tally.labels.total())
-    if tally.num_blank and not FORMATS[name].holds_blanks:
-        logger.warning("warning: %s: %d lines without words left out", target, tally.num_blank)
-    if tally.num_widened:
-        logger.warning("warning: %s: %d spans widened to whole words", target, tally.num_widened)
+    examples = _examples(sources, reading, label_map)
+    tally = write_examples(target, name, examples, writing)
+    logger.info("%s: %d lines, %d spans", target, tally.num_lines, tally.num_spans)
+    tally.warn(target)
 
 
 def _examples(
-    sources: Sequence[Path],
-    reading: Reading,
-    label_map: Mapping[str, str],
-    tally: Tally,
-    widening: Writing | None,
+    sources: Sequence[Path], reading: Reading, label_map: Mapping[str, str]
 ) -> Iterator[tuple[str, Example]]:
+    num_lines, labels = 0, set[str]()
     for source in sources:
         for record, example in read_examples(source, reading):
-            tally.num_lines += 1
-            tally.num_blank += not example.text.strip()
-            tally.labels.update(span.label for span in example.spans)
-            if widening:
-                offsets = word_offsets(example.text, widening.words)
-                tally.num_widened += sum(off_border(span, offsets) for span in example.spans)
+            num_lines += 1
+            labels.update(span.label for span in example.spans)
             yield record.place, map_labels(example, label_map)
-    if not tally.num_lines:
+    if not num_lines:
         raise DataError(f"{sources[0]}: expected labelled lines, got none")
-    check_label_map(label_map, tally.labels)
+    check_label_map(label_map, labels)

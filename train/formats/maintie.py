@@ -74,7 +74,7 @@ def _row(example: Example, writing: Writing) -> dict[str, object]:
         "tokens": [example.text[start:end] for start, end in offsets],
         "entities": [
             {"start": span.first_word, "end": span.end_word, "type": span.label}
-            for span in spans_of_words(example, offsets, widen=writing.widen)
+            for span in spans_of_words(example, offsets, widen=False)
         ],
         "relations": [],
     }

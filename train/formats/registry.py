@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from train.formats import brat, brat_writing, conll, json_spans, label_studio, m
 from train.formats.flat import Overlaps, Reading, flat_example
 from train.formats.json_rows import json_rows
 from train.formats.record import Record, Row, told
-from train.formats.words import Writing
+from train.formats.tally import Tally
+from train.formats.words import Writing, spans_of_words, word_offsets
 
 COLUMN_SUFFIXES = frozenset({".conll", ".bio", ".iob", ".iob2", ".bioes", ".tsv"})
 JSON_SUFFIXES = frozenset({".json", ".jsonl"})
@@ -34,9 +35,10 @@ class Format:
     Attributes:
         rows: Yields the pieces of a file, each with its place.
         parse: Makes a record of a piece; None for one its annotators did not finish.
-        write: Writes examples.
+        write: Writes examples that it can hold.
         suffix: Of a file that is written; none for a folder.
         holds_blanks: Whether a text without words can be written; else it is left out.
+        labels_words: Whether words are labelled; else characters are.
         label_level: How many names of a label's path are kept unless told; 0 for all.
         overlaps: What becomes of overlapping spans unless told.
     """
@@ -46,12 +48,15 @@ class Format:
     write: Callable[[Path, Iterable[Example], Writing], None]
     suffix: str
     holds_blanks: bool = True
+    labels_words: bool = False
     label_level: int = 0
     overlaps: Overlaps = Overlaps.REFUSE
 
 
 FORMATS = {
-    "conll": Format(conll.rows, conll.parse, conll.write, ".conll", holds_blanks=False),
+    "conll": Format(
+        conll.rows, conll.parse, conll.write, ".conll", holds_blanks=False, labels_words=True
+    ),
     "jsonl": Format(json_rows, json_spans.parse, json_spans.write_spans, ".jsonl"),
     "doccano": Format(json_rows, json_spans.parse, json_spans.write_doccano, ".jsonl"),
     "label-studio": Format(json_rows, label_studio.parse, label_studio.write, ".json"),
@@ -61,6 +66,7 @@ FORMATS = {
         maintie.parse,
         maintie.write,
         ".json",
+        labels_words=True,
         label_level=1,  # the five classes that published figures are about
         overlaps=Overlaps.LONGEST,  # nested by design
     ),
@@ -113,24 +119,31 @@ def read_examples(path: Path, reading: Reading) -> Iterator[tuple[Record, Exampl
 
 def write_examples(
     path: Path, name: str, placed: Iterable[tuple[str, Example]], writing: Writing
-) -> None:
+) -> Tally:
     """Write examples, each given with the place it comes from, in the format of that name.
+
+    Returns:
+        What became of them.
 
     Raises:
         DataError: Naming the place, if the format cannot hold an example.
     """
-    place = ""
+    kind, tally, place = FORMATS[name], Tally(), ""
 
     def examples() -> Iterator[Example]:
         nonlocal place
         for here, example in placed:
             place = here
-            yield example
+            held = _held(kind, example, writing)
+            tally.add(example, held)
+            if held:
+                yield held
 
     try:
-        FORMATS[name].write(path, examples(), writing)
+        kind.write(path, examples(), writing)
     except ValueError as error:
         raise told(place, error) from error
+    return tally
 
 
 def detect(path: Path) -> str:
@@ -151,6 +164,21 @@ def detect(path: Path) -> str:
     if isinstance(first, dict):
         return _of_object(first)
     return "jsonl" if suffix in JSON_SUFFIXES else "conll"
+
+
+def _held(kind: Format, example: Example, writing: Writing) -> Example | None:
+    """Return what a format can hold of an example; None for a text without words it cannot.
+
+    Raises:
+        ValueError: If a span does not begin and end with a word, unless it is to be widened.
+    """
+    if not kind.labels_words:
+        return example if kind.holds_blanks or example.text.strip() else None
+    offsets = word_offsets(example.text, writing.words)
+    if not offsets and not kind.holds_blanks:
+        return None
+    ranges = spans_of_words(example, offsets, widen=writing.widen)
+    return replace(example, spans=tuple(conll.span_of_words(span, offsets) for span in ranges))
 
 
 def _of_object(first: dict[str, object]) -> str:

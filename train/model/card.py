@@ -77,8 +77,10 @@ def _front(record: Mapping[str, Any]) -> str:
 
 def _data(record: Mapping[str, Any]) -> Iterable[Row]:
     for name, split in record["data"].items():
-        entities = sum(split["num_spans"].values())
-        yield name, split["file"], split["num_lines"], entities, _code(split["sha256"])
+        for part in split.get("parts", [split]):
+            file = part["file"] + (f" ({part['role']})" if "role" in part else "")
+            entities = sum(part["num_spans"].values())
+            yield name, file, part["num_lines"], entities, _code(part["sha256"])
 
 
 def _figures(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterable[Row]:
@@ -112,10 +114,12 @@ def _limits(
         f"Trained on lines of up to {usual} words ({_SHARE:.0%} of them): longer ones are read, "
         "but how well is not measured here."
     )
-    yield (
-        f"Dev chose the best of {len(record['epochs'])} epochs, so its figures flatter"
-        + ("; test was not used to choose anything in this run." if "test" in evaluation else ".")
-    )
+    test = ""
+    if "test" in evaluation:
+        test = "; test was not used to choose anything in this run"
+        if "refit" in record:
+            test = "; so may those of test, which decided that this tagger succeeds the last"
+    yield f"Dev chose the best of {len(record['epochs'])} epochs, so its figures flatter{test}."
     yield (
         "Other sites, machines, years or languages than those of the train lines were not "
         "measured: label some of their lines and run `python -m train evaluate` first."

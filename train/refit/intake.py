@@ -19,7 +19,7 @@ from train.config import TrainConfig
 from train.corpus.data import Split, check_labels
 from train.corpus.label_map import check_label_map, map_labels
 from train.corpus.partition import PARTS, fold, part_by_group
-from train.corpus.splits import find_splits
+from train.corpus.splits import parts_of
 from train.formats.flat import Overlaps, Reading, at_level, flat_example
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
@@ -40,12 +40,14 @@ class Line:
     Attributes:
         place: Where it stands.
         example: The line.
-        source: Which of the folders and files it comes from.
+        source: Which of the folders and files named it comes from.
+        file: The file, or brat's folder, it was read from.
     """
 
     place: str
     example: Example
     source: Path
+    file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def read_new(paths: tuple[Path, ...], config: TrainConfig, tags: Tags) -> Intake
     files: list[Path] = []
     wrong: list[Finding] = []
     for path in paths:
-        found = _files_of(path)
+        found = parts_of(path, "train")
         read = {part: _read(file, path, config, wrong) for part, file in found.items()}
         files += found.values()
         for part, lines in _parted(read, config.seed).items():
@@ -109,13 +111,6 @@ def split_of(path: Path, lines: list[Line]) -> Split:
     return Split(path, tuple(line.place for line in lines), tuple(line.example for line in lines))
 
 
-def _files_of(path: Path) -> dict[str, Path]:
-    if path.is_dir() and next(path.glob("*.ann"), None) is None:
-        return {part: file for part, file in find_splits(TrainConfig(data=path))._asdict().items()
-                if file}  # fmt: skip
-    return {"train": path}
-
-
 def _read(path: Path, source: Path, config: TrainConfig, wrong: list[Finding]) -> list[Line]:
     """Return a file's lines without errors; add one error of each other to those found so far."""
     reading = Reading(
@@ -127,7 +122,7 @@ def _read(path: Path, source: Path, config: TrainConfig, wrong: list[Finding]) -
         if error := next(_errors(record, choices), None):
             wrong.append(error)
         elif isinstance(record, Record):
-            lines.append(Line(record.place, flat_example(record, choices), source))
+            lines.append(Line(record.place, flat_example(record, choices), source, path))
     return lines
 
 

@@ -22,7 +22,7 @@ from serve.examples import Example
 from serve.labels import Tags
 from train.corpus.data import Corpus, Split
 from train.corpus.partition import fold
-from train.model.checkpoint import DEV, TEST
+from train.model.checkpoint import DEV, TEST, TRAIN_LINES
 from train.refit.champion import Champion
 from train.refit.intake import Intake, Line, split_of
 
@@ -96,8 +96,8 @@ def mix(champion: Champion, new: Intake, *, replay: int, seed: int) -> Mixture:
     lines = (*(line.example for line in train), *again)
     folder = champion.checkpoint
     corpus = Corpus(
-        train=_joined(new.files[0], train, again, "replay"),
-        dev=_joined(folder / DEV, dev, champion.dev, "old dev"),
+        train=_joined(new.files[0], train, _old(folder / TRAIN_LINES, again, "replay"), "replay"),
+        dev=_joined(folder / DEV, dev, _old(folder / DEV, champion.dev, "old dev"), "old"),
         test=None,
         tags=Tags.from_labels(champion.trained.tags.labels),
     )
@@ -106,7 +106,7 @@ def mix(champion: Champion, new: Intake, *, replay: int, seed: int) -> Mixture:
     return Mixture(
         corpus=corpus,
         pool=(*kept, *(line.example for line in train)),
-        old_test=_joined(folder / TEST, [], champion.test, "old test"),
+        old_test=_old(folder / TEST, champion.test, "old test"),
         new_test=split_of(new.files[0], test),
         counts=Counts(
             num_new_train=len(train),
@@ -137,9 +137,18 @@ def _drawn(examples: list[Example], num: int, seed: int) -> tuple[Example, ...]:
     return tuple(random.Random(seed).sample(examples, num))
 
 
-def _joined(path: Path, lines: list[Line], old: tuple[Example, ...], name: str) -> Split:
-    places = [*(line.place for line in lines), *(f"{name}:{i}" for i in range(1, len(old) + 1))]
-    return Split(path, tuple(places), (*(line.example for line in lines), *old))
+def _old(path: Path, examples: tuple[Example, ...], name: str) -> Split:
+    return Split(path, tuple(f"{name}:{i}" for i in range(1, len(examples) + 1)), examples)
+
+
+def _joined(path: Path, lines: list[Line], old: Split, role: str) -> Split:
+    """Return new lines and old ones as a split that still tells which file each comes from."""
+    files = dict.fromkeys(line.file for line in lines)
+    new = [split_of(file, [line for line in lines if line.file == file]) for file in files]
+    parts = [*(("new", part) for part in new), *([(role, old)] if old.examples else [])]
+    places = (place for _, part in parts for place in part.places)
+    examples = (example for _, part in parts for example in part.examples)
+    return Split(path, tuple(places), tuple(examples), tuple(parts))
 
 
 def _texts(examples: tuple[Example, ...]) -> set[str]:

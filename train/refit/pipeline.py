@@ -116,7 +116,7 @@ def _write_challenger(folder: Path, fitted: Fitted, mixture: Mixture, decision: 
         test=test,
         evaluation=figures,
         train=record,
-        for_people=pages(fitted, record, figures, mixture.pool),
+        for_people=pages(fitted, record, figures, mixture.corpus.train.examples),
     )
     write_checkpoint(folder / CHECKPOINT, checkpoint)
 

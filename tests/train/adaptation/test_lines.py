@@ -34,6 +34,14 @@ def test_lines_of_labelled_files_are_left_out(tmp_path: Path) -> None:
     assert kept == {tuple(text.windows[0].input_ids) for text in encoded}
 
 
+def test_of_lines_left_out_the_texts_count_and_no_overlap_of_their_spans(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    spans = '[{"start": 0, "end": 10, "label": "A"}, {"start": 6, "end": 10, "label": "B"}]'
+    path.write_text(f'{{"text": "clean belt", "spans": {spans}}}\n')
+    lines = lines_of(tmp_path, "clean belt\nclean pump\nreplace belt\n", leave_out=(path,))
+    assert lines.num_left_out == 1
+
+
 def test_the_seed_says_what_is_held_out(tmp_path: Path) -> None:
     content = "\n".join(f"replace {a} {b}" for a in "abcdefghij" for b in "abcdefghij")
     first, again, other = (

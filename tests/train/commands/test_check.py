@@ -61,11 +61,25 @@ def test_a_folder_of_brat_is_one_part(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (figures["format"], figures["num_spans"]) == ("brat", 1)
 
 
+def test_a_folder_of_brat_with_folders_below_is_one_part_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (tmp_path / "june", tmp_path / "july"):
+        folder.mkdir()
+        (folder / "a.txt").write_text(f"fix {folder.name}\n")
+        (folder / "a.ann").write_text("T1\tAct 0 3\tfix\n")
+    assert main(["check", str(tmp_path), "--json"]) == 0
+    (figures,) = json.loads(capsys.readouterr().out)["files"]
+    assert (figures["part"], figures["num_spans"]) == (tmp_path.name, 2)
+
+
 def test_a_folder_without_parts_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", str(tmp_path)]) == 1
-    assert "error: " in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path}: expected one of train.")
+    assert error.endswith("got none; name the files instead of the folder\n")
 
 
 def test_mwo2kgs_known_faults_are_found(

@@ -84,6 +84,37 @@ def test_parts_are_written_in_any_format_and_found_by_training(
     assert numbers == [32, 4, 4]
 
 
+def test_what_a_format_cannot_hold_is_said_and_counted(
+    lines: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "train")
+    rows = [{"text": " " * i, "spans": []} for i in range(1, 4)]
+    lines.write_text("\n".join([lines.read_text(), *map(json.dumps, rows)]))
+    out = tmp_path / "out"
+    assert main(["split", str(lines), "--output", str(out), "--to", "conll"]) == 0
+    assert f"warning: {out}: 3 lines without words left out" in caplog.text
+    said = {part: f"{part}: {n} lines" in caplog.text
+            for part, n in written(out).items()}  # fmt: skip
+    assert said == {"train": True, "dev": True, "test": True}
+    assert sum(written(out).values()) == 40
+
+
+def written(folder: Path) -> dict[str, int]:
+    return {path.stem: path.read_text().count("\n\n") for path in folder.iterdir()}
+
+
+def test_a_part_of_lines_without_words_only_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "in.jsonl", tmp_path / "out"
+    rows = [{"text": text, "spans": [], "t": t} for t, text in enumerate(["a", "b", "c", " "])]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    shares = ["--time", "t", "--dev", "0.25", "--test", "0.25"]
+    assert main(["split", str(path), "--output", str(out), "--to", "conll", *shares]) == 1
+    assert "expected lines with words for test, got none in 1 lines" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_without_test_there_is_none(lines: Path, tmp_path: Path) -> None:
     assert main(["split", str(lines), "--output", str(tmp_path / "out"), "--test", "0"]) == 0
     assert sorted(parts(tmp_path / "out")) == ["dev", "train"]

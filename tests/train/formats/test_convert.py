@@ -42,10 +42,22 @@ def test_what_became_of_the_lines_is_said(
     target = tmp_path / "out.conll"
     write_jsonl(source, [*LINES, Example("hoses", (Span(0, 4, "Item"),))])
     converted([source], target, "conll", writing=Writing(widen=True))
-    assert f"{target}: 3 lines, 3 spans" in caplog.text
+    assert f"{target}: 2 lines, 3 spans" in caplog.text
     assert f"warning: {target}: 1 lines without words left out" in caplog.text
     assert f"warning: {target}: 1 spans widened to whole words" in caplog.text
     assert target.read_text() == "fix\tB-Act\nhose\tB-Item\n\nhoses\tB-Item\n\n"
+
+
+@pytest.mark.parametrize("name", ["conll", "maintie"])
+def test_spans_that_share_a_word_are_not_lost_without_a_word(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    caplog.set_level("INFO", "train")
+    target = tmp_path / f"out.{name}"
+    write_jsonl(source, [Example("fixhose", (Span(0, 3, "Act"), Span(3, 7, "Item")))])
+    converted([source], target, name, writing=Writing(widen=True))
+    assert f"{target}: 1 lines, 1 spans" in caplog.text
+    assert f"warning: {target}: 1 spans left out that have no word to themselves" in caplog.text
 
 
 def test_a_format_that_holds_blank_lines_keeps_them_in_silence(

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from serve.bundle import sha256
-from serve.examples import read_jsonl
+from serve.examples import Example, Span, read_jsonl
 from train.__main__ import main
+from train.corpus.data import Split
 from train.loop.curves import Curves, draw_curves
 from train.model.card import model_card
+from train.record import split_json
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -80,6 +82,29 @@ def test_a_label_that_gold_lacks_has_no_figure(
     del evaluation["dev"]["entities"]["rows"]["Item"]
     card = model_card(record, evaluation, read_jsonl(checkpoint / "calibration.jsonl"))
     assert row(card, "Item")[1] == "none in gold"
+
+
+def test_a_label_of_which_every_line_is_held_out_is_counted_all_the_same(tiny_data: Path) -> None:
+    path = tiny_data / "train.jsonl"
+    split = Split(path, ("a:1",), (Example("fix it", (Span(0, 3, "Act"),)),))
+    assert split_json(split, ("Act", "Item"))["num_spans"] == {"Act": 1, "Item": 0}
+
+
+def test_a_card_of_a_refit_says_that_test_decided_and_names_every_file(
+    checkpoint: Path, record: dict[str, Any], evaluation: dict[str, Any]
+) -> None:
+    whole = record["data"]["train"]
+    part = {"file": "june.jsonl", "sha256": "a1", "num_lines": 3, "num_spans": {"Item": 2}}
+    old = {"file": "train.jsonl", "sha256": "b2", "num_lines": 4, "num_spans": {"Item": 5}}
+    parts = [{"role": "new"} | part, {"role": "replay"} | old]
+    counts = {key: whole[key] for key in ("num_lines", "num_spans")}
+    record["data"]["train"] = counts | {"parts": parts}
+    record["refit"] = {}
+    card = model_card(record, evaluation, read_jsonl(checkpoint / "calibration.jsonl"))
+    assert "| train | june.jsonl (new) | 3 | 2 | `a1` |" in card
+    assert "| train | train.jsonl (replay) | 4 | 5 | `b2` |" in card
+    assert "test was not used" not in card
+    assert "so may those of test, which decided that this tagger succeeds the last." in card
 
 
 def test_a_label_with_a_bar_stays_in_its_cell(

@@ -44,6 +44,18 @@ def test_the_parts_of_a_folder_stay_and_a_missing_one_is_taken_from_train(
     assert sum(map(len, parts.values())) == 107
 
 
+def test_a_folder_of_brat_with_folders_below_is_parted_like_a_file(tmp_path: Path) -> None:
+    for number in range(30):
+        folder = tmp_path / f"month{number % 3}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.txt").write_text(f"fix pump {number}\n")
+        (folder / f"{number}.ann").write_text("T1\tItem 4 8\tpump\n")
+    parts = read_new((tmp_path,), TrainConfig(), TAGS).parts
+    assert sum(map(len, parts.values())) == 30
+    assert all(parts.values())
+    assert {line.file for lines in parts.values() for line in lines} == {tmp_path}
+
+
 def test_slices_are_read_together(tmp_path: Path) -> None:
     paths = tuple(tmp_path / f"{number}.jsonl" for number in range(2))
     for seed, path in enumerate(paths):

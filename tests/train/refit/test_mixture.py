@@ -10,10 +10,13 @@ import pytest
 from serve.errors import DataError
 from serve.examples import Example, Span
 from train.corpus.partition import fold
+from train.model.checkpoint import TRAIN_LINES
 from train.refit.champion import Champion, find_champion
 from train.refit.config import MAX_REPLAY
 from train.refit.intake import Intake, Line
 from train.refit.mixture import mix
+
+NEW = Path("new.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +31,9 @@ def of(name: str, num: int, label: str = "Item") -> tuple[Example, ...]:
 
 
 def intake(**parts: tuple[Example, ...]) -> Intake:
-    lines = {part: [Line(f"{part}:{i}", e, Path("new.jsonl")) for i, e in enumerate(examples)]
+    lines = {part: [Line(f"{part}:{i}", e, NEW, NEW) for i, e in enumerate(examples)]
              for part, examples in parts.items()}  # fmt: skip
-    return Intake((Path("new.jsonl"),), {"train": [], "dev": [], "test": [], **lines}, ())
+    return Intake((NEW,), {"train": [], "dev": [], "test": [], **lines}, ())
 
 
 @pytest.mark.parametrize(
@@ -45,6 +48,20 @@ def test_all_old_lines_are_learnt_again_or_as_many_as_asked_for(
     assert len(mixture.corpus.train.examples) == num_new + expected
     assert set(of("n", num_new)) <= set(mixture.corpus.train.examples)
     assert len(mixture.pool) == num_new + 2000, "the next refit may draw from all"
+
+
+def test_a_split_tells_which_file_its_lines_come_from(champion: Champion) -> None:
+    june, july = (Path(f"{month}.jsonl") for month in ("june", "july"))
+    new = intake(train=of("n", 5), test=of("m", 2))
+    new.parts["train"][:] = [
+        replace(line, file=june if number < 3 else july)
+        for number, line in enumerate(new.parts["train"])
+    ]
+    train = mix(champion, new, replay=4, seed=1).corpus.train
+    parts = [(role, part.path.name, len(part.examples)) for role, part in train.parts]
+    assert parts == [("new", "june.jsonl", 3), ("new", "july.jsonl", 2), ("replay", TRAIN_LINES, 4)]
+    assert train.examples == tuple(e for _, part in train.parts for e in part.examples)
+    assert train.places == tuple(place for _, part in train.parts for place in part.places)
 
 
 def test_the_draw_of_old_lines_is_the_seeds(champion: Champion) -> None:

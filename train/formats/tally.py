@@ -1,0 +1,55 @@
+"""Owns the count of what was written of labelled lines, and of what could not be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from serve.examples import Example
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of lines on their way into a file.
+
+    Attributes:
+        num_lines: Lines written.
+        num_spans: Spans written.
+        num_blank: Lines without words, left out.
+        num_widened: Spans written that were widened to whole words.
+        num_lost: Spans left out, as another has their words or there are none.
+    """
+
+    num_lines: int = 0
+    num_spans: int = 0
+    num_blank: int = 0
+    num_widened: int = 0
+    num_lost: int = 0
+
+    @classmethod
+    def total(cls, tallies: Iterable[Tally]) -> Tally:
+        """Return the sums of several."""
+        return cls(*map(sum, zip(*map(astuple, tallies), strict=True)))
+
+    def add(self, example: Example, written: Example | None) -> None:
+        """Take in an example and what is written of it, None where nothing is."""
+        spans = written.spans if written else ()
+        self.num_lines += written is not None
+        self.num_blank += written is None
+        self.num_spans += len(spans)
+        self.num_widened += len(set(spans).difference(example.spans))
+        self.num_lost += len(example.spans) - len(spans)
+
+    def warn(self, path: Path) -> None:
+        """Warn of what did not go into a file or folder as it was."""
+        for num, what in (
+            (self.num_blank, "lines without words left out"),
+            (self.num_widened, "spans widened to whole words"),
+            (self.num_lost, "spans left out that have no word to themselves"),
+        ):
+            if num:
+                logger.warning("warning: %s: %d %s", path, num, what)
