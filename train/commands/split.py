@@ -180,9 +180,10 @@ def _parts(config: SplitConfig, keys: Sequence[Key], shares: Mapping[str, float]
 
 
 def _say_leaks(lines: Sequence[_Line], parts: Sequence[str]) -> None:
-    """Warn of texts that a group or a moment put on several sides."""
+    """Warn of texts with words that a group or a moment put on several sides."""
     sides: dict[str, set[str]] = {}
     for line, part in zip(lines, parts, strict=True):
-        sides.setdefault(fold(line.example.text), set()).add(part)
+        if text := fold(line.example.text):
+            sides.setdefault(text, set()).add(part)
     if num := sum(len(found) > 1 for found in sides.values()):
         logger.warning("warning: %d texts stand in more than one part", num)

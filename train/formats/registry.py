@@ -19,6 +19,7 @@ from train.formats import brat, brat_writing, conll, json_spans, label_studio, m
 from train.formats.flat import Overlaps, Reading, flat_example
 from train.formats.json_rows import json_rows
 from train.formats.record import Record, Row, told
+from train.formats.schemes import Scheme, tags_of, word_spans
 from train.formats.tally import Tally
 from train.formats.words import Writing, spans_of_words, word_offsets
 
@@ -39,6 +40,7 @@ class Format:
         suffix: Of a file that is written; none for a folder.
         holds_blanks: Whether a text without words can be written; else it is left out.
         labels_words: Whether words are labelled; else characters are.
+        has_tags: Whether they are by tags of a scheme.
         label_level: How many names of a label's path are kept unless told; 0 for all.
         overlaps: What becomes of overlapping spans unless told.
     """
@@ -49,13 +51,20 @@ class Format:
     suffix: str
     holds_blanks: bool = True
     labels_words: bool = False
+    has_tags: bool = False
     label_level: int = 0
     overlaps: Overlaps = Overlaps.REFUSE
 
 
 FORMATS = {
     "conll": Format(
-        conll.rows, conll.parse, conll.write, ".conll", holds_blanks=False, labels_words=True
+        conll.rows,
+        conll.parse,
+        conll.write,
+        ".conll",
+        holds_blanks=False,
+        labels_words=True,
+        has_tags=True,
     ),
     "jsonl": Format(json_rows, json_spans.parse, json_spans.write_spans, ".jsonl"),
     "doccano": Format(json_rows, json_spans.parse, json_spans.write_doccano, ".jsonl"),
@@ -135,7 +144,7 @@ def write_examples(
         for here, example in placed:
             place = here
             held = _held(kind, example, writing)
-            tally.add(example, held)
+            tally.add(example, held, _num_joined(held, writing) if kind.has_tags else 0)
             if held:
                 yield held
 
@@ -179,6 +188,15 @@ def _held(kind: Format, example: Example, writing: Writing) -> Example | None:
         return None
     ranges = spans_of_words(example, offsets, widen=writing.widen)
     return replace(example, spans=tuple(conll.span_of_words(span, offsets) for span in ranges))
+
+
+def _num_joined(held: Example | None, writing: Writing) -> int:
+    """Return how many spans their tags make one with the span before, as those of IO do."""
+    if held is None or writing.scheme is not Scheme.IO:
+        return 0
+    offsets = word_offsets(held.text, writing.words)
+    spans = spans_of_words(held, offsets, widen=False)
+    return len(spans) - len(word_spans(tags_of(len(offsets), spans, writing.scheme)))
 
 
 def _of_object(first: dict[str, object]) -> str:

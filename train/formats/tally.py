@@ -22,6 +22,7 @@ class Tally:
         num_blank: Lines without words, left out.
         num_widened: Spans written that were widened to whole words.
         num_lost: Spans left out, as another has their words or there are none.
+        num_joined: Spans made one with the span before, which the format cannot part from them.
     """
 
     num_lines: int = 0
@@ -29,18 +30,20 @@ class Tally:
     num_blank: int = 0
     num_widened: int = 0
     num_lost: int = 0
+    num_joined: int = 0
 
     @classmethod
     def total(cls, tallies: Iterable[Tally]) -> Tally:
         """Return the sums of several."""
         return cls(*map(sum, zip(*map(astuple, tallies), strict=True)))
 
-    def add(self, example: Example, written: Example | None) -> None:
-        """Take in an example and what is written of it, None where nothing is."""
+    def add(self, example: Example, written: Example | None, num_joined: int) -> None:
+        """Take in an example, what is written of it (None where nothing is), and joined spans."""
         spans = written.spans if written else ()
         self.num_lines += written is not None
         self.num_blank += written is None
-        self.num_spans += len(spans)
+        self.num_spans += len(spans) - num_joined
+        self.num_joined += num_joined
         self.num_widened += len(set(spans).difference(example.spans))
         self.num_lost += len(example.spans) - len(spans)
 
@@ -50,6 +53,7 @@ class Tally:
             (self.num_blank, "lines without words left out"),
             (self.num_widened, "spans widened to whole words"),
             (self.num_lost, "spans left out that have no word to themselves"),
+            (self.num_joined, "spans made one with the span before, of the same label"),
         ):
             if num:
                 logger.warning("warning: %s: %d %s", path, num, what)

@@ -61,6 +61,7 @@ class Mixture:
         pool: All train lines, old and new: what the next refit may draw from.
         old_test: The champion's test lines.
         new_test: The new ones.
+        test: Both.
         counts: How many lines went where.
     """
 
@@ -68,6 +69,7 @@ class Mixture:
     pool: tuple[Example, ...]
     old_test: Split
     new_test: Split
+    test: Split
     counts: Counts
 
 
@@ -95,6 +97,7 @@ def mix(champion: Champion, new: Intake, *, replay: int, seed: int) -> Mixture:
     again = _drawn(kept, replay, seed)
     lines = (*(line.example for line in train), *again)
     folder = champion.checkpoint
+    old_test = _old(folder / TEST, champion.test, "old test")
     corpus = Corpus(
         train=_joined(new.files[0], train, _old(folder / TRAIN_LINES, again, "replay"), "replay"),
         dev=_joined(folder / DEV, dev, _old(folder / DEV, champion.dev, "old dev"), "old"),
@@ -106,8 +109,9 @@ def mix(champion: Champion, new: Intake, *, replay: int, seed: int) -> Mixture:
     return Mixture(
         corpus=corpus,
         pool=(*kept, *(line.example for line in train)),
-        old_test=_old(folder / TEST, champion.test, "old test"),
+        old_test=old_test,
         new_test=split_of(new.files[0], test),
+        test=_joined(folder / TEST, test, old_test, "old"),
         counts=Counts(
             num_new_train=len(train),
             num_new_dev=len(dev),

@@ -18,6 +18,7 @@ from train.loop.processes import check_one_process
 from train.loop.state import state_path
 from train.model.checkpoint import Checkpoint, check_events, write_checkpoint
 from train.pipeline import Fitted, fit_corpus, pages
+from train.record import split_json
 from train.refit.agreement import doubt
 from train.refit.champion import find_champion
 from train.refit.config import EPOCHS, RefitConfig
@@ -101,12 +102,13 @@ def _tagger(fitted: Fitted, mixture: Mixture) -> Tagger:
 
 def _write_challenger(folder: Path, fitted: Fitted, mixture: Mixture, decision: Decision) -> None:
     dev, tagger = mixture.corpus.dev.examples, _tagger(fitted, mixture)
-    test = (*mixture.old_test.examples, *mixture.new_test.examples)
+    test, labels = mixture.test.examples, mixture.corpus.tags.labels
     figures = {
         name: evaluation_json(evaluate(tagger, fitted.encoder, lines))
         for name, lines in (("dev", dev), ("test", test))
     }
-    record = fitted.record | {"refit": decision.summary()}
+    data = fitted.record["data"] | {"test": split_json(mixture.test, labels)}
+    record = fitted.record | {"data": data, "refit": decision.summary()}
     checkpoint = Checkpoint(
         model=fitted.model.cpu(),
         base=fitted.base,

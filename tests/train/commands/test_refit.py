@@ -103,7 +103,10 @@ def test_a_better_challenger_becomes_a_bundle_is_published_and_leads_to_the_next
     assert not texts["train"] & (texts["dev"] | texts["test"])
     assert len(parts["test"]) == 60 + decision["lines"]["num_new_test"]
     record = json.loads((output / "checkpoint" / "train.json").read_text())
-    assert "# A tagger of" in (output / "checkpoint" / "README.md").read_text()
+    card = (output / "checkpoint" / "README.md").read_text()
+    assert "# A tagger of" in card
+    assert f"| test | new.jsonl (new) | {decision['lines']['num_new_test']} |" in card
+    assert "| test | test.jsonl (old) | 60 |" in card
     assert record["refit"]["champion"]["weights_sha256"] == decision["champion"]["weights_sha256"]
 
 

@@ -103,6 +103,15 @@ def written(folder: Path) -> dict[str, int]:
     return {path.stem: path.read_text().count("\n\n") for path in folder.iterdir()}
 
 
+def test_texts_without_words_are_no_leak(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, out = tmp_path / "in.jsonl", tmp_path / "out"
+    rows = [{"text": t, "spans": [], "t": i} for i in range(20) for t in (f"fix {i}", " ")]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert main(["split", str(path), "--output", str(out), "--to", "conll", "--time", "t"]) == 0
+    assert "20 lines without words left out" in caplog.text
+    assert "more than one part" not in caplog.text
+
+
 def test_a_part_of_lines_without_words_only_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

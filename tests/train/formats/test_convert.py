@@ -6,6 +6,7 @@ from serve.errors import DataError
 from serve.examples import Example, Span, read_jsonl, write_jsonl
 from train.formats.convert import convert
 from train.formats.flat import Reading
+from train.formats.schemes import Scheme
 from train.formats.words import Writing
 
 LINES = [Example("fix hose", (Span(0, 3, "Act"), Span(4, 8, "Item"))), Example(" ", ())]
@@ -58,6 +59,19 @@ def test_spans_that_share_a_word_are_not_lost_without_a_word(
     converted([source], target, name, writing=Writing(widen=True))
     assert f"{target}: 1 lines, 1 spans" in caplog.text
     assert f"warning: {target}: 1 spans left out that have no word to themselves" in caplog.text
+
+
+def test_spans_that_io_makes_one_are_counted_as_one_and_said(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "train")
+    target = tmp_path / "out.conll"
+    spans = (Span(0, 4, "Item"), Span(5, 9, "Item"), Span(10, 13, "Act"))
+    write_jsonl(source, [Example("belt pump fix", spans)])
+    converted([source], target, "conll", writing=Writing(scheme=Scheme.IO))
+    assert f"{target}: 1 lines, 2 spans" in caplog.text
+    assert f"warning: {target}: 1 spans made one with the span before" in caplog.text
+    assert target.read_text() == "belt\tI-Item\npump\tI-Item\nfix\tI-Act\n\n"
 
 
 def test_a_format_that_holds_blank_lines_keeps_them_in_silence(
