@@ -15,7 +15,8 @@ from export.precision.histograms import calibrations
 from export.precision.int8 import quantized_inputs, quantized_nodes, to_int8
 from export.precision.search import fewest_exclusions
 from export.precision.sensitivity import logit_errors
-from export.precision.smooth import channel_reach, smooth
+from export.precision.smooth import channel_reach, divided, smooth
+from export.precision.split import split, splittable
 from export.source import Source
 
 NUM_REACH_LINES = 128
@@ -29,7 +30,7 @@ def choose_int8(source: Source, judge: Judge) -> Gated | None:
     Raises:
         GraphError: If an activation is not finite, or a product was left in FP32.
     """
-    model = smooth(source.cpu, channel_reach(source.cpu, source.batches(NUM_REACH_LINES)))
+    model = _evened(source)
     tried = dict(calibrations(model, quantized_inputs(model), source.batches))
     errors = logit_errors(source, list(tried), lambda method: to_int8(model, tried[method]))
     for method in reversed(errors):
@@ -41,6 +42,13 @@ def choose_int8(source: Source, judge: Judge) -> Gated | None:
     return _without_worst(source, judge, model, ranges) or judge.passed(
         Candidate(to_int8(model, None), "dynamic scales", alone=True)
     )
+
+
+def _evened(source: Source) -> onnx.ModelProto:
+    """Return the graph with activations that integers have enough steps for."""
+    names = [*divided(source.cpu), *splittable(source.cpu)]
+    reach = channel_reach(source.cpu, names, source.batches(NUM_REACH_LINES))
+    return split(smooth(source.cpu, reach), reach)
 
 
 def _without_worst(

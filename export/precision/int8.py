@@ -100,7 +100,9 @@ class _Quantizer:
         self._nodes: list[onnx.NodeProto] = []
         self._added: dict[str, onnx.TensorProto] = {}
         self._quantized: dict[str, list[str]] = {}
-        self._biased: dict[str, str] = {}
+        self._unclipped = {
+            node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Clip"
+        }
 
     def add(self, node: onnx.NodeProto) -> None:
         """Take the next node."""
@@ -119,7 +121,9 @@ class _Quantizer:
         quantized.CopyFrom(self._model)
         graph = quantized.graph
         del graph.node[:], graph.initializer[:]
-        graph.node.extend(_with_biases(self._nodes, set(self._weights)))
+        nodes = _with_biases(self._nodes, set(self._weights))
+        read = {name for node in nodes for name in node.input}
+        graph.node.extend(n for n in nodes if n.op_type != "Clip" or n.output[0] in read)
         used = {name for node in graph.node for name in node.input}
         every = {**self._weights, **self._added}
         graph.initializer.extend(tensor for name, tensor in every.items() if name in used)
@@ -163,7 +167,9 @@ class _Quantizer:
             else:
                 self._constant(parts[1], self._ranges[name].scale)
                 self._constant(parts[2], self._ranges[name].zero_point)
-                node = helper.make_node("QuantizeLinear", [name, *parts[1:]], parts[:1])
+                # A Clip's limit is the range's end or beyond it: integers are cut off there anyway.
+                source = self._unclipped.get(name, name)
+                node = helper.make_node("QuantizeLinear", [source, *parts[1:]], parts[:1])
             self._nodes.append(node)
         return self._quantized[name]
 

@@ -9,21 +9,22 @@ have a scale for each column, and bear it well.
 * A layer norm in front of the feed-forward product is read by the residual sum, too, so a Mul of
   its own divides it: about 1 us for 8 x 384 numbers on one core of a Zen 5.
 
-The other activations stay as they are: layer norms in front of attention reach a third as far, and
-dividing them, or what GELU gives, brought no answer nearer to PyTorch's.
+Layer norms in front of attention stay as they are: they reach a third as far, and dividing them
+brought no answer nearer to PyTorch's. What GELU gives is for `export.precision.split`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from export.precision.calibration import run_activations
 from export.precision.int8 import quantized_nodes
+from export.precision.weights import Weights
 from serve.encoding import EncodedBatch
 
 MIGRATION = 0.7
@@ -34,24 +35,29 @@ Reach = Mapping[str, NDArray[np.float32]]
 
 
 def channel_reach(
-    model: onnx.ModelProto, batches: Iterable[EncodedBatch]
+    model: onnx.ModelProto, names: Sequence[str], batches: Iterable[EncodedBatch]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the largest magnitude of each channel of what `smooth` divides.
+    """Return the largest magnitude of each channel of some activations.
 
     Args:
         model: A graph that `export.fusion.cpu.for_cpu` made.
+        names: The activations.
         batches: What to measure on, without padding.
 
     Returns:
         By the activation's name. Shape: (channels,).
     """
-    names = list(_divided(model))
     reach: dict[str, NDArray[np.float32]] = {}
     for activations in run_activations(model, names, batches):
         for name, value in activations.items():
             largest = np.abs(value).max(axis=(0, 1))
             reach[name] = np.maximum(reach.get(name, largest), largest)
     return reach
+
+
+def divided(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the activations that `smooth` divides."""
+    return list(_divided(model))
 
 
 def smooth(model: onnx.ModelProto, reach: Reach) -> onnx.ModelProto:
@@ -63,7 +69,7 @@ def smooth(model: onnx.ModelProto, reach: Reach) -> onnx.ModelProto:
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    weights = _Weights(copy)
+    weights = Weights(copy)
     made_by = {name: node for node in copy.graph.node for name in node.output}
     divisions: dict[str, onnx.NodeProto] = {}
     for name, product in _divided(copy).items():
@@ -73,7 +79,7 @@ def smooth(model: onnx.ModelProto, reach: Reach) -> onnx.ModelProto:
         if made_by[name].op_type == "Attention":
             _divide_values(made_by[name], factors, weights)
         else:
-            divisions[product.name] = weights.division(product, factors)
+            divisions[product.name] = _division(product, factors, weights)
     nodes = list(copy.graph.node)
     del copy.graph.node[:]
     for node in nodes:
@@ -105,7 +111,7 @@ def _factors(reach: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[n
 
 
 def _divide_values(
-    attention: onnx.NodeProto, factors: NDArray[np.float32], weights: _Weights
+    attention: onnx.NodeProto, factors: NDArray[np.float32], weights: Weights
 ) -> None:
     """Divide what attention gives: its values are the last third of the projection's columns."""
     for place in (1, 2):  # weights, bias
@@ -114,34 +120,11 @@ def _divide_values(
         weights.replace(attention, place, columns)
 
 
-class _Weights:
-    """A graph's weights, of which a node may get a copy of its own."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
-        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-
-    def array(self, name: str) -> NDArray[np.float32]:
-        return numpy_helper.to_array(self._tensors[name])
-
-    def replace(self, node: onnx.NodeProto, place: int, values: NDArray[np.float32]) -> None:
-        """Give a node other weights, under a name of their own: others may read the old ones."""
-        node.input[place] = self._add(f"{node.name}/{place}", values)
-
-    def division(self, product: onnx.NodeProto, factors: NDArray[np.float32]) -> onnx.NodeProto:
-        """Return the node that divides what a product reads, and let the product read that."""
-        name = product.input[0]
-        shares = self._add(f"{name}/shares", np.reciprocal(factors))
-        product.input[0] = f"{name}/even"
-        return helper.make_node("Mul", [name, shares], [f"{name}/even"], name=f"{name}/Mul")
-
-    def write(self) -> None:
-        """Put the weights that some node reads into the graph."""
-        used = {name for node in self._model.graph.node for name in node.input}
-        kept = [tensor for name, tensor in self._tensors.items() if name in used]
-        del self._model.graph.initializer[:]
-        self._model.graph.initializer.extend(kept)
-
-    def _add(self, name: str, values: NDArray[np.float32]) -> str:
-        self._tensors[name] = numpy_helper.from_array(values.astype(np.float32), name)
-        return name
+def _division(
+    product: onnx.NodeProto, factors: NDArray[np.float32], weights: Weights
+) -> onnx.NodeProto:
+    """Return the node that divides what a product reads, and let the product read that."""
+    name = product.input[0]
+    shares = weights.add(f"{name}/shares", np.reciprocal(factors))
+    product.input[0] = f"{name}/even"
+    return helper.make_node("Mul", [name, shares], [f"{name}/even"], name=f"{name}/Mul")

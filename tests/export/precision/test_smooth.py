@@ -15,7 +15,7 @@ from export.fusion.cpu import for_cpu
 from export.optimize import fuse
 from export.precision.calibration import activation_ranges, calibration_batches
 from export.precision.int8 import quantized_inputs, to_int8
-from export.precision.smooth import channel_reach, smooth
+from export.precision.smooth import channel_reach, divided, smooth
 from serve.encoding import EncodedBatch
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
@@ -65,7 +65,7 @@ def batches(checkpoint: Checkpoint) -> list[EncodedBatch]:
 
 
 def smoothed(model: onnx.ModelProto, checkpoint: Checkpoint) -> onnx.ModelProto:
-    return smooth(model, channel_reach(model, batches(checkpoint)))
+    return smooth(model, channel_reach(model, divided(model), batches(checkpoint)))
 
 
 def logits(model: onnx.ModelProto, checkpoint: Checkpoint) -> NDArray[np.float32]:
@@ -97,7 +97,7 @@ def test_int8_is_nearer_to_fp32_where_channels_differ(
 
 
 def test_channels_reach_alike_afterwards(checkpoint: Checkpoint, uneven: onnx.ModelProto) -> None:
-    before = channel_reach(uneven, batches(checkpoint))
+    before = channel_reach(uneven, divided(uneven), batches(checkpoint))
     model = smoothed(uneven, checkpoint)
     ranges = activation_ranges(model, quantized_inputs(model), batches(checkpoint))
     norm, context = "layer_norm_1", "view_3"
@@ -116,7 +116,7 @@ def test_a_channel_gives_its_reach_to_weights_that_are_even(
     for part in ("weight", "bias"):
         name = f"model.bert.encoder.layer.0.attention.output.LayerNorm.{part}"
         _scale(copy, name, np.s_[5], OUTLIER)
-    before = channel_reach(copy, batches(checkpoint))["layer_norm_1"]
+    before = channel_reach(copy, ["layer_norm_1"], batches(checkpoint))["layer_norm_1"]
     after = smoothed(copy, checkpoint)
     even = activation_ranges(after, ["layer_norm_1/even"], batches(checkpoint))["layer_norm_1/even"]
     assert before.argmax() == 5

@@ -1,0 +1,122 @@
+"""Outliers divided among channels before INT8: nearly the same logits, and nearer ones in INT8."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from export.checkpoint import Checkpoint, load_checkpoint
+from export.fusion.cpu import for_cpu
+from export.optimize import fuse
+from export.precision.calibration import Range, activation_ranges, calibration_batches
+from export.precision.int8 import quantized_inputs, to_int8
+from export.precision.smooth import channel_reach
+from export.precision.split import LEAST_LIMIT, limit_of, split, splittable
+from serve.encoding import EncodedBatch
+from serve.session import OrtBackend
+from tests.conftest import tiny_lines
+from tests.exported import exported
+
+TEXTS = [line.text for line in tiny_lines(seed=5, num_lines=40)]
+LAYER = "model.bert.encoder.layer.0"
+WIDTH = 64
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
+    return load_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def batches(checkpoint: Checkpoint) -> list[EncodedBatch]:
+    return list(calibration_batches(checkpoint.encoder, TEXTS))
+
+
+@pytest.fixture(scope="module")
+def even(checkpoint: Checkpoint) -> onnx.ModelProto:
+    return for_cpu(fuse(exported(checkpoint), checkpoint.shape), checkpoint.shape)
+
+
+@pytest.fixture(scope="module")
+def spiky(even: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with one channel that reaches to about 9, as a few of a real BERT's do."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(even)
+    (bias,) = [t for t in copy.graph.initializer if t.name == f"{LAYER}.intermediate.dense.bias"]
+    values = numpy_helper.to_array(bias).copy()
+    values[3] += 9.0
+    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def divided(spiky: onnx.ModelProto, batches: list[EncodedBatch]) -> onnx.ModelProto:
+    return split(spiky, channel_reach(spiky, splittable(spiky), batches))
+
+
+def logits(model: onnx.ModelProto, batches: list[EncodedBatch]) -> NDArray[np.float32]:
+    backend = OrtBackend(model.SerializeToString())
+    return np.concatenate([backend.logits(batch).ravel() for batch in batches])
+
+
+def ranges_of(model: onnx.ModelProto, batches: list[EncodedBatch]) -> dict[str, Range]:
+    return activation_ranges(model, quantized_inputs(model), batches)
+
+
+def kinds(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def test_a_channel_is_divided_with_nearly_the_same_logits(
+    spiky: onnx.ModelProto, divided: onnx.ModelProto, batches: list[EncodedBatch]
+) -> None:
+    widths = {tuple(tensor.dims) for tensor in divided.graph.initializer}
+    assert {(32, WIDTH + 1), (WIDTH + 1,), (WIDTH + 1, 32)} <= widths
+    assert kinds(divided) == kinds(spiky) + Counter(Clip=1)
+    onnx.checker.check_model(divided)
+    np.testing.assert_allclose(logits(divided, batches), logits(spiky, batches), atol=0.01)
+
+
+def test_int8_is_nearer_to_fp32_and_needs_no_clip(
+    spiky: onnx.ModelProto, divided: onnx.ModelProto, batches: list[EncodedBatch]
+) -> None:
+    expected = logits(spiky, batches)
+    quantized = [to_int8(model, ranges_of(model, batches)) for model in (spiky, divided)]
+    assert kinds(quantized[1]) == kinds(quantized[0])
+    before, after = (np.square(logits(q, batches) - expected).mean() for q in quantized)
+    assert after < before / 1.5
+
+
+def test_a_product_that_stays_in_fp32_keeps_its_clip(
+    spiky: onnx.ModelProto, divided: onnx.ModelProto, batches: list[EncodedBatch]
+) -> None:
+    (reader,) = [n.name for n in divided.graph.node if n.input[0].endswith("/clipped")]
+    quantized = to_int8(divided, ranges_of(divided, batches), {reader})
+    assert kinds(quantized)["Clip"] == 1
+    np.testing.assert_allclose(logits(quantized, batches), logits(spiky, batches), atol=0.1)
+    dynamic = to_int8(divided, None)
+    np.testing.assert_allclose(logits(dynamic, batches), logits(spiky, batches), atol=0.1)
+
+
+def test_without_outliers_nothing_changes(even: onnx.ModelProto) -> None:
+    assert len(splittable(even)) == 2
+    assert split(even, {name: np.ones(WIDTH, np.float32) for name in splittable(even)}) == even
+
+
+@pytest.mark.parametrize(
+    ("reach", "limit"),
+    [
+        ([1.0] * 96, LEAST_LIMIT),
+        ([1.0] * 95 + [9.5], 4.8),  # two of it: half of 9.5, by steps of 0.1
+        ([1.0] * 190 + [9.5, 5.0], 4.8),  # one more channel each
+        ([4.0] * 192, 4.0),  # all reach as far: none is an outlier
+    ],
+)
+def test_the_limit_is_the_least_that_takes_few_channels(reach: list[float], limit: float) -> None:
+    assert limit_of(np.array(reach, dtype=np.float32)) == pytest.approx(limit)
