@@ -141,7 +141,10 @@ class Replica:
             if not _listens(state.url):  # gRPC would pause between its attempts to connect
                 return None
             activity = Activity(state.prefix)
-            self._canary = Canary(state, self._answers, self._patience, activity.is_busy)
+            try:
+                self._canary = Canary(state, self._answers, self._patience, activity.is_busy)
+            except ServerError as error:  # a file of TLS that is just being replaced, say
+                return Result(Verdict.FAILED, str(error))
         if any(ticks is None or not is_alive(pid, ticks) for pid, ticks in self._stubs.items()):
             self._stubs.clear()
             self._canary.hurry()

@@ -1,0 +1,38 @@
+"""Tests what a replica makes of what it finds when it looks at its server."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from serve.supervisor.answers import KnownAnswers
+from serve.supervisor.life import Life, Phase, Verdict
+from serve.supervisor.patience import Patience
+from serve.supervisor.replica import Replica
+from serve.triton.installation import Installation
+from serve.triton.launch import Order
+from serve.triton.listening import Ports
+from serve.triton.processes import start_ticks
+from serve.triton.state import ServerState
+
+
+def test_files_of_tls_that_cannot_be_read_fail_a_start_and_no_supervisor(tmp_path: Path) -> None:
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None))
+    replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+    replica.life = Life(phase=Phase.STARTING)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        replica.state = ServerState(
+            pid=os.getpid(),
+            start_ticks=start_ticks(os.getpid()) or 0,
+            prefix="linetag-00000000-",
+            url=f"127.0.0.1:{server.getsockname()[1]}",
+            http_url=None,
+            repository="r",
+            log=str(tmp_path / "log"),
+            started="2026-01-01T00:00:00+00:00",
+            tls=tuple(str(tmp_path / name) for name in ("ca.pem", "server.pem", "server.key")),
+        )
+        replica.look(1.0)
+    assert replica.life.phase is Phase.STARTING
+    assert replica.canaries == {Verdict.FAILED: 1}
