@@ -29,8 +29,9 @@ class Tagger:
     """Tags texts with one model. Several threads may call it at once.
 
     On a CPU a fork's child may go on with it if no thread was tagging at the fork and
-    TOKENIZERS_PARALLELISM is not set to true: it runs a single batch on one thread, and has to end by `os._exit`, as multiprocessing's do, for ONNX Runtime's
-    exit waits for threads that the child does not have. A tagger of the child's own runs on all.
+    TOKENIZERS_PARALLELISM is not set to true: it runs a single batch on one thread, and has to end
+    by `os._exit`, as multiprocessing's do, for ONNX Runtime's exit waits for threads that the child
+    does not have. A tagger of the child's own runs on all.
 
     Attributes:
         encoder: Turns texts into windows.
