@@ -59,7 +59,7 @@ def split(model: onnx.ModelProto, reach: Mapping[str, NDArray[np.float32]]) -> o
     copy.CopyFrom(model)
     weights, stale = Weights(copy), set[str]()
     clips: dict[str, onnx.NodeProto] = {}
-    for layer in _layers(copy):
+    for layer in list(_layers(copy)):  # all of them before any is changed
         limit = limit_of(reach[layer.activation.output[0]])
         if sources := _extra(reach[layer.activation.output[0]], limit):
             _widen(layer, sources, limit, weights)

@@ -1,4 +1,4 @@
-"""Makes the replicas of what a supervisor is asked to run."""
+"""Owns which servers a supervisor launches, of what it is asked to run."""
 
 from __future__ import annotations
 
