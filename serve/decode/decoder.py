@@ -8,7 +8,8 @@ whole, and its scores are marginals: the probability of a tag over all sequences
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -43,13 +44,14 @@ class Decoder:
         self._num_tags = num_tags
         self._decoding = decoding
         self._outside = tags.id_of(OUTSIDE)
-        self._allowed = allowed_transitions(tags)
+        allowed = allowed_transitions(tags)
+        self._may_follow: list[list[bool]] = allowed.tolist()
         self._transitions = np.array(decoding.transitions or np.zeros((num_tags, num_tags)))
         self._start = np.array(decoding.start or np.zeros(num_tags))
         self._end = np.array(decoding.end or np.zeros(num_tags))
         if decoding.constrained:
-            self._transitions[~self._allowed] = -np.inf
-            self._start[~self._allowed[self._outside]] = -np.inf  # a text begins as after an O
+            self._transitions[~allowed] = -np.inf
+            self._start[~allowed[self._outside]] = -np.inf  # a text begins as after an O
 
     def decode(self, logits: NDArray[np.float32], num_words: Sequence[int]) -> Decoded:
         """Return the tag of each word and its probability.
@@ -60,27 +62,31 @@ class Decoder:
         """
         tag_ids = logits.argmax(axis=1)
         scores = best_probabilities(logits, self._decoding.temperature)
-        if not (self._decoding.constrained or self._decoding.is_crf):
-            return Decoded(tag_ids, scores)
-        lengths = np.array(num_words, dtype=np.int64)
-        wanted = lengths > 0 if self._decoding.is_crf else self._is_broken(tag_ids, lengths)
-        for words, chain_lengths in _chains(lengths, wanted, self._num_tags):
-            seen = np.arange(words.shape[1]) < chain_lengths[:, None]
-            tags, chances = self._decode_chains(logits[words].astype(np.float64), chain_lengths)
-            tag_ids[words[seen]], scores[words[seen]] = tags[seen], chances[seen]
+        wanted = self._unsettled(tag_ids, num_words)
+        if any(wanted):
+            lengths = np.array(num_words, dtype=np.int64)
+            for words, chain_lengths in _chains(lengths, np.array(wanted), self._num_tags):
+                seen = np.arange(words.shape[1]) < chain_lengths[:, None]
+                tags, chances = self._decode_chains(logits[words].astype(np.float64), chain_lengths)
+                tag_ids[words[seen]], scores[words[seen]] = tags[seen], chances[seen]
         return Decoded(tag_ids, scores)
 
-    def _is_broken(
-        self, tag_ids: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Return whether in a text an I-tag goes on with nothing. Shape: (W,) and (N,) to (N,)."""
-        first = np.cumsum(lengths) - lengths
-        before = np.roll(tag_ids, 1)
-        before[first[lengths > 0]] = self._outside
-        is_wrong = ~self._allowed[before, tag_ids]
-        broken = np.zeros(len(lengths), dtype=np.bool_)
-        if is_wrong.any():
-            broken[np.repeat(np.arange(len(lengths)), lengths)[is_wrong]] = True
+    def _unsettled(self, tag_ids: NDArray[np.int64], num_words: Sequence[int]) -> list[bool]:
+        """Return for each text whether the largest logits may not be its best tags."""
+        if self._decoding.is_crf:
+            return [length > 0 for length in num_words]
+        if not self._decoding.constrained:
+            return []
+        # A loop, not numpy: a single line notices, and many lines wait for the model anyway.
+        words = iter(tag_ids.tolist())
+        return [self._is_broken(islice(words, length)) for length in num_words]
+
+    def _is_broken(self, tag_ids: Iterable[int]) -> bool:
+        """Return whether in a text an I-tag goes on with nothing; reads all of the tags."""
+        before, broken = self._outside, False
+        for tag in tag_ids:
+            broken |= not self._may_follow[before][tag]
+            before = tag
         return broken
 
     def _decode_chains(
