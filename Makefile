@@ -33,8 +33,10 @@ run: setup
 	$(PY) -m serve publish --promote
 	$(PY) -m benchmarks.tour
 
+# What computes runs once a core; what answers against deadlines (serve, soak) runs alone.
 test: setup .venv-optimum/ready
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --ignore tests/serve --ignore tests/soak
+	$(PY) -m pytest tests/serve tests/soak
 
 check: lint test
 
