@@ -26,6 +26,7 @@ from export.precision.calibration import run_activations
 from export.precision.int8 import quantized_nodes
 from export.precision.weights import Weights
 from serve.encoding import EncodedBatch
+from serve.errors import GraphError
 
 MIGRATION = 0.7
 """How much of a channel's reach goes over to the weights, from 0, none, to 1, all of it."""
@@ -46,11 +47,16 @@ def channel_reach(
 
     Returns:
         By the activation's name. Shape: (channels,).
+
+    Raises:
+        GraphError: If an activation is not finite.
     """
     reach: dict[str, NDArray[np.float32]] = {}
     for activations in run_activations(model, names, batches):
         for name, value in activations.items():
             largest = np.abs(value).max(axis=(0, 1))
+            if not np.isfinite(largest).all():
+                raise GraphError(f"expected {name} to be finite on the calibration lines")
             reach[name] = np.maximum(reach.get(name, largest), largest)
     return reach
 

@@ -11,6 +11,7 @@ halves a channel instead, which GELU does not allow.)
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -78,19 +79,36 @@ def split(model: onnx.ModelProto, reach: Mapping[str, NDArray[np.float32]]) -> o
 
 
 def limit_of(reach: NDArray[np.float32]) -> float:
-    """Return the least limit that takes no more than `MOST_EXTRA` of the channels, or one."""
-    limit = LEAST_LIMIT
-    while len(_extra(reach, limit)) > max(1, MOST_EXTRA * len(reach)):
-        limit = round(limit + _STEP, 1)
-    return limit
+    """Return the least limit that takes no more than `MOST_EXTRA` of the channels, or one.
+
+    Halved down to it, and counted without the channels themselves: in a model whose activations
+    reach 1e5 there would be millions of them at each of a million limits.
+    """
+    most = max(1, MOST_EXTRA * len(reach))
+    num_steps = int(max(float(reach.max(initial=0.0)) - LEAST_LIMIT, 0.0) / _STEP) + 2
+
+    def suffices(step: int) -> bool:
+        return bool(_num_extra(reach, _limit_at(step)).sum(dtype=np.float64) <= most)
+
+    return _limit_at(bisect_left(range(num_steps), True, key=suffices))
+
+
+def _limit_at(step: int) -> float:
+    return round(LEAST_LIMIT + step * _STEP, 1)
+
+
+def _num_extra(reach: NDArray[np.float32], limit: float) -> NDArray[np.float32]:
+    """Return how many channels each becomes beside itself. Shape: (channels,)."""
+    num_extra: NDArray[np.float32] = np.maximum(np.ceil(reach / np.float32(limit)) - 1, 0)
+    return num_extra
 
 
 def _extra(reach: NDArray[np.float32], limit: float) -> list[tuple[int, int]]:
     """Return the channel of each additional one, and how many limits its bias is lower."""
     return [
-        (int(channel), times)
-        for channel in np.flatnonzero(reach > limit)
-        for times in range(1, int(np.ceil(reach[channel] / limit)))
+        (channel, times)
+        for channel, num_extra in enumerate(_num_extra(reach, limit).tolist())
+        for times in range(1, int(num_extra) + 1)
     ]
 
 

@@ -19,6 +19,7 @@ from export.precision.int8 import quantized_inputs, to_int8
 from export.precision.smooth import channel_reach
 from export.precision.split import LEAST_LIMIT, limit_of, split, splittable
 from serve.encoding import EncodedBatch
+from serve.errors import GraphError
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
 from tests.exported import exported
@@ -116,7 +117,21 @@ def test_without_outliers_nothing_changes(even: onnx.ModelProto) -> None:
         ([1.0] * 95 + [9.5], 4.8),  # two of it: half of 9.5, by steps of 0.1
         ([1.0] * 190 + [9.5, 5.0], 4.8),  # one more channel each
         ([4.0] * 192, 4.0),  # all reach as far: none is an outlier
+        ([6e4] * 3070 + [1e6] * 2, 60000.0),  # a ReLU model's, found as fast
     ],
 )
 def test_the_limit_is_the_least_that_takes_few_channels(reach: list[float], limit: float) -> None:
     assert limit_of(np.array(reach, dtype=np.float32)) == pytest.approx(limit)
+
+
+def test_an_activation_that_is_not_finite_is_refused(
+    spiky: onnx.ModelProto, batches: list[EncodedBatch]
+) -> None:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(spiky)
+    (bias,) = [t for t in copy.graph.initializer if t.name == f"{LAYER}.intermediate.dense.bias"]
+    values = numpy_helper.to_array(bias).copy()
+    values[3] = np.inf
+    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    with pytest.raises(GraphError, match="to be finite on the calibration lines"):
+        channel_reach(copy, splittable(copy), batches)
