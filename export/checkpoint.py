@@ -103,8 +103,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: If a file is missing, the configuration asks for code, the family is not
-            known, the tags are not BIO, the weights are not all that a token classifier has, or do
-            not fit into one ONNX file.
+            known, the tags are not BIO, the weights are not all that a token classifier has, not
+            finite, or do not fit into one ONNX file.
     """
     snapshot = Snapshot.take(folder)
     config = _read_config(folder)
@@ -130,6 +130,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
     _check_loaded(folder, loading, model.config)
     _check_size(folder, model)
+    _check_finite(folder, model)
     return Checkpoint(
         folder=folder,
         model=model.eval(),
@@ -170,6 +171,20 @@ def _check_size(folder: Path, model: PreTrainedModel) -> None:
             f"weights in FP32, what one ONNX file holds, got {size_bytes / 1e9:.2f}; "
             "choose a smaller model, or one with fewer tokens"
         )
+
+
+def _check_finite(folder: Path, model: PreTrainedModel) -> None:
+    """Refuse what a diverged training leaves.
+
+    The gate sees no token that the dev lines lack, and one such row costs a text all its entities.
+    """
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            num = int(weight.numel() - weight.isfinite().sum())
+            raise CheckpointError(
+                f"{folder / WEIGHTS}: expected finite weights, got {num:,} of {weight.numel():,} "
+                f"that are NaN or infinite in {name}; train again, with a lower learning rate"
+            )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

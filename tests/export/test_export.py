@@ -43,6 +43,7 @@ from serve.decode.decoding import Decoding
 from serve.examples import read_jsonl
 from serve.scoring import score_tagger
 from serve.tagger import Tagger
+from tests.conftest import tiny_vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -577,6 +578,22 @@ def test_weights_that_no_tag_depends_on_may_be_left_out(
         "discriminator_predictions.dense.weight",
     ]
     assert main(with_weights(tiny_checkpoint, tmp_path, names)) == 0
+
+
+def test_weights_that_are_not_finite_are_refused_though_no_dev_line_meets_them(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    weights = load_file(folder / "model.safetensors")
+    name = "bert.embeddings.word_embeddings.weight"
+    weights[name][tiny_vocabulary()["z"]] = torch.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert main(["--model", str(folder), "--output", str(tmp_path / "bundle")]) == 1
+    error = capsys.readouterr().err
+    assert "model.safetensors: expected finite weights, got 32 of " in error
+    assert f"NaN or infinite in {name}; train again" in error
+    assert error.count("\n") == 1
 
 
 def test_weights_beyond_one_onnx_file_are_refused(
