@@ -38,6 +38,11 @@ _NO_PART_OF_LOGITS = re.compile(
 )
 """Names of weights that nothing before a token classifier's logits reads. Positions that older
 checkpoints hold, transformers does not count as weights."""
+_WAYS_TO_RUN = {
+    "return_dict": True,  # old configurations ask for a tuple
+    "chunk_size_feed_forward": 0,  # saves memory in training, and takes multiples of it only
+}
+"""Settings of a configuration that change no logit, as this code needs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +127,15 @@ def load_checkpoint(folder: Path) -> Checkpoint:
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
+                pad_token_id=pad_id(config),  # RoBERTa counts positions by it
+                **_WAYS_TO_RUN,
             )
     except CheckpointError:
         raise
     except Exception as error:  # transformers raises many kinds for a damaged folder
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
+    _check_padding(folder / CONFIG, model.config)
     _check_loaded(folder, loading, model.config)
     _check_size(folder, model)
     _check_finite(folder, model)
@@ -198,6 +206,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"got {config.get('model_type')!r}"
         )
     return config
+
+
+def _check_padding(path: Path, config: PretrainedConfig) -> None:
+    padding = pad_id(config.to_dict())
+    if not 0 <= padding < config.vocab_size:
+        raise CheckpointError(
+            f"{path}: expected pad_token_id from 0 to {config.vocab_size - 1}, got {padding}; "
+            "set the tokenizer's id of padding"
+        )
 
 
 def _encoder(snapshot: Snapshot, config: PretrainedConfig) -> Encoder:

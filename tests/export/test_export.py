@@ -44,6 +44,7 @@ from serve.examples import read_jsonl
 from serve.scoring import score_tagger
 from serve.tagger import Tagger
 from tests.conftest import tiny_vocabulary
+from tests.families import write_base
 
 
 @pytest.fixture(scope="module")
@@ -609,6 +610,32 @@ def test_weights_beyond_one_onnx_file_are_refused(
     assert error.count("\n") == 1
 
 
+def test_a_configuration_without_padding_gets_the_familys_own(tmp_path: Path) -> None:
+    folder = write_base(tmp_path / "base", "roberta", ["replace oil pump"])
+    names = dict(enumerate(("O", "B-Item", "I-Item")))
+    model = AutoModelForTokenClassification.from_pretrained(folder, id2label=names)
+    model.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"pad_token_id": None}))
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.encoder.pad_id == checkpoint.model.config.pad_token_id == 1
+
+
+def test_a_padding_that_is_no_token_is_refused(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": -1}))
+    assert main(["--model", str(folder), "--output", str(tmp_path / "bundle")]) == 1
+    error = capsys.readouterr().err
+    assert (
+        f"config.json: expected pad_token_id from 0 to {config['vocab_size'] - 1}, got -1" in error
+    )
+    assert error.count("\n") == 1
+
+
 def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(
     tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -705,6 +732,21 @@ def family_config(family: str, names: tuple[str, ...]) -> PretrainedConfig:
         intermediate_size=64,
         **sizes,
     )
+
+
+@pytest.mark.parametrize("setting", [{"return_dict": False}, {"chunk_size_feed_forward": 4}])
+def test_a_setting_of_how_not_what_pytorch_computes_changes_nothing(
+    tiny_checkpoint: Path, tmp_path: Path, setting: dict[str, Any]
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | setting))
+    plain, other = (load_checkpoint(path) for path in (tiny_checkpoint, folder))
+    batch = plain.encoder.collate(plain.encoder.encode(["replace oil pump"])[0].windows)
+    assert batch.input_ids.shape[1] % 4
+    logits = [TorchBackend(checkpoint.model).logits(batch) for checkpoint in (plain, other)]
+    assert np.array_equal(*logits)
 
 
 def test_json_is_the_manifest_of_the_graphs(
