@@ -203,12 +203,38 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, start + len(bare or word)
 
 
+def _parted(text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]) -> list[int]:
+    """Return the pre-token of each token, parted where blanks stand inside it.
+
+    Not every pre-tokenizer parts a text at blanks: Metaspace and byte level can leave it whole.
+    """
+    parted: list[int] = []
+    part, previous, word_end = NO_WORD, NO_WORD, None
+    for pre_token, (start, end) in zip(pre_token_ids, token_offsets, strict=True):
+        if pre_token == NO_WORD:
+            parted.append(NO_WORD)
+            continue
+        bare = text[start:end].lstrip()
+        start = end - len(bare)
+        if pre_token != previous:
+            part, previous, word_end = part + 1, pre_token, None
+        elif bare and word_end is not None and any(map(str.isspace, text[word_end:start])):
+            part += 1
+        if bare:
+            word_end = start + len(bare.rstrip())
+        parted.append(part)
+    return parted
+
+
 def _joined(text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]) -> list[int]:
     """Return the word of each token: pre-tokens with no blank between them are one word.
 
     A pre-token of blanks alone is no word.
     """
     _, offsets = _words(pre_token_ids, token_offsets)
+    if any(len(text[start:end].split()) > 1 for start, end in offsets):
+        pre_token_ids = _parted(text, pre_token_ids, token_offsets)
+        _, offsets = _words(pre_token_ids, token_offsets)
     distinct = [pre_token for pre_token in dict.fromkeys(pre_token_ids) if pre_token != NO_WORD]
     word_of = {NO_WORD: NO_WORD}
     word, previous_end = NO_WORD, 0

@@ -18,7 +18,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 
 import export.pipeline
 from export.__main__ import main as export_main
@@ -46,10 +46,23 @@ from train.model.method import freeze
 
 ROBERTAS = ("roberta", "xlm-roberta")
 LINES = [line.text for line in tiny_lines(seed=1, num_lines=200)]
+
+
+def unparted(tokenizer: Tokenizer, whole: pre_tokenizers.PreTokenizer) -> Tokenizer:
+    """Return a tokenizer that gives a text to its model in one piece."""
+    tokenizer.pre_tokenizer = whole
+    return tokenizer
+
+
 TOKENIZERS = {
     "roberta": byte_level_tokenizer(LINES),
     "untrimmed": byte_level_tokenizer(LINES, trim_offsets=False),
     "xlm-roberta": unigram_tokenizer(LINES),
+    "whole bytes": unparted(
+        byte_level_tokenizer(LINES),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ),
+    "whole unigram": unparted(unigram_tokenizer(LINES), pre_tokenizers.Metaspace(split=False)),
 }
 
 
