@@ -100,6 +100,8 @@ class Encoder:
             raise ValueError(f"expected max_tokens of at least {MIN_TOKENS}, got {max_tokens}")
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        if getattr(tokenizer.model, "dropout", None):  # of merges, to train with: answers at random
+            tokenizer.model.dropout = None
         num_special = len(tokenizer.encode("").ids)
         if num_special != 2:
             raise ValueError(f"expected a tokenizer adding 2 special tokens, got {num_special}")

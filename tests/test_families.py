@@ -224,6 +224,15 @@ def test_a_word_is_read_at_its_first_token_and_keeps_its_number(name: str) -> No
     assert (window.word_ids[0], window.word_ids[-1]) == (NO_WORD, NO_WORD)
 
 
+def test_merges_left_out_at_random_in_training_are_all_made_in_serving() -> None:
+    tokenizer = byte_level_tokenizer(LINES)
+    expected = tokenizer.encode("replace hydraulic hose").ids
+    tokenizer.model.dropout = 0.9
+    saved = Tokenizer.from_str(tokenizer.to_str())
+    encoded = Encoder(saved, max_tokens=64, pad_id=1).encode(["replace hydraulic hose"] * 4)
+    assert [text.windows[0].input_ids for text in encoded] == [expected] * 4
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_can_be_trained_from_a_base(family: str, tmp_path: Path) -> None:
     base = find_base(str(write_base(tmp_path / "base", family, LINES)))
