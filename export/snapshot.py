@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
+from serve.artefacts.parts import unlinked
+from serve.artefacts.pretrained import (
+    CONFIG,
+    INDEX,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    WEIGHTS,
+    Pretrained,
+)
 from serve.bundle import sha256
 from serve.decode.decoding import DECODING
 from serve.errors import CheckpointError
@@ -30,7 +38,8 @@ class Snapshot:
         folder: Where it lies.
         copied: The files that go into a bundle as they are, by name. The runtime needs no
             configuration, but Hugging Face's loaders do, optimum's among them.
-        weights_sha256: Of its weights.
+        weights_sha256: Of its weights; where they are in parts, of their index and all parts, one
+            after the other.
     """
 
     folder: Path
@@ -46,17 +55,18 @@ class Snapshot:
         """
         files = Pretrained(folder)
         for name in (CONFIG, WEIGHTS, TOKENIZER):
-            if not files.has(name):
+            if not (files.has(name) or (name == WEIGHTS and files.has(INDEX))):
                 raise CheckpointError(
                     f"{folder / name}: expected a file of the checkpoint, got none; "
                     "train one with python -m train"
                 )
         names = (TOKENIZER, CONFIG, *filter(files.has, OPTIONAL))
         copied = {name: files.read(name) for name in names}
-        files.weights()  # refuses those that are unsafe to open
-        with (folder / WEIGHTS).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(folder, copied, digest)
+        digest = hashlib.sha256()
+        for name in files.weights():  # refuses those that are unsafe to open
+            with unlinked(folder / name).open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        return cls(folder, copied, digest.hexdigest())
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each file, by its name."""

@@ -40,6 +40,7 @@ from export.snapshot import Snapshot
 from export.verification.verify import verify
 from serve.bundle import Bundle, Precision, sha256
 from serve.decode.decoding import Decoding
+from serve.errors import CheckpointError
 from serve.examples import read_jsonl
 from serve.scoring import score_tagger
 from serve.tagger import Tagger
@@ -156,6 +157,24 @@ def test_a_checkpoint_that_changes_while_it_is_exported_is_refused(
     assert error.startswith(f"error: {folder / name}: expected SHA-256 ")
     assert error.endswith("it was changed while it was exported; export again\n")
     assert not output.exists()
+
+
+def test_weights_in_parts_are_a_checkpoint_too(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """As transformers saves them beyond a size."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    whole = load_checkpoint(tiny_checkpoint)
+    (folder / "model.safetensors").unlink()
+    whole.model.save_pretrained(folder, max_shard_size="20KB")
+    last = sorted(folder.glob("model-*.safetensors"))[-1]
+    assert last.name != "model-00001-of-00001.safetensors"
+    parts = load_checkpoint(folder)
+    weights = whole.model.state_dict()
+    assert all(torch.equal(w, weights[name]) for name, w in parts.model.state_dict().items())
+    parts.snapshot.check_unchanged()
+    save_file(load_file(last), last, metadata={"format": "pt", "of": "another training"})
+    with pytest.raises(CheckpointError, match="it was changed while it was exported"):
+        parts.snapshot.check_unchanged()
 
 
 def with_decoding(checkpoint: Path, folder: Path, decoding: Decoding) -> list[str]:
