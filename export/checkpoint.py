@@ -19,6 +19,7 @@ from transformers import AutoModelForTokenClassification, PretrainedConfig, PreT
 from transformers.utils import logging as transformers_logging
 
 from export.snapshot import Snapshot
+from export.tokenizer_settings import check_settings
 from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import FAMILIES, max_tokens, pad_id
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
@@ -224,7 +225,10 @@ def _encoder(snapshot: Snapshot, config: PretrainedConfig) -> Encoder:
         largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
         if largest >= config.vocab_size:
             raise ValueError(f"token id {largest} for {config.vocab_size} embeddings")
+        check_settings(snapshot, tokenizer)
         return Encoder(tokenizer, max_tokens=max_tokens(settings), pad_id=pad_id(settings))
+    except CheckpointError:
+        raise
     except Exception as error:  # tokenizers raises plain Exception
         raise CheckpointError(
             f"{snapshot.folder / TOKENIZER}: expected the model's tokenizer, got {error}; "

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import (
     AutoModelForTokenClassification,
+    AutoTokenizer,
     DistilBertConfig,
     ElectraConfig,
     PretrainedConfig,
@@ -638,6 +639,32 @@ def test_a_configuration_without_padding_gets_the_familys_own(tmp_path: Path) ->
     (folder / "config.json").write_text(json.dumps(config | {"pad_token_id": None}))
     checkpoint = load_checkpoint(folder)
     assert checkpoint.encoder.pad_id == checkpoint.model.config.pad_token_id == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"do_lower_case": False}, "expected do_lower_case true, as tokenizer.json has it, got Fa"),
+        ({"tokenize_chinese_chars": False, "do_lower_case": True}, "tokenize_chinese_chars true"),
+        ({"do_lower_case": True, "strip_accents": None, "add_prefix_space": True}, None),
+        ({"do_lower_case": False, "tokenizer_class": "PreTrainedTokenizerFast"}, None),
+    ],
+)
+def test_settings_that_contradict_the_tokenizer_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path, settings: dict[str, Any], message: str | None
+) -> None:
+    """transformers goes by the settings: its tokens, and so its answers, would be others."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    settings = {"tokenizer_class": "BertTokenizer"} | settings
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    text = "Replace PUMP"
+    if message is not None:
+        with pytest.raises(CheckpointError, match=f"tokenizer_config.json: .*{message}"):
+            load_checkpoint(folder)
+        return
+    (window,) = load_checkpoint(folder).encoder.encode([text])[0].windows
+    assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == window.input_ids
 
 
 def test_a_padding_that_is_no_token_is_refused(
