@@ -1,9 +1,9 @@
 """Owns the words of formats that label words, and how spans of characters are put onto them.
 
 Words stand between blanks (blank, tab, line end), so that a text of words joined by single blanks
-comes back as it was; or they are BERT's: runs of letters and digits, and single punctuation marks,
-so that a span may end before a full stop. A span must begin and end with a word, or be widened to
-the words it touches.
+comes back as it was; or they are BERT's: runs of letters and digits, single punctuation marks and
+single Chinese characters, so that a span may end before a full stop. A span must begin and end with
+a word, or be widened to the words it touches.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tokenizers import PreTokenizedString
+from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from serve.examples import Example, Span
@@ -21,6 +23,9 @@ from train.formats.schemes import Scheme, WordSpan
 
 _BETWEEN_BLANKS = re.compile(r"[^ \t\r\n]+")
 _BERT = BertPreTokenizer()
+# It is BERT's normalizer that parts Chinese characters. Nothing else of it is wanted here: words
+# that are written into a file keep their case, their accents and what cannot be seen.
+_PARTED = BertNormalizer(clean_text=False, strip_accents=False, lowercase=False)
 
 
 class Words(StrEnum):
@@ -49,7 +54,10 @@ def word_offsets(text: str, words: Words) -> list[tuple[int, int]]:
     """Return where the words of a text begin and end. Shape: (W, 2)."""
     if words is Words.BLANKS:
         return [match.span() for match in _BETWEEN_BLANKS.finditer(text)]
-    return [offsets for _, offsets in _BERT.pre_tokenize_str(text)]
+    parted = PreTokenizedString(text)
+    parted.normalize(_PARTED.normalize)
+    _BERT.pre_tokenize(parted)
+    return [offsets for _, offsets, _ in parted.get_splits("original", "char")]
 
 
 def off_border(span: Span, offsets: Sequence[tuple[int, int]]) -> bool:

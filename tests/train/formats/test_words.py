@@ -21,6 +21,11 @@ def test_only_blanks_tabs_and_line_ends_part_words_and_offsets_count_characters(
     assert texts(Words.PUNCTUATION, "🔧 é. x") == ["🔧", "é", ".", "x"]
 
 
+def test_each_chinese_character_is_a_word_as_it_is_for_bert() -> None:
+    assert texts(Words.PUNCTUATION, "换液压泵 oil-泵a") == [*"换液压泵", "oil", "-", "泵", "a"]
+    assert not off_border(Span(1, 3, "Item"), word_offsets("换液压泵", Words.PUNCTUATION))
+
+
 @pytest.mark.parametrize(
     ("start", "end", "is_off"),
     [(0, 3, False), (4, 13, False), (0, 13, False), (4, 12, True), (5, 13, True), (0, 4, True),
