@@ -130,6 +130,7 @@ def _run(config: SplitConfig) -> int:
             logger.info("%s: %d lines", part, tallies[-1].num_lines)
     Tally.total(tallies).warn(config.output)
     _say_leaks(lines, parts)
+    _say_unknown(lines, parts)
     deliver(str(config.output))
     return 0
 
@@ -187,3 +188,16 @@ def _say_leaks(lines: Sequence[_Line], parts: Sequence[str]) -> None:
             sides.setdefault(text, set()).add(part)
     if num := sum(len(found) > 1 for found in sides.values()):
         logger.warning("warning: %d texts stand in more than one part", num)
+
+
+def _say_unknown(lines: Sequence[_Line], parts: Sequence[str]) -> None:
+    """Warn of labels that train has not, so that training refuses the parts as they are."""
+    labels: dict[str, set[str]] = {part: set() for part in PARTS}
+    for line, part in zip(lines, parts, strict=True):
+        labels[part].update(span.label for span in line.example.spans)
+    if unknown := sorted((labels["dev"] | labels["test"]) - labels["train"]):
+        logger.warning(
+            "warning: no train line has a label of dev or test: %s; part again with another "
+            "--seed, or merge or drop them with --label-map",
+            ", ".join(unknown),
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shlex
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -93,8 +94,7 @@ def read_corpus(config: TrainConfig) -> Corpus:
             f"{dev.path}: expected labelled spans to choose the best epoch by, got none; "
             "label some of its lines, or name another file with --dev"
         )
-    for split in filter(None, (dev, test)):
-        check_labels(split, known, str(train.path))
+    check_labels(filter(None, (dev, test)), known, str(train.path))
     if dev is None:
         train, dev = hold_out(train, config.seed)
     num_spans = train.labels
@@ -154,19 +154,28 @@ def _mapped(split: Split, label_map: dict[str, str]) -> Split:
     return replace(split, examples=tuple(map_labels(e, label_map) for e in split.examples))
 
 
-def check_labels(split: Split, known: Container[str], owner: str) -> None:
-    """Refuse a split with a label that its owner, the train file or a tagger, does not have.
+def check_labels(splits: Iterable[Split], known: Container[str], owner: str) -> None:
+    """Refuse splits with a label that their owner, the train file or a tagger, does not have.
 
     Raises:
-        DataError: Naming file and line of the first.
+        DataError: Naming all such labels, and file and line of the first.
     """
-    for place, example in zip(split.places, split.examples, strict=True):
-        for label in (span.label for span in example.spans):
-            if label not in known:
-                raise DataError(
-                    f"{place}: expected a label that {owner} has, got {label!r}; "
-                    f"map or drop it with --label-map {label}=New or {label}="
-                )
+    places: dict[str, str] = {}
+    for split in splits:
+        for place, example in zip(split.places, split.examples, strict=True):
+            for span in example.spans:
+                if span.label not in known:
+                    places.setdefault(span.label, place)
+    if places:
+        (label, place), *others = places.items()
+        more, them = (f" and {len(others)} more", "them") if others else ("", "it")
+        mapped, dropped = (
+            shlex.quote(",".join(f"{label}={new}" for label in places)) for new in ("New", "")
+        )
+        raise DataError(
+            f"{place}: expected a label that {owner} has, got {label!r}{more}; "
+            f"map or drop {them} with --label-map {mapped} or {dropped}"
+        )
 
 
 def _warn_of_rare(labels: Mapping[str, int]) -> None:

@@ -67,7 +67,7 @@ def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
     check_label_map(dict(config.label_map), split.labels)
     mapped = (map_labels(example, dict(config.label_map)) for example in split.examples)
     split = replace(split, examples=tuple(mapped))
-    check_labels(split, tags.labels, "the tagger")
+    check_labels([split], tags.labels, "the tagger")
     return split
 
 

@@ -166,6 +166,6 @@ def _mapped(
         part: [replace(line, example=map_labels(line.example, label_map)) for line in lines]
         for part, lines in parts.items()
     }
-    for lines in mapped.values():
-        check_labels(split_of(path, lines), tags.labels, "the champion")
+    splits = (split_of(path, lines) for lines in mapped.values())
+    check_labels(splits, tags.labels, "the champion")
     return mapped

@@ -124,6 +124,17 @@ def test_a_part_of_lines_without_words_only_is_refused(
     assert not out.exists()
 
 
+def test_labels_that_no_train_line_has_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, out = tmp_path / "in.jsonl", tmp_path / "out"
+    names = ["A"] * 16 + ["B", "A", "C", "D"]
+    rows = [{"text": f"x {t}", "label": [[0, 1, n]], "t": t} for t, n in enumerate(names)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert main(["split", str(path), "--output", str(out), "--time", "t"]) == 0
+    assert "warning: no train line has a label of dev or test: B, C, D; part again" in caplog.text
+
+
 def test_without_test_there_is_none(lines: Path, tmp_path: Path) -> None:
     assert main(["split", str(lines), "--output", str(tmp_path / "out"), "--test", "0"]) == 0
     assert sorted(parts(tmp_path / "out")) == ["dev", "train"]

@@ -7,6 +7,7 @@ from serve.errors import DataError
 from serve.examples import Example, Span
 from train.config import TrainConfig
 from train.corpus.data import read_corpus, read_split
+from train.corpus.label_map import parse_label_map
 
 
 def write_lines(path: Path, *lines: tuple[str, list[list[object]]]) -> Path:
@@ -39,6 +40,16 @@ def test_a_label_that_train_has_not_is_refused_by_file_and_line(tmp_path: Path, 
     message = rf"{split}\.jsonl:2: expected a label that .*train\.jsonl has, got 'New'; .*New="
     with pytest.raises(DataError, match=message):
         read_corpus(TrainConfig(data=folder))
+
+
+def test_all_labels_that_train_has_not_are_told_at_once_with_the_flag_that_drops_them(
+    tmp_path: Path,
+) -> None:
+    folder = folder_of(tmp_path, train=["A"], dev=["B", "A", "B"], test=["C", "x y"])
+    message = r"dev\.jsonl:1: .* got 'B' and 2 more; .* or 'B=,C=,x y='"
+    with pytest.raises(DataError, match=message):
+        read_corpus(TrainConfig(data=folder))
+    read_corpus(TrainConfig(data=folder, label_map=parse_label_map("B=,C=,x y=")))
 
 
 def test_a_label_to_map_that_does_not_occur_is_refused(tmp_path: Path) -> None:
