@@ -90,9 +90,10 @@ def _shuffled(
         Shape: (block, K)
     """
     draw = np.random.default_rng(_SEED)
-    swap = (second - first).reshape(len(first), -1)  # what a swapped line adds to the first's sum
+    # What a swapped line adds to the first's sum; floats, see `serve.bootstrap.Counts`.
+    swap = (second - first).reshape(len(first), -1).astype(np.float64)
     shape = (_BLOCK, *first.shape[1:])
     for _ in range(num_shuffles // _BLOCK):
         swapped = draw.integers(0, 2, size=(_BLOCK, len(first)))
-        moved = (swapped @ swap).reshape(shape)
+        moved = (swapped.astype(np.float64) @ swap).reshape(shape)
         yield np.abs(f1_of(second.sum(axis=0) - moved) - f1_of(first.sum(axis=0) + moved))
