@@ -1,10 +1,10 @@
 """Lint a corpus: what would go wrong in training, and what would spoil its figures.
 
 Errors: lines that are not of the file's format, texts that cannot be tagged, spans that leave their
-text, overlap, begin or end with a blank or inside a word, tags that break the file's scheme, labels
-of dev or test that train has not. Warnings: texts that two parts have, the same text with different
-labels, labels with fewer than 20 spans in train. Beside them the spans of each label and a
-histogram of lengths.
+text, overlap, begin or end with a blank or inside a word, tags that break the file's scheme, train
+or dev without a span, labels of dev or test that train has not. Warnings: texts that two parts
+have, the same text with different labels, labels with fewer than 20 spans in train. Beside them the
+spans of each label and a histogram of lengths.
 
 A folder is taken by its parts (train, dev or valid, test), as python -m train does; brat's folder
 and each of several files are a part of their own.

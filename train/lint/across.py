@@ -13,7 +13,7 @@ from train.formats.record import Record, shown
 from train.lint.figures import Figures
 from train.lint.finding import Finding, Rule, finding
 
-TRAIN = "train"
+TRAIN, DEV = "train", "dev"
 Labelled = tuple[tuple[str, str], ...]
 """The labelled texts of a line, each with its label."""
 

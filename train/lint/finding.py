@@ -16,6 +16,7 @@ class Rule(StrEnum):
     BLANK = "blank"
     BORDER = "border"
     SCHEME = "scheme"
+    BARE = "bare"
     UNKNOWN = "unknown"
     LEAK = "leak"
     CONFLICT = "conflict"
@@ -30,6 +31,7 @@ MEANING = {
     Rule.BLANK: "spans that begin or end with a blank; no word does, so they count as missed",
     Rule.BORDER: "spans that begin or end inside a word, so that they count as missed",
     Rule.SCHEME: "tags that break the file's scheme",
+    Rule.BARE: "parts without a labelled span, of which train and dev need some",
     Rule.UNKNOWN: "labels that train has not, so that they cannot be learnt",
     Rule.LEAK: "texts of one part that another has too, so that figures come out too good",
     Rule.CONFLICT: "texts that stand elsewhere with other labels",

@@ -13,7 +13,7 @@ from train.formats.record import Record
 from train.formats.registry import read_records, settled
 from train.formats.schemes import SchemeDetector, violations
 from train.formats.words import Words, word_offsets
-from train.lint.across import TRAIN, Memory
+from train.lint.across import DEV, TRAIN, Memory
 from train.lint.figures import Figures
 from train.lint.finding import Finding, Rule, Severity, finding
 from train.lint.lines import check_line, check_spans
@@ -55,6 +55,7 @@ def inspect(
         files.append(Figures(part, str(path), choices.format or ""))
         lint = _FileLint(files[-1], choices, label_map, words, memory)
         findings += lint.findings(path)
+    findings += _bare(files)
     train = next((figures for figures in files if figures.part == TRAIN), None)
     if train:
         findings += memory.check_labels(train.labels)
@@ -113,6 +114,14 @@ class _FileLint:
         cut = (at_level(span, self._choices.label_level) for span in record.spans)
         new = (Span(s.start, s.end, self._label_map.get(s.label, s.label)) for s in cut)
         return list(dict.fromkeys(span for span in new if span.label))
+
+
+def _bare(files: Sequence[Figures]) -> Iterator[Finding]:
+    """Yield the parts that training refuses for want of a span; test may be without."""
+    for figures in files:
+        if figures.part in (TRAIN, DEV) and figures.num_lines and not figures.labels:
+            message = f"expected labelled spans in {figures.part}, got none"
+            yield finding(Rule.BARE, figures.path, message)
 
 
 def _unreadable(error: DataError) -> Finding:

@@ -29,7 +29,8 @@ def lint(
 
 
 def rules(found: Inspection) -> list[Rule]:
-    return [finding.rule for finding in found.findings if finding.rule is not Rule.RARE]
+    few = (Rule.RARE, Rule.BARE)
+    return [finding.rule for finding in found.findings if finding.rule not in few]
 
 
 def only(found: Inspection, rule: Rule) -> Finding:
@@ -135,6 +136,17 @@ def test_labels_that_train_has_not_are_told_where_they_first_stand(tmp_path: Pat
     assert "train has, got New" in finding.message
     assert Rule.UNKNOWN not in rules(lint(tmp_path, train=train, dev=dev, label_map={"New": "A"}))
     assert Rule.UNKNOWN not in rules(lint(tmp_path, train=train, dev=dev, label_map={"New": ""}))
+
+
+def test_train_and_dev_without_a_span_are_errors_as_training_refuses_them(tmp_path: Path) -> None:
+    bare: list[tuple[str, list[list[object]]]] = [("a", [])]
+    some: list[tuple[str, list[list[object]]]] = [("b", [[0, 1, "A"]])]
+    finding = only(lint(tmp_path, train=bare), Rule.BARE)
+    assert (finding.place, finding.severity) == (f"{tmp_path}/train", Severity.ERROR)
+    assert finding.message == "expected labelled spans in train, got none"
+    assert only(lint(tmp_path, train=some, dev=bare), Rule.BARE).place == f"{tmp_path}/dev"
+    only(lint(tmp_path, train=some, label_map={"A": ""}), Rule.BARE)
+    assert Rule.BARE not in {f.rule for f in lint(tmp_path, train=some, test=bare).findings}
 
 
 def test_rare_labels_are_a_warning(tmp_path: Path) -> None:
