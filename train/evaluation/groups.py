@@ -8,6 +8,7 @@ from enum import StrEnum
 from serve.examples import Example, Span
 from serve.scoring import Score, score_entities
 from train.evaluation.answers import Answer, gold_of, predicted_of
+from train.formats.words import touched
 
 LINE_WORDS = (4, 8, 16, 32, 64)
 """Largest number of words of each group of lines but the last."""
@@ -39,8 +40,8 @@ def by_entity_length(answers: Sequence[Answer]) -> dict[str, Score]:
     """Return the scores of entities by their number of words, gold's and predicted alike."""
 
     def group(answer: Answer, span: Span) -> str:
-        num_words = sum(start < span.end and span.start < end for start, end in answer.offsets)
-        return _group(num_words, ENTITY_WORDS)
+        first_word, end_word = touched(span, answer.offsets)
+        return _group(end_word - first_word, ENTITY_WORDS)
 
     return _by_group(answers, group, _names(ENTITY_WORDS))
 

@@ -81,7 +81,7 @@ def of_words(answers: Sequence[Answer], *, plain: bool) -> Reliability:
 def of_entities(answers: Sequence[Answer], *, plain: bool) -> Reliability:
     """Hold the scores of predicted entities, plain or as served, against gold's spans."""
     scores = [e.score for a in answers for e in (a.plain_entities if plain else a.entities)]
-    right = [span in set(a.gold) for a in answers for span in a.predicted]
+    right = [span in gold for a in answers for gold in [set(a.gold)] for span in a.predicted]
     return reliability(scores, right)
 
 

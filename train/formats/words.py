@@ -62,7 +62,7 @@ def word_offsets(text: str, words: Words) -> list[tuple[int, int]]:
 
 def off_border(span: Span, offsets: Sequence[tuple[int, int]]) -> bool:
     """Tell whether a span begins or ends elsewhere than a word does."""
-    first, end = _touched(span, offsets)
+    first, end = touched(span, offsets)
     return first >= end or (offsets[first][0], offsets[end - 1][1]) != (span.start, span.end)
 
 
@@ -87,13 +87,13 @@ def spans_of_words(
                 f"{example.text[span.start : span.end]!r} for {span.label}; move its borders, "
                 "or give --words punctuation or --widen"
             )
-        first, end = _touched(span, offsets)
+        first, end = touched(span, offsets)
         if first < end and (not found or found[-1].end_word <= first):
             found.append(WordSpan(first, end, span.label))
     return found
 
 
-def _touched(span: Span, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def touched(span: Span, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Return the range of words that have a character of a span."""
     first = bisect_right(offsets, span.start, key=lambda word: word[1])
     return first, bisect_left(offsets, span.end, key=lambda word: word[0])
