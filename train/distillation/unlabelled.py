@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import category, normalize
 
 from serve.errors import DataError
 from serve.limits import check_text
@@ -64,9 +65,16 @@ def read_unlabelled(
 
 
 def key_of(text: str) -> str:
-    """Return what two lines share that count as the same: their letters and digits, lower case."""
-    words = "".join(c if c.isalnum() else " " for c in text.casefold()).split()
-    return " ".join(words)
+    """Return what two lines share that count as the same: their letters and digits, lower case.
+
+    The marks on a letter are part of it: in Hindi they are its vowel.
+    """
+    kept: list[str] = []
+    in_word = False
+    for char in normalize("NFC", text.casefold()):
+        in_word = char.isalnum() or (in_word and category(char).startswith("M"))
+        kept.append(char if in_word else " ")
+    return " ".join("".join(kept).split())
 
 
 def _lines(files: Sequence[Path]) -> Iterable[str]:

@@ -48,3 +48,9 @@ def test_a_line_that_is_no_text_is_named(tmp_path: Path) -> None:
 )
 def test_letters_and_digits_make_the_key(text: str, key: str) -> None:
     assert key_of(text) == key
+
+
+def test_lines_that_differ_in_the_marks_of_their_letters_are_two(tmp_path: Path) -> None:
+    lines = ["पंप की जाँच", "पंप का जाँच", "น้ำมัน", "น้ำมูน"]
+    assert read(tmp_path, "\n".join(lines), [], []).texts == lines
+    assert key_of("⚙\ufe0f cafe\u0301") == key_of("⚙ caf\u00e9") == "caf\u00e9"
