@@ -49,7 +49,8 @@ def parse_args(argv: Sequence[str]) -> ExplainConfig:
     add("files", nargs="*", default=ExplainConfig.files, metavar="FILE")
     add("--html", type=Path, metavar="FILE", help="write a page")
     add("--json", action="store_true", help="print one JSON object a line")
-    values = vars(parser.parse_args(argv))
+    # Intermixed: else files that stand behind a flag behind the checkpoint would be refused.
+    values = vars(parser.parse_intermixed_args(argv))
     return ExplainConfig(**{**values, "files": tuple(values["files"])})
 
 

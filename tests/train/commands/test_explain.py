@@ -12,6 +12,7 @@ from serve.labels import Tags
 from tests.conftest import trained_tiny_model, write_tiny_model
 from tests.pages import outside_links
 from train.__main__ import main
+from train.commands.explain import parse_args
 from train.explanation.explain import rank_correlation
 
 CUES = {"near": "Activity", "please": "Item"}
@@ -88,6 +89,13 @@ def test_what_cannot_be_explained_is_told_in_one_line(
     assert "expected a checkpoint, got no config.json" in capsys.readouterr().err
     assert main(["explain", str(cued), str(tmp_path / "nothing.txt")]) == 1
     assert "nothing.txt: expected a readable file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["c --json a b", "c a b --json", "--json c a b", "c a --json b"])
+def test_flags_may_stand_before_behind_and_between_the_files(line: str) -> None:
+    config = parse_args(line.split())
+    assert (config.checkpoint, config.files, config.json) == (Path("c"), ("a", "b"), True)
+    assert parse_args(["c", "--json"]).files == ("-",)
 
 
 def test_orders_agree_as_spearman_says() -> None:
