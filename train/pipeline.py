@@ -121,7 +121,8 @@ def pages(
 ) -> dict[str, bytes]:
     """Return a checkpoint's files for people, by name: its card and its curves."""
     return {
-        CARD: model_card(record, evaluation, train_lines).encode(),
+        # A file's name may hold bytes that are no text.
+        CARD: model_card(record, evaluation, train_lines).encode(errors="backslashreplace"),
         CURVES: draw_curves(_curves(fitted.history)),
     }
 

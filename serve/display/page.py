@@ -18,20 +18,23 @@ td { overflow-wrap: break-word } div { overflow-x: auto }
 
 
 def page(title: str, body: Iterable[str], *, style: str = "") -> str:
-    """Return a page.
+    """Return a page, as text that is UTF-8.
+
+    A file's name may hold bytes that are no text; they are escaped with a backslash.
 
     Args:
         title: Its title, as text.
         body: Its parts, as HTML.
         style: Further CSS.
     """
-    return (
+    text = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head>\n<body>\n"
         + "\n".join(body)
         + "\n</body></html>\n"
     )
+    return text.encode(errors="backslashreplace").decode()
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -172,6 +172,15 @@ def test_the_current_folder_is_not_replaced(
     assert line.startswith(f"error: {output}: expected another folder than the current one;")
 
 
+def test_a_file_whose_name_is_no_text_trains_and_is_on_the_card(
+    arguments: list[str], tiny_data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.jsonl")
+    path.write_bytes((tiny_data / "dev.jsonl").read_bytes())
+    assert main([*arguments, "--epochs", "1", "--train", str(path)]) == 0
+    assert "| train | \\udcff.jsonl |" in (tmp_path / "out/checkpoint/README.md").read_text()
+
+
 def test_the_largest_seed_trains(arguments: list[str]) -> None:
     assert main([*arguments, "--epochs", "1", "--seed", str(MAX_SEED)]) == 0
 

@@ -64,3 +64,8 @@ def test_a_page_reaches_for_nothing_outside_and_a_picture_is_the_same_each_time(
     html = page("figures", [svg])
     assert outside_links(html) == []
     assert outside_links('<img src="a.png"><script>') == ["a.png", "<script"]
+
+
+def test_a_name_that_is_no_text_is_escaped() -> None:
+    assert "<title>\\udcff.jsonl</title>" in page("\udcff.jsonl", ["\udcff"])
+    page("\udcff.jsonl", ["\udcff"]).encode()
