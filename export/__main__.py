@@ -36,6 +36,7 @@ from pathlib import Path
 from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
+from serve.commands import write_utf8
 from serve.errors import TaggingError
 
 COMMANDS = {
@@ -94,6 +95,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Export and print what was written, or run a command; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    write_utf8()
     if arguments and arguments[0] in COMMANDS:
         return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
     config = parse_args(arguments)

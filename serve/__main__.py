@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from serve.commands import write_utf8
 from serve.errors import TaggingError
 
 VERBS = (
@@ -45,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if sys.stderr is None:  # closed by the caller; print would fall back to standard output
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the locale
+    write_utf8()
     try:
         command = import_module(f"serve.commands.{args.verb}")
         return int(command.run(command.parse_args(args.arguments)))

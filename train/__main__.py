@@ -35,6 +35,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from serve.commands import write_utf8
 from serve.errors import TaggingError
 from train.config import TrainConfig
 from train.flags.arguments import parse_args as parse_arguments
@@ -59,6 +60,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the arguments say, or run a command; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    write_utf8()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("train").setLevel(logging.INFO if is_first_process() else logging.ERROR)
     # OpenMP's threads spin while they wait for each other. For long, as is its default, that ruins

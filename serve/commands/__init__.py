@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,15 @@ def command_parser(
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def write_utf8() -> None:
+    """Have standard output take every text, as UTF-8: labels and JSON are, whatever the locale.
+
+    A file's name may hold bytes that are no text; they are escaped with a backslash.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def say(message: str) -> None:

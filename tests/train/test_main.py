@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -179,6 +180,16 @@ def test_a_file_whose_name_is_no_text_trains_and_is_on_the_card(
     path.write_bytes((tiny_data / "dev.jsonl").read_bytes())
     assert main([*arguments, "--epochs", "1", "--train", str(path)]) == 0
     assert "| train | \\udcff.jsonl |" in (tmp_path / "out/checkpoint/README.md").read_text()
+
+
+def test_labels_are_printed_as_utf8_whatever_the_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_jsonl(tmp_path / "train.jsonl", [Example("\u6cf5", (Span(0, 1, "\u96f6\u4ef6"),))])
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["check", str(tmp_path)]) == 0
+    assert "\u96f6\u4ef6" in out.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
 
 def test_the_largest_seed_trains(arguments: list[str]) -> None:
