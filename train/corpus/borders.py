@@ -1,7 +1,7 @@
 """Owns the check that words can express what gold says: spans off the words' borders are told.
 
 A model tags words, so a span that begins or ends inside one, or in a blank, can be neither trained
-nor found as it stands: it is trained on the nearest words and counted as missed.
+nor found as it stands: it is trained on the words that it touches and counted as missed.
 """
 
 from __future__ import annotations

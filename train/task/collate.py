@@ -67,7 +67,7 @@ class TrainingBatch:
 
 
 def align_tags(example: Example, offsets: Sequence[tuple[int, int]]) -> list[str]:
-    """Return the gold tag of each word of a text.
+    """Return the gold tag of each word of a text: that of the first span it has a character of.
 
     Args:
         example: The text's gold spans.
@@ -79,10 +79,10 @@ def align_tags(example: Example, offsets: Sequence[tuple[int, int]]) -> list[str
     tags: list[str] = []
     spans = iter(example.spans)
     span, is_first = next(spans, None), True
-    for start, _ in offsets:
+    for start, end in offsets:
         while span and span.end <= start:
             span, is_first = next(spans, None), True
-        if span and span.start <= start:
+        if span and span.start < end:
             tags.append(f"{'B' if is_first else 'I'}-{span.label}")
             is_first = False
         else:

@@ -32,7 +32,7 @@ def tag_ids(encoder: Encoder, example: Example, *, label_all_tokens: bool = Fals
     return labelled.tag_ids[1:-1]
 
 
-def test_a_word_takes_the_tag_of_the_span_its_first_character_lies_in() -> None:
+def test_a_word_takes_the_tag_of_the_span_it_stands_in() -> None:
     offsets = [(0, 3), (4, 7), (8, 11), (12, 15)]
     example = Example("abc def ghi jkl", (Span(4, 11, "A"), Span(12, 15, "A")))
     assert align_tags(example, offsets) == ["O", "B-A", "I-A", "B-A"]
@@ -41,15 +41,22 @@ def test_a_word_takes_the_tag_of_the_span_its_first_character_lies_in() -> None:
 @pytest.mark.parametrize(
     ("span", "tags"),
     [
-        (Span(1, 3, "A"), ["O", "O"]),  # inside a word, not from its first character
+        (Span(1, 2, "A"), ["B-A", "O"]),  # as of "(pump)" where words end at blanks only
         (Span(0, 1, "A"), ["B-A", "O"]),
-        (Span(2, 5, "A"), ["O", "B-A"]),
+        (Span(2, 5, "A"), ["B-A", "I-A"]),
         (Span(0, 5, "A"), ["B-A", "I-A"]),
         (Span(3, 4, "A"), ["O", "O"]),  # the blank between
     ],
 )
-def test_a_span_that_cuts_words_is_read_by_first_characters(span: Span, tags: list[str]) -> None:
+def test_a_span_that_cuts_words_is_trained_on_the_words_it_touches(
+    span: Span, tags: list[str]
+) -> None:
     assert align_tags(Example("abc def", (span,)), [(0, 3), (4, 7)]) == tags
+
+
+def test_a_word_that_two_spans_touch_takes_the_first_and_the_second_begins_behind_it() -> None:
+    example = Example("abc def", (Span(0, 1, "A"), Span(2, 7, "B")))
+    assert align_tags(example, [(0, 3), (4, 7)]) == ["B-A", "B-B"]
 
 
 def test_two_spans_of_one_label_side_by_side_both_begin() -> None:
