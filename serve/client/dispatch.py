@@ -143,6 +143,7 @@ class Dispatcher:
         if not isinstance(outcome, Answered):
             return False
         self.learned(outcome)
+        journey.is_versed = True
         journey.tried.pop()
         journey.failed = None
         return True
@@ -158,7 +159,7 @@ class Dispatcher:
             raise self._given_up(journey, journey.failed)
         with self.lock:
             endpoint = self.endpoints.take(journey.tried)
-            is_lost = self._route is not None and not self._route.is_known
+            is_lost = self._route is not None and not (self._route.is_known and journey.is_versed)
             version = self._version
             if endpoint is not None:
                 journey.tried.append(endpoint)
@@ -215,8 +216,12 @@ class Dispatcher:
         """Hold a failed try against its endpoint, if it is to blame; return what changed."""
         self.stats.failed_tries[failure] += 1
         is_everywhere = set(journey.tried) == set(self.endpoints)
-        if failure is Failure.STALE_VERSION and self._route and is_everywhere:
-            self._route.forget()
+        if failure is Failure.STALE_VERSION and isinstance(step, Try) and self._route:
+            if step.version != self._version:  # it was learned meanwhile: the endpoint is well
+                return None
+            journey.is_versed = False
+            if is_everywhere:
+                self._route.forget()
         if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
             self._refund(journey)
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
@@ -261,9 +266,17 @@ class Dispatcher:
         return journey.started + self._policy.deadline_s - self._clock()
 
     def _spend_retry(self, journey: Journey, reason: Failure) -> bool:
+        """Take a retry for a request, if one is left; a stale version needs none.
+
+        It was refused before any work was done for it. After a promotion all requests of a client
+        that was idle meanwhile are, at once.
+        """
         with self.lock:
-            is_left = journey.has_retry or self._budget.spend()
-            journey.has_retry = False
+            if reason is Failure.STALE_VERSION:
+                is_left = True
+            else:
+                is_left = journey.has_retry or self._budget.spend()
+                journey.has_retry = False
             self.stats.retries[reason] += is_left
             return is_left
 

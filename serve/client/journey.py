@@ -21,6 +21,8 @@ class Journey:
         tried: Where it has been, the last try last.
         failed: What came of that; None before the first.
         has_retry: Whether a retry is set aside for it in the budget.
+        is_versed: Whether the version that its client knows of will do; no longer when an endpoint
+            has said that it lacks that one, until one was asked which there are.
     """
 
     request: Request
@@ -28,6 +30,7 @@ class Journey:
     tried: list[Endpoint] = field(default_factory=list)
     failed: Failed | None = None
     has_retry: bool = False
+    is_versed: bool = True
 
     def no_room(self, urls: str, policy: Policy) -> Overloaded:
         """Return the error of a request that was not sent, for want of room."""

@@ -22,7 +22,7 @@ class Policy:
             not been could take over; a longer request has that time per 1,024 characters. Without
             such an endpoint, or a retry to set aside for it, a try has until the deadline.
         retry_budget: Retries allowed per request made, over all requests of a client: a sick server
-            is not asked twice as much as a healthy one.
+            is not asked twice as much as a healthy one. One for another version is free.
         retry_reserve: Retries that may come at once, when a server with that many requests under
             way dies; refilled by the budget. Of the requests under way, no more than these can
             fail over from a silent server.

@@ -34,6 +34,23 @@ def test_an_endpoint_without_the_clients_version_stays_left_out_and_costs_no_ans
     assert it.dispatcher.stats.num_probes > 1
 
 
+@pytest.mark.parametrize("urls", [[A], [A, B], [f"a:{port}" for port in range(1, 10)]])
+def test_a_client_that_was_idle_during_a_promotion_loses_no_answer(urls: list[str]) -> None:
+    def serve(step: Sent) -> tuple[float, Outcome]:
+        if isinstance(step, Ask | Refresh):
+            return 0.002, Answered([Traffic(stable=2)], "2")
+        return (0.01, ANSWER) if step.version == "2" else (0.001, STALE)
+
+    it = world(*urls, route=Route(0.5))
+    it.dispatcher.learned(Answered([Traffic(stable=1)], "1"))
+    it.clock.now += 3_600.0
+    num_callers = 30 * len(urls)
+    load = Load(it, serve, num_left=num_callers)
+    load.run(num_callers)
+    assert load.errors == []
+    assert load.slowest_s < 0.3
+
+
 @pytest.mark.parametrize("urls", [[A], [A, B], [A, B, C]])
 @pytest.mark.parametrize("num_callers", [1, 8, 30])
 def test_endpoints_slower_than_a_try_may_be_lose_no_answer(
