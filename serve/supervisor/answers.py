@@ -7,6 +7,9 @@ on is found out too, which comparing it with its own first answer would not.
 
 Where that process fails, a version's first answer is what later ones are held against, and the log
 says so.
+
+A repository that was made anew begins with version 1 again. An answer that is wrong for the version
+of before is held against what lies on the disk now.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serve.entities import EntityJson
@@ -41,6 +44,7 @@ _SCORE_TOLERANCE = 0.01  # a GPU's kernels differ in rounding from run to run; l
 
 logger = logging.getLogger(__name__)
 Answers = Mapping[str, Sequence[EntityJson]]
+_Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,13 @@ class Known:
     Attributes:
         answers: The entities of each of `LINES`.
         is_verified: Whether the embedded tagger gave them, and not the server itself.
+        former: What it had to answer before its files were replaced; a server may not have loaded
+            the new ones yet, and others have.
     """
 
     answers: Answers
     is_verified: bool
+    former: Known | None = None
 
     def asked(self) -> tuple[str, ...]:
         """Return a few lines to ask each second: those with the most entities."""
@@ -62,6 +69,8 @@ class Known:
 
     def differences(self, answers: Answers) -> str:
         """Return the first wrong answer in words; empty if all are right."""
+        if self.former and not self.former.differences(answers):
+            return ""
         for line, got in answers.items():
             expected = self.answers[line]
             try:
@@ -83,6 +92,8 @@ class KnownAnswers:
         self._timeout_s = timeout_s
         self._known: dict[str, Known] = {}
         self._running: dict[str, _Child] = {}
+        self._former: dict[str, Known] = {}
+        self._stamps: dict[str, _Stamp | None] = {}
 
     def of(self, version: str, first: Answers, now: float) -> Known | None:
         """Return a version's known answers; None while they are worked out.
@@ -95,6 +106,7 @@ class KnownAnswers:
         if version in self._known:
             return self._known[version]
         if version not in self._running:
+            self._stamps[version] = _stamp(self._model / version)
             self._running[version] = _Child(self._python, self._model, version, now)
         child = self._running[version]
         is_waited_for = child.is_running() and now - child.started < self._timeout_s
@@ -104,8 +116,21 @@ class KnownAnswers:
         answers = child.answers()
         if answers is None:
             logger.warning("version %s: no embedded tagger to hold it against", version)
-        self._known[version] = Known(answers or dict(first), is_verified=answers is not None)
+        self._known[version] = Known(
+            answers or dict(first),
+            is_verified=answers is not None,
+            former=self._former.pop(version, None),
+        )
         return self._known[version]
+
+    def forget_replaced(self, version: str) -> bool:
+        """Return whether the version on the disk is another by now; its answers are forgotten."""
+        stamp = _stamp(self._model / version)
+        if version not in self._known or stamp in (None, self._stamps.get(version)):
+            return False
+        self._former[version] = replace(self._known.pop(version), former=None)
+        logger.warning("version %s: another lies on the disk than before", version)
+        return True
 
     def close(self) -> None:
         """End what still runs."""
@@ -156,6 +181,15 @@ class _Child:
         except (ValueError, TypeError, LookupError):
             return None
         return answers if answers.keys() == set(LINES) else None
+
+
+def _stamp(folder: Path) -> _Stamp | None:
+    """Return what tells a version's folder from a later one of the same name; None without one."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _is_same(expected: Sequence[EntityJson], got: Sequence[EntityJson]) -> bool:

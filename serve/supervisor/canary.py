@@ -158,6 +158,9 @@ class Canary:
                 self._keep(version, asked, now)
                 continue
             if wrong := known.differences(answers):
+                if self._answers.forget_replaced(reply.version):
+                    self._keep(version, asked, now)
+                    continue
                 return Result(Verdict.WRONG, f"version {reply.version}: {wrong}")
             latency_s = right[reply.version] = asked.flight.latency_s
             question = next_question(asked.question, latency_s, known, self._patience)

@@ -53,6 +53,25 @@ def test_without_a_tagger_the_first_answer_to_every_line_stands_in(tmp_path: Pat
     assert known.answers == first
 
 
+def test_a_version_that_was_replaced_is_held_against_what_lies_on_the_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "tagger" / "1"
+    folder.mkdir(parents=True)
+    answers = KnownAnswers(tmp_path, Path("/bin/true"))
+    old, new = ({**NONE, LINES[0]: [{**ENTITY, "label": label}]} for label in ("Old", "New"))
+    known = worked_out(answers, old)
+    assert known.differences(new) != ""
+    assert not answers.forget_replaced("1"), "it is wrong, and nothing else"
+    folder.rmdir()
+    assert not answers.forget_replaced("1"), "what serves was loaded before"
+    folder.mkdir()
+    assert answers.forget_replaced("1")
+    known = worked_out(answers, new)
+    assert known.differences(new) == ""
+    assert known.differences(old) == "", "of a replica that has not loaded it yet"
+    assert known.differences(NONE) != ""
+    assert not answers.forget_replaced("1")
+
+
 @pytest.mark.parametrize("python", ["/none/bin/python", "/bin/true"])
 def test_a_tagger_that_cannot_be_started_or_ends_at_once_is_done_without(
     tmp_path: Path, python: str, caplog: pytest.LogCaptureFixture

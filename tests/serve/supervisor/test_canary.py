@@ -120,6 +120,18 @@ def test_a_wrong_answer_is_wrong_and_told() -> None:
     assert result.reason.startswith(f"version 1: expected [] for {LINES[0]!r}, got [")
 
 
+def test_a_version_that_was_replaced_is_learned_anew_and_not_wrong() -> None:
+    class Replaced(GivenAnswers):
+        def forget_replaced(self, version: str) -> bool:
+            is_first = self.given.answers is not RIGHT
+            self.given = Known(RIGHT, is_verified=True)
+            return is_first
+
+    with fake_triton(name=NAME) as url:
+        (result,) = results(canary_of(url, Replaced({**RIGHT, LINES[0]: []})), 1)
+    assert result.verdict is Verdict.RIGHT
+
+
 def test_answers_that_are_not_known_yet_decide_nothing_but_later_ones_do() -> None:
     answers, server = GivenAnswers(RIGHT, "1"), Hanging()
     with fake_triton(server, name=NAME) as url:
