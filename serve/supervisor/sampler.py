@@ -6,10 +6,11 @@ decides between life and death but growth beyond all measure, and that has time.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from serve.errors import ServerError
@@ -72,15 +73,29 @@ class Sampler:
 
 
 def sample(state: ServerState) -> Sample:
-    """Look at a server; what it does not answer in time stays empty."""
+    """Look at a server; what it does not answer in time stays empty.
+
+    Each question stands alone: under a load that makes the model late, its graph is not told in
+    time, and figures are wanted most.
+    """
+    versions: tuple[ModelVersion, ...] = ()
+    graph, metrics, figures = None, "", None
     pids, used = tuple(processes_of(state.prefix)), usage(state.prefix)
-    seen = Sample(pids, used)
-    try:
-        with Probe(state, timeout_s=_TIMEOUT_S) as probe:
-            versions = tuple(probe.admin().model_versions())
-            graph = probe.send_graph().result()
+    with _noted(state):
         metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S) if state.metrics_url else ""
-        return Sample(pids, used, versions, graph, metrics, read_figures(metrics, at=time.time()))
+        figures = read_figures(metrics, at=time.time())
+    with _noted(state), Probe(state, timeout_s=_TIMEOUT_S) as probe:
+        asked = probe.send_graph()
+        with _noted(state):
+            versions = tuple(probe.admin().model_versions())
+        graph = asked.result()
+    return Sample(pids, used, versions, graph, metrics if figures else "", figures)
+
+
+@contextlib.contextmanager
+def _noted(state: ServerState) -> Iterator[None]:
+    """Go on without what a server does not tell."""
+    try:
+        yield
     except ServerError as error:
         logger.debug("%s: %s", state.url, error)
-        return seen

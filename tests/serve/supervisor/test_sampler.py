@@ -1,0 +1,79 @@
+"""Tests the look at a server from outside, also at one that is slow."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from tritonclient.grpc import service_pb2 as pb
+
+from serve.supervisor.sampler import sample
+from serve.triton.state import ServerState
+from tests.serve.fake_triton import fake_triton, proper_answer
+from tests.serve.supervisor.test_figures import TEXT
+
+
+@contextmanager
+def metrics_page() -> Iterator[str]:
+    """Serve metrics on a free port; yield the address."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(TEXT.encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def state_at(url: str, metrics_url: str, folder: Path) -> ServerState:
+    return ServerState(
+        pid=os.getpid(),
+        start_ticks=1,
+        prefix="linetag-0123456789ab-",
+        url=url,
+        http_url=None,
+        metrics_url=metrics_url,
+        repository="r",
+        log=str(folder / "triton.log"),
+        started="2026-01-01T00:00:00+00:00",
+    )
+
+
+def test_a_server_whose_model_is_late_still_gives_its_figures(tmp_path: Path) -> None:
+    is_over = threading.Event()
+
+    def hang(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
+        is_over.wait(10.0)
+        return proper_answer(request)
+
+    with fake_triton(hang) as url, metrics_page() as metrics_url:
+        seen = sample(state_at(url, metrics_url, tmp_path))
+        is_over.set()
+    assert seen.graph is None
+    assert seen.metrics == TEXT
+    assert seen.figures is not None
+    assert seen.figures.num_requests == 610
+
+
+def test_what_a_server_does_not_tell_stays_empty_and_the_rest_is_told(tmp_path: Path) -> None:
+    with fake_triton() as url:  # without an index of its versions, or metrics
+        seen = sample(state_at(url, "127.0.0.1:9", tmp_path))
+    assert seen.graph is not None
+    assert seen.graph["file"] == "fake.onnx"
+    assert (seen.versions, seen.metrics, seen.figures) == ((), "", None)
