@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Usage
+from serve.triton.names import ModelVersion
 
 _MB = 1e6
+_CHANGING = ("LOADING", "UNLOADING")
+
+
+class ReadyMemory:
+    """The memory of servers when they were ready with the versions that they have now.
+
+    A version beside another takes as much memory as the first did, a gigabyte and more: that is no
+    leak. Each version is a process of its own, so what it leaks ends with it.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no server."""
+        self._seen: dict[str, tuple[frozenset[ModelVersion], int]] = {}
+
+    def note(self, prefix: str, memory_bytes: int, versions: Iterable[ModelVersion]) -> None:
+        """Take what a server uses, and has; no versions if it did not say."""
+        ready = frozenset(version for version in versions if version.state == "READY")
+        before, _ = self._seen.get(prefix, (None, 0))
+        if any(version.state in _CHANGING for version in versions):
+            self._seen.pop(prefix, None)
+        elif before is None or (ready and ready != before):
+            self._seen[prefix] = ready, memory_bytes
+
+    def of(self, prefix: str) -> int | None:
+        """Return a server's memory to count from, in bytes; None while that is not known."""
+        return self._seen[prefix][1] if prefix in self._seen else None
 
 
 def growth(used: Usage, ready_memory_bytes: int, patience: Patience) -> tuple[float, str]:

@@ -29,8 +29,8 @@ class Patience:
         max_failures: Failures within `window_s` at which a replica is given up, unless another one
             serves: then it is tried again after the longest pause, for as long as it takes.
         window_s: How long a failure counts.
-        memory_growth_bytes: Growth since it was ready at which a replica is restarted; half of it
-            is told.
+        memory_growth_bytes: Growth since it was ready with its versions at which a replica is
+            restarted; half of it is told.
         descriptors: Share of the file descriptors a process may open at which its replica is
             restarted; half of it is told.
     """

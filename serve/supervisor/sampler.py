@@ -80,7 +80,6 @@ def sample(state: ServerState) -> Sample:
     """
     versions: tuple[ModelVersion, ...] = ()
     graph, metrics, figures = None, "", None
-    pids, used = tuple(processes_of(state.prefix)), usage(state.prefix)
     with _noted(state):
         metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S) if state.metrics_url else ""
         figures = read_figures(metrics, at=time.time())
@@ -89,6 +88,8 @@ def sample(state: ServerState) -> Sample:
         with _noted(state):
             versions = tuple(probe.admin().model_versions())
         graph = asked.result()
+    # After the versions: what one of them took that is ready by now is part of it.
+    pids, used = tuple(processes_of(state.prefix)), usage(state.prefix)
     return Sample(pids, used, versions, graph, metrics if figures else "", figures)
 
 

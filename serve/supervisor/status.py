@@ -42,7 +42,8 @@ class ReplicaStatus:
         graph: That version's graph, its precision and provider; empty before the first.
         versions: Every version the server knows of.
         usage: What its processes use; None before the first look.
-        ready_memory_bytes: Its memory when it was first looked at; growth counts from there.
+        ready_memory_bytes: Its memory when it was ready with these versions; growth counts from
+            there. None before the first look, and while a version is being loaded.
         figures: What it did; None before the first look.
     """
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from serve.errors import ServerError
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.config import SupervisorConfig
-from serve.supervisor.growth import growth
+from serve.supervisor.growth import ReadyMemory, growth
 from serve.supervisor.life import Phase
 from serve.supervisor.orders import orders
 from serve.supervisor.replica import Replica
@@ -57,7 +57,7 @@ class Supervisor:
             folder.mkdir(parents=True, exist_ok=True)
             self.replicas.append(Replica(number, order, folder, self._answers, config.patience))
         self._sampler = Sampler(self._ready_states, config.patience.canary_interval_s)
-        self._ready_memory: dict[str, int] = {}
+        self._ready_memory = ReadyMemory()
         self._weighed: dict[int, Sample] = {}
         self._is_restarting = False
         self.is_up = self.is_stopping = False
@@ -113,8 +113,8 @@ class Supervisor:
         return {number: sample.metrics for number, sample in seen.items() if sample}
 
     def ready_memory_bytes(self, replica: Replica) -> int | None:
-        """Return a replica's memory when it was first looked at."""
-        return self._ready_memory.get(replica.state.prefix) if replica.state else None
+        """Return a replica's memory when it was ready with the versions that it has."""
+        return self._ready_memory.of(replica.state.prefix) if replica.state else None
 
     def _look(self, now: float) -> None:
         for replica in self.replicas:
@@ -143,7 +143,10 @@ class Supervisor:
         """Ask for a restart of a replica that uses too much."""
         if replica.state is None:
             return
-        ready = self._ready_memory.setdefault(replica.state.prefix, sample.usage.memory_bytes)
+        prefix, memory_bytes = replica.state.prefix, sample.usage.memory_bytes
+        self._ready_memory.note(prefix, memory_bytes, sample.versions)
+        if (ready := self._ready_memory.of(prefix)) is None:
+            return
         share, words = growth(sample.usage, ready, self.config.patience)
         if share >= 1.0:
             self._rolling.ask(replica.number, words)

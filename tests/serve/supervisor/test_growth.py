@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from serve.supervisor.growth import growth
+from serve.supervisor.growth import ReadyMemory, growth
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Usage
+from serve.triton.names import ModelVersion
 
 PATIENCE = Patience(memory_growth_bytes=1_000_000_000, descriptors=0.8)
 
@@ -25,3 +26,32 @@ def test_the_limit_that_is_nearest_is_told(used: Usage, share: float, words: str
     found, told = growth(used, 300_000_000, PATIENCE)
     assert found == pytest.approx(share) or found == pytest.approx(0.0)
     assert words in told or used.max_descriptors == 0
+
+
+def listed(**states: str) -> list[ModelVersion]:
+    return [ModelVersion("tagger", name[1:], state, "") for name, state in states.items()]
+
+
+def test_a_version_that_is_loaded_beside_another_is_no_growth() -> None:
+    ready = ReadyMemory()
+    ready.note("a", 1_000, listed(v1="READY"))
+    ready.note("a", 1_200, listed(v1="READY"))
+    assert ready.of("a") == 1_000
+    ready.note("a", 1_800, listed(v1="READY", v2="LOADING"))
+    assert ready.of("a") is None, "nobody can say how much it will be"
+    ready.note("a", 2_300, listed(v1="READY", v2="READY"))
+    ready.note("a", 2_400, listed(v1="READY", v2="READY"))
+    assert ready.of("a") == 2_300
+    ready.note("a", 1_400, listed(v1="UNAVAILABLE", v2="READY"))
+    assert ready.of("a") == 1_400
+
+
+def test_a_server_that_does_not_say_what_it_has_is_held_against_what_it_was() -> None:
+    ready = ReadyMemory()
+    assert ready.of("a") is None
+    ready.note("a", 1_000, [])
+    ready.note("a", 9_000, [])
+    assert ready.of("a") == 1_000
+    ready.note("a", 1_100, listed(v1="READY"))
+    ready.note("a", 9_000, [])
+    assert ready.of("a") == 1_100
