@@ -99,7 +99,7 @@ class AsyncTritonTagger(Front):
             Overloaded: If too many requests are under way; nothing was sent.
             ServerError: If no server answers in time or as agreed.
         """
-        return cast(GraphJson, (await self._run(self._requests.make([""], GRAPH))).rows[0])
+        return cast(GraphJson, (await self._run(self._make([""], GRAPH))).rows[0])
 
     async def close(self) -> None:
         """Close the connections; calls under way fail."""
@@ -131,7 +131,7 @@ class AsyncTritonTagger(Front):
         ]
 
     async def _ask(self, texts: list[str], *, is_patient: bool = False) -> tuple[Request, Answered]:
-        request = self._requests.make(texts, ENTITIES, is_patient=is_patient)
+        request = self._make(texts, ENTITIES, is_patient=is_patient)
         return request, await self._run(request)
 
     async def _run(self, request: Request) -> Answered:

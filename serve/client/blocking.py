@@ -28,6 +28,8 @@ Item = TypeVar("Item")
 class TritonTagger(Front):
     """Tags texts with the model of one or more Triton servers. Several threads may call it at once.
 
+    A forked process may use it if it was idle at the fork; else it needs one of its own.
+
     Attributes:
         urls: Addresses of the servers' gRPC, `host:port`.
         policy: How long to wait, how often to ask again, whom to avoid.
@@ -103,7 +105,7 @@ class TritonTagger(Front):
             Overloaded: If too many requests are under way; nothing was sent.
             ServerError: If no server answers in time or as agreed.
         """
-        return cast(GraphJson, self._run(self._requests.make([""], GRAPH)).rows[0])
+        return cast(GraphJson, self._run(self._make([""], GRAPH)).rows[0])
 
     def close(self) -> None:
         """Close the connections; calls under way fail."""
@@ -131,7 +133,7 @@ class TritonTagger(Front):
         return [self._ask(run, is_patient=number > 0) for number, run in enumerate(cut(taken))]
 
     def _ask(self, texts: list[str], *, is_patient: bool = False) -> tuple[Request, Answered]:
-        request = self._requests.make(texts, ENTITIES, is_patient=is_patient)
+        request = self._make(texts, ENTITIES, is_patient=is_patient)
         return request, self._run(request)
 
     def _run(self, request: Request) -> Answered:

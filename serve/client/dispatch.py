@@ -119,6 +119,14 @@ class Dispatcher:
             with self.lock:
                 self._route.learn(outcome.rows[0], self._clock())
 
+    def take_over(self) -> bool:
+        """Make this a forked process's own; return whether no request was under way then.
+
+        Those threads are in the other process, and one of them may have held the lock.
+        """
+        self.lock = threading.Lock()
+        return not any(endpoint.in_flight for endpoint in self.endpoints)
+
     def _begin(self, now: float) -> list[Probe | Refresh]:
         """Return what to do beside a request."""
         steps: list[Probe | Refresh] = []

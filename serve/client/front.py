@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -47,11 +48,35 @@ class Front:
         self._requests = Requests()
         route = Route(random.random())
         self._dispatcher = Dispatcher(self.urls, policy, route=route)
+        self._pid = os.getpid()
 
     @property
     def dispatcher(self) -> Dispatcher:
         """What its requests share: the endpoints and the figures, for metrics."""
         return self._dispatcher
+
+    def _make(self, texts: Sequence[str], output: str, *, is_patient: bool = False) -> Request:
+        """Return a caller's request under a number of its own.
+
+        Raises:
+            ServerError: If this process was forked while the client had requests under way.
+        """
+        if os.getpid() != self._pid:
+            self._take_over()
+        return self._requests.make(texts, output, is_patient=is_patient)
+
+    def _take_over(self) -> None:
+        """Make the client this process's own, after a fork.
+
+        Two processes that number alike could take each other's answers for theirs.
+        """
+        if not self._dispatcher.take_over():
+            raise ServerError(
+                "expected a client of this process, got one that had requests under way when "
+                f"process {self._pid} was forked, which gRPC does not survive; make a client in "
+                "each process, or start processes with spawn"
+            )
+        self._requests, self._pid = Requests(), os.getpid()
 
     def _aside(self, step: Probe | Refresh) -> tuple[Request, Callable[[Outcome], None]]:
         """Return what is sent beside the requests, and who takes what comes of it."""

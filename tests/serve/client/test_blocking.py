@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -262,3 +263,44 @@ def test_the_deadline_holds_for_each_request_of_a_call() -> None:
     with fake_triton(slow) as url, TritonTagger(url, policy=Policy(deadline_s=0.6)) as client:
         texts = ["x" * 2_000] * 6  # a request each: 0.9 s together
         assert len(client.tag(texts)) == 6
+
+
+def test_a_forked_process_numbers_its_requests_by_itself(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TritonTagger(url, policy=PATIENT) as client:
+        parents = {answer.request_id.split("-")[0] for answer in client.ask(LINES[:100])}
+        assert len(parents) == 1
+        child = os.getpid() + 1
+        monkeypatch.setattr(os, "getpid", lambda: child)
+        client.dispatcher.lock.acquire()  # as by a thread of the other process, at that moment
+        children = {answer.request_id.split("-")[0] for answer in client.ask(LINES[:100])}
+        assert len(children) == 1
+        assert children != parents, "or one could take the other's answer for its own"
+
+
+def test_a_client_that_was_at_work_when_its_process_was_forked_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_asked, is_over = threading.Event(), threading.Event()
+
+    def hang(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
+        is_asked.set()
+        is_over.wait(20.0)
+        return proper_answer(request)
+
+    with (
+        fake_triton(hang) as slow,
+        TritonTagger(slow, policy=PATIENT) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        under_way = pool.submit(client.tag, LINES[:1])
+        assert is_asked.wait(20.0)
+        with monkeypatch.context() as forked:
+            process = os.getpid()
+            forked.setattr(os, "getpid", lambda: process + 1)
+            for _ in range(2):
+                with pytest.raises(ServerError, match=f"when process {process} was forked"):
+                    client.tag(["other text"])
+        is_over.set()
+        assert under_way.result() == [words(LINES[0])]
