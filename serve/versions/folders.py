@@ -103,12 +103,15 @@ def keep(repository: Path, version: int) -> None:
 
 
 def age_kept(repository: Path) -> None:
-    """Let `kept` look untouched; make it, where it is not there yet."""
+    """Let `kept` look untouched; make it, where it is not there yet.
+
+    Nothing is written where it does already: a server may serve what it cannot write.
+    """
     kept = repository / MODEL / KEPT
     kept.mkdir(exist_ok=True)
-    for path in sorted(kept.rglob("*"), reverse=True):
-        os.utime(path, _LONG_AGO, follow_symlinks=False)
-    os.utime(kept, _LONG_AGO)
+    for path in (*sorted(kept.rglob("*"), reverse=True), kept):
+        if path.lstat().st_mtime != _LONG_AGO[1]:
+            os.utime(path, _LONG_AGO, follow_symlinks=False)
 
 
 def remove(folder: Path) -> None:

@@ -327,3 +327,13 @@ def test_nothing_in_the_taggers_folder_looks_changed_after_a_step(
     rollback(repository)
     after = {p.name: p.stat().st_mtime_ns for p in model.iterdir() if not p.name.isdecimal()}
     assert after == before
+
+
+def test_a_repository_in_order_is_settled_without_a_write(bundle: Path, repository: Path) -> None:
+    for _ in range(2):
+        publish(bundle, repository)
+    paths = [repository, *repository.rglob("*")]
+    before = [path.lstat().st_ctime_ns for path in paths]
+    settle(repository)
+    assert [repository, *repository.rglob("*")] == paths
+    assert [path.lstat().st_ctime_ns for path in paths] == before, "its server may not be its owner"
