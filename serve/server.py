@@ -12,6 +12,7 @@ Policy:
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -29,6 +30,8 @@ from serve.triton.names import MODEL
 from serve.triton.state import ServerState, read_state
 
 _PORT_TRIALS = 5
+_NOT_TAKEN = re.compile(r"[^A-Za-z0-9@%+=:,./_~#^-]")
+"""Triton gives paths to a shell, unquoted, to start its stub, and the stub reads them as ASCII."""
 
 
 class TritonServer:
@@ -120,8 +123,11 @@ def prepare(environment: Path, repository: Path) -> tuple[Installation, Path]:
     """Return the Triton of an environment and the absolute repository, both fit to be started.
 
     Raises:
-        ServerError: If there is no Triton, or nothing to serve.
+        ServerError: If there is no Triton, or nothing to serve; or if a path is none that Triton
+            takes.
     """
+    for path in (environment.absolute(), repository.absolute()):
+        _check_path(path)
     installation = Installation.find(environment)
     installation.place_stub()
     repository = repository.absolute()
@@ -132,6 +138,15 @@ def prepare(environment: Path, repository: Path) -> tuple[Installation, Path]:
             "publish a bundle with python -m serve publish"
         )
     return installation, repository
+
+
+def _check_path(path: Path) -> None:
+    if odd := sorted(set(_NOT_TAKEN.findall(str(path)))):
+        raise ServerError(
+            f"{path}: expected a path of ASCII letters, digits and @%+=:,./_~#^-, which are all "
+            f"that Triton takes, got {''.join(odd)!r}; name it by a link whose path has none of "
+            "these"
+        )
 
 
 def stop_triton(folder: Path, *, only: ServerState | None = None) -> bool:

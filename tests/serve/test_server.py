@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -70,6 +71,19 @@ def test_a_ready_server_says_which_versions_it_has(server: TritonServer) -> None
 def test_nothing_published_is_told(tmp_path: Path, environment: Path) -> None:
     with pytest.raises(ServerError, match=r"tagger: expected a published version, got none; pub"):
         start_triton(tmp_path, environment=environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"), [("my lines", "' '"), ("a;b$(c)", r"'\$\(\);'"), ("Aufträge", "'ä'")]
+)
+def test_a_path_that_triton_would_give_to_a_shell_is_refused_at_once(
+    tmp_path: Path, environment: Path, name: str, odd: str
+) -> None:
+    (tmp_path / name).symlink_to(environment)
+    with pytest.raises(ServerError, match=rf"{re.escape(name)}: expected a path .*, got {odd}; "):
+        start_triton(tmp_path / name, environment=environment)
+    with pytest.raises(ServerError, match=rf"{re.escape(name)}: expected a path .*, got {odd}; "):
+        start_triton(tmp_path, environment=tmp_path / name)
 
 
 def test_a_port_in_use_is_told_and_nothing_is_started(
