@@ -1,4 +1,4 @@
-"""Owns the look at each replica from outside, once a second: use, versions, figures.
+"""Owns the look at each replica from outside, once a second: use, versions, figures, its log.
 
 It runs in a thread of its own, because a server that hangs lets it wait; nothing that is seen here
 decides between life and death but growth beyond all measure, and that has time.
@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from serve.errors import ServerError
 from serve.supervisor.figures import Figures
 from serve.supervisor.resources import Usage, usage
 from serve.supervisor.scrape import fetch, read_figures
+from serve.triton.logs import cut
 from serve.triton.names import GraphJson, ModelVersion
 from serve.triton.probe import Probe
 from serve.triton.processes import processes_of
@@ -69,6 +71,8 @@ class Sampler:
     def _run(self) -> None:
         while not self._is_over.wait(self._interval_s):
             states = list(self._servers())
+            for state in states:
+                cut(Path(state.log))
             self.samples = {state.prefix: sample(state) for state in states}
 
 

@@ -1,9 +1,15 @@
-"""Owns what a log of Triton says about why the server did not come up."""
+"""Owns a server's log: what it says about why the server did not come up, and how long it gets."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import shutil
 from pathlib import Path
+
+MAX_BYTES = 10_000_000
+"""Callers can fill a log: each request that is refused is a line."""
 
 # The most telling first; each as Triton 2.51 writes it.
 _REASONS = (
@@ -29,6 +35,18 @@ def reason_of(log: Path) -> str:
 def is_lost_port(log: Path) -> bool:
     """Return whether a server ended because somebody else has its port."""
     return bool(_LOST_PORT.search(_read(log)))
+
+
+def cut(log: Path) -> None:
+    """Put a log aside and begin anew, if it has grown beyond `MAX_BYTES`; its server goes on.
+
+    Without room for the old one, or where it cannot be read, it is not kept.
+    """
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > MAX_BYTES:
+            with contextlib.suppress(OSError):
+                shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)
 
 
 def _read(log: Path) -> str:

@@ -46,6 +46,8 @@ from serve.versions.traffic import Traffic
 
 WARM_TOKENS = 64
 """Longest text of the warm-up; work orders are 5 to 15 tokens."""
+_ID_CHARS = 80
+"""What the log takes of a request's id, which may be as long as its caller likes."""
 logger = logging.getLogger(__name__)
 
 
@@ -114,7 +116,11 @@ class TritonPythonModel:
     def _note_refusal(self, request: Any, error: DataError) -> None:  # noqa: ANN401
         reason = reason_of(error)
         self._meter.count_refusal(reason)
-        fields = {"request": request.request_id(), "reason": reason, "error": str(error)}
+        fields = {
+            "request": request.request_id()[:_ID_CHARS],
+            "reason": reason,
+            "error": str(error),
+        }
         log_event(logger, logging.WARNING, "refused", **fields)
 
     def _response(

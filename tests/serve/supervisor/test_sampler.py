@@ -11,7 +11,9 @@ from pathlib import Path
 
 from tritonclient.grpc import service_pb2 as pb
 
-from serve.supervisor.sampler import sample
+from serve.supervisor.sampler import Sampler, sample
+from serve.triton.logs import MAX_BYTES
+from serve.triton.processes import wait_until
 from serve.triton.state import ServerState
 from tests.serve.fake_triton import fake_triton, proper_answer
 from tests.serve.supervisor.test_figures import TEXT
@@ -77,3 +79,20 @@ def test_what_a_server_does_not_tell_stays_empty_and_the_rest_is_told(tmp_path: 
     assert seen.graph is not None
     assert seen.graph["file"] == "fake.onnx"
     assert (seen.versions, seen.metrics, seen.figures) == ((), "", None)
+
+
+def test_a_log_that_callers_fill_is_put_aside_and_its_server_writes_on(tmp_path: Path) -> None:
+    log = tmp_path / "triton.log"
+    state = state_at("127.0.0.1:9", "127.0.0.1:9", tmp_path)
+    with log.open("ab", buffering=0) as server:  # as Triton has it open: to append
+        server.write(b"refused\n")
+        sampler = Sampler(lambda: [state], 0.01)
+        sampler.start()
+        assert wait_until(lambda: state.prefix in sampler.samples, timeout_s=20.0)
+        assert log.read_bytes() == b"refused\n"
+        server.write(b"x" * MAX_BYTES)
+        assert wait_until(lambda: log.stat().st_size == 0, timeout_s=20.0)
+        server.write(b"refused again\n")
+        sampler.stop()
+    assert log.read_bytes() == b"refused again\n"
+    assert (tmp_path / "triton.log.1").stat().st_size == MAX_BYTES + len(b"refused\n")
