@@ -6,7 +6,9 @@ their models', are passed on from the last sample as they are, but for the label
 
 from __future__ import annotations
 
+import logging
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +22,7 @@ from serve.supervisor.life import Phase
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus
 from serve.triton.listening import HOST
 
+logger = logging.getLogger(__name__)
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (.*)$")
 _PREFIX = "linetag_supervisor_"
 _OWN = {
@@ -59,8 +62,16 @@ def export(text: Callable[[], str], port: int) -> str:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            # To the log, which is kept short; the output, which is not, is where it goes otherwise.
+            is_gone = isinstance(
+                sys.exception(), OSError
+            )  # the caller; a scrape that took too long
+            logger.log(logging.DEBUG if is_gone else logging.ERROR, "metrics", exc_info=True)
+
     try:
-        server = ThreadingHTTPServer((HOST, port), Page)
+        server = Server((HOST, port), Page)
     except OSError as error:
         raise ServerError(
             f"expected port {port} to be free for metrics, got {error.strerror}; choose another "

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import socket
+import struct
+import threading
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.errors import ServerError
 from serve.supervisor.figures import Figures
-from serve.supervisor.metrics import labelled
+from serve.supervisor.metrics import export, labelled
 from serve.supervisor.scrape import fetch, read_figures
+from serve.triton.processes import wait_until
 
 TEXT = """\
 # HELP nv_inference_request_success Number of successful inference requests, all batch sizes
@@ -86,3 +90,27 @@ def test_metrics_are_passed_on_with_a_label_and_one_family_together() -> None:
     latencies = families["nv_inference_request_summary_us"].samples
     assert len(latencies) == 10
     assert sum(math.isnan(sample.value) for sample in latencies) == 2
+
+
+def test_a_caller_that_hangs_up_costs_no_output_and_a_failure_goes_to_the_log(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    is_gone, is_failing = threading.Event(), threading.Event()
+
+    def text() -> str:
+        if is_failing.is_set():
+            raise KeyError("a figure")
+        is_gone.wait(20.0)
+        return TEXT * 10_000
+
+    address = export(text, 0)
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port))) as caller:
+        caller.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    is_gone.set()
+    is_failing.set()
+    with pytest.raises(ServerError, match="expected metrics"):
+        fetch(address, timeout_s=20.0)
+    assert wait_until(lambda: "metrics" in caplog.messages, timeout_s=20.0)
+    assert capsys.readouterr().err == ""
