@@ -21,6 +21,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from export.precision.calibration import Range
+from export.precision.weights import without_weights
 from serve.errors import GraphError
 from serve.tensors import LOGITS
 
@@ -117,8 +118,7 @@ class _Quantizer:
 
     def finished(self) -> onnx.ModelProto:
         """Return the graph, its biases beside their products, without weights nobody reads."""
-        quantized = onnx.ModelProto()
-        quantized.CopyFrom(self._model)
+        quantized = without_weights(self._model)
         graph = quantized.graph
         del graph.node[:], graph.initializer[:]
         nodes = _with_biases(self._nodes, set(self._weights))

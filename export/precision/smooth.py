@@ -24,7 +24,7 @@ from onnx import helper
 
 from export.precision.calibration import run_activations
 from export.precision.int8 import quantized_nodes
-from export.precision.weights import Weights
+from export.precision.weights import Weights, without_weights
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 
@@ -73,9 +73,8 @@ def smooth(model: onnx.ModelProto, reach: Reach) -> onnx.ModelProto:
         model: The graph.
         reach: What `channel_reach` gives for it.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    weights = Weights(copy)
+    copy = without_weights(model)
+    weights = Weights(model)
     made_by = {name: node for node in copy.graph.node for name in node.output}
     divisions: dict[str, onnx.NodeProto] = {}
     for name, product in _divided(copy).items():
@@ -91,7 +90,7 @@ def smooth(model: onnx.ModelProto, reach: Reach) -> onnx.ModelProto:
     for node in nodes:
         copy.graph.node.extend([divisions[node.name]] if node.name in divisions else [])
         copy.graph.node.append(node)
-    weights.write()
+    weights.write(copy)
     return copy
 
 

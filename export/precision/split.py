@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from export.precision.int8 import quantized_nodes
-from export.precision.weights import Weights
+from export.precision.weights import Weights, without_weights
 
 LEAST_LIMIT = 3.0
 """GELU differs from what it gets by 0.004 there, and by 0.17 at most below."""
@@ -56,9 +56,8 @@ def split(model: onnx.ModelProto, reach: Mapping[str, NDArray[np.float32]]) -> o
         model: A graph that `export.fusion.cpu.for_cpu` made.
         reach: How far each channel goes, for each of `splittable`. Shape: (channels,)
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    weights, stale = Weights(copy), set[str]()
+    copy = without_weights(model)
+    weights, stale = Weights(model), set[str]()
     clips: dict[str, onnx.NodeProto] = {}
     for layer in list(_layers(copy)):  # all of them before any is changed
         limit = limit_of(reach[layer.activation.output[0]])
@@ -74,7 +73,7 @@ def split(model: onnx.ModelProto, reach: Mapping[str, NDArray[np.float32]]) -> o
     kept = [info for info in copy.graph.value_info if info.name not in stale]
     del copy.graph.value_info[:]
     copy.graph.value_info.extend(kept)  # the others are wider now
-    weights.write()
+    weights.write(copy)
     return copy
 
 

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+from google.protobuf.field_mask_pb2 import FieldMask
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+_ALL_BUT_WEIGHTS = FieldMask(
+    paths=[
+        *(field.name for field in onnx.ModelProto.DESCRIPTOR.fields if field.name != "graph"),
+        *(
+            f"graph.{field.name}"
+            for field in onnx.GraphProto.DESCRIPTOR.fields
+            if field.name != "initializer"
+        ),
+    ]
+)
+
+
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a graph whose weights are names only.
+
+    Protobuf gives memory back only with the whole message: weights that were copied, and removed
+    from the copy, stay as long as it does.
+    """
+    copy = onnx.ModelProto()
+    _ALL_BUT_WEIGHTS.MergeMessage(model, copy)
+    names = [tensor.name for tensor in model.graph.initializer]
+    copy.graph.initializer.extend(onnx.TensorProto(name=name) for name in names)
+    return copy
+
 
 class Weights:
-    """A graph's weights, of which a node may get a copy of its own."""
+    """The weights of a graph that is rewritten; a node may get some of its own."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        """Take the graph that is rewritten."""
-        self._model = model
-        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    def __init__(self, source: onnx.ModelProto) -> None:
+        """Take the graph that has them; it is left as it is."""
+        self._tensors = {tensor.name: tensor for tensor in source.graph.initializer}
 
     def array(self, name: str) -> NDArray[np.float32]:
         """Return a weight."""
@@ -29,9 +53,9 @@ class Weights:
         self._tensors[name] = numpy_helper.from_array(values.astype(np.float32), name)
         return name
 
-    def write(self) -> None:
-        """Put the weights that some node reads into the graph."""
-        used = {name for node in self._model.graph.node for name in node.input}
+    def write(self, rewritten: onnx.ModelProto) -> None:
+        """Put the weights that some node reads into a graph that has their names only."""
+        used = {name for node in rewritten.graph.node for name in node.input}
         kept = [tensor for name, tensor in self._tensors.items() if name in used]
-        del self._model.graph.initializer[:]
-        self._model.graph.initializer.extend(kept)
+        del rewritten.graph.initializer[:]
+        rewritten.graph.initializer.extend(kept)
