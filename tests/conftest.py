@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,16 @@ PIECES = ("##s", "##ing", "##ed", "##er", "weld", "re", "##weld", "leak", "hydra
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the size of the tests in tests/soak."""
     parser.addoption("--large", action="store_true", help="soak tests at their large size: hours")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have a report hold text only: a file's name may not be, and ends the worker that says it."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(autouse=True)
