@@ -7,13 +7,13 @@ tagged by `serve`'s own tagger with either model.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from export.checkpoint import Checkpoint, TorchBackend
+from export.torch_fp16 import in_fp16
 from serve.backend import Backend
 from serve.bootstrap import F1Changes, f1_changes
 from serve.encoding import EncodedBatch
@@ -113,7 +113,7 @@ class Reference:
 
     def compare_torch_fp16(self) -> ParityReport:
         """Compare PyTorch in FP16 with PyTorch in FP32."""
-        backend = TorchBackend(copy.deepcopy(self._checkpoint.model).half())  # type: ignore[no-untyped-call]
+        backend = TorchBackend(in_fp16(self._checkpoint.model))
         checkpoint = self._checkpoint
         tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
         return self.compare(tagger, backend)
