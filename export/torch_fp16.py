@@ -1,8 +1,7 @@
 """Owns PyTorch's model in FP16, as a GPU runs it, on a CPU.
 
 A GPU multiplies FP16 numbers, adds up in FP32 and rounds the sum; so do the products here.
-PyTorch's own
-for CPUs round alike but take three times as long as FP32's.
+PyTorch's own for CPUs round alike but take three times as long as FP32's.
 """
 
 from __future__ import annotations
