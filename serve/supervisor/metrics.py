@@ -65,9 +65,7 @@ def export(text: Callable[[], str], port: int) -> str:
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
             # To the log, which is kept short; the output, which is not, is where it goes otherwise.
-            is_gone = isinstance(
-                sys.exception(), OSError
-            )  # the caller; a scrape that took too long
+            is_gone = isinstance(sys.exception(), OSError)  # the caller, whose scrape took too long
             logger.log(logging.DEBUG if is_gone else logging.ERROR, "metrics", exc_info=True)
 
     try:
