@@ -279,12 +279,10 @@ class Dispatcher:
         It was refused before any work was done for it. After a promotion all requests of a client
         that was idle meanwhile are, at once.
         """
+        is_free = reason is Failure.STALE_VERSION
         with self.lock:
-            if reason is Failure.STALE_VERSION:
-                is_left = True
-            else:
-                is_left = journey.has_retry or self._budget.spend()
-                journey.has_retry = False
+            is_left = is_free or journey.has_retry or self._budget.spend()
+            journey.has_retry = journey.has_retry and is_free
             self.stats.retries[reason] += is_left
             return is_left
 

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
-from time import process_time
 
-import numpy as np
 import pytest
 
 from serve.scoring import score_entities
 from tests.train.evaluation.lines import random_answers
 from train.evaluation.answers import gold_of, predicted_of
-from train.evaluation.significance import (
-    NUM_SHUFFLES,
-    _shuffled,
-    differences,
-    randomization,
-)
+from train.evaluation.significance import NUM_SHUFFLES, differences, randomization
 
 
 def test_equal_answers_differ_by_chance_only() -> None:
@@ -50,17 +43,6 @@ def test_an_obvious_difference_is_told_from_chance_on_the_label_it_is_of() -> No
     assert found.by_label["A"].p_value == pytest.approx(1 / (1 + NUM_SHUFFLES))
     assert found.by_label["B"].p_value == 1
     assert found.by_label["A"].change.loss_points == 100
-
-
-def test_many_labels_are_shuffled_faster_than_integers_multiply() -> None:
-    # A refit with 60 labels shuffles 24,000 times: minutes, were its products of integers.
-    counts = np.ones((3000, 61, 3), dtype=np.int64)
-    started = process_time()
-    assert sum(1 for _ in _shuffled(counts, counts, 200)) == 2
-    shuffled_s, started = process_time() - started, process_time()
-    for _ in range(2):
-        np.ones((100, 3000), dtype=np.int64) @ counts.reshape(3000, -1)
-    assert shuffled_s < (process_time() - started) / 2
 
 
 def _f1(gold: object, predicted: object) -> float:
