@@ -13,7 +13,7 @@ from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
 from serve.decode.decoder import Decoder
 from serve.decode.decoding import Decoding
-from serve.encoding import EncodedBatch, EncodedText, Encoder, Window
+from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.labels import Tags
 from serve.running.graphs import choose_graph, load_backends
@@ -39,8 +39,8 @@ class Tagger:
         decoding: How its logits are read.
         graph: The bundle's graph that runs, or None for a backend of the caller's own.
         provider: Where it runs, as the session reports it, or None likewise.
-        on_windows: Called, if it is set, with windows that run together and the length that they
-            are padded to.
+        on_windows: Called, if it is set, with windows that have run together and the length that
+            they were padded to.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Tagger:
                 batch_tokens=MIXED_TOKENS if self._mixed else self._batch_tokens,
             )
         )
-        batches = [self._collate(batch.windows, batch.num_tokens) for batch in planned]
+        batches = [self.encoder.collate(batch.windows, batch.num_tokens) for batch in planned]
         if self._lanes and len(batches) > 1:
             results = self._lanes.logits(batches)
         else:
@@ -182,20 +182,21 @@ class Tagger:
                 zip(batch.windows, batch.first_rows, strict=True)
             ):
                 out[first : first + len(window.first_tokens)] = logits[row, window.first_tokens]
+            self._tell(batch.windows, batch.num_tokens)
         return out
 
     def _only_window(self, window: Window) -> NDArray[np.float32]:
         """Return what planning would come to for a single line, which shall not wait for it."""
         num_tokens = padded_length(window, max_tokens=self.encoder.max_tokens, alone=self._alone)
-        logits = self._backend.logits(self._collate([window], num_tokens))
+        logits = self._backend.logits(self.encoder.collate([window], num_tokens))
         # Not logits[0, window.first_tokens]: that way through numpy costs a line 10 us more.
         rows: NDArray[np.float32] = logits[0].take(window.first_tokens, axis=0)
+        self._tell([window], num_tokens)
         return rows
 
-    def _collate(self, windows: Sequence[Window], num_tokens: int) -> EncodedBatch:
+    def _tell(self, windows: Sequence[Window], num_tokens: int) -> None:
         if self.on_windows:
             self.on_windows(windows, num_tokens)
-        return self.encoder.collate(windows, num_tokens)
 
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]

@@ -8,7 +8,8 @@
 
 * A replica that ended, answered wrongly, failed twice in a row or fell silent is sick, is killed
   with all its processes, and starts again after a pause.
-* A silent replica that computes is not sick for a while, see `Patience.busy_s`.
+* A silent replica that computes is not sick for a while, or for as long as its work moves on, see
+  `Patience.busy_s`.
 * An end counts as a failure unless the replica had answered for `Patience.stable_s`: what worked
   and was killed starts again at once, what never works is tried more and more rarely.
 """
@@ -74,6 +75,7 @@ class Seen:
         is_gone: Whether none of its processes is left; looked for while it ends.
         verdict: What came of a canary since the last look; None if none came back.
         is_busy: Whether it computed while a canary was silent.
+        moved: When its work was last seen to move on, of the same clock.
         reason: What there is to say to the verdict, or to its end.
         is_learning: Whether it answers, and what is right is still being worked out.
     """
@@ -82,6 +84,7 @@ class Seen:
     is_gone: bool = False
     verdict: Verdict | None = None
     is_busy: bool = False
+    moved: float = 0.0
     reason: str = ""
     is_learning: bool = False
 
@@ -200,7 +203,7 @@ def _ready(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
         life = replace(life, doubts=life.doubts + 1)
         is_sick = life.doubts >= _DOUBTS
         return _sick(life, Cause.FAILED, seen.reason, now, patience) if is_sick else (life, None)
-    is_patient = seen.is_busy and now - life.last_right < patience.busy_s
+    is_patient = seen.is_busy and now - max(life.last_right, seen.moved) < patience.busy_s
     if seen.verdict is Verdict.SILENT and not is_patient:
         return _sick(life, Cause.SILENT, seen.reason, now, patience)
     return life, None

@@ -76,6 +76,7 @@ class Replica:
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
         self._trouble = ""
+        self._num_tokens, self._moved = 0, 0.0
 
     def look(self, now: float) -> None:
         """See how it is, and do what follows from it."""
@@ -99,8 +100,8 @@ class Replica:
         take_down(self.folder, patiently=False)
         self.state = None
 
-    def watch(self, sample: Sample) -> None:
-        """Take what was seen from outside: what to ask, and whom.
+    def watch(self, sample: Sample, now: float) -> None:
+        """Take what was seen from outside: what to ask, and whom, and whether work moves on.
 
         Every version that serves gets a canary; when a process ends, canaries hurry.
         """
@@ -108,6 +109,8 @@ class Replica:
         self._stubs = {pid: start_ticks(pid) for pid in sample.pids if pid not in servers}
         if self._canary and sample.versions:
             self._canary.ask_versions(sample.versions)
+        if sample.figures and sample.figures.num_tokens != self._num_tokens:
+            self._num_tokens, self._moved = sample.figures.num_tokens, now
 
     def _take(self, taken: Step, now: float) -> None:
         before, (self.life, action) = self.life, taken
@@ -134,7 +137,13 @@ class Replica:
         self.canaries[result.verdict] += 1
         if result.verdict is Verdict.RIGHT:
             self.result = result
-        return Seen(True, verdict=result.verdict, is_busy=result.is_busy, reason=result.reason)
+        return Seen(
+            is_alive=True,
+            verdict=result.verdict,
+            is_busy=result.is_busy,
+            moved=self._moved,
+            reason=result.reason,
+        )
 
     def _ask(self, state: ServerState, now: float) -> Result | None:
         if self._canary is None:

@@ -123,7 +123,7 @@ class Supervisor:
             replica.look(now)
             if (sample := self.sample(replica)) and sample is not self._weighed.get(replica.number):
                 self._weighed[replica.number] = sample
-                replica.watch(sample)
+                replica.watch(sample, now)
                 self._weigh(replica, sample)
         self.is_up = self.is_up or all(phase is Phase.READY for phase in self._phases())
         self._roll(now)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from serve.encoding import Window
 from serve.entities import Entity
 from serve.errors import DataError
+from serve.triton.portions import AbandonedError
 
 FAMILIES = {
     "requests": "Requests answered.",
@@ -53,20 +54,25 @@ class Meter:
     def count_answers(
         self,
         texts: Sequence[str],
-        entities: Sequence[Sequence[Entity]],
+        entities: Sequence[Sequence[Entity] | None],
         *,
         num_requests: int,
         seconds: float,
     ) -> None:
-        """Count an execution of the model, over all the requests it answered."""
+        """Count an execution of the model, over all the requests it answered.
+
+        Entities are None of a text that was skipped.
+        """
         with self._lock:
             counts = self._counts
             counts["requests", ""] += num_requests
-            counts["texts", ""] += len(texts)
-            counts["characters", ""] += sum(map(len, texts))
             counts["batches", ""] += 1
             counts["seconds", ""] += seconds
-            for row in entities:
+            for text, row in zip(texts, entities, strict=True):
+                if row is None:
+                    continue
+                counts["texts", ""] += 1
+                counts["characters", ""] += len(text)
                 for entity in row:
                     counts["entities", entity.label] += 1
 
@@ -105,6 +111,8 @@ class Flusher:
 
 def reason_of(error: DataError) -> str:
     """Return the reason of a refusal as one of few words; what callers send has no part in it."""
+    if isinstance(error, AbandonedError):
+        return "abandoned"
     message = str(error)
     if "expected at most" in message:
         return "too_long"

@@ -41,6 +41,7 @@ from serve.triton.names import (
     TRAFFIC,
     GraphJson,
 )
+from serve.triton.portions import AbandonedError, abandoned, tag_in_portions
 from serve.versions.settling import traffic_of
 from serve.versions.traffic import Traffic
 
@@ -88,17 +89,12 @@ class TritonPythonModel:
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each of the requests that the dynamic batcher merged."""
         started = time.perf_counter()
-        texts: list[str] = []
-        answers: list[slice | DataError] = []
-        for request in requests:
-            start = len(texts)
-            try:
-                texts.extend(read_texts(request))
-                answers.append(slice(start, len(texts)))
-            except DataError as error:
-                answers.append(error)
-                self._note_refusal(request, error)
-        entities = self._tagger.tag(texts)
+        texts, owners, answers = self._read(requests)
+        entities = tag_in_portions(
+            self._tagger.tag, texts, owners, lambda number: not requests[number].is_cancelled()
+        )
+        for number in abandoned(owners, entities):
+            answers[number] = self._refused(requests[number], AbandonedError())
         traffic: list[bytes] = []  # read once, if anybody asks for it
         self._meter.count_answers(
             texts,
@@ -113,7 +109,25 @@ class TritonPythonModel:
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _note_refusal(self, request: Any, error: DataError) -> None:  # noqa: ANN401
+    def _read(
+        self, requests: Sequence[Any]
+    ) -> tuple[list[str], list[int], list[slice | DataError]]:
+        """Return all texts, the place of each one's request, and each request's part of them."""
+        texts: list[str] = []
+        owners: list[int] = []
+        answers: list[slice | DataError] = []
+        for number, request in enumerate(requests):
+            start = len(texts)
+            try:
+                texts.extend(read_texts(request))
+                answers.append(slice(start, len(texts)))
+                owners += [number] * (len(texts) - start)
+            except DataError as error:
+                answers.append(self._refused(request, error))
+        return texts, owners, answers
+
+    def _refused(self, request: Any, error: DataError) -> DataError:  # noqa: ANN401
+        """Count and tell that a request is refused; return why."""
         reason = reason_of(error)
         self._meter.count_refusal(reason)
         fields = {
@@ -122,18 +136,21 @@ class TritonPythonModel:
             "error": str(error),
         }
         log_event(logger, logging.WARNING, "refused", **fields)
+        return error
 
     def _response(
         self,
         request: Any,  # noqa: ANN401
-        texts: list[str],
-        entities: list[list[Entity]],
+        texts: Sequence[str],
+        entities: Sequence[Sequence[Entity] | None],
         traffic: list[bytes],
     ) -> Any:  # noqa: ANN401
         wanted = request.requested_output_names()
         tensors = []
         if ENTITIES in wanted:
-            tensors.append(_tensor(ENTITIES, [write_entities(row) for row in entities]))
+            tensors.append(
+                _tensor(ENTITIES, [write_entities(row) for row in entities if row is not None])
+            )
         if NUM_CHARS in wanted:
             num_chars = np.array([[len(text)] for text in texts], dtype=np.int32)
             tensors.append(pb_utils.Tensor(NUM_CHARS, num_chars))
@@ -195,5 +212,7 @@ def _tensor(name: str, rows: list[bytes]) -> Any:  # noqa: ANN401
 
 
 def _refusal(error: DataError) -> Any:  # noqa: ANN401
-    invalid = pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG)
-    return pb_utils.InferenceResponse(output_tensors=[], error=invalid)
+    is_over = isinstance(error, AbandonedError)
+    code = pb_utils.TritonError.CANCELLED if is_over else pb_utils.TritonError.INVALID_ARG
+    refused = pb_utils.TritonError(str(error), code)
+    return pb_utils.InferenceResponse(output_tensors=[], error=refused)

@@ -31,6 +31,10 @@ nv_inference_count{model="tagger",version="1"} 1204
 # HELP nv_inference_exec_count Number of model executions performed
 # TYPE nv_inference_exec_count counter
 nv_inference_exec_count{model="tagger",version="1"} 301
+# HELP linetag_model_tokens_total Tokens that the graph ran, special ones included.
+# TYPE linetag_model_tokens_total counter
+linetag_model_tokens_total{model="tagger",version="1"} 9000
+linetag_model_tokens_total{model="tagger",version="2"} 120
 # HELP nv_inference_pending_request_count Instantaneous number of pending requests
 # TYPE nv_inference_pending_request_count gauge
 nv_inference_pending_request_count{model="tagger",version="1"} 5
@@ -51,6 +55,7 @@ def test_figures_are_summed_over_versions_and_the_slower_latency_is_taken() -> N
         num_failures=7,
         num_texts=1204,
         num_batches=301,
+        num_tokens=9120,
         num_pending=5,
         p50_ms=0.9,
         p99_ms=9.345,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from serve.supervisor.life import Action, Cause, Life, Phase, Seen, Verdict, restart, step, stop
@@ -103,6 +105,18 @@ def test_a_silent_replica_that_computes_is_left_alone_for_a_while() -> None:
     story.see(BUSY, at=51.0)
     story.see(RIGHT, at=59.0)
     assert story.see(BUSY, at=61.0) is Phase.READY, "an answer begins the wait anew"
+
+
+def test_a_silent_replica_whose_work_moves_on_is_left_alone_for_as_long_as_it_does() -> None:
+    story = ready()
+    for at in range(1, 100):
+        assert story.see(replace(BUSY, moved=at - 5.0), at=float(at)) is Phase.READY
+    stuck = replace(BUSY, moved=94.0)
+    assert story.see(stuck, at=94.0 + PATIENCE.busy_s - 0.1) is Phase.READY
+    assert story.see(stuck, at=94.0 + PATIENCE.busy_s) is Phase.ENDING
+    story = ready()
+    asleep = replace(SILENT, moved=50.0)
+    assert story.see(asleep, at=50.1) is Phase.ENDING, "what moved and computes no more is sick"
 
 
 def test_a_sick_replica_is_out_within_two_seconds_by_the_settings() -> None:

@@ -1,0 +1,80 @@
+"""Tests what the model takes on at once, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve.entities import Entity
+from serve.triton.metering import Meter, reason_of
+from serve.triton.portions import (
+    PORTION_CHARS,
+    AbandonedError,
+    abandoned,
+    portions,
+    tag_in_portions,
+)
+
+LONG = "a" * (PORTION_CHARS // 2)
+
+
+class Recorder:
+    """Tags a text as one item, and keeps what it was given at once."""
+
+    def __init__(self) -> None:
+        self.given: list[list[str]] = []
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        self.given.append(list(texts))
+        return [[Entity("Item", 0, len(text), 1.0)] for text in texts]
+
+
+@given(st.lists(st.integers(0, 2 * PORTION_CHARS)))
+def test_portions_hold_each_text_once_in_order_and_are_as_large_as_allowed(
+    lengths: list[int],
+) -> None:
+    parts = [lengths[part] for part in portions(lengths)]
+    assert [length for part in parts for length in part] == lengths
+    assert all(len(part) == 1 or sum(part) <= PORTION_CHARS for part in parts)
+    assert all(sum(part) + after[0] > PORTION_CHARS for part, after in pairwise(parts))
+
+
+def test_what_is_one_portion_goes_at_once_and_nobody_is_asked_after() -> None:
+    recorder = Recorder()
+
+    def is_wanted(owner: int) -> bool:
+        raise AssertionError(owner)
+
+    rows = tag_in_portions(recorder.tag, ["ab", LONG], [0, 1], is_wanted)
+    assert recorder.given == [["ab", LONG]]
+    assert [row[0].end for row in rows if row] == [2, len(LONG)]
+
+
+def test_who_has_gone_by_the_time_of_a_portion_is_left_out_of_it() -> None:
+    recorder = Recorder()
+    gone = {1}
+
+    def is_wanted(owner: int) -> bool:
+        if len(recorder.given) == 1:
+            gone.add(2)
+        return owner not in gone
+
+    texts = [LONG, "b", LONG, "d", "e"]
+    owners = [0, 1, 2, 2, 3]
+    rows = tag_in_portions(recorder.tag, texts, owners, is_wanted)
+    assert recorder.given == [[LONG], ["e"]]
+    assert [row is None for row in rows] == [False, True, True, True, False]
+    assert abandoned(owners, rows) == {1, 2}
+
+
+def test_what_was_skipped_counts_as_abandoned_and_not_as_tagged() -> None:
+    meter = Meter()
+    meter.count_answers(["abc", "de"], [[], None], num_requests=1, seconds=0.5)
+    meter.count_refusal(reason_of(AbandonedError()))
+    counts = dict(meter.take())
+    assert counts["texts", ""] == 1
+    assert counts["characters", ""] == 3
+    assert counts["refusals", "abandoned"] == 1
