@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from export.reports.latency import PYTORCH, Cell
 from export.reports.report import Report
@@ -53,5 +54,7 @@ def _draw_length(axes: Any, cells: list[Cell]) -> None:  # noqa: ANN401
     axes.set(title="latency of one line", xlabel="tokens", ylabel="ms", xscale="log", yscale="log")
     axes.set_xticks([cell.num_tokens for cell in single], labels=[c.num_tokens for c in single])
     axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(visible=True, alpha=0.25)
     axes.legend(fontsize=8)

@@ -77,8 +77,19 @@ def as_json(path: Path, findings: Sequence[Finding]) -> str:
 
 
 def as_text(path: Path, findings: Sequence[Finding]) -> str:
-    """Return one line a finding, and the verdict as the last."""
+    """Return a line for each kind of finding, the first of it, and the verdict as the last.
+
+    A graph of another kind breaks the same rule in every layer.
+    """
+    kinds: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        kind = (finding.severity, finding.rule, finding.expected, finding.remedy)
+        kinds.setdefault(kind, []).append(finding)
+    lines = [
+        f"{alike[0]}" + (f" and {len(alike) - 1} more; --json names all" if alike[1:] else "")
+        for alike in kinds.values()
+    ]
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     verdict = "ready for TensorRT" if not errors else "not ready for TensorRT"
     counts = f"{errors} errors, {len(findings) - errors} warnings"
-    return "\n".join([*map(str, findings), f"{path}: {verdict} ({counts}; {SOURCE})"])
+    return "\n".join([*lines, f"{path}: {verdict} ({counts}; {SOURCE})"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.__main__ import main
-from export.tensorrt.lint.command import is_ready, lint
+from export.tensorrt.lint.command import as_text, is_ready, lint
+from export.tensorrt.lint.finding import Severity, error
 from export.tensorrt.matrix import SUPPORTED
 from serve.triton.profiles import PROFILES
 
@@ -279,6 +281,19 @@ def test_the_command_says_ready_and_not_ready(
     verdict = json.loads(capsys.readouterr().out)
     assert verdict["ready"] is False
     assert verdict["findings"][0]["rule"] == "fp16-overflow"
+
+
+def test_what_breaks_one_rule_alike_in_many_places_is_one_line() -> None:
+    first = error("unpaired", "QuantizeLinear a", "a DequantizeLinear", "Add x", "quantize again")
+    findings = [first, dataclasses.replace(first, where="QuantizeLinear b", found="Add y")]
+    findings += [
+        dataclasses.replace(first, rule="zero-point"),
+        dataclasses.replace(first, severity=Severity.WARNING),
+    ]
+    lines = as_text(Path("model.onnx"), findings).splitlines()
+    assert lines[0] == f"{first} and 1 more; --json names all"
+    assert lines[1:3] == [str(findings[2]), str(findings[3])]
+    assert lines[3].startswith("model.onnx: not ready for TensorRT (3 errors, 1 warnings")
 
 
 @pytest.mark.parametrize(
