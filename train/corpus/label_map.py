@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from serve.errors import DataError
 from serve.examples import Example, Span, numbered_lines
+
+logger = logging.getLogger(__name__)
 
 
 def parse_label_map(text: str) -> tuple[tuple[str, str], ...]:
@@ -56,11 +59,27 @@ def check_label_map(label_map: Iterable[str], labels: Iterable[str]) -> None:
     Raises:
         DataError: Naming the first such label.
     """
+    if words := _unmatched(label_map, labels):
+        raise DataError(words)
+
+
+def warn_of_label_map(label_map: Iterable[str], labels: Iterable[str]) -> None:
+    """Warn of a map of labels that do not occur.
+
+    For lines of a tagger that exists: a test file or a month need not have each stray label that
+    train had, and of a slip of the pen the label it left behind is told, which the tagger lacks.
+    """
+    if words := _unmatched(label_map, labels):
+        logger.warning("warning: %s", words)
+
+
+def _unmatched(label_map: Iterable[str], labels: Iterable[str]) -> str:
     have = set(labels)
-    for old in label_map:
-        if old not in have:
-            names = ", ".join(sorted(have))
-            raise DataError(f"--label-map: expected a label of the data ({names}), got {old!r}")
+    names = ", ".join(sorted(have))
+    absent = (old for old in label_map if old not in have)
+    return next(
+        (f"--label-map: expected a label of the data ({names}), got {o!r}" for o in absent), ""
+    )
 
 
 def map_labels(example: Example, label_map: Mapping[str, str]) -> Example:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from serve.examples import Example
 from serve.labels import Tags
 from train.corpus.data import Split, check_labels, read_split
-from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.label_map import map_labels, warn_of_label_map
 from train.evaluation.ask import ask
 from train.evaluation.assess import Assessment, assess
 from train.evaluation.config import EvaluateConfig
@@ -64,7 +64,7 @@ def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
         DataError: Naming file and line, if they cannot be read or have a label it does not know.
     """
     split = read_split(config.data, config.reading)
-    check_label_map(dict(config.label_map), split.labels)
+    warn_of_label_map(dict(config.label_map), split.labels)
     mapped = (map_labels(example, dict(config.label_map)) for example in split.examples)
     split = replace(split, examples=tuple(mapped))
     check_labels([split], tags.labels, "the tagger")

@@ -17,7 +17,7 @@ from serve.examples import Example, Span
 from serve.labels import Tags
 from train.config import TrainConfig
 from train.corpus.data import Split, check_labels
-from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.label_map import map_labels, warn_of_label_map
 from train.corpus.partition import PARTS, fold, part_by_group
 from train.corpus.splits import parts_of
 from train.formats.flat import Overlaps, Reading, at_level, flat_example
@@ -161,7 +161,7 @@ def _mapped(
     every = [
         span.label for lines in parts.values() for line in lines for span in line.example.spans
     ]
-    check_label_map(label_map, every)
+    warn_of_label_map(label_map, every)
     mapped = {
         part: [replace(line, example=map_labels(line.example, label_map)) for line in lines]
         for part, lines in parts.items()

@@ -251,7 +251,6 @@ def test_a_refusal_of_export_is_told_and_nothing_is_written(
         ({"--output": "{c}"}, "expected a new or empty folder, got something there"),
         ({"--output": "{c}/bundle/x"}, "expected a folder outside of the champion, got one in"),
         ({"--output": "{c}/checkpoint/x"}, "expected a folder outside of the champion, got one"),
-        ({"--label-map": "Part=Item"}, "--label-map: expected a label of the data"),
         ({"--format": "brat"}, "new.txt: expected the text that new.ann is about"),
     ],
 )

@@ -91,7 +91,9 @@ def test_too_many_lines_with_errors_are_no_slip(tmp_path: Path) -> None:
         read_new((path,), TrainConfig(), TAGS)
 
 
-def test_a_label_that_the_champion_has_not_is_named_and_can_be_mapped(tmp_path: Path) -> None:
+def test_a_label_that_the_champion_has_not_is_named_and_can_be_mapped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "new.jsonl"
     lines = [Example(f"fix pump {i}", (Span(4, 8, "Part"),)) for i in range(20)]
     write_jsonl(path, lines)
@@ -99,5 +101,9 @@ def test_a_label_that_the_champion_has_not_is_named_and_can_be_mapped(tmp_path: 
         read_new((path,), TrainConfig(), TAGS)
     new = read_new((path,), TrainConfig(label_map=(("Part", "Item"),)), TAGS)
     assert new.parts["train"][0].example.spans == (Span(4, 8, "Item"),)
-    with pytest.raises(DataError, match="--label-map: expected a label of the data"):
+    assert not caplog.records
+    standing = TrainConfig(label_map=(("Part", "Item"), ("Event", "")))
+    read_new((path,), standing, TAGS)
+    assert "expected a label of the data (Part), got 'Event'" in caplog.text, "no month has all"
+    with pytest.raises(DataError, match=r"new\.jsonl:\d+: expected a label that the champion has"):
         read_new((path,), TrainConfig(label_map=(("Prat", "Item"),)), TAGS)
