@@ -18,6 +18,7 @@ _STYLE = f"""{STYLE}
 .error {{ border-left: .25rem solid #c0392b }}
 .error b {{ display: inline-block; width: 6.5em; font-weight: 600; color: #555 }}
 td.cell {{ text-align: center; padding: .2rem .3rem }}
+th.across {{ writing-mode: vertical-rl; vertical-align: bottom; padding: .3rem }}
 """
 
 
@@ -64,7 +65,7 @@ def _confusion(counts: Mapping[tuple[str | None, str | None], int]) -> str:
     """Return the matrix, each cell as dark as its share of its row."""
     names = sorted({label for pair in counts for label in pair if label is not None})
     columns: list[str | None] = [*names, None]
-    head = "".join(f"<th>{escape(name or 'missed')}</th>" for name in columns)
+    head = "".join(f'<th class="across">{escape(name or "missed")}</th>' for name in columns)
     rows = []
     for gold in columns:
         total = sum(counts.get((gold, predicted), 0) for predicted in columns)
