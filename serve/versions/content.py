@@ -12,9 +12,8 @@ from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, sha256
 from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
 from serve.errors import BundleError, GraphError
-from serve.files import write_durably
 from serve.triton.names import MODEL, PUBLIC_KEY
-from serve.versions.folders import add_model_file, version_folder
+from serve.versions.folders import add_model_file, version_folder, write_file
 
 
 def check_version(folder: Path, public_key: Path | None = None) -> str:
@@ -111,7 +110,7 @@ def pin_key(repository: Path, public_key: Path | None) -> None:
     """Let the repository take and serve only what is signed with a key, from now on."""
     pinned = repository / MODEL / PUBLIC_KEY
     if public_key and not os.path.lexists(pinned):
-        write_durably(pinned, read_key(public_key))
+        write_file(pinned.parent, PUBLIC_KEY, read_key(public_key))
 
 
 def _names(bundle: Path, manifest: Manifest) -> Iterator[str]:

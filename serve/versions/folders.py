@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from serve.files import sync, write_durably
+from serve.files import sync
 from serve.triton.names import MODEL
 
 STAGING, KEPT = ".staging-", "kept"
@@ -144,7 +144,17 @@ def write_texts(
         only: Those to write; None for those that are missing.
     """
     for name in texts if only is None else only:
-        path = model / name
-        if only is not None or not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(path, texts[name].encode())
+        if only is not None or not (model / name).exists():
+            write_file(model, name, texts[name].encode())
+
+
+def write_file(model: Path, name: str, content: bytes) -> None:
+    """Write a file in a model's folder, whole or not at all; a crash leaves a staging folder."""
+    path = model / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with staged(model) as staging:
+        written = staging / path.name
+        written.write_bytes(content)
+        sync(written)
+        written.replace(path)
+        sync(path.parent)

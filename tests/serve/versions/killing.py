@@ -19,7 +19,7 @@ from pathlib import Path
 from serve.bundle import Bundle
 from serve.repository import promote, publish, rollback, settle, traffic_of, versions
 from serve.triton.names import ENCODER, MODEL
-from serve.versions.folders import KEPT, STAGING, versions_in
+from serve.versions.folders import KEPT, versions_in
 from serve.versions.history import read_events
 from serve.versions.traffic import Traffic
 from tests.serve.tiny import write_bundle
@@ -37,12 +37,15 @@ ON_TRIAL = ("promote", "rollback of a trial")
 
 
 def prepare(folder: Path, step: str) -> tuple[Path, Path]:
-    """Make a repository with three versions, and one on trial where the step needs it."""
+    """Make a repository with three versions, one on trial or no settings as the step needs it."""
     bundle, repository = write_bundle(folder / "bundle"), folder / "repository"
     for _ in range(3):
         publish(bundle, repository)
     if step in ON_TRIAL:
         publish(bundle, repository, share=0.1)
+    if step == "publish":  # which then writes them, too
+        for settings in repository.rglob("*.pbtxt"):
+            settings.unlink()
     return bundle, repository
 
 
@@ -81,7 +84,7 @@ def look(repository: Path, agreed: tuple[Traffic, ...]) -> None:
     assert versions(repository) == sorted(traffic.served)
     assert versions_in(repository / MODEL / KEPT) == sorted(traffic.kept)
     assert versions_in(repository / ENCODER) == sorted(traffic.served)
-    assert not list(repository.glob(f"*/{STAGING}*"))
+    assert not list(repository.rglob(".*")), "no staging folder, no half a file"
     events = read_events(repository)
     assert events[-1].traffic == traffic
 
