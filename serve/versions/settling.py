@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from serve.errors import BundleError, ServerError
@@ -39,16 +40,19 @@ def versions(repository: Path) -> list[int]:
 
 
 def traffic_of(repository: Path) -> Traffic:
-    """Return which versions callers ask for: as agreed, or the newest where nothing is.
+    """Return which versions callers ask for: as agreed, or the newest there is where nothing is.
+
+    What somebody removed by hand is asked for by nobody, and what is kept stays to go back to.
 
     Raises:
         ServerError: If the history is damaged.
     """
+    agreed = read_traffic(repository)  # first: a step writes its line before a version goes
     there = versions(repository)
-    agreed = read_traffic(repository)
     if agreed and agreed.stable in (0, *there):
-        return agreed
-    return Traffic(stable=max(there, default=0), kept=tuple(there[-2 : -2 - NUM_KEPT : -1]))
+        return agreed if agreed.canary in (0, *there) else replace(agreed, canary=0, share=0.0)
+    older = sorted({*there[:-1], *versions_in(repository / MODEL / KEPT)}, reverse=True)
+    return Traffic(stable=max(there, default=0), kept=tuple(older[:NUM_KEPT]))
 
 
 @contextlib.contextmanager
@@ -91,8 +95,10 @@ def settled(repository: Path) -> bool:
     model = repository / MODEL
     clear(model)
     traffic = traffic_of(repository)
-    if traffic.stable and read_traffic(repository) is None:  # or the next version would be newest
-        agree(repository, Step.PUBLISH, traffic.stable, traffic, "found without a history")
+    agreed = read_traffic(repository)
+    if traffic.stable and agreed != traffic:  # or the next version would be the newest there is
+        note = "found without a history" if agreed is None else "what was agreed is gone"
+        agree(repository, Step.PUBLISH, traffic.stable, traffic, note)
     known = {event.version for event in read_events(repository)}
     odd = [version for version in versions(repository) if version not in traffic.served]
     for version in odd:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,48 @@ def test_a_repository_from_before_there_was_a_history_serves_its_newest(
     assert (versions(repository), kept(repository)) == ([4], [2, 3])
     assert publish(bundle, repository) == 5
     assert kept(repository) == [2, 3, 4], "what no history knows is not removed"
+
+
+def test_a_version_that_is_removed_by_hand_takes_none_of_the_kept_with_it(
+    bundle: Path, repository: Path
+) -> None:
+    for _ in range(3):
+        publish(bundle, repository)
+    shutil.rmtree(repository / "tagger" / "3")
+    settle(repository)
+    assert traffic_of(repository) == Traffic(kept=(2, 1))
+    assert kept(repository) == [1, 2]
+    assert rollback(repository) == 4
+    assert traffic_of(repository) == Traffic(stable=4, kept=(1,))
+
+
+def test_a_trial_that_is_removed_by_hand_has_no_callers_and_is_not_promoted(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    shutil.rmtree(repository / "tagger" / "3")
+    assert traffic_of(repository) == Traffic(stable=2, kept=(1,))
+    with pytest.raises(ServerError, match="expected a version on trial, got none"):
+        promote(repository)
+    assert read_events(repository)[-1].note == "what was agreed is gone"
+    assert publish(bundle, repository, share=0.1) == 4, "and the next trial is one"
+    assert traffic_of(repository) == Traffic(stable=2, canary=4, share=0.1, kept=(1,))
+
+
+@pytest.mark.parametrize("num_bytes", [0, -1], ids=["all of it", "its last line"])
+def test_without_its_history_a_repository_can_still_go_back(
+    bundle: Path, repository: Path, num_bytes: int
+) -> None:
+    for _ in range(3):
+        publish(bundle, repository)
+    path = repository / "history.jsonl"
+    path.write_bytes(path.read_bytes()[:num_bytes])
+    settle(repository)
+    assert traffic_of(repository) == Traffic(stable=3, kept=(2, 1))
+    assert rollback(repository) == 4
+    assert traffic_of(repository) == Traffic(stable=4, kept=(1,))
 
 
 def interrupt(bundle: Path, repository: Path) -> None:
