@@ -22,6 +22,7 @@ cache, and `kept` never looks touched.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +35,8 @@ from serve.triton.names import MODEL
 STAGING, KEPT = ".staging-", "kept"
 MODEL_FILE, NO_CACHE = "model.py", "__pycache__"
 _LONG_AGO = (0, 0)
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+"""As Triton takes a version's name: 007 is none, and its numbers have 64 bits."""
 
 
 def version_folder(repository: Path, version: int) -> Path:
@@ -50,14 +53,14 @@ def versions_in(folder: Path) -> list[int]:
     """Return the versions in a model's folder, oldest first; links are none."""
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if path.name.isdecimal()]
+    found = [path for path in folder.iterdir() if _NUMBER.fullmatch(path.name)]
     return sorted(int(path.name) for path in found if path.is_dir() and not path.is_symlink())
 
 
 def highest_number(folder: Path) -> int:
     """Return the highest number that a name in a folder is, whatever it names; 0 for none."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(name) for name in names if name.isdecimal()), default=0)
+    return max((int(name) for name in names if _NUMBER.fullmatch(name)), default=0)
 
 
 @contextmanager

@@ -243,6 +243,17 @@ def test_a_link_with_a_number_is_no_version(bundle: Path, repository: Path) -> N
     assert publish(bundle, repository) == 8
 
 
+@pytest.mark.parametrize("name", ["001", "\N{ARABIC-INDIC DIGIT ONE}", "9" * 20])
+def test_a_folder_whose_name_triton_takes_for_no_number_is_no_version(
+    bundle: Path, repository: Path, name: str
+) -> None:
+    publish(bundle, repository)
+    (repository / "tagger" / name).mkdir()
+    assert versions(repository) == [1]
+    assert publish(bundle, repository) == 2
+    assert (versions(repository), kept(repository)) == ([2], [1])
+
+
 def test_the_history_tells_who_did_what_with_which_bundle(bundle: Path, repository: Path) -> None:
     publish(bundle, repository)
     publish(bundle, repository, share=0.1)
