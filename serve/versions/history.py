@@ -7,6 +7,7 @@ crash left of a line is cut off before the next is written.
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from io import FileIO
 from pathlib import Path
 
 from serve.errors import ServerError
@@ -84,7 +86,7 @@ def record(
     """Add an event; when this returns it is on the disk.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If it cannot be written; it is not there then.
     """
     event = Event(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -97,13 +99,22 @@ def record(
     )
     path = repository / HISTORY
     is_new = not path.exists()
-    with path.open("ab") as file:
-        file.truncate(_whole_size(path))
-        file.write(json.dumps(asdict(event)).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with path.open("ab", buffering=0) as file:  # a buffer would be written again as it is closed
+        size = _whole_size(path)
+        file.truncate(size)
+        try:
+            _write_whole(file, json.dumps(asdict(event)).encode() + b"\n")
+            os.fsync(file.fileno())
+        except OSError:  # or the line would hold although the step was told to have failed
+            file.truncate(size)
+            raise
     if is_new:
         sync(repository)
+
+
+def _write_whole(file: FileIO, line: bytes) -> None:
+    if file.write(line) < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
 
 
 def _whole_size(path: Path) -> int:

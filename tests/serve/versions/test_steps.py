@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -282,6 +285,33 @@ def test_a_line_that_a_crash_cut_is_dropped_and_the_one_before_holds(
     publish(bundle, repository)
     lines = path.read_bytes().splitlines()
     assert [json.loads(line)["version"] for line in lines] == [1, 2]
+
+
+def test_a_line_that_does_not_reach_the_disk_does_not_hold(
+    bundle: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    history = repository / "history.jsonl"
+    before = history.read_bytes()
+
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(ServerError, match="expected a writable folder, got .*Input/output error"):
+        promote(repository)
+    monkeypatch.undo()
+    assert history.read_bytes() == before
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))
+    try:
+        with pytest.raises(ServerError, match="No space left on device"):
+            promote(repository)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert history.read_bytes() == before
+    assert promote(repository) == 2
 
 
 def test_a_damaged_history_is_told_and_nothing_is_done(bundle: Path, repository: Path) -> None:
