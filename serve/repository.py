@@ -92,10 +92,14 @@ def publish(
                 "promote it or roll it back first"
             )
         # A server loads the old versions anew with the new one; without, only a trial needs them.
-        check_pinnable(repository, public_key, before.served if servers or share < 1 else ())
+        needed = before.served if servers or share < 1 else ()
+        check_pinnable(repository, public_key, needed)
         version = _add(repository, bundle, digest, public_key)
         after = _given(before, version, share if before.stable else 1.0)
+        if needed:
+            pin_key(repository, public_key)
         _introduce(repository, Step.PUBLISH, version, before, after, servers)
+        pin_key(repository, public_key)  # not before: what served until now may lack a signature
         _retire(repository, before, after, servers, heard_s)
     return version
 
@@ -201,7 +205,6 @@ def _add(repository: Path, bundle: Path, digest: str, public_key: Path | None) -
     write_texts(model, _config_texts())
     with staged(model) as staging:
         fill(staging, bundle, digest, agreed_key(repository, public_key))
-        pin_key(repository, public_key)
         known = [event.version for event in read_events(repository)]
         version = 1 + max(highest_number(model), highest_number(model / KEPT), *known, 0)
         put(staging, version_folder(repository, version))

@@ -139,6 +139,20 @@ def test_a_new_key_is_refused_while_something_unsigned_goes_on_serving(
     assert Tagger.load(repository / "tagger" / "2", public_key=key).tag([""]) == [[]]
 
 
+def test_a_new_key_is_not_asked_for_by_a_publication_that_fails(
+    bundle: Path, key: Path, tmp_path: Path
+) -> None:
+    """Or what serves could not be loaded again: it is not signed."""
+    repository = tmp_path / "repository"
+    publish(bundle, repository)
+    (repository / "encoder" / "2").symlink_to("nowhere")
+    sign_with(key, bundle)
+    with pytest.raises(ServerError, match="encoder/2"):
+        publish(bundle, repository, public_key=key)
+    assert versions(repository) == [1]
+    assert not (repository / "tagger" / "public_key.pem").exists()
+
+
 def test_a_key_that_leads_nowhere_is_no_permission(signed: Path, tmp_path: Path) -> None:
     publish(signed, tmp_path)
     (tmp_path / "tagger" / "public_key.pem").symlink_to("nowhere")
