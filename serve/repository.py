@@ -243,8 +243,14 @@ def _retire(
         return
     if servers:
         time.sleep(heard_s)
-    settled(repository)
-    _unload(servers)
+    try:
+        settled(repository)
+        _unload(servers)
+    except (OSError, ServerError) as error:
+        raise ServerError(
+            f"{repository / MODEL}: version {after.stable} serves; expected to tidy up what served "
+            f"before, got {error}; the next step does"
+        ) from error
 
 
 def _unload(servers: Sequence[Running]) -> None:

@@ -299,7 +299,7 @@ def test_a_line_that_does_not_reach_the_disk_does_not_hold(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "fsync", failing)
-    with pytest.raises(ServerError, match="expected a writable folder, got .*Input/output error"):
+    with pytest.raises(ServerError, match=r"expected a writable folder, got .*Input/output error"):
         promote(repository)
     monkeypatch.undo()
     assert history.read_bytes() == before
@@ -368,6 +368,24 @@ class Noting:
 
     def warm_up(self, folder: Path, version: str) -> None:
         pass
+
+
+class Forgetful(Noting):
+    """A server that does not unload."""
+
+    def unload(self) -> None:
+        raise ServerError("no answer")
+
+
+def test_a_step_that_took_hold_says_so_where_a_server_does_not_unload(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    with pytest.raises(
+        ServerError, match=r"version 2 serves; expected .*, got no answer; the next"
+    ):
+        publish(bundle, repository, servers=[Forgetful(repository)], heard_s=0.0)
+    assert traffic_of(repository) == Traffic(stable=2, kept=(1,))
 
 
 def test_a_version_on_trial_has_its_encoder_until_its_callers_have_heard_of_the_rollback(
