@@ -125,9 +125,10 @@ def remove(folder: Path) -> None:
         folder.unlink()
         return
     model = folder.parent.parent if folder.parent.name == KEPT else folder.parent
-    with staged(model) as gone:
-        folder.rename(gone / folder.name)
-        sync(folder.parent)
+    gone = model / f"{STAGING}gone-{folder.name}"  # no new folder: a full disk has no room for one
+    folder.rename(gone)
+    sync(folder.parent)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def clear(model: Path) -> None:

@@ -132,10 +132,13 @@ def refuse(repository: Path, version: int, traffic: Traffic, why: str) -> None:
     """Remove a version that did not come to serve; its number is not used again.
 
     Raises:
-        OSError: If the repository cannot be written.
+        OSError: If the repository cannot be written. Where only the line cannot, for want of space,
+            the version goes all the same: the next attempt then has the space, and nothing to do.
     """
-    agree(repository, Step.REFUSE, version, traffic, why.split("\n", 1)[0])
-    remove(version_folder(repository, version))
+    try:
+        agree(repository, Step.REFUSE, version, traffic, why.split("\n", 1)[0])
+    finally:
+        remove(version_folder(repository, version))
 
 
 def settle_encoders(repository: Path, served: Sequence[int]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import resource
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -287,6 +289,31 @@ def test_a_line_that_a_crash_cut_is_dropped_and_the_one_before_holds(
     assert [json.loads(line)["version"] for line in lines] == [1, 2]
 
 
+@contextlib.contextmanager
+def files_of_at_most(num_bytes: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_an_interrupted_publication_left_goes_although_there_is_no_space_for_its_line(
+    bundle: Path, repository: Path
+) -> None:
+    """Or no server could start again until somebody had made space."""
+    publish(bundle, repository)
+    interrupt(bundle, repository)
+    size = (repository / "history.jsonl").stat().st_size
+    with files_of_at_most(size + 20):
+        with pytest.raises(ServerError, match="No space left on device"):
+            settle(repository)
+        settle(repository)
+    assert versions(repository) == [1]
+    assert publish(bundle, repository) > 1
+
+
 def test_a_line_that_does_not_reach_the_disk_does_not_hold(
     bundle: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,13 +330,11 @@ def test_a_line_that_does_not_reach_the_disk_does_not_hold(
         promote(repository)
     monkeypatch.undo()
     assert history.read_bytes() == before
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))
-    try:
-        with pytest.raises(ServerError, match="No space left on device"):
-            promote(repository)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        files_of_at_most(len(before) + 20),
+        pytest.raises(ServerError, match="No space left on device"),
+    ):
+        promote(repository)
     assert history.read_bytes() == before
     assert promote(repository) == 2
 
