@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ def publish(
     *,
     public_key: Path | None = None,
     share: float = 1.0,
-    servers: Sequence[Running] = (),
+    servers: Collection[Running] = (),
     heard_s: float = HEARD_S,
 ) -> int:
     """Put a bundle into a model repository as the next version of the tagger.
@@ -108,7 +108,7 @@ def promote(
     repository: Path,
     *,
     share: float = 1.0,
-    servers: Sequence[Running] = (),
+    servers: Collection[Running] = (),
     heard_s: float = HEARD_S,
 ) -> int:
     """Give the version on trial to all callers, or to more of them; return it.
@@ -143,7 +143,9 @@ def promote(
     return before.canary
 
 
-def rollback(repository: Path, *, servers: Sequence[Running] = (), heard_s: float = HEARD_S) -> int:
+def rollback(
+    repository: Path, *, servers: Collection[Running] = (), heard_s: float = HEARD_S
+) -> int:
     """Take the version on trial from all callers, or else go back to the version before.
 
     What serves then is the old bundle under a new number: Triton gives the highest one to whoever
@@ -181,7 +183,7 @@ def _check_share(share: float) -> None:
 
 
 @contextlib.contextmanager
-def _opened(repository: Path, servers: Sequence[Running]) -> Iterator[Traffic]:
+def _opened(repository: Path, servers: Collection[Running]) -> Iterator[Traffic]:
     """Hold a repository while a step is taken; give what holds before."""
     with writing(repository):
         (repository / MODEL).mkdir(parents=True, exist_ok=True)
@@ -217,7 +219,7 @@ def _introduce(
     version: int,
     before: Traffic,
     after: Traffic,
-    servers: Sequence[Running],
+    servers: Collection[Running],
     note: str = "",
 ) -> None:
     """Load and warm up a version everywhere, then agree on it; or refuse it: all is as before."""
@@ -236,7 +238,7 @@ def _introduce(
 
 
 def _retire(
-    repository: Path, before: Traffic, after: Traffic, servers: Sequence[Running], heard_s: float
+    repository: Path, before: Traffic, after: Traffic, servers: Collection[Running], heard_s: float
 ) -> None:
     """Unload what nobody asks for any more, once callers had time to hear of it."""
     if set(before.served) <= set(after.served):
@@ -253,7 +255,7 @@ def _retire(
         ) from error
 
 
-def _unload(servers: Sequence[Running]) -> None:
+def _unload(servers: Collection[Running]) -> None:
     for server in servers:
         server.unload()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
-from serve.commands.versions import add_arguments, checked_share, told, with_servers
+from serve.commands.versions import add_arguments, checked_share, servers_of, told
 from serve.repository import promote
 
 
@@ -50,8 +50,8 @@ def run(config: PromoteConfig) -> int:
     Raises:
         ServerError: If none is on trial, or more callers have it already.
     """
-    with with_servers(config.repository, config.timeout) as servers:
-        version = promote(config.repository, share=config.share, servers=servers)
+    servers = servers_of(config.repository, config.timeout)
+    version = promote(config.repository, share=config.share, servers=servers)
     say(told(config.repository))
     deliver(str(version))
     return 0

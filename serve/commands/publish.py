@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
-from serve.commands.versions import add_arguments, checked_share, told, with_servers
+from serve.commands.versions import add_arguments, checked_share, servers_of, told
 from serve.repository import publish
 from serve.triton.names import MODEL
 
@@ -70,14 +70,13 @@ def run(config: PublishConfig) -> int:
         TaggingError: If the bundle is damaged, the repository cannot be written, or a server cannot
             load it.
     """
-    with with_servers(config.repository, config.timeout) as servers:
-        version = publish(
-            config.bundle,
-            config.repository,
-            public_key=config.public_key,
-            share=1.0 if config.promote else config.share,
-            servers=servers,
-        )
+    version = publish(
+        config.bundle,
+        config.repository,
+        public_key=config.public_key,
+        share=1.0 if config.promote else config.share,
+        servers=servers_of(config.repository, config.timeout),
+    )
     say(f"{config.bundle} is {config.repository / MODEL / str(version)}; {told(config.repository)}")
     deliver(str(version))
     return 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
-from serve.commands.versions import add_arguments, told, with_servers
+from serve.commands.versions import add_arguments, servers_of, told
 from serve.repository import rollback
 
 
@@ -43,8 +43,8 @@ def run(config: RollbackConfig) -> int:
     Raises:
         TaggingError: If there is no version to go back to, or it cannot be loaded.
     """
-    with with_servers(config.repository, config.timeout) as servers:
-        version = rollback(config.repository, servers=servers)
+    servers = servers_of(config.repository, config.timeout)
+    version = rollback(config.repository, servers=servers)
     say(told(config.repository))
     deliver(str(version))
     return 0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,20 +49,17 @@ def checked_share(parser: argparse.ArgumentParser, share: float) -> None:
         parser.error(f"--share: expected 0 to 1, got {share:g}")
 
 
-@contextlib.contextmanager
-def with_servers(repository: Path, timeout_s: float) -> Iterator[list[Running]]:
-    """Give the servers of this project that serve a repository.
+def servers_of(repository: Path, timeout_s: float) -> Collection[Running]:
+    """Return the servers of this project that serve a repository, whichever they are by then.
 
     Raises:
-        ServerError: If tritonclient is not installed, or a server's note cannot be read.
+        ServerError: If tritonclient is not installed.
     """
     try:
-        from serve.versions.servers import running_servers
+        from serve.versions.servers import RunningServers
     except ImportError as error:
         raise missing_package(error) from error
-    with contextlib.ExitStack() as stack:
-        servers = running_servers(FOLDER, repository, timeout_s=timeout_s)
-        yield [stack.enter_context(server) for server in servers]
+    return RunningServers(FOLDER, repository, timeout_s=timeout_s)
 
 
 def told(repository: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -130,6 +130,41 @@ class Running:
             raise AnswerError(f"{self.state.url}: {error}") from error
 
 
+class RunningServers(Collection[Running]):
+    """The servers of a folder that run and serve a repository, looked up anew each time.
+
+    One that starts while a step is under way may have read the repository before the new version
+    was there; found when the step began, it would be told of nothing.
+    """
+
+    def __init__(self, folder: Path, repository: Path, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Take where the servers' notes are; none is read yet."""
+        self._folder, self._repository, self._timeout_s = folder, repository, timeout_s
+
+    def __iter__(self) -> Iterator[Running]:
+        """Yield each server; its connection is closed when the next is asked for.
+
+        Raises:
+            ServerError: If the note of one cannot be read, or its key.
+        """
+        for server in running_servers(self._folder, self._repository, timeout_s=self._timeout_s):
+            with server:
+                yield server
+
+    def __len__(self) -> int:
+        """Return how many there are by now.
+
+        Raises:
+            ServerError: If the note of one cannot be read.
+        """
+        return len(_serving(self._folder, self._repository))
+
+    def __contains__(self, server: object) -> bool:
+        """Return whether a server is one of them."""
+        states = _serving(self._folder, self._repository)
+        return isinstance(server, Running) and server.state in states
+
+
 def running_servers(
     folder: Path, repository: Path, *, timeout_s: float = TIMEOUT_S
 ) -> list[Running]:
@@ -138,12 +173,15 @@ def running_servers(
     Raises:
         ServerError: If the note of one cannot be read, or its key.
     """
-    serving = [
+    return [Running(state, timeout_s=timeout_s) for state in _serving(folder, repository)]
+
+
+def _serving(folder: Path, repository: Path) -> list[ServerState]:
+    return [
         state
         for state in read_states(folder)
         if state.is_running() and Path(state.repository).resolve() == repository.resolve()
     ]
-    return [Running(state, timeout_s=timeout_s) for state in serving]
 
 
 def warm_texts(encoder: Encoder) -> Iterator[str]:
