@@ -111,7 +111,7 @@ def listeners(ports: Ports, exposure: Exposure) -> list[str]:
 
 
 def _tls_arguments(files: TlsFiles) -> list[str]:
-    files.read()  # Triton's own message names no file
+    files.check_server()  # Triton's own message names no file
     authority, certificate, key = files.names()
     return [
         "--grpc-use-ssl=true",

@@ -1,7 +1,13 @@
-"""Owns the files of mutual TLS: who signs, who we are, and our key."""
+"""Owns the files of mutual TLS: who signs, who we are, and our key; and whether they will do.
+
+What gRPC and Triton say of files that will not do names neither a file nor what is wrong with it.
+So each side first shakes hands with itself, in memory, by what the other side will ask of it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +16,10 @@ from serve.errors import ServerError
 
 LOCAL_NAME = "localhost"
 """What a server's certificate also has to name, for clients on its own machine."""
+_CERTIFICATE = "CERTIFICATE-----"
+_KEY = "PRIVATE KEY-----"
+_ROUNDS = 4
+"""More than a handshake has messages from one side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +49,94 @@ class TlsFiles:
         """Return authority, certificate and key, in PEM.
 
         Raises:
-            ServerError: If one cannot be read or holds no PEM; naming it.
+            ServerError: If one cannot be read, holds something else, is no use today or does not
+                go with the others; naming it.
         """
-        return tuple(map(_read_pem, (self.authority, self.certificate, self.key)))  # type: ignore[return-value]
+        authority = _read_pem(self.authority, _CERTIFICATE)
+        certificate = _read_pem(self.certificate, _CERTIFICATE)
+        key = _read_pem(self.key, _KEY)
+        if b"ENCRYPTED" in key:
+            raise ServerError(
+                f"{self.key}: expected a key without a password, got one with; "
+                f"openssl pkey -in {self.key} takes it off"
+            )
+        _context(self, ssl.PROTOCOL_TLS_SERVER, trusted=self.authority)
+        self._rehearse(self.certificate, name=None)
+        return authority, certificate, key
+
+    def check_server(self) -> None:
+        """Check that a server with these files can be watched from its own machine.
+
+        Raises:
+            ServerError: As `read`, or if the authority did not sign the certificate, or it does
+                not name `LOCAL_NAME` or is not good for a server and a client.
+        """
+        self.read()
+        self._rehearse(self.authority, name=LOCAL_NAME)
+
+    def _rehearse(self, trusted: Path, *, name: str | None) -> None:
+        """Shake hands with oneself.
+
+        Args:
+            trusted: Certificates that the certificate has to be one of, or signed by.
+            name: Which name it needs as a server's; None checks it as a client's only.
+        """
+        server = _context(self, ssl.PROTOCOL_TLS_SERVER, trusted=trusted)
+        server.verify_mode = ssl.CERT_REQUIRED
+        client = _context(self, ssl.PROTOCOL_TLS_CLIENT, trusted=trusted)
+        if name is None:
+            client.check_hostname = False
+            client.verify_mode = ssl.CERT_NONE
+        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+        sides = (
+            client.wrap_bio(to_client, to_server, server_hostname=name),
+            server.wrap_bio(to_server, to_client, server_side=True),
+        )
+        try:
+            for side in sides * _ROUNDS:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            expected = f"a certificate for {name} by {trusted}" if name else "a valid certificate"
+            raise ServerError(
+                f"{self.certificate}: expected {expected}, got: {error.verify_message}; "
+                "have one issued that is"
+            ) from error
 
 
-def _read_pem(path: Path) -> bytes:
+def _context(files: TlsFiles, protocol: ssl._SSLMethod, *, trusted: Path) -> ssl.SSLContext:
+    """Return what one side of a handshake goes by, as strict as gRPC and no stricter."""
+    context = ssl.SSLContext(protocol)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.verify_flags = ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    if protocol is ssl.PROTOCOL_TLS_CLIENT:
+        context.hostname_checks_common_name = True
+    try:
+        context.load_verify_locations(trusted)
+    except ssl.SSLError as error:
+        raise ServerError(
+            f"{trusted}: expected a certificate in PEM, got a damaged one; write it again"
+        ) from error
+    try:
+        context.load_cert_chain(files.certificate, files.key, password="")
+    except ssl.SSLError as error:
+        raise ServerError(
+            f"{files.key}: expected the key of {files.certificate}, got another or a damaged one; "
+            "give the two that were made together"
+        ) from error
+    return context
+
+
+def _read_pem(path: Path, kind: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ServerError(f"{path}: expected a readable file, got {error.strerror}") from error
     if b"-----BEGIN " not in content:
         raise ServerError(f"{path}: expected PEM, got none; convert it with openssl")
+    if kind.encode() not in content:
+        raise ServerError(
+            f"{path}: expected PEM with {kind.strip('-')}, got something else; "
+            "see which file is for which flag"
+        )
     return content

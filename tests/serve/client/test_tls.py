@@ -27,12 +27,19 @@ POLICY = Policy(deadline_s=10.0, max_tries=2)
 
 
 def issue(
-    folder: Path, name: str, authority: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
+    folder: Path,
+    name: str,
+    authority: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None,
+    *,
+    ends_in_days: int = 1,
+    host: str = "",
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """Write NAME.pem and NAME.key; signed by itself without an authority."""
+    """Write NAME.pem and NAME.key for 127.0.0.1; signed by itself without an authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
+    names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names += [x509.DNSName(host)] if host else []
     issuer, signer = (authority[0].subject, authority[1]) if authority else (subject, key)
     certificate = (
         x509.CertificateBuilder()
@@ -40,12 +47,10 @@ def issue(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=9))
+        .not_valid_after(now + datetime.timedelta(days=ends_in_days))
         .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
+        .add_extension(x509.SubjectAlternativeName(names), False)
         .sign(signer, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -62,6 +67,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         authority = issue(folder, plant, None)
         for side in ("server", "client"):
             issue(folder, f"{plant}-{side}", authority)
+        issue(folder, f"{plant}-expired", authority, ends_in_days=-1, host="localhost")
+        issue(folder, f"{plant}-local", authority, host="localhost")
     return folder
 
 
@@ -132,3 +139,54 @@ def test_a_file_that_is_not_there_or_no_pem_is_named(folder: Path, tmp_path: Pat
     binary.write_bytes(b"\x30\x82")
     with pytest.raises(ServerError, match=r"key\.der: expected PEM, got none; convert it"):
         TritonTagger("127.0.0.1:1", tls=replace(good, key=binary))
+
+
+def test_files_that_do_not_go_together_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    good = files(folder)
+    with pytest.raises(ServerError, match=r"stranger-client\.key: expected the key of .*plant-cl"):
+        TritonTagger("127.0.0.1:1", tls=replace(good, key=folder / "stranger-client.key"))
+    with pytest.raises(ServerError, match=r"plant-client\.key: expected PEM with CERTIFICATE"):
+        TritonTagger("127.0.0.1:1", tls=replace(good, certificate=good.key))
+    with pytest.raises(ServerError, match=r"plant-client\.pem: expected PEM with PRIVATE KEY"):
+        TritonTagger("127.0.0.1:1", tls=replace(good, key=good.certificate))
+    damaged = tmp_path / "damaged.pem"
+    damaged.write_bytes(good.authority.read_bytes()[:200])
+    with pytest.raises(
+        ServerError, match=r"damaged\.pem: expected a certificate in PEM, got a dam"
+    ):
+        TritonTagger("127.0.0.1:1", tls=replace(good, authority=damaged))
+
+
+def test_a_key_with_a_password_is_refused_without_asking_for_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    locked = tmp_path / "locked.key"
+    key = serialization.load_pem_private_key((folder / "plant-client.key").read_bytes(), None)
+    form, password = serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+    locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, password))
+    with pytest.raises(ServerError, match=r"locked\.key: expected a key without a password"):
+        TritonTagger("127.0.0.1:1", tls=replace(files(folder), key=locked))
+
+
+def of_server(folder: Path, name: str, *, authority: str = "plant") -> TlsFiles:
+    return TlsFiles(folder / f"{authority}.pem", folder / f"{name}.pem", folder / f"{name}.key")
+
+
+def test_a_certificate_that_expired_is_named_on_either_side(folder: Path) -> None:
+    expired = of_server(folder, "plant-expired")
+    with pytest.raises(ServerError, match=r"plant-expired\.pem: .*got: certificate has expired"):
+        TritonTagger("127.0.0.1:1", tls=expired)
+    with pytest.raises(ServerError, match=r"plant-expired\.pem: .*got: certificate has expired"):
+        expired.check_server()
+
+
+def test_a_servers_certificate_names_localhost_and_is_signed_by_its_authority(
+    folder: Path,
+) -> None:
+    of_server(folder, "plant-local").check_server()
+    with pytest.raises(ServerError, match=r"plant-server\.pem: expected .* for localhost by .*ism"):
+        of_server(folder, "plant-server").check_server()
+    with pytest.raises(
+        ServerError, match=r"plant-local\.pem: expected .* by \S+stranger\.pem, got"
+    ):
+        of_server(folder, "plant-local", authority="stranger").check_server()
