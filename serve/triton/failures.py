@@ -138,6 +138,18 @@ def explain(failed: Failed, *, url: str, deadline_s: float, note: str = "") -> T
             f"see python -m serve status, and restart the server if its model died{end}"
         )
     return UnreachableError(
-        f"{url}: expected a Triton that answers, got {details}; "
-        f"start one with python -m serve start{end}"
+        f"{url}: expected a Triton that answers, got {details}; {_way_to_reach(details)}{end}"
     )
+
+
+def _way_to_reach(details: str) -> str:
+    """Return what may help to reach a server, by what gRPC says of a connection in vain."""
+    if "Tls handshake failed" in details or "Verification Check failed" in details:
+        return (
+            "see that the server has TLS, that its certificate names this host, and that "
+            "--tls-authority signed it"
+        )
+    start = "start one with python -m serve start"
+    if "Socket closed" in details:
+        return f"{start}, or if it has TLS, give files of TLS with a certificate that it accepts"
+    return start

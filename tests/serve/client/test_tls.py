@@ -115,18 +115,37 @@ def test_tag_shows_the_certificate_that_it_is_given(
 
 
 @pytest.mark.parametrize(
-    "tls",
+    ("tls", "remedy"),
     [
-        pytest.param(lambda folder: None, id="plain text"),
-        pytest.param(lambda folder: files(folder, own="stranger"), id="a stranger's certificate"),
-        pytest.param(lambda folder: files(folder, trusts="stranger"), id="a strange server"),
+        pytest.param(lambda folder: None, "or if it has TLS, give files of TLS", id="plain text"),
+        pytest.param(
+            lambda folder: files(folder, own="stranger"),
+            "with a certificate that it accepts",
+            id="a stranger's certificate",
+        ),
+        pytest.param(
+            lambda folder: files(folder, trusts="stranger"),
+            "that --tls-authority signed it",
+            id="a strange server",
+        ),
     ],
 )
-def test_without_them_nothing_is_answered(folder: Path, tls: object) -> None:
+def test_without_them_nothing_is_answered(folder: Path, tls: object, remedy: str) -> None:
     with (
         fake_triton(credentials=server_credentials(folder)) as url,
         TritonTagger(url, policy=POLICY, tls=tls(folder)) as client,  # type: ignore[operator]
-        pytest.raises(UnreachableError),
+        pytest.raises(UnreachableError, match=remedy),
+    ):
+        client.tag(["fix pump"])
+
+
+def test_a_server_that_the_certificate_does_not_name_is_not_asked(folder: Path) -> None:
+    with (
+        fake_triton(credentials=server_credentials(folder)) as url,
+        TritonTagger(
+            url.replace("127.0.0.1", "localhost"), policy=POLICY, tls=files(folder)
+        ) as client,
+        pytest.raises(UnreachableError, match=r"see that .* its certificate names this host"),
     ):
         client.tag(["fix pump"])
 
