@@ -13,6 +13,7 @@ import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.client.cancellation import is_asked_to_end
+from serve.client.interrupts import unlock
 from serve.client.requests import Request, read_entities
 from serve.client.steps import Answered, Outcome, Try
 from serve.errors import AnswerError
@@ -66,6 +67,9 @@ class BlockingWire(Wire):
             return outcome_of(request, response, step.version)
         except grpc.RpcError as error:
             return failed(error)
+        except BaseException as error:
+            unlock(error)
+            raise
 
     def start(self, step: Try, request: Request, then: Callable[[Outcome], None]) -> None:
         """Send a request and return; what comes of it goes to `then`, in another thread."""
@@ -78,8 +82,12 @@ class BlockingWire(Wire):
             then(outcome)
 
         asked = self.message(request) + version_part(step.version)
-        call = self._infer[step.endpoint.url].future(asked, timeout=step.timeout_s)
-        call.add_done_callback(done)
+        try:
+            call = self._infer[step.endpoint.url].future(asked, timeout=step.timeout_s)
+            call.add_done_callback(done)
+        except BaseException as error:
+            unlock(error)
+            raise
 
     def close(self) -> None:
         """Close the channels; calls under way end as cancelled."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import grpc
@@ -225,6 +226,33 @@ def test_a_closed_client_and_a_connection_of_one_call_are_there_too(url: str) ->
     client.close()
     with pytest.raises(ValueError, match="closed channel"):
         client.tag(["x"])
+
+
+@pytest.mark.parametrize(("end", "event"), [("__enter__", "c_return"), ("__exit__", "call")])
+def test_a_call_that_a_signal_interrupted_leaves_other_threads_no_lock(
+    url: str, end: str, event: str
+) -> None:
+    code = getattr(threading.Condition, end).__code__
+
+    def interrupt(frame: FrameType, now: str, _: object) -> None:
+        caller = frame.f_back.f_globals["__name__"] if frame.f_back else ""
+        if now == event and frame.f_code is code and caller.startswith("grpc"):
+            raise KeyboardInterrupt
+
+    answers: list[object] = []
+    client = TritonTagger(url, policy=PATIENT)
+    client.tag(["a"])
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            client.tag(["fix pump"])
+    finally:
+        sys.setprofile(None)
+    thread = threading.Thread(target=lambda: answers.extend(client.tag(["fix"])), daemon=True)
+    thread.start()
+    thread.join(5.0)
+    assert answers == [words("fix")]
+    client.close()
 
 
 def test_an_answer_that_would_fill_the_memory_is_not_taken() -> None:
