@@ -16,6 +16,7 @@ from serve.client.requests import Request, answers, checked, cut
 from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
 from serve.client.streaming import Texts, stream
 from serve.entities import Entity
+from serve.errors import ServerError
 from serve.triton import missing_package
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
 
@@ -54,6 +55,7 @@ class AsyncTritonTagger(Front):
         super().__init__(urls, policy, model)
         self._tls = tls
         self._opened: AsyncWire | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._probes: set[asyncio.Task[None]] = set()
 
     async def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
@@ -170,11 +172,21 @@ class AsyncTritonTagger(Front):
         then(await wire.send(Try(*step), request, wire.message(request)))
 
     def _wire(self) -> AsyncWire:
-        """Return what carries the requests; made by the first of them, within the event loop."""
+        """Return what carries the requests; made by the first of them, within the event loop.
+
+        Raises:
+            ServerError: If that was another event loop, or the package tritonclient is missing.
+        """
         if self._opened is None:
             try:
                 from serve.client.wire import AsyncWire
             except ImportError as error:
                 raise missing_package(error) from error
             self._opened = AsyncWire(self.urls, model=self._model, tls=self._tls)
+            self._loop = asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
+            raise ServerError(
+                "expected the event loop that the client was first used in, got another; "
+                "make a client in each, within what asyncio.run runs"
+            )
         return self._opened

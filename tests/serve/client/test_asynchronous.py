@@ -263,3 +263,12 @@ def test_closing_before_anything_was_asked_is_fine() -> None:
         return GRAPH
 
     assert with_client("127.0.0.1:1", use) == GRAPH
+
+
+def test_a_client_of_another_event_loop_is_refused_by_name() -> None:
+    with fake_triton() as url:
+        client = AsyncTritonTagger(url, policy=PATIENT)
+        assert asyncio.run(client.tag(["fix"])) == [words("fix")]
+        with pytest.raises(ServerError, match="first used in, got another; make a client in each"):
+            asyncio.run(client.tag(["fix"]))
+        asyncio.run(client.close())
