@@ -39,18 +39,19 @@ def start_detached(arguments: Sequence[str], folder: Path) -> SupervisorStatus:
 
 
 def _spawn(command: list[str], output: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    return os.posix_spawn(
-        command[0],
-        command,
-        os.environ,
-        setsid=True,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(output), flags, 0o644),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-    )
+    # Opened here: of a file that it cannot open, posix_spawn says that the program is at fault.
+    with output.open("wb") as written:
+        return os.posix_spawn(
+            command[0],
+            command,
+            os.environ,
+            setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, written.fileno(), 1),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            ],
+        )
 
 
 def _await(pid: int, folder: Path) -> SupervisorStatus:
