@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 from serve.errors import ServerError
 from serve.supervisor.config import make_folder
 from serve.supervisor.status import SupervisorStatus, read_status
+from serve.triton.ending import ENDINGS
 
 OUTPUT = "start.out"
 _POLL_S = 0.05
@@ -27,15 +30,33 @@ def start_detached(arguments: Sequence[str], folder: Path) -> SupervisorStatus:
 
     Raises:
         ServerError: If it ends instead: with what it said.
+        KeyboardInterrupt: If a signal ended the waiting; then it was ended, too.
         OSError: If the folder cannot be written.
     """
     make_folder(folder)
-    pid = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
+    with _endings_raised():
+        pid = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
+        try:
+            return _await(pid, folder)
+        except BaseException:
+            _end(pid)
+            raise
+
+
+@contextlib.contextmanager
+def _endings_raised() -> Iterator[None]:
+    """Let whatever ends a program end it as Ctrl-C does: not before what it started has ended."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    wanted = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in wanted}
     try:
-        return _await(pid, folder)
-    except BaseException:
-        _end(pid)
-        raise
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _spawn(command: list[str], output: Path) -> int:

@@ -283,11 +283,11 @@ def test_a_signal_that_was_ignored_before_is_ignored_by_start(
 
 
 @pytest.mark.triton
-@pytest.mark.parametrize("delay_s", [0.5, 0.9])
+@pytest.mark.parametrize(("detach", "delay_s"), [([], 0.5), ([], 0.9), (["--detach"], 0.9)])
 def test_a_start_that_is_interrupted_leaves_nothing(
-    project: Path, environment: Path, delay_s: float
+    project: Path, environment: Path, detach: list[str], delay_s: float
 ) -> None:
-    with serve("start", "--triton", str(environment)) as process:
+    with serve("start", "--triton", str(environment), *detach) as process:
         time.sleep(delay_s)  # before, during or after the launch: nothing may be left either way
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
