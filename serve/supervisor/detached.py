@@ -61,6 +61,7 @@ def _endings_raised() -> Iterator[None]:
 
 def _spawn(command: list[str], output: Path) -> int:
     # Opened here: of a file that it cannot open, posix_spawn says that the program is at fault.
+    output.unlink(missing_ok=True)  # another supervisor may write to that one still
     with output.open("wb") as written:
         return os.posix_spawn(
             command[0],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.errors import ServerError
 from serve.supervisor.detached import OUTPUT, start_detached
 
 
@@ -13,3 +14,15 @@ def test_an_output_that_cannot_be_written_is_named_not_the_program(tmp_path: Pat
     (tmp_path / OUTPUT).mkdir()
     with pytest.raises(IsADirectoryError, match=r"start\.out"):
         start_detached(["--help"], tmp_path)
+
+
+def test_what_another_supervisor_writes_is_neither_cut_nor_taken_for_the_reason(
+    tmp_path: Path,
+) -> None:
+    with (tmp_path / OUTPUT).open("w+") as another:
+        another.write("ready")
+        another.flush()
+        with pytest.raises(ServerError, match="unrecognized arguments: --no-such"):
+            start_detached(["--no-such"], tmp_path)
+        another.seek(0)
+        assert another.read() == "ready"
