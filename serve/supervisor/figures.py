@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +15,10 @@ class Figures:
         num_failures: Requests refused or failed.
         num_texts: Texts tagged.
         num_batches: Executions of the model.
-        num_tokens: Tokens that the graph has run; they grow while an execution is under way.
         num_pending: Requests that wait for the model just now.
         p50_ms: Median time of a request inside the server; None without requests.
         p99_ms: 99th percentile of the same.
+        tokens: Tokens each version has run; they grow while an execution is under way.
     """
 
     at: float = 0.0
@@ -26,7 +26,7 @@ class Figures:
     num_failures: int = 0
     num_texts: int = 0
     num_batches: int = 0
-    num_tokens: int = 0
     num_pending: int = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
+    tokens: dict[str, int] = field(default_factory=dict)

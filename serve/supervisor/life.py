@@ -75,7 +75,7 @@ class Seen:
         is_gone: Whether none of its processes is left; looked for while it ends.
         verdict: What came of a canary since the last look; None if none came back.
         is_busy: Whether it computed while a canary was silent.
-        moved: When its work was last seen to move on, of the same clock.
+        moved: Since when each of its versions was seen to move on, see `serve.supervisor.progress`.
         reason: What there is to say to the verdict, or to its end.
         is_learning: Whether it answers, and what is right is still being worked out.
     """

@@ -16,8 +16,8 @@ class Patience:
         canary_interval_s: From one canary to the next.
         canary_timeout_s: How long a canary may take, of a model that was quick enough before.
         busy_s: How long a replica may leave canaries unanswered while it computes, counted from
-            when its tokens last grew: under a load that makes it slow, killing it would only hand
-            the load to the next one.
+            when the tokens of each version last grew: under a load that makes it slow, killing it
+            would only hand the load to the next one.
         ready_s: How long a start may take, and a version's first answer; a start as long again
             where it answers, and only what is right is still being worked out.
         drain_s: How long a replica may take to answer what is in flight, and to end.

@@ -31,6 +31,7 @@ from serve.supervisor.life import (
     stop,
 )
 from serve.supervisor.patience import Patience
+from serve.supervisor.progress import Progress
 from serve.supervisor.resources import Activity
 from serve.supervisor.sampler import Sample
 from serve.triton.ending import take_down
@@ -76,7 +77,7 @@ class Replica:
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
         self._trouble = ""
-        self._num_tokens, self._moved = 0, 0.0
+        self._progress = Progress()
 
     def look(self, now: float) -> None:
         """See how it is, and do what follows from it."""
@@ -109,8 +110,8 @@ class Replica:
         self._stubs = {pid: start_ticks(pid) for pid in sample.pids if pid not in servers}
         if self._canary and sample.versions:
             self._canary.ask_versions(sample.versions)
-        if sample.figures and sample.figures.num_tokens != self._num_tokens:
-            self._num_tokens, self._moved = sample.figures.num_tokens, now
+        if sample.figures:
+            self._progress.note(sample.figures.tokens, now)
 
     def _take(self, taken: Step, now: float) -> None:
         before, (self.life, action) = self.life, taken
@@ -141,7 +142,7 @@ class Replica:
             is_alive=True,
             verdict=result.verdict,
             is_busy=result.is_busy,
-            moved=self._moved,
+            moved=self._progress.moved,
             reason=result.reason,
         )
 

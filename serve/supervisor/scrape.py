@@ -14,7 +14,7 @@ from serve.supervisor.figures import Figures
 MAX_BYTES = 1_000_000
 _REQUESTS, _FAILURES = "nv_inference_request_success", "nv_inference_request_failure"
 _TEXTS, _BATCHES = "nv_inference_count", "nv_inference_exec_count"
-_TOKENS = "linetag_model_tokens"
+_TOKENS = "linetag_model_tokens_total"
 _PENDING, _LATENCY = "nv_inference_pending_request_count", "nv_inference_request_summary_us"
 
 
@@ -67,10 +67,14 @@ def read_figures(text: str, *, at: float) -> Figures:
         num_failures=total(_FAILURES),
         num_texts=total(_TEXTS),
         num_batches=total(_BATCHES),
-        num_tokens=total(_TOKENS),
         num_pending=total(_PENDING),
         p50_ms=quantile("0.5"),
         p99_ms=quantile("0.99"),
+        tokens={
+            sample.labels["version"]: int(sample.value)
+            for sample in samples
+            if sample.name == _TOKENS and "version" in sample.labels
+        },
     )
 
 

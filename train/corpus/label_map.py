@@ -74,12 +74,13 @@ def warn_of_label_map(label_map: Iterable[str], labels: Iterable[str]) -> None:
 
 
 def _unmatched(label_map: Iterable[str], labels: Iterable[str]) -> str:
+    """Return in words the first label to map that does not occur; empty if all do."""
     have = set(labels)
-    names = ", ".join(sorted(have))
-    absent = (old for old in label_map if old not in have)
-    return next(
-        (f"--label-map: expected a label of the data ({names}), got {o!r}" for o in absent), ""
-    )
+    for old in label_map:
+        if old not in have:
+            names = ", ".join(sorted(have))
+            return f"--label-map: expected a label of the data ({names}), got {old!r}"
+    return ""
 
 
 def map_labels(example: Example, label_map: Mapping[str, str]) -> Example:

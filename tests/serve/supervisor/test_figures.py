@@ -55,10 +55,10 @@ def test_figures_are_summed_over_versions_and_the_slower_latency_is_taken() -> N
         num_failures=7,
         num_texts=1204,
         num_batches=301,
-        num_tokens=9120,
         num_pending=5,
         p50_ms=0.9,
         p99_ms=9.345,
+        tokens={"1": 9000, "2": 120},
     )
 
 
