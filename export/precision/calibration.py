@@ -49,6 +49,13 @@ class Range:
         """The step that stands for 0."""
         return np.uint8(np.rint(-self.low / self.scale))
 
+    def rounded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what eight bits make of some values."""
+        zero_point = np.float32(self.zero_point)
+        steps = np.clip(np.rint(values / self.scale) + zero_point, 0, _STEPS)
+        whole: NDArray[np.float32] = (steps - zero_point) * self.scale
+        return whole
+
 
 def calibration_batches(encoder: Encoder, texts: Sequence[str]) -> Iterator[EncodedBatch]:
     """Yield the windows of every text and of all texts joined, without padding."""

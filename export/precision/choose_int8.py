@@ -11,6 +11,7 @@ import onnx
 
 from export.judge import Candidate, Gated, Judge
 from export.precision.calibration import Range
+from export.precision.fit import fit
 from export.precision.histograms import calibrations
 from export.precision.int8 import quantized_inputs, quantized_nodes, to_int8
 from export.precision.search import fewest_exclusions
@@ -19,8 +20,8 @@ from export.precision.smooth import channel_reach, divided, smooth
 from export.precision.split import split, splittable
 from export.source import Source
 
-NUM_REACH_LINES = 128
-"""Calibration lines that tell how far each channel reaches."""
+NUM_LINES = 128
+"""Calibration lines that tell how far each channel reaches, and what weights are fitted to."""
 _CALIBRATED = "calibrated, "
 
 
@@ -34,7 +35,8 @@ def choose_int8(source: Source, judge: Judge) -> Gated | None:
     tried = dict(calibrations(model, quantized_inputs(model), source.batches))
     errors = logit_errors(source, list(tried), lambda method: to_int8(model, tried[method]))
     for method in reversed(errors):
-        candidate = Candidate(to_int8(model, tried[method]), f"{_CALIBRATED}{method}")
+        fitted = fit(model, tried[method], lambda: source.batches(NUM_LINES))
+        candidate = Candidate(to_int8(fitted, tried[method]), f"{_CALIBRATED}{method}")
         gated = judge.passed(candidate)
         if gated is not None:
             return gated
@@ -47,7 +49,7 @@ def choose_int8(source: Source, judge: Judge) -> Gated | None:
 def _evened(source: Source) -> onnx.ModelProto:
     """Return the graph with activations that integers have enough steps for."""
     names = [*divided(source.cpu), *splittable(source.cpu)]
-    reach = channel_reach(source.cpu, names, source.batches(NUM_REACH_LINES))
+    reach = channel_reach(source.cpu, names, source.batches(NUM_LINES))
     return split(smooth(source.cpu, reach), reach)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from export.precision.calibration import Range
@@ -26,7 +27,8 @@ from serve.errors import GraphError
 from serve.tensors import LOGITS
 
 _CONTRIB = "com.microsoft"
-_MAX = 127  # of a signed weight; -128 would have no opposite
+MAX_STEP = 127
+"""Of a signed weight; -128 would have no opposite."""
 _KEPT_ATTRIBUTES = ("num_heads", "unidirectional", "mask_filter_value", "scale")
 
 
@@ -53,15 +55,21 @@ def to_int8(
 
 def quantized_inputs(model: onnx.ModelProto) -> list[str]:
     """Return the names of the activations that become integers, each once."""
-    return list(dict.fromkeys(node.input[0] for node in _products(model)))
+    return list(dict.fromkeys(node.input[0] for node in quantized_products(model)))
 
 
 def quantized_nodes(model: onnx.ModelProto) -> list[str]:
     """Return the names of the products that become integers, in their order."""
-    return [node.name for node in _products(model)]
+    return [node.name for node in quantized_products(model)]
 
 
-def _products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+def column_steps(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a step of each column stands for. Shape: (inputs, columns) to (columns,)."""
+    largest = np.abs(weight).max(axis=0)
+    return (np.where(largest, largest, 1) / MAX_STEP).astype(np.float32)
+
+
+def quantized_products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     """Return the nodes that multiply with weights: of the encoder, not of the tag head."""
     weights = {tensor.name for tensor in model.graph.initializer}
     head = _head_nodes(model)
@@ -176,8 +184,7 @@ class _Quantizer:
     def _weight(self, name: str) -> list[str]:
         """Return the names of a weight's integers, scales and zero points, one per column."""
         values = numpy_helper.to_array(self._weights[name])  # (inputs, columns)
-        largest = np.abs(values).max(axis=0)
-        scale = (np.where(largest, largest, 1) / _MAX).astype(np.float32)
+        scale = column_steps(values)
         return [
             self._constant(f"{name}_int8", np.rint(values / scale).astype(np.int8)),
             self._constant(f"{name}_scale", scale),
@@ -215,7 +222,7 @@ def _check(
     static: bool,
 ) -> None:
     """Hold the quantized graph against the products it was made from."""
-    products = _products(before)
+    products = quantized_products(before)
     expected = Counter(node.op_type for node in products if node.name not in fp32_nodes)
     types = {node.op_type for node in products}
     counts = Counter(node.op_type for node in after.graph.node)

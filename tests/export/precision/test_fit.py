@@ -1,0 +1,150 @@
+"""Weights fitted to rounded activations: nearer answers in INT8, from lines that were not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from export.checkpoint import Checkpoint, load_checkpoint
+from export.fusion.cpu import for_cpu
+from export.optimize import fuse
+from export.precision import fit as module
+from export.precision.calibration import Range, activation_ranges, calibration_batches
+from export.precision.fit import fit
+from export.precision.gptq import fitted
+from export.precision.int8 import (
+    MAX_STEP,
+    column_steps,
+    quantized_inputs,
+    quantized_products,
+    to_int8,
+)
+from serve.encoding import EncodedBatch
+from serve.session import OrtBackend
+from tests.conftest import tiny_lines
+from tests.exported import exported
+
+Matrix = NDArray[np.float32]
+SEEN = [line.text for line in tiny_lines(seed=5, num_lines=60)]
+UNSEEN = [line.text for line in tiny_lines(seed=6, num_lines=60)]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
+    return load_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Checkpoint) -> onnx.ModelProto:
+    return for_cpu(fuse(exported(checkpoint), checkpoint.shape), checkpoint.shape)
+
+
+@pytest.fixture(scope="module")
+def ranges(checkpoint: Checkpoint, model: onnx.ModelProto) -> dict[str, Range]:
+    """Return ranges so coarse that rounding costs something in a model so small."""
+    names = quantized_inputs(model)
+    measured = activation_ranges(model, names, batches(checkpoint, SEEN))
+    return {name: Range(32 * r.low, 32 * r.high) for name, r in measured.items()}
+
+
+def batches(checkpoint: Checkpoint, texts: list[str]) -> list[EncodedBatch]:
+    return list(calibration_batches(checkpoint.encoder, texts))
+
+
+def error(model: onnx.ModelProto, other: onnx.ModelProto, lines: list[EncodedBatch]) -> float:
+    """Return the mean squared difference of two graphs' logits."""
+    one, two = (OrtBackend(graph.SerializeToString()) for graph in (model, other))
+    return float(np.mean([np.square(one.logits(b) - two.logits(b)).mean() for b in lines]))
+
+
+def weights_of(model: onnx.ModelProto) -> dict[str, Matrix]:
+    """Return the weight of each product that becomes one of integers, by the product's name."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    return {
+        node.name: numpy_helper.to_array(tensors[node.input[1]])
+        for node in quantized_products(model)
+    }
+
+
+def test_int8_is_nearer_to_fp32_on_lines_that_were_not_seen(
+    checkpoint: Checkpoint, model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    after = fit(model, ranges, lambda: batches(checkpoint, SEEN))
+    unseen = batches(checkpoint, UNSEEN)
+    before = error(model, to_int8(model, ranges), unseen)
+    assert error(model, to_int8(after, ranges), unseen) < before * 0.7
+
+
+def test_what_is_rounded_already_is_rounded_no_further(
+    checkpoint: Checkpoint, model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    after = fit(model, ranges, lambda: batches(checkpoint, SEEN))
+    assert list(weights_of(after)) == list(weights_of(model))
+    for weight in weights_of(after).values():
+        steps = column_steps(weight)
+        np.testing.assert_allclose(weight, np.rint(weight / steps) * steps, rtol=1e-5)
+        assert np.abs(np.rint(weight / steps)).max(axis=0).tolist() == [MAX_STEP] * len(steps)
+
+
+def test_activations_that_go_in_groups_give_the_same(
+    checkpoint: Checkpoint,
+    model: onnx.ModelProto,
+    ranges: dict[str, Range],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = weights_of(fit(model, ranges, lambda: batches(checkpoint, SEEN)))
+    monkeypatch.setattr(module, "_GROUP_BYTES", 1)  # none beside another
+    alone = weights_of(fit(model, ranges, lambda: batches(checkpoint, SEEN)))
+    assert whole.keys() == alone.keys()
+    assert all((alone[name] == weight).all() for name, weight in whole.items())
+
+
+def test_the_graph_that_was_given_is_left_as_it_is(
+    checkpoint: Checkpoint, model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    before = model.SerializeToString()
+    fit(model, ranges, lambda: batches(checkpoint, SEEN))
+    assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize("num_inputs", [5, 300])  # within a block of rows, and beyond it
+def test_a_weight_gives_on_rounded_inputs_what_it_gave_on_exact_ones(num_inputs: int) -> None:
+    exact, weight = _together(num_inputs)
+    rounded = np.round(exact * 2, 0) / 2
+    gram = rounded.T @ rounded + np.eye(num_inputs, dtype=np.float32)
+    result = fitted(weight, gram, rounded.T @ ((exact - rounded) @ weight))
+    nearest = np.rint(weight / column_steps(weight)) * column_steps(weight)
+    wanted = exact @ weight
+    assert np.square(rounded @ result - wanted).sum() < np.square(rounded @ nearest - wanted).sum()
+    assert result.shape == weight.shape
+
+
+def test_rounding_errors_make_up_for_one_another() -> None:
+    inputs, weight = _together(300)
+    gram = inputs.T @ inputs + np.eye(300, dtype=np.float32)
+    nothing = np.zeros_like(weight)
+    result = fitted(weight, gram, nothing)  # the inputs are exact
+    nearest = np.rint(weight / column_steps(weight)) * column_steps(weight)
+    lost = np.square(inputs @ (result - weight)).sum()
+    assert lost < np.square(inputs @ (nearest - weight)).sum() / 2
+
+
+def test_inputs_that_are_always_zero_leave_the_weight_to_the_nearest_steps() -> None:
+    weight = _together(8)[1]
+    gram = module._damped(np.zeros((8, 8), dtype=np.float32))
+    steps = column_steps(weight)
+    result = fitted(weight, gram, np.zeros_like(weight))
+    np.testing.assert_allclose(result, np.rint(weight / steps) * steps, rtol=1e-5)
+
+
+def _together(num_inputs: int) -> tuple[Matrix, Matrix]:
+    """Return inputs that go together, of 400 tokens, and a weight of seven columns."""
+    draw = np.random.default_rng(7)
+    mixed = draw.normal(size=(num_inputs, num_inputs)) @ np.diag(0.97 ** np.arange(num_inputs))
+    inputs = draw.normal(size=(400, num_inputs)) @ mixed.T / np.sqrt(num_inputs)
+    return inputs.astype(np.float32), draw.normal(size=(num_inputs, 7)).astype(np.float32)
