@@ -17,11 +17,18 @@ from serve.errors import ServerError
 from serve.files import locked
 from serve.triton import missing_package
 from serve.triton.names import MODEL
-from serve.versions.content import agreed_key, check_pinnable, check_version, fill, pin_key
+from serve.versions.content import (
+    agreed_key,
+    check_again,
+    check_pinnable,
+    check_version,
+    fill,
+    pin_key,
+)
+from serve.versions.earlier import earlier
 from serve.versions.folders import (
     KEPT,
     highest_number,
-    kept_folder,
     put,
     staged,
     version_folder,
@@ -120,6 +127,7 @@ def promote(
         heard_s: How long callers have to hear of it before the old version is unloaded.
 
     Raises:
+        BundleError: If its files were damaged since it was published; all is as before.
         ServerError: If there is none on trial, more callers have it already, or the repository
             cannot be written. If a server cannot be told to drop the old version; the new one
             serves all the same.
@@ -137,6 +145,11 @@ def promote(
                 f"expected a share of at least {before.share:g}, which version {before.canary} "
                 f"has, got {share:g}; python -m serve rollback takes it from all"
             )
+        check_again(
+            version_folder(repository, before.canary),
+            agreed_key(repository, None),
+            "python -m serve rollback takes it from all callers",
+        )
         after = _given(before, before.canary, share)
         agree(repository, Step.PROMOTE, before.canary, after)
         _retire(repository, before, after, servers, heard_s)
@@ -149,7 +162,8 @@ def rollback(
     """Take the version on trial from all callers, or else go back to the version before.
 
     What serves then is the old bundle under a new number: Triton gives the highest one to whoever
-    names none, and no caller ever sees numbers go back. The version that is left is not kept.
+    names none, and no caller ever sees numbers go back. The version that is left is not kept. Kept
+    versions whose folders are gone are passed over.
 
     Returns:
         The new version.
@@ -159,15 +173,8 @@ def rollback(
         ServerError: If there is none, or a server cannot load it; all is as before then.
     """
     with _opened(repository, servers) as before:
-        if before.canary:
-            old, kept = version_folder(repository, before.stable), before.kept
-        elif before.kept:
-            old, kept = kept_folder(repository, before.kept[0]), before.kept[1:]
-        else:
-            raise ServerError(
-                f"{repository / MODEL}: expected a version to go back to, got none; "
-                "publish a bundle with python -m serve publish"
-            )
+        old, kept, remedy = earlier(repository, before)
+        check_again(old, agreed_key(repository, None), remedy)
         digest = check_version(old, agreed_key(repository, None))
         version = _add(repository, old, digest, None)
         after = Traffic(stable=version, kept=kept)

@@ -48,7 +48,7 @@ def run(config: PromoteConfig) -> int:
     """Promote and print the version.
 
     Raises:
-        ServerError: If none is on trial, or more callers have it already.
+        TaggingError: If none is on trial, it is damaged, or more callers have it already.
     """
     servers = servers_of(config.repository, config.timeout)
     version = promote(config.repository, share=config.share, servers=servers)

@@ -1,0 +1,94 @@
+"""Tests the steps with versions whose files were damaged since they were published."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from serve.errors import BundleError, ServerError
+from serve.repository import promote, publish, rollback, traffic_of, versions
+from serve.versions.history import read_events
+from serve.versions.traffic import Traffic
+
+GRAPH = "model_fp32.onnx"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return tmp_path / "repository"
+
+
+def damage(version: Path) -> None:
+    graph = version / GRAPH
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_trial_that_was_damaged_gets_no_more_callers(
+    bundle: Path, repository: Path, share: float
+) -> None:
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    damage(repository / "tagger/2")
+    before = (traffic_of(repository), versions(repository), read_events(repository))
+    with pytest.raises(
+        BundleError,
+        match=r"tagger/2: expected a sound version, got .*/2/model_fp32\.onnx: "
+        r"expected SHA-256 .*; python -m serve rollback takes it from all callers$",
+    ):
+        promote(repository, share=share)
+    assert (traffic_of(repository), versions(repository), read_events(repository)) == before
+    assert rollback(repository) == 3, "which the message named"
+    assert traffic_of(repository) == Traffic(stable=3)
+
+
+def test_no_trial_is_taken_back_while_what_serves_the_others_is_damaged(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    damage(repository / "tagger/1")
+    before = traffic_of(repository)
+    with pytest.raises(
+        BundleError, match=r"tagger/1: expected a sound version, .*; put its files back, or promote"
+    ):
+        rollback(repository)
+    assert traffic_of(repository) == before
+    assert promote(repository) == 2, "which the message named"
+
+
+def test_a_kept_version_that_was_damaged_is_refused_and_without_its_folder_passed_over(
+    bundle: Path, repository: Path
+) -> None:
+    for _ in range(3):
+        publish(bundle, repository)
+    damage(repository / "tagger/kept/2")
+    before = (traffic_of(repository), versions(repository), read_events(repository))
+    with pytest.raises(
+        BundleError,
+        match=r"kept/2: expected a sound version, .*; remove the folder to go back to version 1 i",
+    ):
+        rollback(repository)
+    assert (traffic_of(repository), versions(repository), read_events(repository)) == before
+    shutil.rmtree(repository / "tagger/kept/2")
+    assert rollback(repository) == 4
+    assert read_events(repository)[-1].note == "1 again"
+    assert traffic_of(repository) == Traffic(stable=4)
+
+
+def test_the_last_kept_version_is_refused_if_damaged(bundle: Path, repository: Path) -> None:
+    for _ in range(2):
+        publish(bundle, repository)
+    damage(repository / "tagger/kept/1")
+    with pytest.raises(
+        BundleError, match=r"kept/1: expected a sound version, .*; publish a bundle"
+    ):
+        rollback(repository)
+    assert traffic_of(repository) == Traffic(stable=2, kept=(1,))
+    shutil.rmtree(repository / "tagger/kept/1")
+    with pytest.raises(ServerError, match="expected a version to go back to, got none"):
+        rollback(repository)
