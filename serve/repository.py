@@ -19,12 +19,12 @@ from serve.triton import missing_package
 from serve.triton.names import MODEL
 from serve.versions.content import (
     agreed_key,
-    check_again,
     check_pinnable,
     check_version,
     fill,
     pin_key,
 )
+from serve.versions.damage import check_again, set_aside
 from serve.versions.earlier import earlier
 from serve.versions.folders import (
     KEPT,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["promote", "publish", "rollback", "settle", "traffic_of", "versions"]
 HEARD_S = 2.5
 """Until every client at work has asked which versions there are: they ask each second."""
+_NO_TRIAL = "put its files back, or publish with --promote, which replaces it"
 
 
 def publish(
@@ -84,8 +85,8 @@ def publish(
 
     Raises:
         BundleError: If the bundle is missing, damaged or not signed with the key asked for, or the
-            repository has another key, or what goes on serving is not signed with a key that is
-            new; the repository is as before.
+            repository has another key, or what goes on serving is damaged or not signed with a key
+            that is new; the repository is as before.
         ServerError: If the repository cannot be written, has a version on trial, or a server cannot
             load the new one; the versions that serve are as before.
         ValueError: If the share is not in [0, 1].
@@ -101,6 +102,8 @@ def publish(
         # A server loads the old versions anew with the new one; without, only a trial needs them.
         needed = before.served if servers or share < 1 else ()
         check_pinnable(repository, public_key, needed)
+        if servers and before.stable and share < 1:
+            check_again(version_folder(repository, before.stable), None, _NO_TRIAL)
         version = _add(repository, bundle, digest, public_key)
         after = _given(before, version, share if before.stable else 1.0)
         if needed:
@@ -232,10 +235,12 @@ def _introduce(
     """Load and warm up a version everywhere, then agree on it; or refuse it: all is as before."""
     try:
         settle_encoders(repository, (*before.served, version))
-        for server in servers:
-            server.load()
-            server.warm_up(version_folder(repository, version), str(version))
-        agree(repository, step, version, after, note)
+        leaving = [old for old in before.served if old not in after.served]
+        with set_aside(repository, leaving if servers else ()):
+            for server in servers:
+                server.load()
+                server.warm_up(version_folder(repository, version), str(version))
+            agree(repository, step, version, after, note)
     except BaseException as error:
         refuse(repository, version, before, str(error) or type(error).__name__)
         settle_encoders(repository, before.served)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from serve.artefacts.parts import MAX_GRAPH_BYTES, read_plain
 from serve.artefacts.signature import SIGNATURE, read_key
-from serve.bundle import LABELS, MANIFEST, REMEDY, TOKENIZER, Bundle, Manifest, sha256
+from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, sha256
 from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
 from serve.errors import BundleError, GraphError
@@ -34,19 +34,16 @@ def check_version(folder: Path, public_key: Path | None = None) -> str:
     return manifest_digest(folder)
 
 
-def check_again(folder: Path, public_key: Path | None, remedy: str) -> None:
-    """Check that a version's files are still as its manifest says, before more depends on them.
+def check_files(folder: Path, public_key: Path | None = None) -> None:
+    """Check every file of a bundle that serving reads, and run nothing.
 
     Raises:
-        BundleError: Naming the version, the first file that is not, and the remedy.
+        BundleError: Naming the first file that is not as the manifest says.
     """
-    try:
-        _check_files(folder, public_key)
-    except BundleError as error:
-        raise BundleError(
-            f"{folder}: expected a sound version, got {str(error).removesuffix(f'; {REMEDY}')}; "
-            f"{remedy}"
-        ) from error
+    bundle = Bundle.load(folder, public_key=public_key)
+    bundle.encoder()
+    for _ in _graphs(bundle):
+        pass
 
 
 def fill(staging: Path, bundle: Path, digest: str, public_key: Path | None) -> None:
@@ -65,7 +62,7 @@ def fill(staging: Path, bundle: Path, digest: str, public_key: Path | None) -> N
     for name in _names(bundle, manifest):
         (staging / name).parent.mkdir(exist_ok=True)
         (staging / name).write_bytes(_read(bundle / name))
-    _check_files(staging, public_key)  # not what was meant
+    check_files(staging, public_key)  # not what was meant
     if manifest_digest(staging) != digest:
         raise BundleError(f"{bundle}: expected it to stay as it was checked; publish it again")
     add_model_file(staging, "serve.triton.model")
@@ -123,13 +120,6 @@ def pin_key(repository: Path, public_key: Path | None) -> None:
     pinned = repository / MODEL / PUBLIC_KEY
     if public_key and not os.path.lexists(pinned):
         write_file(pinned.parent, PUBLIC_KEY, read_key(public_key))
-
-
-def _check_files(folder: Path, public_key: Path | None) -> None:
-    bundle = Bundle.load(folder, public_key=public_key)
-    bundle.encoder()
-    for _ in _graphs(bundle):
-        pass
 
 
 def _names(bundle: Path, manifest: Manifest) -> Iterator[str]:

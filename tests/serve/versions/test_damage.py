@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from serve.client import TritonTagger
 from serve.errors import BundleError, ServerError
 from serve.repository import promote, publish, rollback, traffic_of, versions
+from serve.server import start_triton
+from serve.versions.folders import versions_in
 from serve.versions.history import read_events
+from serve.versions.servers import Running, running_servers
 from serve.versions.traffic import Traffic
 
 GRAPH = "model_fp32.onnx"
@@ -92,3 +96,52 @@ def test_the_last_kept_version_is_refused_if_damaged(bundle: Path, repository: P
     shutil.rmtree(repository / "tagger/kept/1")
     with pytest.raises(ServerError, match="expected a version to go back to, got none"):
         rollback(repository)
+
+
+class Failing(Running):
+    """A server that loads nothing, and what it saw in the repository when it was asked to."""
+
+    def __init__(self, repository: Path) -> None:
+        self.repository = repository
+        self.seen: list[list[int]] = []
+
+    def load(self) -> None:
+        self.seen.append(versions(self.repository))
+        raise ServerError("no memory")
+
+    def unload(self) -> None:
+        raise ServerError("no memory")
+
+
+def test_a_damaged_version_stays_where_it_was_if_what_was_to_replace_it_does_not_load(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    damage(repository / "tagger/1")
+    server = Failing(repository)
+    with pytest.raises(ServerError, match="no memory"):
+        publish(bundle, repository, servers=[server])
+    assert server.seen == [[2]], "without the one that it could not load again"
+    assert versions(repository) == [1]
+    assert traffic_of(repository) == Traffic(stable=1)
+
+
+@pytest.mark.triton
+def test_what_is_replaced_does_not_hold_up_servers_although_it_was_damaged(
+    bundle: Path, repository: Path, environment: Path
+) -> None:
+    """Triton loads anew whatever looks changed, and with one that fails no other is loaded."""
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    with start_triton(repository, environment=environment, folder=repository / "t") as server:
+        servers = running_servers(server.folder, repository)
+        damage(repository / "tagger/2")
+        assert rollback(repository, servers=servers, heard_s=0.0) == 3, "the trial"
+        damage(repository / "tagger/3")
+        with pytest.raises(BundleError, match=r"tagger/3: expected a sound .*; put its files back"):
+            publish(bundle, repository, share=0.1, servers=servers, heard_s=0.0)
+        assert versions(repository) == [3]
+        assert publish(bundle, repository, servers=servers, heard_s=0.0) == 4, "what served all"
+        assert versions_in(repository / "tagger/kept") == [3]
+        with TritonTagger(server.url) as tagger:
+            assert tagger.ask(["fix pump"])[0].version == "4"
