@@ -2,7 +2,8 @@
 
     python -m serve restart
 
-Returns when each of them answers again. With a single server there is nobody to take over.
+Returns when each of them answers again. With a single server there is nobody to take over. The
+files that they need to start again are checked before any of them is stopped.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def run(config: RestartConfig) -> int:
     """Restart every server.
 
     Raises:
-        ServerError: If there is no supervisor, or a server does not come back in time.
+        TaggingError: If there is no supervisor, a file that a server needs to start would not do,
+            or one does not come back in time.
     """
     for number in restart_service(FOLDER):
         say(f"replica {number} answers again")

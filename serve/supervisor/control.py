@@ -22,10 +22,11 @@ from pathlib import Path
 from serve.errors import ServerError
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
+from serve.supervisor.startable import check_startable
 from serve.supervisor.status import STATUS, read_status
 from serve.triton.ending import take_down
 from serve.triton.processes import wait_until
-from serve.triton.state import replica_folders
+from serve.triton.state import read_states, replica_folders
 
 LOG = "supervisor.log"
 RESTART = signal.SIGUSR1
@@ -71,10 +72,12 @@ def restart_service(folder: Path) -> Iterator[int]:
 
     Raises:
         ServerError: If there is no supervisor, or one does not come back in time.
+        TaggingError: If a file that they need to start would not do; nothing is asked then.
     """
     status = read_health(folder).supervisor
     if status is None or not status.is_running():
         raise ServerError(f"{folder}: expected a supervisor, got none; python -m serve start")
+    check_startable(read_states(folder))
     # One that is down is not restarted once more, see `Rolling`: its next answer is what we await.
     waiting = {r.number: r.pid if r.is_ready else None for r in status.replicas}
     deadline = time.monotonic() + len(waiting) * (Patience.drain_s + Patience.ready_s)
@@ -85,7 +88,7 @@ def restart_service(folder: Path) -> Iterator[int]:
         if time.monotonic() > deadline or not health.is_running or health.supervisor is None:
             raise ServerError(
                 f"{folder}: expected replicas {list(waiting)} to come back, got none of them: "
-                f"{health.problem}; see python -m serve status"
+                f"{health.problem or 'no restart'}; see python -m serve status and {folder / LOG}"
             )
         for replica in health.supervisor.replicas:
             before = waiting.get(replica.number, replica.pid)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from serve.errors import ServerError
+from serve.events import log_event
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.growth import ReadyMemory, growth
@@ -60,6 +61,7 @@ class Supervisor:
         self._ready_memory = ReadyMemory()
         self._weighed: dict[int, Sample] = {}
         self._is_restarting = False
+        self._hindrance = ""
         self.is_up = self.is_stopping = False
 
     def run(self, tell: Callable[[], None]) -> None:
@@ -137,7 +139,22 @@ class Supervisor:
         lives = {replica.number: replica.life for replica in self.replicas}
         if not self.is_stopping and (due := self._rolling.next(lives, now, self.config.patience)):
             number, reason = due
-            self.replicas[number].restart(reason, now)
+            if self._can_start(number):
+                self.replicas[number].restart(reason, now)
+
+    def _can_start(self, number: int) -> bool:
+        """Return whether a replica's files of TLS would do; what answers is not ended without."""
+        hindrance = ""
+        try:
+            if tls := self.config.exposure.tls:
+                tls.check_server()
+        except ServerError as error:
+            hindrance = str(error)
+        if hindrance not in ("", self._hindrance):  # growth asks again each second
+            fields = {"replica": number, "reason": hindrance}
+            log_event(logger, logging.ERROR, "restart_refused", **fields)
+        self._hindrance = hindrance
+        return not hindrance
 
     def _weigh(self, replica: Replica, sample: Sample) -> None:
         """Ask for a restart of a replica that uses too much."""

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from serve.errors import BundleError, ServerError
+from serve.repository import publish
 from serve.supervisor.control import RESTART, restart_service
 from serve.supervisor.life import Phase
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus, write_status
 from serve.triton.processes import start_ticks
+from serve.triton.state import ServerState, write_state
 
 
 def tell(folder: Path, *replicas: tuple[Phase, int]) -> None:
@@ -76,3 +79,58 @@ def test_a_replica_that_is_down_when_a_restart_is_asked_for_is_not_restarted_onc
     tell(tmp_path, (Phase.READY, 10), (phase, 20))
     with when_asked(tmp_path, (Phase.READY, 11), (Phase.READY, 20)):
         assert list(restart_service(tmp_path)) == [0, 1]
+
+
+@pytest.fixture
+def asked() -> Iterator[list[int]]:
+    """Return the requests to restart that came."""
+    came: list[int] = []
+    before = signal.signal(RESTART, lambda number, frame: came.append(number))
+    yield came
+    signal.signal(RESTART, before)
+
+
+def note(folder: Path, repository: Path, tls: tuple[str, ...] = ()) -> None:
+    """Leave the note of a server that runs."""
+    (folder / "replica-0").mkdir()
+    state = ServerState(
+        pid=os.getpid(),
+        start_ticks=start_ticks(os.getpid()) or 0,
+        prefix="linetag-00000000-",
+        url="u",
+        http_url=None,
+        repository=str(repository),
+        log=str(folder / "replica-0" / "log"),
+        started="2026-01-01T00:00:00+00:00",
+        tls=tls,
+    )
+    write_state(folder / "replica-0", state)
+
+
+def test_servers_whose_files_of_tls_would_not_do_are_not_asked_to_restart(
+    tmp_path: Path, asked: list[int]
+) -> None:
+    tell(tmp_path, (Phase.READY, 10))
+    note(tmp_path, tmp_path, tuple(str(tmp_path / name) for name in ("ca", "cert", "key")))
+    with pytest.raises(ServerError, match=r"/ca: expected a readable file, got No such file"):
+        next(restart_service(tmp_path))
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [(1, "replace it with python -m serve publish --promote"), (2, "python -m serve rollback")],
+)
+def test_servers_whose_version_was_damaged_are_not_asked_to_restart(
+    tmp_path: Path, bundle: Path, asked: list[int], version: int, remedy: str
+) -> None:
+    repository, folder = tmp_path / "repository", tmp_path / "triton"
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.5)
+    (repository / "tagger" / str(version) / "labels.json").write_text("{}")
+    folder.mkdir()
+    tell(folder, (Phase.READY, 10))
+    note(folder, repository)
+    with pytest.raises(BundleError, match=rf"/{version}: expected a sound version, .*{remedy}"):
+        next(restart_service(folder))
+    assert asked == []
