@@ -34,7 +34,7 @@ from serve.supervisor.detached import start_detached
 from serve.supervisor.status import SupervisorStatus
 from serve.triton.installation import ENVIRONMENT
 from serve.triton.listening import HOST, Exposure, listen_address
-from serve.triton.tls import LOCAL_NAME, TlsFiles
+from serve.triton.tls import TlsFiles
 
 
 @dataclass(frozen=True)
@@ -176,17 +176,11 @@ def announce(status: SupervisorStatus, *, tls: TlsFiles | None) -> None:
             say(f"HTTP on {replica.http_url}")
     if status.metrics_url:
         say(f"metrics on http://{status.metrics_url}/metrics")
-    urls = reachable([replica.url for replica in status.replicas], tls)
+    urls = ",".join(replica.url for replica in status.replicas)
     say(f"{len(status.replicas)} ready, supervised by process {status.pid}, see {FOLDER / LOG}")
     say(f"tag with: {tag_command(urls, tls)}")
     say("stop with: python -m serve stop")
     deliver(urls)
-
-
-def reachable(urls: Sequence[str], tls: TlsFiles | None) -> str:
-    """Return the servers' addresses for clients here, which check the name on the certificate."""
-    host = LOCAL_NAME if tls else HOST
-    return ",".join(url.replace(f"{HOST}:", f"{host}:") for url in urls)
 
 
 def tag_command(urls: str, tls: TlsFiles | None) -> str:

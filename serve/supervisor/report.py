@@ -54,7 +54,7 @@ def _replica(supervisor: Supervisor, replica: Replica) -> ReplicaStatus:
         number=replica.number,
         phase=life.phase,
         since=_iso(time.time() - (now - life.since)),
-        url=order.url,
+        url=order.client_url,
         http_url=order.http_url,
         metrics_url=order.metrics_url,
         log=str(replica.folder / LOG),

@@ -28,7 +28,7 @@ class ReplicaStatus:
         number: Its number, from 0.
         phase: Where it is in its life.
         since: When that began, ISO 8601 in UTC.
-        url: Address of gRPC, `host:port`; the same after a restart.
+        url: Address of gRPC for clients on this machine, `host:port`; the same after a restart.
         http_url: Address of HTTP, or None where it is off.
         metrics_url: Address of its own metrics.
         log: Its log file.

@@ -21,6 +21,7 @@ from serve.triton.listening import HOST, LOOPBACK, Exposure, Ports, listeners
 from serve.triton.names import EMBEDDED, MODEL
 from serve.triton.processes import overwrite_argument, start_ticks, wait_until
 from serve.triton.state import ServerState, write_state
+from serve.triton.tls import LOCAL_NAME
 
 LOG = "triton.log"
 _EXIT_TIMEOUT_S = 5
@@ -50,6 +51,12 @@ class Order:
     def url(self) -> str:
         """Address of its gRPC, as seen from this machine."""
         return f"{self.exposure.local_host}:{self.ports.grpc}"
+
+    @property
+    def client_url(self) -> str:
+        """The same for clients on this machine: with TLS, they check the certificate's name."""
+        is_named = self.exposure.tls and self.exposure.local_host == HOST
+        return f"{LOCAL_NAME}:{self.ports.grpc}" if is_named else self.url
 
     @property
     def http_url(self) -> str | None:

@@ -17,11 +17,13 @@ from serve.server import TritonServer
 from serve.triton import ending
 from serve.triton.ending import take_down
 from serve.triton.installation import STUB, Installation
+from serve.triton.launch import Order
 from serve.triton.lifecycle import LostPortError, bring_up
-from serve.triton.listening import Ports, choose_ports
+from serve.triton.listening import Exposure, Ports, choose_ports
 from serve.triton.logs import is_lost_port, reason_of
 from serve.triton.processes import processes_of, start_ticks
 from serve.triton.state import ServerState, read_state, remove_state, write_state
+from serve.triton.tls import TlsFiles
 
 STATE = ServerState(
     pid=1,
@@ -47,6 +49,24 @@ def test_a_port_that_is_taken_is_refused() -> None:
         with pytest.raises(ServerError, match=f"expected port {port} of .* to be free, got Addr"):
             choose_ports(port, http=False)
     assert choose_ports(port, http=False).grpc == port
+
+
+@pytest.mark.parametrize(
+    ("host", "with_tls", "expected"),
+    [
+        ("127.0.0.1", False, "127.0.0.1:1"),
+        ("127.0.0.1", True, "localhost:1"),
+        ("0.0.0.0", True, "localhost:1"),
+        ("192.168.0.7", True, "192.168.0.7:1"),
+    ],
+)
+def test_the_address_for_clients_is_one_that_the_certificate_names(
+    tmp_path: Path, host: str, with_tls: bool, expected: str
+) -> None:
+    tls = TlsFiles(tmp_path / "ca", tmp_path / "cert", tmp_path / "key") if with_tls else None
+    installation = Installation(tmp_path, tmp_path, "3.11", "")
+    order = Order(installation, tmp_path, Ports(1, None), Exposure(host, tls))
+    assert order.client_url == expected
 
 
 @pytest.mark.parametrize("prefix", ["", "-", "linetag-", "python"])
