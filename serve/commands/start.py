@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -126,7 +127,7 @@ def run(config: StartConfig) -> int:
 
     Raises:
         ServerError: If they do not come up, or were given up, or a package is not installed.
-        OSError: If the folder of logs and notes cannot be written.
+        OSError: If the folder of logs and notes, or standard output, cannot be written.
     """
     try:
         from serve.supervisor.service import run_service
@@ -144,10 +145,16 @@ def run(config: StartConfig) -> int:
         exposure=Exposure(config.listen, config.tls),
         metrics_port=config.metrics_port,
     )
+    if sys.stdout is None:
+        raise ServerError(
+            "expected a standard output for the servers' addresses, got a closed one; "
+            "> /dev/null does without them"
+        )
+    told = partial(announce, tls=config.tls)
     if config.detach:
-        announce(start_detached(undetached(config), supervised.folder), tls=config.tls)
+        start_detached(undetached(config), supervised.folder, told)
         return 0
-    run_service(supervised, partial(announce, tls=config.tls))
+    run_service(supervised, told)
     say("stopped")
     return 0
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -21,23 +21,29 @@ _POLL_S = 0.05
 _ERROR = "error: "
 
 
-def start_detached(arguments: Sequence[str], folder: Path) -> SupervisorStatus:
+def start_detached(
+    arguments: Sequence[str], folder: Path, announce: Callable[[SupervisorStatus], None]
+) -> None:
     """Run `python -m serve start` in a session of its own; return when it is ready.
 
     Args:
         arguments: Its arguments.
         folder: The supervisor's folder; what it writes goes to `start.out` there.
+        announce: Called when it is ready.
 
     Raises:
         ServerError: If it ends instead: with what it said.
         KeyboardInterrupt: If a signal ended the waiting; then it was ended, too.
-        OSError: If the folder cannot be written.
+        OSError: If the folder cannot be written. Whatever `announce` raises: it was ended then,
+            unless only a reader had gone.
     """
     make_folder(folder)
     with _endings_raised():
         pid = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
         try:
-            return _await(pid, folder)
+            announce(_await(pid, folder))
+        except BrokenPipeError:  # who has read enough
+            raise
         except BaseException:
             _end(pid)
             raise

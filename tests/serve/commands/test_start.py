@@ -296,6 +296,33 @@ def test_a_start_that_is_interrupted_leaves_nothing(
 
 
 @pytest.mark.triton
+@pytest.mark.parametrize("detach", ["", "--detach"])
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (">&-", "expected a standard output for .*, got a closed one; > /dev/null does without"),
+        ("> /dev/full", "No space left on device: 'standard output'"),
+    ],
+)
+def test_a_start_that_cannot_tell_the_addresses_fails_and_leaves_nothing(
+    project: Path, environment: Path, output: str, message: str, detach: str
+) -> None:
+    command = f"{sys.executable} -m serve start --triton {environment} {detach} {output}"
+    run = subprocess.run(
+        ["sh", "-c", command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 1
+    assert re.search(f"^error: .*{message}", run.stderr.splitlines()[-1])
+    assert processes_naming(project) == []
+    assert read_states(FOLDER) == []
+
+
+@pytest.mark.triton
 @pytest.mark.parametrize("detach", [[], ["--detach"]])
 def test_a_start_that_fails_is_one_line_with_the_reason(
     project: Path, environment: Path, capsys: pytest.CaptureFixture[str], detach: list[str]

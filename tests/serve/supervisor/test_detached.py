@@ -13,7 +13,7 @@ from serve.supervisor.detached import OUTPUT, start_detached
 def test_an_output_that_cannot_be_written_is_named_not_the_program(tmp_path: Path) -> None:
     (tmp_path / OUTPUT).mkdir()
     with pytest.raises(IsADirectoryError, match=r"start\.out"):
-        start_detached(["--help"], tmp_path)
+        start_detached(["--help"], tmp_path, print)
 
 
 def test_what_another_supervisor_writes_is_neither_cut_nor_taken_for_the_reason(
@@ -23,6 +23,6 @@ def test_what_another_supervisor_writes_is_neither_cut_nor_taken_for_the_reason(
         another.write("ready")
         another.flush()
         with pytest.raises(ServerError, match="unrecognized arguments: --no-such"):
-            start_detached(["--no-such"], tmp_path)
+            start_detached(["--no-such"], tmp_path, print)
         another.seek(0)
         assert another.read() == "ready"
