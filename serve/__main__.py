@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from serve.commands import write_utf8
+from serve.descriptors import NUM_COMMAND, check_descriptors
 from serve.errors import TaggingError
 
 VERBS = (
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends
     write_utf8()
     try:
+        check_descriptors(NUM_COMMAND)
         command = import_module(f"serve.commands.{args.verb}")
         return int(command.run(command.parse_args(args.arguments)))
     except TaggingError as error:

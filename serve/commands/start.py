@@ -28,6 +28,7 @@ from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
 from serve.commands.tls import add_tls_flags, taken_tls, tls_arguments
+from serve.descriptors import NUM_SERVERS, check_descriptors
 from serve.errors import ServerError
 from serve.supervisor.config import FOLDER, MAX_REPLICAS, SupervisorConfig
 from serve.supervisor.control import LOG
@@ -145,6 +146,7 @@ def run(config: StartConfig) -> int:
         exposure=Exposure(config.listen, config.tls),
         metrics_port=config.metrics_port,
     )
+    check_descriptors(NUM_SERVERS)  # which they get from this process
     if sys.stdout is None:
         raise ServerError(
             "expected a standard output for the servers' addresses, got a closed one; "

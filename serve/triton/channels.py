@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from serve.descriptors import NUM_CHANNEL, check_descriptors
 from serve.triton.tls import LOCAL_NAME, TlsFiles
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -49,8 +50,10 @@ def open_channel(
             beside the names that clients use.
 
     Raises:
-        ServerError: If a file of TLS cannot be read.
+        ServerError: If a file of TLS cannot be read, or this process may open hardly any more
+            files: gRPC would end it.
     """
+    check_descriptors(NUM_CHANNEL)
     if tls is None:
         return package.insecure_channel(url, options=OPTIONS)
     authority, certificate, key = tls.read()

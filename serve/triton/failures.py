@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from serve.descriptors import REMEDY
 from serve.errors import (
     AnswerError,
     DataError,
@@ -149,6 +150,8 @@ def _way_to_reach(details: str) -> str:
             "see that the server has TLS, that its certificate names this host, and that "
             "--tls-authority signed it"
         )
+    if "Too many open files" in details:
+        return REMEDY
     start = "start one with python -m serve start"
     if "Socket closed" in details:
         return f"{start}, or if it has TLS, give files of TLS with a certificate that it accepts"
