@@ -105,6 +105,7 @@ class AsyncTritonTagger(Front):
 
     async def close(self) -> None:
         """Close the connections; calls under way fail."""
+        self._is_closed = True
         for probe in self._probes:
             probe.cancel()
         await asyncio.gather(*self._probes, return_exceptions=True)

@@ -109,6 +109,7 @@ class TritonTagger(Front):
 
     def close(self) -> None:
         """Close the connections; calls under way fail."""
+        self._is_closed = True
         self._wire.close()
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ from serve.client.steps import Outcome, Probe, Refresh
 from serve.errors import ServerError
 from serve.limits import check_name
 from serve.triton import missing_package
+from serve.triton.failures import CLOSED_CLIENT
 from serve.triton.names import ENTITIES, TRAFFIC
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Front:
         route = Route(random.random())
         self._dispatcher = Dispatcher(self.urls, policy, route=route)
         self._pid = os.getpid()
+        self._is_closed = False
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -59,8 +61,11 @@ class Front:
         """Return a caller's request under a number of its own.
 
         Raises:
-            ServerError: If this process was forked while the client had requests under way.
+            ServerError: If the client was closed, or this process forked while the client had
+                requests under way.
         """
+        if self._is_closed:
+            raise ServerError(CLOSED_CLIENT)
         if os.getpid() != self._pid:
             self._take_over()
         return self._requests.make(texts, output, is_patient=is_patient)

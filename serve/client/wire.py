@@ -29,7 +29,7 @@ from serve.triton.messages import (
 from serve.triton.names import ENTITIES, GRAPH
 from serve.triton.tls import TlsFiles
 
-CLOSED = Failed(Failure.OTHER, "CANCELLED: the client was closed")
+CLOSED = Failed(Failure.CLOSED, "the client was closed")
 
 
 class Wire:
@@ -40,6 +40,7 @@ class Wire:
     def __init__(self, urls: Sequence[str], *, model: str, tls: TlsFiles | None) -> None:
         """Open the channels; connections are made with the first call."""
         self._model = model
+        self._is_closed = False
         self._channels = [open_channel(url, tls, package=self._package) for url in urls]
         self._infer = {
             url: method(channel, "ModelInfer", pb.ModelInferResponse)
@@ -66,7 +67,11 @@ class BlockingWire(Wire):
             response = self._infer[step.endpoint.url](asked, timeout=step.timeout_s)
             return outcome_of(request, response, step.version)
         except grpc.RpcError as error:
-            return failed(error)
+            return CLOSED if self._is_closed else failed(error)
+        except ValueError:  # what gRPC says of a closed channel
+            if self._is_closed:
+                return CLOSED
+            raise
         except BaseException as error:
             unlock(error)
             raise
@@ -85,12 +90,17 @@ class BlockingWire(Wire):
         try:
             call = self._infer[step.endpoint.url].future(asked, timeout=step.timeout_s)
             call.add_done_callback(done)
+        except ValueError:
+            if not self._is_closed:
+                raise
+            then(CLOSED)
         except BaseException as error:
             unlock(error)
             raise
 
     def close(self) -> None:
         """Close the channels; calls under way end as cancelled."""
+        self._is_closed = True
         for channel in self._channels:
             channel.close()
 

@@ -32,6 +32,7 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"
     REFUSED = "refused"
     WRONG_ANSWER = "wrong_answer"
+    CLOSED = "closed"
     OTHER = "other"
 
     @property
@@ -61,6 +62,10 @@ class Failure(StrEnum):
 
 _ONE_VERSION = re.compile(r"version \d+ is not (found|at ready state)")
 """What Triton says of a version that is gone, and of any version when it drains."""
+CLOSED_CLIENT = (
+    "expected a client that is open, got one that was closed; close it after its last call, or "
+    "make another"
+)
 _PASSING = frozenset(
     {Failure.UNREACHABLE, Failure.STOPPING, Failure.NO_VERSION, Failure.STALE_VERSION}
 )
@@ -133,6 +138,8 @@ def explain(failed: Failed, *, url: str, deadline_s: float, note: str = "") -> T
             f"{url}: {details}; serve with the version of linetag that this client is of, from a "
             f"repository that it wrote{end}"
         )
+    if failure is Failure.CLOSED:
+        return ServerError(f"{CLOSED_CLIENT}{end}")
     if failure in (Failure.OTHER, Failure.DEAD_STUB):
         return ServerError(
             f"{url}: expected an answer from the model, got {details}; "

@@ -238,7 +238,7 @@ def test_closing_ends_calls_under_way_with_an_error_not_as_cancelled(knows_versi
         await client.close()
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(ended, ServerError)
-            assert "got CANCELLED: the client was closed" in str(ended)
+            assert "got one that was closed; close it after its last call, or" in str(ended)
 
     with fake_triton(silent) as url:
         with_client(url, use)
@@ -263,6 +263,23 @@ def test_closing_before_anything_was_asked_is_fine() -> None:
         return GRAPH
 
     assert with_client("127.0.0.1:1", use) == GRAPH
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_a_closed_client_says_so_and_opens_nothing(is_used: bool) -> None:
+    async def use(client: AsyncTritonTagger) -> None:
+        if is_used:
+            await client.tag(["fix"])
+        await client.close()
+        calls = [client.tag(["fix"]), client.graph(), take(client.tag_stream(["fix"]), [])]
+        for call in calls:
+            with pytest.raises(
+                ServerError, match=r"open, got one that was closed; .* make another"
+            ):
+                await call
+
+    with fake_triton() as url:
+        with_client(url, use)
 
 
 def test_a_client_of_another_event_loop_is_refused_by_name() -> None:

@@ -224,7 +224,33 @@ def test_a_closed_client_and_a_connection_of_one_call_are_there_too(url: str) ->
     connection.close()
     client = TritonTagger(url, policy=PATIENT)
     client.close()
-    with pytest.raises(ValueError, match="closed channel"):
+    with pytest.raises(ServerError, match=r"open, got one that was closed; .* or make another"):
+        client.tag(["x"])
+
+
+def test_closing_ends_calls_under_way_with_an_error_that_says_so() -> None:
+    begun, release = threading.Semaphore(0), threading.Event()
+
+    def silent(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        begun.release()
+        release.wait(10.0)
+        return proper_answer(request)
+
+    with fake_triton(silent) as url, ThreadPoolExecutor(1) as pool:
+        client = TritonTagger(url, policy=PATIENT)
+        under_way = pool.submit(client.tag, ["x"])
+        assert begun.acquire(timeout=10.0)
+        client.close()
+        with pytest.raises(ServerError, match="open, got one that was closed"):
+            under_way.result(10.0)
+        release.set()
+
+
+def test_what_is_sent_after_the_channels_were_closed_fails_as_closed(url: str) -> None:
+    """A call that was between its check and its sending when another thread closed the client."""
+    client = TritonTagger(url, policy=PATIENT)
+    client._wire.close()
+    with pytest.raises(ServerError, match="open, got one that was closed"):
         client.tag(["x"])
 
 
