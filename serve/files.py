@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+_LEFT_S = 86_400.0
 
 
 @contextmanager
@@ -29,23 +32,47 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 def write_durably(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, and onto the disk."""
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    staging.write_bytes(content)
-    sync(staging)
-    staging.replace(path)
+    with staged_file(path) as staging:
+        staging.write_bytes(content)
+        sync(staging)
 
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[TextIO]:
     """Give an empty UTF-8 file that takes the place of `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        staged_file(path) as staging,
+        staging.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        yield file
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Give the name of a file that takes the place of `path` when the block ends well.
+
+    A crash leaves it there; it is swept when the same file is written a day later.
+    """
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with staging.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
+        yield staging
+        _sweep(path, staging.stat().st_mtime - _LEFT_S)
         staging.replace(path)
     finally:
         staging.unlink(missing_ok=True)
+
+
+def _sweep(path: Path, before: float) -> None:
+    """Remove files in the making of `path` that nobody has written to since; times are the disk's.
+
+    A younger one may be another process's, even of another machine: its number says nothing.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        is_ours = left.name.rpartition(".")[0] == f".{path.name}" and left.suffix[1:].isdecimal()
+        with suppress(OSError):  # gone, or not for us to remove
+            if is_ours and left.stat().st_mtime < before:
+                left.unlink()
 
 
 @contextmanager

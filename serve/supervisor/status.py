@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from serve.errors import ServerError
+from serve.files import staged_file
 from serve.records import read_record
 from serve.supervisor.figures import Figures
 from serve.supervisor.life import Phase
@@ -111,9 +112,8 @@ class SupervisorStatus:
 
 def write_status(folder: Path, status: SupervisorStatus) -> None:
     """Write the status, whole or not at all; a crash of the machine may take it."""
-    staging = folder / f".{STATUS}.{status.pid}"
-    staging.write_text(json.dumps(asdict(status)))
-    staging.replace(folder / STATUS)
+    with staged_file(folder / STATUS) as staging:
+        staging.write_text(json.dumps(asdict(status)))
 
 
 def read_status(folder: Path) -> SupervisorStatus | None:

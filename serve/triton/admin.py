@@ -18,6 +18,7 @@ import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.errors import ServerError
+from serve.files import staged_file
 from serve.triton.channels import method
 from serve.triton.names import ModelVersion
 from serve.triton.state import ADMIN_KEY
@@ -31,12 +32,11 @@ _PREFIX = "triton-grpc-protocol-"
 def write_admin_key(folder: Path) -> str:
     """Draw a key, keep it in a folder for its owner only, and return it."""
     key = secrets.token_hex(32)
-    staging = folder / f".{ADMIN_KEY}.{os.getpid()}"
-    staging.unlink(missing_ok=True)
-    descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key)
-    staging.replace(folder / ADMIN_KEY)
+    with staged_file(folder / ADMIN_KEY) as staging:
+        staging.unlink(missing_ok=True)
+        descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key)
     return key
 
 

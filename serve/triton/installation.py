@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.errors import ServerError
+from serve.files import staged_file
 
 ENVIRONMENT = Path(".venv-triton")
 STUB = "triton_python_backend_stub"
@@ -118,10 +119,9 @@ class Installation:
             )
         if target.exists() and filecmp.cmp(stub, target):
             return
-        staging = target.with_name(f".{STUB}.{os.getpid()}")
         try:
-            shutil.copy2(stub, staging)
-            staging.replace(target)
+            with staged_file(target) as staging:
+                shutil.copy2(stub, staging)
         except OSError as error:
             raise ServerError(
                 f"{target}: expected a writable folder, got {error}; {_REMEDY} as its owner"

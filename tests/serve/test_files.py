@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from serve.files import replacing, replacing_file
+from serve.files import replacing, replacing_file, write_durably
 
 
 @pytest.fixture
@@ -80,3 +82,35 @@ def test_a_failure_leaves_the_old_file_and_no_other(
         raise error
     assert path.read_text() == "old"
     assert names_below(tmp_path) == ["a.txt"]
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "note"
+    path.write_text("old")
+
+    def full(staging: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(staging))
+
+    monkeypatch.setattr("serve.files.sync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_durably(path, b"new")
+    assert names_below(tmp_path) == ["note"]
+    assert path.read_text() == "old"
+
+
+def test_what_a_crash_left_long_ago_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    """A younger one may be in the making, by another process; others are of other files."""
+    names = [".note.1", ".note.2", ".note.txt", ".notes.3", "note.4", ".note.5.6"]
+    for name in names:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".note.2").touch()
+    write_durably(tmp_path / "note", b"new")
+    assert names_below(tmp_path) == sorted([*names[1:], "note"])
+    with replacing_file(tmp_path / "notes") as file:
+        file.write("new")
+    assert names_below(tmp_path) == sorted(
+        [".note.2", ".note.txt", "note.4", ".note.5.6", "note", "notes"]
+    )
