@@ -3,20 +3,24 @@
 Policy: a label is a path of names (`PhysicalObject/Substance`), cut to its first so many. A tagger
 gives each word one tag, so of overlapping spans one can stay. Either they are refused, or the
 longest stays (of equal ones the first in the text, of those the first by name) and the others are
-dropped. Spans that are equal once their labels are cut are one.
+dropped, and counted. Spans that are equal once their labels are cut are one.
 """
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from serve.errors import DataError
 from serve.examples import Example, Span
 from serve.limits import check_text
 from train.formats.record import Record, told
+
+logger = logging.getLogger(__name__)
 
 
 class Overlaps(StrEnum):
@@ -39,6 +43,34 @@ class Reading:
     format: str | None = None
     label_level: int | None = None
     overlaps: Overlaps | None = None
+
+
+@dataclass(slots=True)
+class Dropped:
+    """The spans of a file that were dropped as they overlap longer ones.
+
+    Attributes:
+        num_spans: How many.
+        first: Place of the record of the first.
+    """
+
+    num_spans: int = 0
+    first: str = ""
+
+    def note(self, record: Record, example: Example, label_level: int | None) -> None:
+        """Take in a record and the example that was made of it."""
+        num_read = len({at_level(span, label_level) for span in record.spans})
+        if num_dropped := num_read - len(example.spans):
+            self.num_spans += num_dropped
+            self.first = self.first or record.place
+
+    def warn(self, path: Path) -> None:
+        """Warn of them, if there are any."""
+        if self.num_spans:
+            logger.warning(
+                "warning: %s: %d spans dropped that overlap a longer one, the first at %s",
+                path, self.num_spans, self.first,
+            )  # fmt: skip
 
 
 def flat_example(record: Record, reading: Reading) -> Example:

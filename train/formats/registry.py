@@ -16,7 +16,7 @@ from typing import Any
 from serve.errors import DataError
 from serve.examples import Example
 from train.formats import brat, brat_writing, conll, json_spans, label_studio, maintie
-from train.formats.flat import Overlaps, Reading, flat_example
+from train.formats.flat import Dropped, Overlaps, Reading, flat_example
 from train.formats.json_rows import json_rows
 from train.formats.record import Record, Row, told
 from train.formats.schemes import Scheme, tags_of, word_spans
@@ -114,16 +114,19 @@ def read_records(path: Path, reading: Reading) -> Iterator[Record | DataError]:
 
 
 def read_examples(path: Path, reading: Reading) -> Iterator[tuple[Record, Example]]:
-    """Yield the records of a file, each with the example it makes.
+    """Yield the records of a file, each with the example it makes; warn of spans it lacks.
 
     Raises:
         DataError: Naming file and line, or file and JSON path, if a record is not as expected.
     """
-    reading = settled(path, reading)
+    reading, dropped = settled(path, reading), Dropped()
     for record in read_records(path, reading):
         if isinstance(record, DataError):
             raise record
-        yield record, flat_example(record, reading)
+        example = flat_example(record, reading)
+        dropped.note(record, example, reading.label_level)
+        yield record, example
+    dropped.warn(path)
 
 
 def write_examples(

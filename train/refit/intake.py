@@ -20,7 +20,7 @@ from train.corpus.data import Split, check_labels
 from train.corpus.label_map import map_labels, warn_of_label_map
 from train.corpus.partition import PARTS, fold, part_by_group
 from train.corpus.splits import parts_of
-from train.formats.flat import Overlaps, Reading, at_level, flat_example
+from train.formats.flat import Dropped, Overlaps, Reading, at_level, flat_example
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
 from train.formats.words import Words, word_offsets
@@ -116,13 +116,15 @@ def _read(path: Path, source: Path, config: TrainConfig, wrong: list[Finding]) -
     reading = Reading(
         format=config.format, label_level=config.label_level, overlaps=config.overlaps
     )
-    choices = settled(path, reading)
+    choices, dropped = settled(path, reading), Dropped()
     lines: list[Line] = []
     for record in read_records(path, choices):
         if error := next(_errors(record, choices), None):
             wrong.append(error)
         elif isinstance(record, Record):
             lines.append(Line(record.place, flat_example(record, choices), source, path))
+            dropped.note(record, lines[-1].example, choices.label_level)
+    dropped.warn(path)
     return lines
 
 

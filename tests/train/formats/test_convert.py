@@ -5,7 +5,7 @@ import pytest
 from serve.errors import DataError
 from serve.examples import Example, Span, read_jsonl, write_jsonl
 from train.formats.convert import convert
-from train.formats.flat import Reading
+from train.formats.flat import Overlaps, Reading
 from train.formats.schemes import Scheme
 from train.formats.words import Writing
 
@@ -47,6 +47,27 @@ def test_what_became_of_the_lines_is_said(
     assert f"warning: {target}: 1 lines without words left out" in caplog.text
     assert f"warning: {target}: 1 spans widened to whole words" in caplog.text
     assert target.read_text() == "fix\tB-Act\nhose\tB-Item\n\nhoses\tB-Item\n\n"
+
+
+def test_spans_that_are_dropped_for_a_longer_one_are_counted_and_the_first_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "train")
+    source = tmp_path / "nested.jsonl"
+    seal = '{"text": "seal", "spans": []}'
+    pump = (
+        '{"text": "oil pump", "spans": [{"start": 0, "end": 8, "label": "Item"}, '
+        '{"start": 0, "end": 8, "label": "Item"}, {"start": 0, "end": 3, "label": "Fluid"}, '
+        '{"start": 4, "end": 8, "label": "Item"}]}'
+    )
+    source.write_text("\n".join([seal, pump, pump, seal]))
+    target = tmp_path / "out.jsonl"
+    converted([source], target, "jsonl", reading=Reading(overlaps=Overlaps.LONGEST))
+    assert f"{target}: 4 lines, 2 spans" in caplog.text
+    (line,) = [record.message for record in caplog.records if "spans dropped" in record.message]
+    assert line == (
+        f"warning: {source}: 4 spans dropped that overlap a longer one, the first at {source}:2"
+    ), "what is there twice is one"
 
 
 @pytest.mark.parametrize("name", ["conll", "maintie"])

@@ -8,6 +8,7 @@ from serve.labels import Tags
 from tests.conftest import TINY_LABELS, tiny_lines
 from train.config import TrainConfig
 from train.corpus.partition import fold
+from train.formats.flat import Overlaps
 from train.refit.intake import read_new
 
 TAGS = Tags.from_labels(TINY_LABELS)
@@ -81,6 +82,21 @@ def test_a_line_with_an_error_is_set_aside(tmp_path: Path, line: str, rule: str)
     assert [found.rule for found in new.set_aside] == [rule]
     assert new.set_aside[0].place == f"{path}:21"
     assert sum(map(len, new.parts.values())) == 20
+
+
+def test_spans_that_are_dropped_for_a_longer_one_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "new.jsonl"
+    nested = (
+        '{"text": "oil pump", "spans": [{"start": 0, "end": 8, "label": "Item"}, '
+        '{"start": 4, "end": 8, "label": "Item"}]}\n'
+    )
+    path.write_text("".join(GOOD % i for i in range(20)) + nested)
+    read_new((path,), TrainConfig(overlaps=Overlaps.LONGEST), TAGS)
+    assert (
+        f"{path}: 1 spans dropped that overlap a longer one, the first at {path}:21" in caplog.text
+    )
 
 
 def test_too_many_lines_with_errors_are_no_slip(tmp_path: Path) -> None:
