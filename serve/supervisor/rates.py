@@ -46,6 +46,8 @@ def _rates(before: ReplicaStatus, after: ReplicaStatus) -> Rates | None:
     if seconds <= 0:
         return None
     grown = _grown(before.figures, after.figures)
+    if min(grown.num_requests, grown.num_failures, grown.num_texts, grown.num_batches) < 0:
+        return None  # a version was unloaded, and its figures with it
     texts_per_batch = grown.num_texts / grown.num_batches if grown.num_batches else None
     return Rates(
         requests_per_s=grown.num_requests / seconds,

@@ -15,9 +15,10 @@ from serve.errors import BundleError, ServerError
 from serve.repository import publish
 from serve.supervisor.control import RESTART, restart_service
 from serve.supervisor.life import Phase
-from serve.supervisor.status import ReplicaStatus, SupervisorStatus, write_status
+from serve.supervisor.status import SupervisorStatus, write_status
 from serve.triton.processes import start_ticks
 from serve.triton.state import ServerState, write_state
+from tests.serve.supervisor.replicas import replica
 
 
 def tell(folder: Path, *replicas: tuple[Phase, int]) -> None:
@@ -35,30 +36,6 @@ def tell(folder: Path, *replicas: tuple[Phase, int]) -> None:
         replicas=tuple(replica(number, *how, now) for number, how in enumerate(replicas)),
     )
     write_status(folder, status)
-
-
-def replica(number: int, phase: Phase, pid: int, now: str) -> ReplicaStatus:
-    return ReplicaStatus(
-        number=number,
-        phase=phase,
-        since=now,
-        url="u",
-        http_url=None,
-        metrics_url="m",
-        log="l",
-        pid=pid,
-        restarts={},
-        num_failures=0,
-        reason="",
-        canaries={},
-        canary_ms=None,
-        version="",
-        graph="",
-        versions=(),
-        usage=None,
-        ready_memory_bytes=None,
-        figures=None,
-    )
 
 
 @contextmanager

@@ -1,0 +1,30 @@
+"""Makes the status of a replica of which little is known."""
+
+from __future__ import annotations
+
+from serve.supervisor.life import Phase
+from serve.supervisor.status import ReplicaStatus
+
+
+def replica(number: int, phase: Phase, pid: int, now: str) -> ReplicaStatus:
+    return ReplicaStatus(
+        number=number,
+        phase=phase,
+        since=now,
+        url="u",
+        http_url=None,
+        metrics_url="m",
+        log="l",
+        pid=pid,
+        restarts={},
+        num_failures=0,
+        reason="",
+        canaries={},
+        canary_ms=None,
+        version="",
+        graph="",
+        versions=(),
+        usage=None,
+        ready_memory_bytes=None,
+        figures=None,
+    )
