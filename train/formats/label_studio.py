@@ -5,27 +5,29 @@ Policy:
   ground truth is taken, else the one updated last, else the last. A task without one is left out:
   it is not labelled, which is not the same as a text without entities.
 * The text is `data.text`, or the only text in `data`. Of the results those with labels and offsets
-  count; a result with two labels is two spans.
+  count; a result with two labels is two spans. Labels on a page or a dialogue have no offsets in
+  the text and are refused: left out, they would teach that nothing is there.
 * Offsets count characters (code points). Versions before 1.4 counted UTF-16 units, so that a text
-  with an emoji in it was off; a result whose `text` fits its offsets only when counted that way is
-  read so, and one whose `text` fits neither way is refused.
+  with an emoji in it was off; `train.formats.marks` tells the two apart.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from serve.examples import Example, Span
 from serve.files import replacing_file
+from train.formats.marks import Mark, placed
 from train.formats.record import Record, shown, span_of
 from train.formats.words import Writing
 
 FROM_NAME, TO_NAME = "label", "text"
 """Names of the tags in the labelling interface that Label Studio offers for entities."""
+_ELSEWHERE = frozenset({"hypertextlabels", "paragraphlabels"})
+"""Where a result has its labels if it is of a page or a dialogue."""
 
 
 def parse(place: str, task: object) -> Record | None:
@@ -90,52 +92,32 @@ def _text(data: dict[str, object]) -> str:
     return text
 
 
-def _spans(annotation: object, at: str, text: str) -> Iterator[Span]:
+def _spans(annotation: object, at: str, text: str) -> Iterable[Span]:
     results = annotation.get("result") if isinstance(annotation, dict) else None
     if not isinstance(results, list):
         raise ValueError(f"expected a list at {at}.result, got {shown(results)}")
+    marks: list[Mark] = []
     for number, result in enumerate(results):
         value = result.get("value") if isinstance(result, dict) else None
-        if isinstance(value, dict) and (labels := value.get("labels")):
-            yield from _labelled(value, labels, f"{at}.result[{number}].value", text)
+        if isinstance(value, dict):
+            marks += _marks(value, f"{at}.result[{number}].value")
+    return placed(marks, text)
 
 
-def _labelled(value: dict[str, object], labels: object, at: str, text: str) -> Iterator[Span]:
+def _marks(value: dict[str, object], at: str) -> Iterator[Mark]:
+    for other in _ELSEWHERE & value.keys():
+        raise ValueError(
+            f'expected "labels" on a plain text at {at}, got {other!r}; label the text itself, '
+            "with <Labels> on <Text>"
+        )
+    labels, quoted = value.get("labels"), value.get("text")
+    if not labels:
+        return
     if not isinstance(labels, list):
         raise ValueError(f"expected a list at {at}.labels, got {shown(labels)}")
     for label in labels:
         span = span_of(value.get("start"), value.get("end"), label, at)
-        quoted = value.get("text")
-        yield span if not isinstance(quoted, str) else _checked(span, quoted, text, at)
-
-
-def _checked(span: Span, quoted: str, text: str, at: str) -> Span:
-    """Return a span whose characters are those its result quotes."""
-    if not 0 <= span.start < span.end:
-        return span
-    if span.end <= len(text) and _same(text[span.start : span.end], quoted):
-        return span
-    units = _utf16(text)
-    if span.end < len(units):
-        start, end = units[span.start], units[span.end]
-        if _same(text[start:end], quoted):
-            return Span(start, end, span.label)
-    raise ValueError(
-        f"expected the text at start and end of {at} to be {shown(quoted)}, as it says there, "
-        f"got {shown(text[span.start : span.end])}"
-    )
-
-
-def _same(found: str, quoted: str) -> bool:
-    """Tell whether two texts differ in nothing but blanks; a line end may be quoted as escaped."""
-    return found == quoted or found.split() == quoted.replace("\\n", "\n").split()
-
-
-@lru_cache(maxsize=1)  # a text's results come one after the other
-def _utf16(text: str) -> list[int]:
-    """Return the character that each UTF-16 unit of a text belongs to, and the text's length."""
-    units = [i for i, char in enumerate(text) for _ in range(1 + (char > "\uffff"))]
-    return [*units, len(text)]
+        yield Mark(span, quoted if isinstance(quoted, str) else None, at)
 
 
 def _task(example: Example, kind: str, about: dict[str, object]) -> dict[str, object]:

@@ -84,6 +84,26 @@ def test_offsets_in_utf16_units_are_told_by_the_quoted_text() -> None:
         assert [(span.start, span.end) for span in record.spans] == [(start, end)]
 
 
+def test_an_annotation_counts_in_one_way() -> None:
+    text = "🔧 777 hose"
+    hose = result(7, 11, "Item", text="hose")  # right in UTF-16 units only
+    digit, unquoted = result(3, 4, "Id", text="7"), result(4, 6, "Id")
+    record = parse("a:1", task(annotation(digit, unquoted, hose), text=text))
+    assert record is not None
+    places = [(span.start, span.end) for span in record.spans]
+    assert places == [(2, 3), (3, 5), (6, 10)]
+    alone = parse("a:1", task(annotation(digit, unquoted), text=text))
+    assert alone is not None
+    assert [(span.start, span.end) for span in alone.spans] == [(3, 4), (4, 6)]
+
+
+@pytest.mark.parametrize("kind", ["hypertextlabels", "paragraphlabels"])
+def test_labels_on_a_page_or_a_dialogue_are_refused_not_lost(kind: str) -> None:
+    value = {"startOffset": 4, "endOffset": 8, "start": "/p[1]", "end": "/p[1]", kind: ["Item"]}
+    with pytest.raises(ValueError, match=rf"result\[0\]\.value, got '{kind}'; label the text"):
+        parse("a:1", task(annotation({"type": kind, "value": value})))
+
+
 def test_a_quoted_text_may_differ_in_blanks() -> None:
     quoted = annotation(result(0, 8, "A", text="fix\\nhose"))
     record = parse("a:1", task(quoted, text="fix\nhose"))
