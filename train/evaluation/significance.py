@@ -28,10 +28,21 @@ class Difference:
     Attributes:
         change: Both F1 and the interval of the loss.
         p_value: Chance of a difference as large, either way, between equally good taggers.
+        num_apart: Lines whose two answers count differently; 0 where nothing is right with either
+            tagger, so that F1 is 0 whoever gave which answer.
     """
 
     change: F1Change
     p_value: float
+    num_apart: int
+
+    @property
+    def least_p_value(self) -> float:
+        """The least p-value that so many lines can give: that of the answers as they are.
+
+        It and the one with all answers swapped are as large; no other need be.
+        """
+        return min(1.0, 2.0 ** (1 - self.num_apart))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +63,11 @@ def differences(
 ) -> Differences:
     """Compare two taggers' spans on the same lines; no p-value is below 1 / (1 + shuffles)."""
     changes = f1_changes(gold, before, after)
-    overall, *p_values = randomization(gold, before, after, num_shuffles).tolist()
-    pairs = zip(changes.by_label.items(), p_values, strict=True)
-    by_label = {label: Difference(change, p) for (label, change), p in pairs}
-    return Differences(Difference(changes.overall, overall), by_label)
+    every = [changes.overall, *changes.by_label.values()]
+    p_values = randomization(gold, before, after, num_shuffles).tolist()
+    apart = _num_apart(gold, before, after).tolist()
+    overall, *found = map(Difference, every, p_values, apart)
+    return Differences(overall, dict(zip(changes.by_label, found, strict=True)))
 
 
 def randomization(
@@ -79,6 +91,14 @@ def randomization(
         (d >= seen - _ROUNDING).sum(axis=0) for d in _shuffled(first, second, num_shuffles)
     )
     return np.asarray((1 + as_large) / (1 + num_shuffles))
+
+
+def _num_apart(gold: Spans, before: Spans, after: Spans) -> NDArray[np.int64]:
+    """Return `Difference.num_apart` of all labels together and of each. Shape: (1 + labels,)."""
+    labels = labels_of(gold, before, after)
+    first, second = line_counts(gold, before, labels), line_counts(gold, after, labels)
+    any_right = (first + second)[..., 0].sum(axis=0) > 0
+    return np.asarray((first != second).any(axis=-1).sum(axis=0) * any_right)
 
 
 def _shuffled(

@@ -9,7 +9,9 @@ Neither was trained on any of them. A challenger is accepted when all hold:
   is asked of each test by itself, all labels together, at the significance; and of each label on
   each test, where the p-values are adjusted for their number (Holm 1979), since of twenty labels
   one would lose at 0.05 by chance. So a label with a handful of entities cannot veto by noise; one
-  that is wholly lost does from about ten lines on that have it.
+  that is wholly lost does from about ten lines on that have it. Labels that both taggers answer
+  alike but for a few lines could not veto at any p-value they can have; they do not count in that
+  number (Tarone 1990), or each label that nobody finds would make it harder for the others.
 
 * It learnt from *no doubtful slice*, whose labels contradict the champion's, see
   `train.refit.agreement`.
@@ -97,7 +99,7 @@ def judge(contest: Contest, rule: Rule, doubts: Sequence[str] = ()) -> Verdict:
     """Return what the rule makes of a contest, and of doubts about what was learnt from."""
     tests = {OLD: contest.old, NEW: contest.new}
     labels = {(test, k): d for test, found in tests.items() for k, d in found.by_label.items()}
-    adjusted = holm({key: difference.p_value for key, difference in labels.items()})
+    adjusted = _adjusted(labels, rule)
     overall = contest.both.overall
     wins = overall.change.loss_points < 0 and overall.p_value <= rule.significance
     win = f"{_points(overall)} on both tests together, p {overall.p_value:.4f}"
@@ -113,6 +115,14 @@ def judge(contest: Contest, rule: Rule, doubts: Sequence[str] = ()) -> Verdict:
         doubts=tuple(doubts),
         adjusted_p=adjusted,
     )
+
+
+def _adjusted(
+    labels: Mapping[tuple[str, str], Difference], rule: Rule
+) -> dict[tuple[str, str], float]:
+    """Return each label's adjusted p-value; 1 for those of which no loss could be proved."""
+    able = {key: d.p_value for key, d in labels.items() if d.least_p_value <= rule.significance}
+    return dict.fromkeys(labels, 1.0) | holm(able)
 
 
 def num_shuffles(num_labels: int, rule: Rule) -> int:

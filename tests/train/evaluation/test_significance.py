@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from serve.examples import Span
 from serve.scoring import score_entities
 from tests.train.evaluation.lines import random_answers
 from train.evaluation.answers import gold_of, predicted_of
@@ -43,6 +44,25 @@ def test_an_obvious_difference_is_told_from_chance_on_the_label_it_is_of() -> No
     assert found.by_label["A"].p_value == pytest.approx(1 / (1 + NUM_SHUFFLES))
     assert found.by_label["B"].p_value == 1
     assert found.by_label["A"].change.loss_points == 100
+
+
+def test_lines_that_differ_say_how_small_a_p_value_can_be() -> None:
+    gold = [(Span(0, 2, "A"), Span(3, 5, "B"))] * 8
+    lost_on_six = [spans[1:] for spans in gold[:6]] + gold[6:]
+    found = differences(gold, gold, lost_on_six)
+    label = found.by_label["A"]
+    assert label.num_apart == 6
+    assert label.least_p_value == 2**-5
+    assert label.p_value == pytest.approx(2**-5, abs=0.02)
+    assert found.by_label["B"].num_apart == 0
+    assert found.by_label["B"].least_p_value == 1
+
+
+def test_where_nothing_is_right_no_line_can_tell_taggers_apart() -> None:
+    gold, wrong = [(Span(0, 2, "A"),)] * 9, [(Span(3, 5, "A"),)] * 9
+    found = differences(gold, wrong, [()] * 9)
+    assert found.by_label["A"].num_apart == 0
+    assert found.by_label["A"].p_value == 1
 
 
 def _f1(gold: object, predicted: object) -> float:

@@ -9,13 +9,13 @@ from serve.examples import Span
 from train.evaluation.significance import Difference, Differences, differences
 from train.refit.gate import NEW, OLD, Contest, Rule, holm, judge, num_shuffles
 
-EQUAL = Difference(F1Change(50, 0.7, 0.7, (-1.0, 1.0)), 1.0)
-BETTER = Difference(F1Change(50, 0.7, 0.75, (-7.0, -3.0)), 0.001)
+EQUAL = Difference(F1Change(50, 0.7, 0.7, (-1.0, 1.0)), 1.0, 20)
+BETTER = Difference(F1Change(50, 0.7, 0.75, (-7.0, -3.0)), 0.001, 20)
 
 
 def moved(points: float, p_value: float) -> Difference:
     """Return a difference of so many points, a gain being positive."""
-    return Difference(F1Change(50, 0.7, 0.7 + points / 100, (0.0, 0.0)), p_value)
+    return Difference(F1Change(50, 0.7, 0.7 + points / 100, (0.0, 0.0)), p_value, 20)
 
 
 def contest(
@@ -86,6 +86,16 @@ def test_a_label_is_looked_at_with_all_others_in_mind() -> None:
         "adjusted p 0.0400",
     )
     assert real.adjusted_p[NEW, "A"] == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("num_apart", [0, 5])
+def test_labels_that_could_not_lose_do_not_make_it_harder_for_those_that_did(
+    num_apart: int,
+) -> None:
+    idle = dict.fromkeys("BCDEFGHIJ", Difference(EQUAL.change, 1.0, num_apart))
+    verdict = judge(contest(old_labels={"A": moved(-30, 0.02), **idle}), Rule())
+    assert not verdict.accepted
+    assert verdict.adjusted_p == {(OLD, "A"): 0.02} | {(OLD, label): 1.0 for label in idle}
 
 
 def test_every_reason_of_a_refusal_is_told_losses_first() -> None:
