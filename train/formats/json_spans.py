@@ -4,8 +4,10 @@
     {"text": "fix hose", "label": [[4, 8, "Item"]]}                                doccano
     {"text": "fix hose", "entities": [{"start_offset": 4, "end_offset": 8, "label": "Item"}]}
 
-Lines that Prodigy's annotator rejected or ignored are left out. Offsets count characters (code
-points). One object a line, or one array of them.
+Lines that Prodigy's annotator rejected or ignored are left out. One of which single spans were
+accepted, as by ner.teach, is refused: of its other words nobody has said anything, and read as
+labelled they would teach that no entity is there. Offsets count characters (code points). One
+object a line, or one array of them.
 """
 
 from __future__ import annotations
@@ -26,11 +28,17 @@ def parse(place: str, row: object) -> Record | None:
     """Return the labelled line of one object; None where its annotator turned it down.
 
     Raises:
-        ValueError: If it is of neither form.
+        ValueError: If it is of neither form, or its text was not labelled as a whole.
     """
     fields = row if isinstance(row, dict) else {}
     if fields.get("answer", _ACCEPTED) != _ACCEPTED:
         return None
+    # Prodigy before 1.11 says it by the interface alone; whole texts are labelled in ner_manual.
+    if "answer" in fields and (fields.get("_is_binary") or fields.get("_view_id") == "ner"):
+        raise ValueError(
+            "expected a text labelled as a whole, got spans that were accepted one by one; label "
+            "it with Prodigy's ner.correct or ner.manual, or drop the line"
+        )
     text, spans = _text_and_spans(row, fields)
     return Record(place, text, tuple(spans), fields=fields)
 

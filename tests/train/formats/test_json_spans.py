@@ -86,3 +86,16 @@ def test_doccanos_form_is_written(tmp_path: Path) -> None:
         {"text": "fix hose", "label": [[0, 3, "Act"], [4, 8, "Item"]]},
         {"text": "é", "label": []},
     ]
+
+
+@pytest.mark.parametrize("sign", [{"_is_binary": True}, {"_view_id": "ner"}])
+def test_a_text_of_which_one_span_was_accepted_is_refused(sign: dict[str, object]) -> None:
+    span = {"start": 4, "end": 8, "label": "Item"}
+    row = {"text": "fix hose at pump", "spans": [span], "answer": "accept"}
+    with pytest.raises(ValueError, match="expected a text labelled as a whole, got spans that"):
+        parse("a:1", row | sign)
+    assert parse("a:1", row | sign | {"answer": "reject"}) is None
+    whole = {"_is_binary": False, "_view_id": "ner_manual"}
+    record = parse("a:1", row | whole)
+    assert record is not None
+    assert record.spans == (Span(4, 8, "Item"),)
