@@ -28,6 +28,8 @@ from serve.commands import write_utf8
 from serve.descriptors import NUM_COMMAND, check_descriptors
 from serve.errors import TaggingError
 
+_FRUGAL = ("status", "stop")
+"""Verbs that read and signal: whoever is short of files needs them most."""
 VERBS = (
     *("tag", "tune", "publish", "promote", "rollback", "history"),
     *("start", "status", "top", "restart", "stop"),
@@ -48,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends
     write_utf8()
     try:
-        check_descriptors(NUM_COMMAND)
+        if args.verb not in _FRUGAL:
+            check_descriptors(NUM_COMMAND)
         command = import_module(f"serve.commands.{args.verb}")
         return int(command.run(command.parse_args(args.arguments)))
     except TaggingError as error:

@@ -45,7 +45,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("verb", "limit"), [("status", 16), ("tag", 16), ("start", 16), ("start --detach", 200)]
+    ("verb", "limit"), [("top", 16), ("tag", 16), ("start", 16), ("start --detach", 200)]
 )
 def test_a_command_that_may_open_too_few_files_says_so_and_leaves_nothing(
     tmp_path: Path, verb: str, limit: int
@@ -55,6 +55,15 @@ def test_a_command_that_may_open_too_few_files_says_so_and_leaves_nothing(
     (message,) = done.stderr.splitlines()
     assert f"with the limit of {limit}; raise the limit with ulimit -n" in message
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("verb", "said"), [("status", "not started"), ("stop", "no server")])
+def test_what_is_needed_when_files_are_short_does_without(
+    tmp_path: Path, verb: str, said: str
+) -> None:
+    done = run(f"ulimit -n 16; exec {sys.executable} -m serve {verb}", tmp_path)
+    assert said in done.stdout + done.stderr
+    assert "limit" not in done.stdout + done.stderr
 
 
 def test_a_client_made_with_hardly_a_file_left_fails_and_its_process_does_not(
