@@ -154,7 +154,7 @@ class Tagger:
         """Return the tag of each word of each text, for token-level reports."""
         encoded = self.encoder.encode(texts)
         decoded = self._decoder.decode(self.word_logits(encoded), _num_words(encoded))
-        names = iter([self.tags.names[tag] for tag in decoded.tag_ids.tolist()])
+        names = iter([self.tags.names[tag] for tag in decoded.tag_ids])
         return [[next(names) for _ in text.offsets] for text in encoded]
 
     def word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
@@ -201,8 +201,7 @@ class Tagger:
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]
     ) -> Iterator[list[Entity]]:
-        decoded = self._decoder.decode(logits, _num_words(encoded))
-        best, scores = decoded.tag_ids.tolist(), decoded.scores.tolist()
+        best, scores = self._decoder.decode(logits, _num_words(encoded))
         names = self.tags.names
         row = 0
         for text in encoded:

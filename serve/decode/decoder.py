@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ class Decoded(NamedTuple):
         scores: Probability of each tag, in [0, 1]. Shape: (W,)
     """
 
-    tag_ids: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    tag_ids: list[int]
+    scores: list[float]
 
 
 class Decoder:
@@ -60,25 +61,26 @@ class Decoder:
             logits: Of all texts' words, one text after the other. Shape: (W, L)
             num_words: Number of each text's words; they add up to W. Shape: (N,)
         """
-        tag_ids = logits.argmax(axis=1)
-        scores = best_probabilities(logits, self._decoding.temperature)
+        tag_ids, scores = best_tags(logits, self._decoding.temperature)
         wanted = self._unsettled(tag_ids, num_words)
         if any(wanted):
             lengths = np.array(num_words, dtype=np.int64)
             for words, chain_lengths in _chains(lengths, np.array(wanted), self._num_tags):
                 seen = np.arange(words.shape[1]) < chain_lengths[:, None]
                 tags, chances = self._decode_chains(logits[words].astype(np.float64), chain_lengths)
-                tag_ids[words[seen]], scores[words[seen]] = tags[seen], chances[seen]
+                # Rounded: what shares a batch changes the last digits of float64.
+                found = (words[seen], tags[seen], chances[seen].astype(np.float32))
+                for word, tag, chance in zip(*(part.tolist() for part in found), strict=True):
+                    tag_ids[word], scores[word] = tag, chance
         return Decoded(tag_ids, scores)
 
-    def _unsettled(self, tag_ids: NDArray[np.int64], num_words: Sequence[int]) -> list[bool]:
+    def _unsettled(self, tag_ids: Sequence[int], num_words: Sequence[int]) -> list[bool]:
         """Return for each text whether the largest logits may not be its best tags."""
         if self._decoding.is_crf:
             return [length > 0 for length in num_words]
         if not self._decoding.constrained:
             return []
-        # A loop, not numpy: a single line notices, and many lines wait for the model anyway.
-        words = iter(tag_ids.tolist())
+        words = iter(tag_ids)
         return [self._is_broken(islice(words, length)) for length in num_words]
 
     def _is_broken(self, tag_ids: Iterable[int]) -> bool:
@@ -106,16 +108,19 @@ class Decoder:
         return tags, np.take_along_axis(chances, tags[..., None], axis=2)[..., 0]
 
 
-def best_probabilities(
-    logits: NDArray[np.float32], temperature: float = 1.0
-) -> NDArray[np.float32]:
-    """Return the softmax probability of each row's largest logit. Shape: (W, L) to (W,)."""
-    # In place, and not by the methods max and sum, which go through Python: a single line notices.
-    shares = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-    shares /= temperature
-    np.exp(shares, out=shares)
-    best: NDArray[np.float32] = 1.0 / np.add.reduce(shares, axis=1)
-    return best
+def best_tags(logits: NDArray[np.float32], temperature: float = 1.0) -> Decoded:
+    """Return the largest logit of each row and its softmax probability. Shape of logits: (W, L)."""
+    # A loop, not numpy, whose calls a single line would wait for, see benchmarks/README.md.
+    tag_ids: list[int] = []
+    scores: list[float] = []
+    for row in logits.tolist():
+        best = max(row)
+        total = 0.0
+        for logit in row:
+            total += exp((logit - best) / temperature)
+        tag_ids.append(row.index(best))
+        scores.append(1.0 / total)
+    return Decoded(tag_ids, scores)
 
 
 def allowed_transitions(tags: Tags) -> NDArray[np.bool_]:

@@ -57,8 +57,8 @@ def _answers(tagger: Tagger, lines: Sequence[tuple[str, Example]]) -> Iterator[A
 def _words(
     tagger: Tagger, decoded: Decoded, words: slice
 ) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    tags = tuple(tagger.tags.names[tag] for tag in decoded.tag_ids[words].tolist())
-    return tags, tuple(decoded.scores[words].tolist())
+    tags = tuple(tagger.tags.names[tag] for tag in decoded.tag_ids[words])
+    return tags, tuple(decoded.scores[words])
 
 
 def _entities(

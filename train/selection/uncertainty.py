@@ -32,7 +32,7 @@ def uncertainty(tagger: Tagger, texts: Sequence[str]) -> NDArray[np.float64]:
         return np.zeros(len(texts))
     decoder = Decoder(tagger.tags, tagger.decoding)
     scores = decoder.decode(tagger.word_logits(encoded), num_words.tolist()).scores
-    surprise = -np.log(np.maximum(scores.astype(np.float64), _LEAST))
+    surprise = -np.log(np.maximum(scores, _LEAST))
     ends = np.cumsum(num_words)
     sums = np.diff(np.concatenate([[0.0], np.cumsum(surprise)])[np.concatenate([[0], ends])])
     return np.asarray(np.maximum(sums, 0.0) / np.maximum(num_words, 1))

@@ -8,13 +8,14 @@ constrained decoding and for a CRF's marginals alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
-from serve.decode.decoder import Decoder
+from serve.decode.decoder import Decoded, Decoder
 from serve.decode.decoding import Decoding
 from serve.examples import Example
 from serve.tagger import Tagger
@@ -22,9 +23,7 @@ from train.task.collate import align_tags
 
 LOWEST, HIGHEST = 0.25, 10.0
 """Bounds: few lines, or lines without an error, would ask for 0 or infinity."""
-_STEPS = 30
-"""Of the golden-section search: 0.618 to that power of the range is below a millionth of it."""
-_GOLDEN = (math.sqrt(5) - 1) / 2
+_NEAREST = 1e-4  # of the temperature; no score differs by as much
 _FLOOR = 1e-7  # of a probability: no score is certain
 
 
@@ -44,31 +43,23 @@ def fit_temperature(tagger: Tagger, examples: Sequence[Example]) -> float:
     pairs = zip(examples, encoded, strict=True)
     gold = [tag for e, text in pairs for tag in align_tags(e, text.offsets)]
 
-    def scores(temperature: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def decoded(temperature: float) -> Decoded:
         decoding: Decoding = replace(tagger.decoding, temperature=temperature)
         return Decoder(tagger.tags, decoding).decode(logits, num_words)
 
-    tags = np.array(tagger.tags.names, dtype=object)[scores(1.0)[0]]
+    tags = np.array(tagger.tags.names, dtype=object)[decoded(1.0).tag_ids]
     right = tags == np.array(gold, dtype=object)
     if right.all():
         return 1.0
-    loss = lambda log: log_loss(scores(math.exp(log))[1], right)  # noqa: E731
-    return math.exp(_minimum(loss, math.log(LOWEST), math.log(HIGHEST)))
+    bounds = (math.log(LOWEST), math.log(HIGHEST))
+    found = minimize_scalar(
+        lambda log: log_loss(np.array(decoded(math.exp(log)).scores), right),
+        bounds=bounds, options={"xatol": _NEAREST},
+    )  # fmt: skip
+    return math.exp(found.x)
 
 
-def log_loss(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
+def log_loss(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     """Return the mean log loss of scores, in nats: how surprised one is by what was right."""
-    chance = np.where(right, scores, 1.0 - scores.astype(np.float64))
+    chance = np.where(right, scores, 1.0 - scores)
     return float(-np.log(np.maximum(chance, _FLOOR)).mean())
-
-
-def _minimum(loss: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function with one minimum has it: golden-section search."""
-    for _ in range(_STEPS):
-        reach = _GOLDEN * (high - low)
-        left, right = high - reach, low + reach
-        if loss(left) < loss(right):
-            high = right
-        else:
-            low = left
-    return (low + high) / 2

@@ -91,8 +91,8 @@ def test_a_chain_learns_what_follows_what_and_serving_decodes_it() -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.1 * losses[0]
     decoded = ServedDecoder(TAGS, objective.decoding()).decode(logits[0].numpy(), [3])
-    assert decoded.tag_ids.tolist() == [B_A, I_A, B_B]
-    assert (decoded.scores > 0.8).all()
+    assert decoded.tag_ids == [B_A, I_A, B_B]
+    assert min(decoded.scores) > 0.8
 
 
 def test_weights_beyond_what_serving_takes_are_held_at_its_bounds() -> None:
