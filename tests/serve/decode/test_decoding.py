@@ -1,5 +1,6 @@
 import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,8 +105,17 @@ def test_many_chains_at_once_are_decoded_in_portions(monkeypatch: pytest.MonkeyP
     lengths = [3, 9, 4, 1, 8]
     logits = random_logits(sum(lengths))
     whole = Decoder(TAGS, random_crf()).decode(logits, lengths)
+    shapes: list[tuple[int, ...]] = []
+
+    def noted(potentials: NDArray[np.float64], *others: NDArray[Any]) -> NDArray[np.int64]:
+        shapes.append(potentials.shape)
+        return best_chains(potentials, *others)
+
+    monkeypatch.setattr("serve.decode.decoder.best_chains", noted)
     monkeypatch.setattr("serve.decode.decoder._MAX_CELLS", 2 * len(TAGS) * 9)
     portions = Decoder(TAGS, random_crf()).decode(logits, lengths)
+    # A table holds each chain's tags by words, or by tags where there are more of these.
+    assert [shape[:2] for shape in shapes] == [(2, 9), (3, 4)]
     assert portions.tag_ids == whole.tag_ids
     assert portions.scores == whole.scores
 
