@@ -368,6 +368,7 @@ def test_the_report_is_hashed_and_needs_nothing_from_elsewhere(bundle: Bundle) -
     )
     cells = [cell for cell in report["latency"]["cells"] if cell["rounds"]]
     assert cells[0]["median_ms"].keys() == {"PyTorch", "model.onnx", "model_int8.onnx"}
+    assert len(report["graphs"]) == len(bundle.manifest.graphs) > 0
     for graph in report["graphs"]:
         assert graph["f1_by_label"].keys() == {"Activity", "Item", "Observation"}
         assert graph["max_abs_diff_by_length"].keys() >= {"8", "64"}

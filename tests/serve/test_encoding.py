@@ -80,6 +80,17 @@ def test_a_word_of_a_long_text_has_context_on_both_sides() -> None:
     assert {len(window.input_ids) for window in encoded.windows} == {MAX_TOKENS}
 
 
+def test_a_tokenizer_saved_with_truncation_and_padding_does_neither() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.enable_truncation(5)
+    tokenizer.enable_padding(length=20)
+    texts = ["fix pump", "replace broken hose pump motor valve"]
+    saved = Encoder(Tokenizer.from_str(tokenizer.to_str()), max_tokens=MAX_TOKENS, pad_id=0)
+    for ours, plain in zip(saved.encode(texts), ENCODER.encode(texts), strict=True):
+        assert ours.offsets == plain.offsets
+        assert ours.windows[0].input_ids == plain.windows[0].input_ids
+
+
 def test_a_text_over_the_cap_is_refused_by_its_index() -> None:
     ENCODER.encode(["a" * MAX_CHARS])
     message = f"text 1: expected at most {MAX_CHARS} characters, got {MAX_CHARS + 1}; split it"

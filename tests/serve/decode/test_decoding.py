@@ -190,6 +190,14 @@ PLAIN = json.loads(Decoding().to_json())
             "expected weights from -100.0 to 100.0, got inf",
         ),
         (
+            {"transitions": [[0.0]], "start": [float("nan")], "end": [0.0]},
+            "expected weights from -100.0 to 100.0, got nan",
+        ),
+        (
+            {"transitions": [[0.0]], "start": [0.0], "end": [-100.5]},
+            "expected weights from -100.0 to 100.0, got -100.5",
+        ),
+        (
             {"transitions": [[0.0]], "start": [0.0], "end": [0.0]},
             "expected transitions between 5 tags, got 1",
         ),
