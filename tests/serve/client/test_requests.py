@@ -39,6 +39,8 @@ def test_texts_are_cut_by_number_and_by_length_and_none_is_lost() -> None:
     for run in runs:
         assert len(run) == 1 or sum(map(len, run)) <= MAX_REQUEST_CHARS
     assert list(cut([])) == []
+    full = ["x", "y" * (MAX_REQUEST_CHARS - 1)]
+    assert list(cut([*full, "z", *full])) == [full, ["z", "x"], full[1:]]
 
 
 def test_what_the_source_raises_comes_after_the_texts_before() -> None:

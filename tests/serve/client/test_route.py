@@ -17,11 +17,15 @@ STALE = Failed(Failure.STALE_VERSION, "gone")
 class Client:
     """A dispatcher with a clock to turn, and answers to give."""
 
-    def __init__(self, *urls: str, draw: float = 0.5) -> None:
+    def __init__(self, *urls: str, draw: float = 0.5, max_tries: int = Policy.max_tries) -> None:
         self.now = 0.0
         self.route = Route(draw)
         self.dispatcher = Dispatcher(
-            urls or ("a:1",), Policy(), clock=lambda: self.now, dice=lambda: 0.5, route=self.route
+            urls or ("a:1",),
+            Policy(max_tries=max_tries),
+            clock=lambda: self.now,
+            dice=lambda: 0.5,
+            route=self.route,
         )
 
     def call(self, *outcomes: Outcome) -> list[Step]:
@@ -92,6 +96,23 @@ def test_numbers_that_begin_anew_are_followed_when_no_server_has_the_old_one() -
     client = Client()
     client.call(says(7), tagged(7))
     assert asked(client.call(STALE, says(1), tagged(1))) == ["7", "Ask", "1"]
+
+
+def test_what_was_known_is_forgotten_until_a_server_says_it_anew() -> None:
+    route = Route(0.5)
+    route.learn(Traffic(stable=7), 1.0)
+    assert (route.version, route.is_known) == ("7", True)
+    route.forget()
+    assert (route.version, route.is_known) == ("", False)
+    assert not route.is_due(100.0), "it is asked before the next request, not beside it"
+    route.learn(Traffic(stable=1), 100.0)
+    assert (route.version, route.is_due(100.9), route.is_due(101.0)) == ("1", False, True)
+
+
+def test_asking_which_versions_there_are_takes_none_of_the_tries() -> None:
+    client = Client(max_tries=2)
+    stopping = Failed(Failure.STOPPING, "stopping")
+    assert asked(client.call(says(3), stopping, tagged(3))) == ["Ask", "3", "3"]
 
 
 def test_a_server_that_knows_of_no_versions_is_asked_for_none() -> None:

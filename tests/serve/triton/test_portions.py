@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serve.entities import Entity
@@ -33,6 +33,7 @@ class Recorder:
 
 
 @given(st.lists(st.integers(0, 2 * PORTION_CHARS)))
+@example([PORTION_CHARS, 1, PORTION_CHARS - 1, 1])
 def test_portions_hold_each_text_once_in_order_and_are_as_large_as_allowed(
     lengths: list[int],
 ) -> None:
