@@ -194,6 +194,19 @@ def test_a_first_answer_is_not_waited_for_when_a_process_has_ended() -> None:
         server.is_over.set()
 
 
+def test_something_that_seems_wrong_is_asked_about_at_once() -> None:
+    server = Hanging()
+    with fake_triton(server, name=NAME) as url:
+        patience = Patience(canary_interval_s=600.0, canary_timeout_s=5.0)
+        canary = canary_of(url, GivenAnswers(RIGHT), patience=patience)
+        (first,) = looked(canary, 1)
+        assert canary.look(time.monotonic()) is None
+        canary.hurry()
+        (second,) = results(canary, 1)
+    assert (first.verdict, second.verdict) == (Verdict.RIGHT, Verdict.RIGHT)
+    assert server.asked == [("1", 11), ("1", 3)], "and not a third time"
+
+
 def test_another_server_behind_the_port_is_a_failure() -> None:
     with fake_triton(name="linetag-another-server-") as url:
         (result,) = results(canary_of(url, GivenAnswers(RIGHT)), 1)

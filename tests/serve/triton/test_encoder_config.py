@@ -16,6 +16,7 @@ from serve.repository import publish
 from serve.triton.config import parse_config
 from serve.triton.encoder_config import EncoderShape, encoder_configs, encoder_texts
 from serve.triton.profiles import MAX_BATCH, profiles_for
+from serve.versions.encoders import _write_settings as write_settings
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAIN = EncoderShape(num_tags=7, max_tokens=64, ids="int64", is_for_tensorrt=False)
@@ -77,6 +78,23 @@ def test_each_length_bucket_is_warmed_up(shape: EncoderShape) -> None:
         lengths = [dict(w.inputs)["input_ids"].dims[0] for w in config.model_warmup]
         assert lengths == [16, 32, 64]
         assert config.version_policy.HasField("all")
+
+
+def test_settings_of_a_backend_that_a_shape_has_none_for_go_and_a_users_own_stay(
+    tmp_path: Path,
+) -> None:
+    configs = tmp_path / "configs"
+    write_settings(tmp_path, TENSORRT)
+    (configs / "mine.pbtxt").write_text("# by hand\n")
+    write_settings(tmp_path, TENSORRT)
+    assert {path.name for path in configs.iterdir()} == {
+        "embedded.pbtxt",
+        "trt.pbtxt",
+        "mine.pbtxt",
+    }
+    write_settings(tmp_path, PLAIN)
+    assert {path.name for path in configs.iterdir()} == {"embedded.pbtxt", "mine.pbtxt"}
+    assert (tmp_path / "config.pbtxt").read_text() == encoder_texts(PLAIN)["config.pbtxt"]
 
 
 @pytest.fixture(scope="module", params=["fp32", "fp16", "tensorrt"])

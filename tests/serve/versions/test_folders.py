@@ -1,0 +1,37 @@
+"""Tests how a version's folder comes and goes: in the making, gone, or a link."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serve.versions.folders import clear, put, remove, staged, versions_in
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "tagger"
+    folder.mkdir()
+    return folder
+
+
+def test_a_folder_in_the_making_lies_where_one_rename_gives_it_its_name(model: Path) -> None:
+    with staged(model) as staging:
+        assert staging.parent == model
+        (staging / "labels.json").write_text("[]")
+        assert versions_in(model) == []
+        put(staging, model / "1")
+    assert versions_in(model) == [1]
+    assert [path.name for path in model.iterdir()] == ["1"]
+
+
+def test_a_link_goes_and_what_it_leads_to_stays(model: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "labels.json").write_text("[]")
+    (model / "7").symlink_to(outside)
+    remove(model / "7")
+    assert list(model.iterdir()) == []
+    assert (outside / "labels.json").exists()
+    clear(model)
