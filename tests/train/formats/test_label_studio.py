@@ -134,6 +134,11 @@ def test_a_quoted_text_may_differ_in_blanks() -> None:
             r"expected the text at start and end of annotations\[0\]\.result\[1\]\.value to be "
             r"'horse', as it says there, got ' hose'",
         ),
+        (
+            task(annotation(result(4, 9, "A", text="hoses"))),
+            r"expected the text at start and end of annotations\[0\]\.result\[0\]\.value to be "
+            r"'hoses', as it says there, got 'hose'",
+        ),
     ],
 )
 def test_a_broken_task_is_refused_with_the_path_into_it(broken: object, message: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from serve.bootstrap import F1Change
 from serve.examples import Span
-from train.evaluation.significance import Difference, Differences, differences
+from train.evaluation.significance import NUM_SHUFFLES, Difference, Differences, differences
 from train.refit.gate import NEW, OLD, Contest, Rule, holm, judge, num_shuffles
 
 EQUAL = Difference(F1Change(50, 0.7, 0.7, (-1.0, 1.0)), 1.0, 20)
@@ -41,7 +41,7 @@ def test_a_win_without_a_loss_is_accepted() -> None:
     )
 
 
-@pytest.mark.parametrize("both", [EQUAL, moved(2, 0.06), moved(-2, 0.01)])
+@pytest.mark.parametrize("both", [EQUAL, moved(2, 0.06), moved(0, 0.01), moved(-2, 0.01)])
 def test_no_win_is_refused(both: Difference) -> None:
     verdict = judge(contest(both=both), Rule())
     assert not verdict.accepted
@@ -119,11 +119,14 @@ def test_p_values_are_adjusted_as_holm_says() -> None:
 
 
 @pytest.mark.parametrize("num_labels", [1, 10, 60])
-def test_there_are_shuffles_enough_for_any_number_of_labels(num_labels: int) -> None:
-    rule = Rule()
-    num = num_shuffles(num_labels, rule)
+@pytest.mark.parametrize("significance", [0.01, 0.05, 0.07])
+def test_there_are_shuffles_enough_for_any_number_of_labels(
+    num_labels: int, significance: float
+) -> None:
+    num = num_shuffles(num_labels, Rule(significance=significance))
     assert num % 100 == 0
-    assert 2 * num_labels / (1 + num) < rule.significance / 5
+    assert num >= NUM_SHUFFLES
+    assert 2 * num_labels / num <= significance / 10, "the least p-value, adjusted"
 
 
 def rare_label_lost(num_lines: int) -> Contest:
