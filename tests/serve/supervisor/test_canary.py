@@ -315,3 +315,14 @@ def test_a_version_that_is_served_no_more_is_no_failure() -> None:
         canary = canary_of(url, GivenAnswers(RIGHT))
         canary.ask_versions([ModelVersion("tagger", "7", "READY", "")])
         assert results(canary, 2)[0].verdict is Verdict.RIGHT, "whoever serves now was asked"
+
+
+def test_a_server_of_which_no_version_is_served_is_a_failure() -> None:
+    def answer(request: object, context: grpc.ServicerContext) -> pb.ModelInferResponse:
+        context.abort(grpc.StatusCode.NOT_FOUND, "'tagger' version 7 is not found")
+
+    with fake_triton(answer, name=NAME) as url:
+        canary = canary_of(url, GivenAnswers(RIGHT))
+        canary.ask_versions(ready("7"))
+        (result,) = results(canary, 1)
+    assert result.verdict is Verdict.FAILED, "whoever serves now was asked, and nobody does"
