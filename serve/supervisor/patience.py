@@ -52,8 +52,6 @@ class Patience:
     descriptors: float = 0.8
 
     def backoff_s(self, num_failures: int) -> float:
-        """Return the pause after a number of failures."""
-        if not num_failures:
-            return 0.0
+        """Return the pause after a number of failures, one at least."""
         doublings = min(num_failures - 1, 30)
         return min(self.first_backoff_s * 2.0**doublings, self.longest_backoff_s)

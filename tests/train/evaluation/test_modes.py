@@ -52,6 +52,12 @@ def test_spans_that_touch_do_not_overlap() -> None:
     assert (partial.partial, partial.missed, partial.spurious) == (0, 1, 1)
 
 
+def test_spans_that_share_one_character_overlap() -> None:
+    shared = answer("fix a pump", gold="a_pump:A", predicted="a:A")
+    partial = mode_scores([shared]).overall["partial"]
+    assert (partial.partial, partial.missed, partial.spurious) == (1, 0, 0)
+
+
 def test_lines_without_entities_are_no_error() -> None:
     scores = mode_scores([answer("the")])
     assert scores.overall["strict"].f1 == 0

@@ -55,6 +55,23 @@ def test_the_backend_leaves_dropout_out_and_follows_training(tiny_checkpoint: Pa
     assert (first != backend.logits(batch)).any()
 
 
+def test_padding_changes_no_score(tiny_checkpoint: Path) -> None:
+    backend = TorchBackend(BertForTokenClassification.from_pretrained(tiny_checkpoint))
+    encoder = find_base(str(tiny_checkpoint)).encoder()
+    (text,) = encoder.encode(["oil pump leaking"])
+    alone, padded = encoder.collate(text.windows), encoder.collate(text.windows, 12)
+    num_tokens = alone.input_ids.shape[1]
+    assert num_tokens < 12
+    torch.testing.assert_close(
+        torch.from_numpy(backend.logits(padded)[:, :num_tokens]),
+        torch.from_numpy(backend.logits(alone)),
+    )
+
+
+def test_no_words_at_all_have_figures_too() -> None:
+    assert score_tags([[]], [[]]).accuracy == 0.0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_tag_figures_equal_scikit_learns(seed: int) -> None:
     choose = random.Random(seed)
