@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,18 @@ def test_lines_of_the_same_kind_are_quiet(
     assert found["verdict"] == "refit is not due: chance explains every difference"
     assert found["num_new"] > 30  # type: ignore[operator]
     assert not found["is_due"]
+
+
+def test_a_tagger_without_test_lines_is_held_against_its_dev_lines(
+    tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tagger, folder)
+    lines = written(tmp_path / "a.txt", [line.text for line in tiny_lines(seed=100, num_lines=200)])
+    both = report(capsys, "--reference", str(folder), "--lines", lines)
+    (folder / "test.jsonl").unlink()
+    dev = report(capsys, "--reference", str(folder), "--lines", lines)
+    assert 30 <= dev["num_reference"] < both["num_reference"]  # type: ignore[operator]
 
 
 def test_lines_of_another_kind_are_loud_and_their_words_are_named(

@@ -104,6 +104,15 @@ def evaluate_nothing() -> Evaluation:
     return Evaluation(0, score_entities([], []), score_tags([], []))
 
 
+def test_the_mean_over_labels_is_over_those_that_gold_has() -> None:
+    gold, predicted = [[Span(0, 3, "A")]], [[Span(0, 3, "A"), Span(4, 8, "B")]]
+    evaluation = Evaluation(1, score_entities(gold, predicted), score_tags([], []))
+    entities = evaluation_json(evaluation)["entities"]
+    assert entities["rows"].keys() == {"A", "B"}
+    assert entities["macro"]["f1"] == entities["weighted"]["f1"] == 1.0
+    assert entities["micro"]["f1"] == pytest.approx(2 / 3), "where B costs precision"
+
+
 def test_lengths_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match="longer"):
         score_tags([["O"]], [["O", "O"]])

@@ -142,6 +142,19 @@ def test_the_decoder_asked_for_is_the_one_that_serves(
     assert make_objective(config, TAGS, []).decoding() == expected
 
 
+@pytest.mark.parametrize(("smoothing", "power"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.5), (0.2, 0.5)])
+def test_the_loss_is_smoothed_and_weighted_as_asked_for(smoothing: float, power: float) -> None:
+    logits, batch = torch.randn(1, 2, len(TAGS)), batch_of(torch.tensor([[OUT, B_A]]))
+    window = LabelledWindow(window=None, tag_ids=[OUT] * 16 + [B_A] * 4)  # type: ignore[arg-type]
+    config = TrainConfig(label_smoothing=smoothing, class_weights=power)
+    expected = CrossEntropy(
+        Decoding(),
+        label_smoothing=smoothing,
+        weights=tag_weights([window], len(TAGS), power) if power else None,
+    )
+    assert make_objective(config, TAGS, [window])(logits, batch) == expected(logits, batch)
+
+
 def test_a_crf_serves_its_transitions() -> None:
     decoding = make_objective(TrainConfig(decoder=Decoder.CRF), TAGS, []).decoding()
     assert decoding.is_crf
