@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from export.precision.calibration import (
     BATCH_TOKENS,
@@ -15,8 +12,9 @@ from export.precision.calibration import (
     activation_ranges,
     calibration_batches,
 )
-from serve.encoding import EncodedBatch, Encoder
+from serve.encoding import Encoder
 from serve.errors import GraphError
+from tests.export.precision.signed import batch_of, signed
 from tests.serve.tiny import MAX_TOKENS, noisy_lines, tiny_tokenizer
 
 
@@ -31,36 +29,6 @@ def test_every_window_is_run_once_beside_others_of_its_length_and_all_texts_join
         tuple(window.input_ids) for window in expected
     )
     assert len(batches) < len(expected) / 4, "many run together"
-
-
-def signed(scale: float) -> onnx.ModelProto:
-    """Return a graph whose activation `x` is each token's id times a number."""
-    inputs = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"])
-        for name in ("input_ids", "attention_mask")
-    ]
-    nodes = [
-        helper.make_node("Cast", ["input_ids"], ["ids"], to=TensorProto.FLOAT),
-        helper.make_node("Cast", ["attention_mask"], ["seen"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["ids", "seen"], ["masked"]),
-        helper.make_node("Mul", ["masked", "scale"], ["x"]),
-        helper.make_node("Identity", ["x"], ["logits"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "signed",
-        inputs,
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", "T"])],
-        [helper.make_tensor("scale", TensorProto.FLOAT, [], [scale])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    return model
-
-
-def batch_of(*ids: int) -> EncodedBatch:
-    input_ids = np.array([ids], dtype=np.int64)
-    return EncodedBatch(input_ids, np.ones_like(input_ids))
 
 
 @pytest.mark.parametrize(

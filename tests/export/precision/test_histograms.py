@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from export.precision.calibration import Range
-from export.precision.histograms import NUM_BINS, bin_edges, entropy_ranges, percentile_ranges
+from export.precision.histograms import (
+    NUM_BINS,
+    activation_histograms,
+    bin_edges,
+    calibrations,
+    entropy_ranges,
+    percentile_ranges,
+)
+from tests.export.precision.signed import batch_of, signed
 
 WIDE = Range(-1.0, 100.0)  # one value in a million lies beyond 4
 
@@ -25,6 +33,23 @@ def test_the_percentile_cuts_a_lone_outlier_and_keeps_the_rest(values: np.ndarra
     found = percentile_ranges({"x": WIDE}, {"x": histogram(WIDE, values)})["x"]
     assert found.high == pytest.approx(np.percentile(values, 99.995), abs=0.1)
     assert found.low == pytest.approx(-1.0, abs=0.1)
+
+
+def test_values_of_all_batches_are_counted_in_bins_that_reach_as_far_to_both_sides() -> None:
+    measured = Range(0.0, 9.0)
+    batches = [batch_of(3, 5, 0), batch_of(9), batch_of(3, 3)]
+    counts = activation_histograms(signed(1.0), {"x": measured}, batches)["x"]
+    assert counts.tolist() == histogram(measured, np.array([3, 5, 0, 9, 3, 3])).tolist()
+    assert bin_edges(measured, NUM_BINS)[[0, -1]].tolist() == [-9.0, 9.0]
+
+
+def test_each_way_to_calibrate_is_named_and_none_is_wider_than_the_plainest() -> None:
+    ids = np.random.default_rng(0).integers(0, 20, size=2_000).tolist()
+    batches = [batch_of(*ids, 99)]
+    found = dict(calibrations(signed(-1.0), ["x"], lambda: batches))
+    assert list(found) == ["min-max", "percentile", "entropy"]
+    assert found["min-max"]["x"] == Range(-99.0, 0.0)
+    assert all(-99.0 <= ranges["x"].low < ranges["x"].high == 0.0 for ranges in found.values())
 
 
 def test_the_whole_range_stays_where_nothing_is_rare() -> None:
