@@ -41,8 +41,19 @@ def fitted(weight: Matrix, gram: Matrix, missing: Matrix) -> Matrix:
 def _inverse_factor(gram: Matrix) -> Matrix:
     """Return the upper triangle U with U'U the inverse of a matrix."""
     lower = np.linalg.cholesky(gram[::-1, ::-1])
-    factor: Matrix = np.triu(np.linalg.inv(lower[::-1, ::-1]))
-    return factor
+    return _inverse(lower[::-1, ::-1])
+
+
+def _inverse(upper: Matrix) -> Matrix:
+    """Return the inverse of an upper triangle, by halves: a third of what any matrix would take."""
+    half = len(upper) // 2
+    if half < _BLOCK:
+        return np.triu(np.linalg.inv(upper))
+    inverse = np.zeros_like(upper)
+    inverse[:half, :half] = first = _inverse(upper[:half, :half])
+    inverse[half:, half:] = second = _inverse(upper[half:, half:])
+    inverse[:half, half:] = -first @ upper[:half, half:] @ second
+    return inverse
 
 
 def _round_rows(weight: Matrix, factor: Matrix) -> Matrix:
