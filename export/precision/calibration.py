@@ -49,12 +49,11 @@ class Range:
         """The step that stands for 0."""
         return np.uint8(np.rint(-self.low / self.scale))
 
-    def rounded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what eight bits make of some values."""
+    def steps(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how many steps from 0 eight bits make of some values: whole ones."""
         zero_point = np.float32(self.zero_point)
-        steps = np.clip(np.rint(values / self.scale) + zero_point, 0, _STEPS)
-        whole: NDArray[np.float32] = (steps - zero_point) * self.scale
-        return whole
+        whole: NDArray[np.float32] = np.clip(np.rint(values / self.scale) + zero_point, 0, _STEPS)
+        return whole - zero_point
 
 
 def calibration_batches(encoder: Encoder, texts: Sequence[str]) -> Iterator[EncodedBatch]:

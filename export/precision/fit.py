@@ -30,7 +30,7 @@ _MERGED_TOKENS = 512  # sums of so many at a time: few additions of large matric
 
 
 class _Moments(NamedTuple):
-    """Sums over all tokens.
+    """Sums over all tokens, in an activation's steps: however large it is, these are not.
 
     Attributes:
         gram: Of each rounded activation with itself. Shape: (inputs, inputs)
@@ -91,8 +91,8 @@ def _moments(
 ) -> _Moments:
     moments = _Moments({}, {})
     for merged in _merged(activations):
-        for name, exact in merged.items():
-            rounded = ranges[name].rounded(exact)
+        for name, values in merged.items():
+            exact, rounded = values / ranges[name].scale, ranges[name].steps(values)
             _add(moments.gram, name, rounded.T @ rounded)
             lost: Matrix = exact - rounded
             for node in readers[name]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
-from export.checkpoint import Checkpoint, load_checkpoint
-from export.fusion.cpu import for_cpu
-from export.optimize import fuse
+from export.checkpoint import Checkpoint
 from export.precision import fit as module
 from export.precision.calibration import Range, activation_ranges, calibration_batches
 from export.precision.fit import fit
@@ -24,24 +20,14 @@ from export.precision.int8 import (
     quantized_products,
     to_int8,
 )
+from export.precision.weights import Weights
 from serve.encoding import EncodedBatch
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
-from tests.exported import exported
 
 Matrix = NDArray[np.float32]
 SEEN = [line.text for line in tiny_lines(seed=5, num_lines=60)]
 UNSEEN = [line.text for line in tiny_lines(seed=6, num_lines=60)]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
-    return load_checkpoint(tiny_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return for_cpu(fuse(exported(checkpoint), checkpoint.shape), checkpoint.shape)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +126,18 @@ def test_inputs_that_are_always_zero_leave_the_weight_to_the_nearest_steps() -> 
     steps = column_steps(weight)
     result = fitted(weight, gram, np.zeros_like(weight))
     np.testing.assert_allclose(result, np.rint(weight / steps) * steps, rtol=1e-5)
+
+
+def test_sums_are_finite_however_far_an_activation_reaches() -> None:
+    inputs, weight = _together(8)
+    product = helper.make_node("MatMul", ["x", "w"], ["y"], name="product")
+    graph = helper.make_graph([product], "one", [], [], [numpy_helper.from_array(weight, "w")])
+    reach = {"x": Range(-1e26, 1e26)}  # whose squares are beyond float32
+    far = [{"x": inputs[None] * np.float32(1e25)}]
+    moments = module._moments({"x": [product]}, reach, Weights(helper.make_model(graph)), far)
+    result = fitted(weight, module._damped(moments.gram["x"]), moments.missing["product"])
+    assert np.isfinite(result).all()
+    np.testing.assert_allclose(result, weight, atol=0.1)
 
 
 def _together(num_inputs: int) -> tuple[Matrix, Matrix]:

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
-import pytest
 from onnx import numpy_helper
 
-from export.checkpoint import Checkpoint, load_checkpoint
+from export.checkpoint import Checkpoint
 from export.fusion.cpu import for_cpu
-from export.optimize import fuse
 from export.precision.calibration import calibration_batches
 from export.precision.fp16 import to_fp16
 from export.precision.fp16_range import Extent, activation_extents, extent_of, nodes_beyond
 from export.precision.rounding import rounded_to_fp16
 from serve.session import OrtBackend
-from tests.exported import exported
 
 TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "please clean the belt"]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
-    return load_checkpoint(tiny_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def fused(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return fuse(exported(checkpoint), checkpoint.shape)
 
 
 def scaled(model: onnx.ModelProto, suffix: str, factor: float) -> onnx.ModelProto:

@@ -13,32 +13,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 import export.precision.int8
-from export.checkpoint import Checkpoint, load_checkpoint
-from export.fusion.cpu import check_norms, for_cpu
-from export.optimize import fuse
+from export.checkpoint import Checkpoint
+from export.fusion.cpu import check_norms
 from export.precision.calibration import Range, activation_ranges, calibration_batches
 from export.precision.int8 import quantized_inputs, quantized_nodes, to_int8
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
-from tests.exported import exported
 
 TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "please clean the belt"]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
-    return load_checkpoint(tiny_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def fused(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return fuse(exported(checkpoint), checkpoint.shape)
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint: Checkpoint, fused: onnx.ModelProto) -> onnx.ModelProto:
-    return for_cpu(fused, checkpoint.shape)
 
 
 @pytest.fixture(scope="module")

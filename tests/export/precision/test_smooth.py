@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.checkpoint import Checkpoint, load_checkpoint
-from export.fusion.cpu import for_cpu
-from export.optimize import fuse
+from export.checkpoint import Checkpoint
 from export.precision.calibration import activation_ranges, calibration_batches
 from export.precision.int8 import quantized_inputs, to_int8
 from export.precision.smooth import channel_reach, divided, smooth
 from serve.encoding import EncodedBatch
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
-from tests.exported import exported
 
 TEXTS = [line.text for line in tiny_lines(seed=5, num_lines=40)]
 OUTLIER = 40.0
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
-    return load_checkpoint(tiny_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return for_cpu(fuse(exported(checkpoint), checkpoint.shape), checkpoint.shape)
 
 
 @pytest.fixture(scope="module")

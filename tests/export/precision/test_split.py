@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,9 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.checkpoint import Checkpoint, load_checkpoint
-from export.fusion.cpu import for_cpu
-from export.optimize import fuse
+from export.checkpoint import Checkpoint
 from export.precision.calibration import Range, activation_ranges, calibration_batches
 from export.precision.int8 import quantized_inputs, to_int8
 from export.precision.smooth import channel_reach
@@ -22,16 +19,10 @@ from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
-from tests.exported import exported
 
 TEXTS = [line.text for line in tiny_lines(seed=5, num_lines=40)]
 LAYER = "model.bert.encoder.layer.0"
 WIDTH = 64
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
-    return load_checkpoint(tiny_checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +31,10 @@ def batches(checkpoint: Checkpoint) -> list[EncodedBatch]:
 
 
 @pytest.fixture(scope="module")
-def even(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return for_cpu(fuse(exported(checkpoint), checkpoint.shape), checkpoint.shape)
-
-
-@pytest.fixture(scope="module")
-def spiky(even: onnx.ModelProto) -> onnx.ModelProto:
+def spiky(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with one channel that reaches to about 9, as a few of a real BERT's do."""
     copy = onnx.ModelProto()
-    copy.CopyFrom(even)
+    copy.CopyFrom(model)
     (bias,) = [t for t in copy.graph.initializer if t.name == f"{LAYER}.intermediate.dense.bias"]
     values = numpy_helper.to_array(bias).copy()
     values[3] += 9.0
@@ -105,9 +91,9 @@ def test_a_product_that_stays_in_fp32_keeps_its_clip(
     np.testing.assert_allclose(logits(dynamic, batches), logits(spiky, batches), atol=0.1)
 
 
-def test_without_outliers_nothing_changes(even: onnx.ModelProto) -> None:
-    assert len(splittable(even)) == 2
-    assert split(even, {name: np.ones(WIDTH, np.float32) for name in splittable(even)}) == even
+def test_without_outliers_nothing_changes(model: onnx.ModelProto) -> None:
+    assert len(splittable(model)) == 2
+    assert split(model, {name: np.ones(WIDTH, np.float32) for name in splittable(model)}) == model
 
 
 @pytest.mark.parametrize(
