@@ -1,8 +1,9 @@
 """Owns which INT8 graphs are tried, and in which order.
 
-Ranges from minimum to maximum, percentile, entropy: the one whose logits are nearest to FP32's on
-calibration lines first, for a graph may pass the gate by luck; then the best of these without the
-products that harm most; then scales of the moment, which take one text at a time.
+Ranges from minimum to maximum, percentile, entropy, with weights fitted to each: the one whose
+logits are nearest to FP32's on calibration lines first, for a graph may pass the gate by luck; then
+the best of these ranges with the weights as trained, without the products that harm most; then
+scales of the moment, which take one text at a time.
 """
 
 from __future__ import annotations

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import onnx
 import pytest
 
 import export.pipeline
 import export.reports.latency
+from export.checkpoint import Checkpoint, load_checkpoint
+from export.optimize import fuse
 from tests.exported import exported
 
 
@@ -18,3 +22,13 @@ def _short() -> Iterator[None]:
         patch.setattr(export.reports.latency, "BUDGET_S", 0.0)
         patch.setattr(export.pipeline, "export_graph", exported)
         yield
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
+    return load_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def fused(checkpoint: Checkpoint) -> onnx.ModelProto:
+    return fuse(exported(checkpoint), checkpoint.shape)

@@ -23,7 +23,7 @@ from train.task.collate import align_tags
 
 LOWEST, HIGHEST = 0.25, 10.0
 """Bounds: few lines, or lines without an error, would ask for 0 or infinity."""
-_NEAREST = 1e-4  # of the temperature; no score differs by as much
+_NEAREST = 1e-4  # of its logarithm; no score differs by as much
 _FLOOR = 1e-7  # of a probability: no score is certain
 
 

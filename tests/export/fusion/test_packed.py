@@ -5,31 +5,17 @@ Only CUDA has these operators: `tests.packed` has them in numpy.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
-from export.checkpoint import Checkpoint, TorchBackend, load_checkpoint
+from export.checkpoint import Checkpoint, TorchBackend
 from export.fusion.packed import check_packed, packed
-from export.optimize import fuse
 from export.precision.fp16 import to_fp16
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
-from tests.exported import exported
 from tests.packed import NumpyBackend, RemovePadding
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
-    return load_checkpoint(tiny_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def fused(checkpoint: Checkpoint) -> onnx.ModelProto:
-    return fuse(exported(checkpoint), checkpoint.shape)
 
 
 def test_the_packed_form_gives_pytorchs_logits_and_computes_no_padding(

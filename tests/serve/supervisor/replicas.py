@@ -1,9 +1,9 @@
-"""Makes the status of a replica of which little is known."""
+"""Makes the status of a supervisor and its replicas of which little is known."""
 
 from __future__ import annotations
 
 from serve.supervisor.life import Phase
-from serve.supervisor.status import ReplicaStatus
+from serve.supervisor.status import ReplicaStatus, SupervisorStatus
 
 
 def replica(number: int, phase: Phase, pid: int, now: str) -> ReplicaStatus:
@@ -27,4 +27,20 @@ def replica(number: int, phase: Phase, pid: int, now: str) -> ReplicaStatus:
         usage=None,
         ready_memory_bytes=None,
         figures=None,
+    )
+
+
+def supervised(
+    *replicas: ReplicaStatus, now: str, pid: int = 1, start_ticks: int = 1
+) -> SupervisorStatus:
+    return SupervisorStatus(
+        pid=pid,
+        start_ticks=start_ticks,
+        started=now,
+        updated=now,
+        triton="",
+        repository="r",
+        metrics_url=None,
+        warnings=(),
+        replicas=replicas,
     )

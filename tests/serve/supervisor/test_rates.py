@@ -10,24 +10,14 @@ from serve.supervisor.figures import Figures
 from serve.supervisor.life import Phase
 from serve.supervisor.rates import Rates, rates
 from serve.supervisor.status import SupervisorStatus
-from tests.serve.supervisor.replicas import replica
+from tests.serve.supervisor.replicas import replica, supervised
 
 NOW = "2026-01-01T00:00:00+00:00"
 BEFORE = Figures(at=10.0, num_requests=100, num_failures=2, num_texts=300, num_batches=50)
 
 
 def status(figures: Figures | None, pid: int = 7) -> SupervisorStatus:
-    return SupervisorStatus(
-        pid=1,
-        start_ticks=1,
-        started=NOW,
-        updated=NOW,
-        triton="",
-        repository="r",
-        metrics_url=None,
-        warnings=(),
-        replicas=(replace(replica(0, Phase.READY, pid, NOW), figures=figures),),
-    )
+    return supervised(replace(replica(0, Phase.READY, pid, NOW), figures=figures), now=NOW)
 
 
 def test_rates_are_what_grew_by_the_second() -> None:

@@ -15,26 +15,18 @@ from serve.errors import BundleError, ServerError
 from serve.repository import publish
 from serve.supervisor.control import RESTART, restart_service
 from serve.supervisor.life import Phase
-from serve.supervisor.status import SupervisorStatus, write_status
+from serve.supervisor.status import write_status
 from serve.triton.processes import start_ticks
 from serve.triton.state import ServerState, write_state
-from tests.serve.supervisor.replicas import replica
+from tests.serve.supervisor.replicas import replica, supervised
 
 
 def tell(folder: Path, *replicas: tuple[Phase, int]) -> None:
     """Write the status of this process: each replica's phase and process."""
     now = datetime.now(UTC).isoformat()
-    status = SupervisorStatus(
-        pid=os.getpid(),
-        start_ticks=start_ticks(os.getpid()) or 0,
-        started=now,
-        updated=now,
-        triton="",
-        repository="r",
-        metrics_url=None,
-        warnings=(),
-        replicas=tuple(replica(number, *how, now) for number, how in enumerate(replicas)),
-    )
+    told = [replica(number, *how, now) for number, how in enumerate(replicas)]
+    pid = os.getpid()
+    status = supervised(*told, now=now, pid=pid, start_ticks=start_ticks(pid) or 0)
     write_status(folder, status)
 
 
