@@ -1,15 +1,7 @@
 """Owns the way from text to token ids, for training and serving alike.
 
 Policy:
-* A *word* is what the tokenizer's own pre-tokenizer makes of the text (BERT: runs of letters and
-  digits, and single punctuation marks). Tokenizers that mark a word by the blank before it instead
-  of marking its later tokens (RoBERTa's byte-level BPE, XLM-RoBERTa's Unigram) have the words their
-  models are trained on: all between two blanks, punctuation included.
-* A word's tag is read from, and trained on, its first token. No word begins or ends with a blank.
-* A character that normalization removes (a combining accent, a zero-width blank) belongs to the
-  word it stands inside, and to none at a word's edge. Here transformers' token-classification
-  pipeline differs: it guesses words from the lengths of tokens, and joins a word with such a
-  character inside to the word before it. On all others its words are these.
+* What a word is, `serve.words` says. Its tag is read from, and trained on, its first token.
 * Nothing is truncated: a text of more tokens than the model takes is read through overlapping
   windows, and each word is read from the window that shows most of what surrounds it.
 * What `serve.limits` refuses never reaches the tokenizer.
@@ -29,11 +21,10 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from serve.limits import check_text
+from serve.words import NO_WORD, joined, trimmed, words
 
 MIN_TOKENS = 8
 """Shortest sequence of a model whose windows overlap at all, special tokens included."""
-NO_WORD = -1
-"""Word id of special tokens and padding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,12 +138,12 @@ class Encoder:
     def _encoded(self, text: str, encoding: Encoding) -> EncodedText:
         word_ids = [NO_WORD if word is None else word for word in encoding.word_ids]
         if self._between_blanks:
-            word_ids = _joined(text, word_ids, encoding.offsets)
-        first_tokens, offsets = _words(word_ids, encoding.offsets)
+            word_ids = joined(text, word_ids, encoding.offsets)
+        first_tokens, offsets = words(word_ids, encoding.offsets)
         if not offsets:
             return EncodedText((), [])
         if self._takes_blanks or self._between_blanks:
-            offsets = [_trimmed(text, *word) for word in offsets]
+            offsets = [trimmed(text, *word) for word in offsets]
         if len(word_ids) <= self.max_tokens:
             return EncodedText((Window(encoding.ids, word_ids, 0, first_tokens),), offsets)
         return EncodedText(tuple(self._windows(encoding.ids, word_ids, first_tokens)), offsets)
@@ -195,77 +186,3 @@ def bucket_of(num_tokens: int, max_tokens: int) -> int:
     """
     step = 1 << max(0, num_tokens.bit_length() - 4)
     return min(-(-num_tokens // step) * step, max_tokens)
-
-
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return a word's offsets without the blanks that an added token took in beside it."""
-    word = text[start:end]
-    bare = word.strip()
-    start += word.find(bare) if bare else 0
-    return start, start + len(bare or word)
-
-
-def _parted(text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]) -> list[int]:
-    """Return the pre-token of each token, parted where blanks stand inside it.
-
-    Not every pre-tokenizer parts a text at blanks: Metaspace and byte level can leave it whole.
-    """
-    parted: list[int] = []
-    part, previous, word_end = NO_WORD, NO_WORD, None
-    for pre_token, (start, end) in zip(pre_token_ids, token_offsets, strict=True):
-        if pre_token == NO_WORD:
-            parted.append(NO_WORD)
-            continue
-        bare = text[start:end].lstrip()
-        start = end - len(bare)
-        if pre_token != previous:
-            part, previous, word_end = part + 1, pre_token, None
-        elif bare and word_end is not None and any(map(str.isspace, text[word_end:start])):
-            part += 1
-        if bare:
-            word_end = start + len(bare.rstrip())
-        parted.append(part)
-    return parted
-
-
-def _joined(text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]) -> list[int]:
-    """Return the word of each token: pre-tokens with no blank between them are one word.
-
-    A pre-token of blanks alone is no word.
-    """
-    _, offsets = _words(pre_token_ids, token_offsets)
-    if any(len(text[start:end].split()) > 1 for start, end in offsets):
-        pre_token_ids = _parted(text, pre_token_ids, token_offsets)
-        _, offsets = _words(pre_token_ids, token_offsets)
-    distinct = [pre_token for pre_token in dict.fromkeys(pre_token_ids) if pre_token != NO_WORD]
-    word_of = {NO_WORD: NO_WORD}
-    word, previous_end = NO_WORD, 0
-    for pre_token, (start, end) in zip(distinct, offsets, strict=True):
-        start, end = _trimmed(text, start, end)
-        if not text[start:end].strip():
-            word_of[pre_token] = NO_WORD
-            continue
-        if word == NO_WORD or any(map(str.isspace, text[previous_end:start])):
-            word += 1
-        word_of[pre_token], previous_end = word, end
-    return [word_of[pre_token] for pre_token in pre_token_ids]
-
-
-def _words(
-    word_ids: list[int], token_offsets: list[tuple[int, int]]
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """Return the first token and the character offsets of each word."""
-    first_tokens: list[int] = []
-    offsets: list[tuple[int, int]] = []
-    previous = NO_WORD
-    for token, word in enumerate(word_ids):
-        if word == NO_WORD:
-            continue
-        start, end = token_offsets[token]
-        if word == previous:
-            offsets[-1] = (offsets[-1][0], end)
-        else:
-            first_tokens.append(token)
-            offsets.append((start, end))
-        previous = word
-    return first_tokens, offsets

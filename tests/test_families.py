@@ -26,10 +26,11 @@ from export.checkpoint import Checkpoint, TorchBackend, load_checkpoint
 from export.optimize import fuse
 from serve.artefacts.families import FAMILIES
 from serve.bundle import Bundle, Precision
-from serve.encoding import NO_WORD, EncodedBatch, Encoder
+from serve.encoding import EncodedBatch, Encoder
 from serve.labels import Tags
 from serve.session import OrtBackend
 from serve.tagger import Tagger
+from serve.words import NO_WORD
 from tests.conftest import TINY_LABELS, tiny_lines
 from tests.exported import exported
 from tests.families import (

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordPiece
 
-from serve.encoding import NO_WORD, Encoder, bucket_of
+from serve.encoding import Encoder, bucket_of
 from serve.errors import DataError
 from serve.limits import MAX_CHARS
+from serve.words import NO_WORD
 from tests.serve.tiny import MAX_TOKENS, tiny_tokenizer
 
 ENCODER = Encoder(tiny_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)

@@ -14,7 +14,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from serve.encoding import NO_WORD, Window
+from serve.encoding import Window
+from serve.words import NO_WORD
 from train.task.mask import mask_id
 
 MASKED, REPLACED = 0.8, 0.1

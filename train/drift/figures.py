@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.encoding import NO_WORD, EncodedText, Encoder
+from serve.encoding import EncodedText, Encoder
 from serve.examples import Example
 from serve.tagger import Tagger
+from serve.words import NO_WORD
 from train.corpus.data import Split
 from train.drift.measures import Column, Layout
 from train.evaluation.answers import Answer

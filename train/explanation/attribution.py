@@ -17,7 +17,8 @@ from captum.attr import FeatureAblation, LayerIntegratedGradients
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from serve.encoding import NO_WORD, Window
+from serve.encoding import Window
+from serve.words import NO_WORD
 from train.explanation.choice import Odds
 
 STEPS = (32, 64, 128, 256)

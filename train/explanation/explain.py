@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from serve.artefacts.pretrained import TOKENIZER
-from serve.encoding import NO_WORD, EncodedText
+from serve.encoding import EncodedText
 from serve.entities import Entity
+from serve.words import NO_WORD
 from train.explanation.attribution import Attribution, attribute
 from train.explanation.choice import choice_of, log_odds
 from train.task.mask import mask_id

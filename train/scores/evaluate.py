@@ -1,7 +1,7 @@
 """Owns a model's figures on labelled lines, taken through the decoder that serves.
 
 Two reports: entities (see `serve.scoring` for what counts as right) and the tags of words, as
-`serve.encoding` cuts them, with `O` counted like any other tag.
+`serve.words` cuts them, with `O` counted like any other tag.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Owns the way from labelled lines to training batches: what each token is trained on.
 
-Policy: a word (as `serve.encoding` cuts them) gets `B-X` or `I-X` when its first character lies in
+Policy: a word (as `serve.words` cuts them) gets `B-X` or `I-X` when its first character lies in
 a span of X, `B-` when no word before it does, else `O`. Its first token is trained on that tag and
 its other tokens on nothing, since serving reads the first one only; `label_all_tokens` trains the
 others on the tag's `I-` form instead. On mwo2kg neither is clearly better: mean F1 of three seeds

@@ -13,7 +13,8 @@ from dataclasses import replace
 import torch
 from tokenizers import Tokenizer
 
-from serve.encoding import NO_WORD, Window
+from serve.encoding import Window
+from serve.words import NO_WORD
 from train.task.mask import mask_id
 
 Hide = Callable[[Window], Window]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.encoding import NO_WORD, EncodedText, Window, bucket_of
+from serve.encoding import EncodedText, Window, bucket_of
 from serve.running.schedule import BATCH_TOKENS, PlannedBatch, padded_length, plan
+from serve.words import NO_WORD
 
 MAX_TOKENS = 100
 texts_of_lengths = st.lists(st.lists(st.integers(3, MAX_TOKENS), max_size=3), max_size=12)

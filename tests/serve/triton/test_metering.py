@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from serve.encoding import NO_WORD, Window
+from serve.encoding import Window
 from serve.entities import Entity
 from serve.errors import DataError
 from serve.limits import MAX_CHARS, MAX_TEXT_BYTES, decode_text
 from serve.triton.metering import Counts, Flusher, Meter, reason_of
 from serve.triton.processes import wait_until
+from serve.words import NO_WORD
 
 
 def window(num_tokens: int) -> Window:

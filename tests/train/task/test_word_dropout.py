@@ -5,8 +5,9 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from serve.encoding import NO_WORD, Window
+from serve.encoding import Window
 from serve.errors import CheckpointError
+from serve.words import NO_WORD
 from train.model.base import find_base
 from train.task.word_dropout import word_dropout
 
