@@ -123,7 +123,7 @@ class Fit(Generic[AnyBatch]):
         if best_epoch(self._history, self._task.floor) is epoch:
             self._best = {n: p.detach().clone() for n, p in self._trained.items()}
         self._is_at_rest = True
-        self._progress.epoch(epoch)
+        self._progress.epoch(epoch, self._num_done / self._num_steps)
 
     def _step(self, rows: Sequence[int], step: int) -> float:
         """Train on one batch; return the learning rate."""

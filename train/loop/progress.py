@@ -18,7 +18,8 @@ from train.loop.state import Epoch
 
 logger = logging.getLogger(__name__)
 
-OnEpoch = Callable[[Epoch], None]
+OnEpoch = Callable[[Epoch, float], None]
+"""Takes an epoch, and the share of the run's steps that are done then, in (0, 1]."""
 
 
 class Progress:
@@ -80,8 +81,8 @@ class Progress:
             shown = {"epoch": epoch, "loss": f"{mean_loss():.4f}"}
             self._bar.set_postfix({**shown, self._score_name: self._last_score}, refresh=False)
 
-    def epoch(self, epoch: Epoch) -> None:
-        """Tell of an epoch."""
+    def epoch(self, epoch: Epoch, share: float) -> None:
+        """Tell of an epoch, and of the share of the run's steps that are done with it."""
         score = self._show(epoch.score)
         self._last_score = f"{score:.4f}"
         if self._writer:
@@ -94,4 +95,4 @@ class Progress:
                     epoch.number, epoch.loss, self._score_name, score,
                 )  # fmt: skip
         if self._on_epoch:
-            self._on_epoch(epoch)
+            self._on_epoch(epoch, share)

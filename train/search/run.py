@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from serve.errors import TaggingError
@@ -19,7 +18,7 @@ from train.record import settings_json, start_digest
 from train.search.config import SearchConfig
 from train.search.plot import plot
 from train.search.space import Space, Value, read_space, space_json
-from train.search.study import opened, search
+from train.search.study import Report, opened, search
 from train.search.trials import Outcome, outcome
 
 TABLE, PICTURE = "trials.json", "importance.png"
@@ -41,7 +40,7 @@ def run_search(config: SearchConfig) -> Outcome:
         config.training, output=config.search / "trial", resume=False, save_every_s=_NEVER_S
     )
 
-    def try_out(settings: dict[str, Value], report: Callable[[int, float], None]) -> float:
+    def try_out(settings: dict[str, Value], report: Report) -> float:
         tried = replace(training, **settings)  # type: ignore[arg-type]
         if message := clash(tried):
             raise TaggingError(message)
@@ -65,13 +64,13 @@ def run_search(config: SearchConfig) -> Outcome:
     return found
 
 
-def _best_f1(config: TrainConfig, corpus: Corpus, report: Callable[[int, float], None]) -> float:
+def _best_f1(config: TrainConfig, corpus: Corpus, report: Report) -> float:
     best = 0.0
 
-    def on_epoch(epoch: Epoch) -> None:
+    def on_epoch(epoch: Epoch, share: float) -> None:
         nonlocal best
         best = max(best, epoch.score)
-        report(epoch.number, epoch.score)
+        report(share, epoch.score)
 
     fit_corpus(config, corpus, on_epoch=on_epoch)
     return best

@@ -1,9 +1,9 @@
 """Owns the study: trials asked for and told one after the other, kept in an SQLite file.
 
 The sampler is TPE, the pruner stops a trial whose best dev F1 so far is below the median of the
-others' at the same epoch; both are Optuna's. The study may be interrupted at any moment and gone on
-with: a trial that was cut short is begun again with the same settings. A study belongs to its data,
-fixed settings and space; another's is refused.
+others' at the same quarter of the run; both are Optuna's. The study may be interrupted at any
+moment and gone on with: a trial that was cut short is begun again with the same settings. A study
+belongs to its data, fixed settings and space; another's is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import optuna
@@ -25,11 +24,15 @@ from train.search.space import Range, Space, Value
 STUDY, NAME = "study.db", "linetag"
 NUM_STARTUP_TRIALS = 5
 """Trials before the sampler learns from them and the pruner compares with them."""
-ERROR, RUN = "error", "run"
+NUM_MARKS = 4
+"""Parts of a run after which trials are compared."""
+DEV_F1, ERROR, RUN = "dev_f1", "error", "run"
 """Names of what is kept beside trials and study."""
 
-TryOut = Callable[[dict[str, Value], Callable[[int, float], None]], float]
-"""Trains with some settings, reports each epoch's number and dev F1, returns the best dev F1."""
+Report = Callable[[float, float], None]
+"""Takes the share of the run that is done, in (0, 1], and the dev F1 of the epoch that ended."""
+TryOut = Callable[[dict[str, Value], Report], float]
+"""Trains with some settings, reports after each epoch, returns the best dev F1."""
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +92,7 @@ def search(study: optuna.Study, space: Space, num_trials: int, try_out: TryOut) 
         trial = study.ask()
         settings = {name: _suggest(trial, name, space) for name in space}
         try:
-            f1 = try_out(settings, partial(_report, trial))
+            f1 = try_out(settings, _reporter(trial))
             study.tell(trial, f1)
             outcome = f"dev F1 {f1:.4f}"
         except optuna.TrialPruned:
@@ -131,15 +134,26 @@ def _suggest(trial: Trial, name: str, space: Space) -> Value:
     return trial.suggest_float(name, low, high, step=step, log=log)
 
 
-def _report(trial: Trial, epoch: int, f1: float) -> None:
-    """Tell the study how far a trial is.
+def _reporter(trial: Trial) -> Report:
+    """Return what tells the study how far a trial is, and ends one that is not worth going on with.
 
-    Raises:
-        optuna.TrialPruned: If it is not worth going on with.
+    Trials are compared by the share of their runs, not by epochs: with larger batches an epoch has
+    fewer steps, and a run more epochs.
     """
-    trial.report(f1, epoch)
-    if trial.should_prune():
-        raise optuna.TrialPruned
+    scores: list[float] = []
+    marked = 0
+
+    def report(share: float, f1: float) -> None:
+        nonlocal marked
+        scores.append(f1)
+        trial.set_user_attr(DEV_F1, scores)
+        if (mark := int(share * NUM_MARKS)) > marked:
+            marked = mark
+            trial.report(max(scores), mark)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    return report
 
 
 def _begin_again(study: optuna.Study) -> None:

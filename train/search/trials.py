@@ -11,7 +11,7 @@ from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from train.search.space import Space, Value, space_json
-from train.search.study import ERROR, is_ended
+from train.search.study import DEV_F1, ERROR, is_ended
 
 MIN_TRIALS = 4
 """Trials that ended with a figure, from which importances can be told at all."""
@@ -116,12 +116,11 @@ def _span(dimension: Mapping[str, Any]) -> str:
 
 
 def _row(trial: FrozenTrial) -> TrialRow:
-    values = trial.intermediate_values
     return TrialRow(
         number=trial.number,
         outcome=_STATES[trial.state],
         settings=dict(trial.params),
-        dev_f1=tuple(values[epoch] for epoch in sorted(values)),
+        dev_f1=tuple(trial.user_attrs.get(DEV_F1, ())),
         best_f1=trial.value if trial.state is TrialState.COMPLETE else None,
         training_s=trial.duration.total_seconds() if trial.duration else None,
         error=trial.user_attrs.get(ERROR, ""),

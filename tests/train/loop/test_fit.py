@@ -41,6 +41,7 @@ class Run:
     ) -> None:
         self.seen: list[dict[str, Tensor]] = []
         self.epochs: list[Epoch] = []
+        self.shares: list[float] = []
         self._scores = iter(scores)
         corpus = read_corpus(replace(config, data=data))
         found = find_base(str(base))
@@ -53,8 +54,12 @@ class Run:
         self.plan = replace(tagging_plan(config, len(material.windows), "this run"), state=state)
 
     def fit(self) -> tuple[Epoch, ...]:
-        progress = Progress("dev F1", on_epoch=self.epochs.append)
+        progress = Progress("dev F1", on_epoch=self._heard)
         return Fit(self.task, self.plan, Processes(), progress).run()
+
+    def _heard(self, epoch: Epoch, share: float) -> None:
+        self.epochs.append(epoch)
+        self.shares.append(share)
 
     def weights(self) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
@@ -121,6 +126,7 @@ def test_training_stops_when_dev_f1_does_and_the_best_weights_stay(
     history = run.fit()
     assert [epoch.score for epoch in history] == [0.5, 0.9, 0.9, 0.6]
     assert tuple(run.epochs) == history
+    assert run.shares == pytest.approx([1 / 9, 2 / 9, 3 / 9, 4 / 9])
     assert equal(run.weights(), run.seen[1])
     assert not equal(run.weights(), run.seen[3])
 

@@ -34,7 +34,7 @@ def test_a_terminal_sees_loss_score_and_the_time_left(monkeypatch: pytest.Monkey
     monkeypatch.setattr("sys.stderr", stream)
     progress = Progress("dev F1")
     with progress.over(num_steps=4, num_done=1):
-        progress.epoch(Epoch(1, 0.9, 0.5))
+        progress.epoch(Epoch(1, 0.9, 0.5), 0.5)
         monkeypatch.setattr("tqdm.std.tqdm.update", lambda bar, n=1: bar.refresh() or True)
         progress.step(2, 2, lambda: 0.25, 1e-4)
         assert progress._bar is not None
@@ -52,7 +52,7 @@ def test_no_terminal_sees_no_bar(
     progress = Progress("perplexity", show=lambda score: -score)
     with progress.over(num_steps=2, num_done=0):
         progress.step(1, 1, lambda: 0.25, 1e-4)
-        progress.epoch(Epoch(1, 0.25, -12.0))
+        progress.epoch(Epoch(1, 0.25, -12.0), 1.0)
     assert capsys.readouterr().err == ""
     assert caplog.messages == ["epoch 1: loss 0.2500, perplexity 12.0000"]
 
@@ -61,11 +61,13 @@ def test_a_process_beside_the_first_says_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "train")
-    heard: list[Epoch] = []
-    progress = Progress("F1", events=tmp_path / "e", on_epoch=heard.append, is_shown=False)
+    heard: list[float] = []
+    progress = Progress(
+        "F1", events=tmp_path / "e", on_epoch=lambda _, share: heard.append(share), is_shown=False
+    )
     with progress.over(num_steps=1, num_done=0):
         progress.step(1, 1, lambda: 0.25, 1e-4)
-        progress.epoch(Epoch(1, 0.25, 0.5))
+        progress.epoch(Epoch(1, 0.25, 0.5), 1.0)
     assert caplog.messages == []
     assert not (tmp_path / "e").exists()
-    assert len(heard) == 1
+    assert heard == [1.0]

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -7,11 +6,10 @@ import pytest
 from serve.errors import CheckpointError, DataError, TaggingError
 from train.config import Decoder
 from train.search.space import Choice, Range
-from train.search.study import STUDY, num_ended, opened, search
+from train.search.study import STUDY, Report, num_ended, opened, search
 from train.search.trials import Outcome, flags, format_outcome, outcome
 
 SPACE = {"learning_rate": Range(1e-4, 1e-2, log=True), "batch_size": Choice((8, 16))}
-Report = Callable[[int, float], None]
 
 
 class Trainer:
@@ -27,13 +25,13 @@ class Trainer:
     def __call__(self, settings: dict[str, object], report: Report) -> float:
         self.tried.append(settings)
         if self._error and len(self.tried) > (self._fails_after or 0):
-            report(1, 0.1)
+            report(1 / 3, 0.1)
             raise self._error
         rate = settings["learning_rate"]
         assert isinstance(rate, float)
         best = 0.9 - abs(rate - 1e-3) * 50
         for epoch in (1, 2, 3):
-            report(epoch, best * epoch / 3)
+            report(epoch / 3, best * epoch / 3)
         return best
 
 
@@ -59,6 +57,24 @@ def test_a_trial_that_falls_behind_is_pruned_with_what_it_reached(tmp_path: Path
     assert all(trial.best_f1 is None and 1 <= len(trial.dev_f1) <= 3 for trial in pruned)
     ended = [trial.best_f1 for trial in found.trials if trial.outcome == "ended"]
     assert max(f1 for t in pruned for f1 in t.dev_f1) < max(filter(None, ended))
+
+
+def test_a_run_of_more_epochs_is_compared_by_how_far_it_is(tmp_path: Path) -> None:
+    """Eight epochs of large batches rise more slowly than four of small ones, as far in the end."""
+    epochs_of = {"batch_size": Choice((4, 8))}
+    runs = iter([4] * 6 + [8])
+
+    def try_out(_: dict[str, object], report: Report) -> float:
+        num_epochs = next(runs)
+        for epoch in range(1, num_epochs + 1):
+            report(epoch / num_epochs, 0.8 * epoch / num_epochs)
+        return 0.8
+
+    with opened(tmp_path, "this run", seed=1) as study:
+        search(study, epochs_of, 7, try_out)
+        found = outcome(study, epochs_of)
+    assert [trial.outcome for trial in found.trials] == ["ended"] * 7
+    assert found.trials[-1].dev_f1 == pytest.approx([0.1 * epoch for epoch in range(1, 9)])
 
 
 def test_a_study_goes_on_where_it_was_without_repeating_itself(tmp_path: Path) -> None:
