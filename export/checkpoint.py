@@ -5,7 +5,6 @@ What could be unsafe in it, `serve.artefacts.pretrained` refuses. Knows nothing 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from export.snapshot import Snapshot
 from export.tokenizer_settings import check_settings
 from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import FAMILIES, max_tokens, pad_id
+from serve.artefacts.loaded import check_loaded
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
@@ -30,15 +30,6 @@ from serve.labels import Tags
 
 MAX_WEIGHT_BYTES = 2**31 - 2**24
 """Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""
-_NO_PART_OF_LOGITS = re.compile(
-    r"((bert|electra|roberta)\.)?pooler\.dense\.\w+"
-    r"|cls\.(predictions|seq_relationship)\..+"  # heads of pretraining: BERT's, and so on
-    r"|lm_head\..+"  # RoBERTa's
-    r"|vocab_(transform|layer_norm|projector)\.\w+"  # DistilBERT's
-    r"|(generator_predictions|generator_lm_head|discriminator_predictions)\..+"  # ELECTRA's
-)
-"""Names of weights that nothing before a token classifier's logits reads. Positions that older
-checkpoints hold, transformers does not count as weights."""
 _WAYS_TO_RUN = {
     "return_dict": True,  # old configurations ask for a tuple
     "chunk_size_feed_forward": 0,  # saves memory in training, and takes multiples of it only
@@ -137,7 +128,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
     _check_padding(folder / CONFIG, model.config)
-    _check_loaded(folder, loading, model.config)
+    check_loaded(folder, loading, model.config.model_type)
     _check_size(folder, model)
     _check_finite(folder, model)
     return Checkpoint(
@@ -149,27 +140,6 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         shape=_shape(model.config),
         snapshot=snapshot,
     )
-
-
-def _check_loaded(folder: Path, loading: dict[str, Any], config: PretrainedConfig) -> None:
-    """Refuse weights that are not the model's.
-
-    Those that lack would be random, and pass for trained. Those in excess are dropped without a
-    word, and the graph would be another model's: without adapters, a CRF or relative positions.
-    """
-    lacking = [*loading["missing_keys"], *loading["mismatched_keys"]]
-    if lacking:
-        raise CheckpointError(
-            f"{folder / WEIGHTS}: expected every weight of the model, "
-            f"got {len(lacking)} missing or of another shape, first {sorted(map(str, lacking))[0]}"
-        )
-    dropped = [key for key in loading["unexpected_keys"] if not _NO_PART_OF_LOGITS.fullmatch(key)]
-    if dropped:
-        raise CheckpointError(
-            f"{folder / WEIGHTS}: expected no weights but those of a {config.model_type} token "
-            f"classifier, got {len(dropped)} more, first {min(dropped)}; the graph would lack "
-            "them: merge adapters into the model, train another with python -m train"
-        )
 
 
 def _check_size(folder: Path, model: PreTrainedModel) -> None:

@@ -10,6 +10,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from serve.artefacts.checkpoint import REMEDY, decoding_of, tags_of
+from serve.artefacts.loaded import check_loaded
 from serve.artefacts.pretrained import CONFIG
 from serve.decode.decoding import Decoding
 from serve.encoding import Encoder
@@ -49,7 +50,8 @@ def load_trained(folder: Path) -> Trained:
     """Load a checkpoint, its head too.
 
     Raises:
-        CheckpointError: If it is missing, unsafe, not of a supported family, or lacks a weight.
+        CheckpointError: If it is missing, unsafe, not of a supported family, or its weights are not
+            all that a token classifier has.
     """
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"{folder}: expected a checkpoint, got no {CONFIG}; {REMEDY}")
@@ -65,10 +67,6 @@ def load_trained(folder: Path) -> Trained:
     except Exception as error:  # safetensors and transformers share no base class
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder}: expected the model's weights, got {reason}") from error
-    if lost := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
-        raise CheckpointError(
-            f"{folder}: expected every weight of the model, got {len(lost)} missing or of another "
-            f"shape, first {lost[0]}; {REMEDY}"
-        )
+    check_loaded(folder, info, model.config.model_type)
     model.to(Processes().device).eval()
     return Trained(folder, model, base.encoder(), tags, decoding_of(folder, tags))
