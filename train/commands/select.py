@@ -2,7 +2,9 @@
 
 The lines come with the tagger's own labels, to be corrected: label_studio.json to import into Label
 Studio (with label_studio.xml as the project's labelling interface) and doccano.jsonl to import into
-doccano. python -m train curve --pick random select shows how many labels such a choice saves.
+doccano. Left out are the lines of --labelled, and those that the checkpoint was trained, chosen or
+tested on as far as its folder has them. python -m train curve --pick random select shows how many
+labels such a choice saves.
 
 Examples:
   python -m train select build/checkpoint --pool raw.txt --num 100 --output build/next
@@ -35,7 +37,7 @@ class SelectConfig:
         checkpoint: Folder of the tagger.
         pool: Files of text, one line each.
         output: Folder to write.
-        labelled: Files of lines that are labelled already.
+        labelled: Files of lines that are labelled already, besides the checkpoint's own.
         reading: How those are read.
         num: Lines to pick.
         json: Print the lines as JSON instead of text.
@@ -58,7 +60,9 @@ def parse_args(argv: Sequence[str]) -> SelectConfig:
     text = "text without labels, one line each"
     add("--pool", type=Path, nargs="+", required=True, metavar="FILE", help=text)
     add("--output", type=Path, required=True, metavar="DIR", help="a new folder")
-    text = "labelled lines, of any format: left out, and kept away from"
+    text = (
+        "labelled lines besides the checkpoint's own, of any format: left out, and kept away from"
+    )
     add("--labelled", type=Path, nargs="+", default=(), metavar="FILE", help=text)
     text = f"lines to pick ({default.num})"
     add("--num", type=at_least(1), default=default.num, metavar="N", help=text)

@@ -17,15 +17,16 @@ from pathlib import Path
 
 from serve.entities import Entity
 from serve.errors import DataError
-from serve.examples import Example, Span
+from serve.examples import Example, Span, read_jsonl
 from serve.files import replacing
 from train.corpus.data import read_split
-from train.distillation.unlabelled import read_unlabelled
+from train.distillation.unlabelled import Unlabelled, read_unlabelled
 from train.flags.new_folder import check_new
 from train.formats.flat import Reading
 from train.formats.json_spans import write_doccano
 from train.formats.label_studio import labelling_interface, prediction_task, write_tasks
 from train.formats.words import Writing
+from train.model.checkpoint import DEV, TEST, TRAIN_LINES
 from train.selection.choose import choose
 from train.selection.embedding import embed
 from train.trained.model import load_trained
@@ -74,12 +75,12 @@ class Suggestions:
 def suggest(
     checkpoint: Path, pool: Sequence[Path], labelled: Sequence[Path], num: int, reading: Reading
 ) -> Suggestions:
-    """Return the lines of text files to label next.
+    """Return the lines of text files to label next; none that the checkpoint's folder has labelled.
 
     Args:
         checkpoint: Folder of the tagger.
         pool: Files of text, one line each.
-        labelled: Files of lines that are labelled already, in any format.
+        labelled: Files of further lines that are labelled already, in any format.
         num: How many to return.
         reading: How the labelled files are read.
 
@@ -87,11 +88,16 @@ def suggest(
         CheckpointError: If the tagger cannot be loaded.
         DataError: If a file is not as expected, or there is nothing to choose from.
     """
-    known = [e.text for path in labelled for e in read_split(path, reading).examples]
-    lines = read_unlabelled(pool, held=(), known=known, most=_ALL, seed=0)
+    named = [e.text for path in labelled for e in read_split(path, reading).examples]
+    known = [*_texts(checkpoint, TRAIN_LINES), *named]
+    held = [*_texts(checkpoint, DEV), *_texts(checkpoint, TEST)]
+    lines = read_unlabelled(pool, held=held, known=known, most=_ALL, seed=0)
     if not lines.texts:
-        raise DataError(f"{pool[0]}: expected lines that are not labelled yet, got none")
-    logger.info("%d lines to choose from, %d others seen before", len(lines.texts), lines.num_known)
+        raise DataError(
+            f"{pool[0]}: expected lines that are not labelled yet, got none; {_left_out(lines)}, "
+            "name other files with --pool"
+        )
+    logger.info("%d lines to choose from; %s", len(lines.texts), _left_out(lines))
     trained = load_trained(checkpoint)
     tagger = trained.tagger()
     vectors = embed(trained.model, trained.encoder, [*lines.texts, *known])
@@ -103,6 +109,19 @@ def suggest(
         for text, entities, choice in zip(texts, tagger.tag(texts), chosen, strict=True)
     )
     return Suggestions(trained.tags.labels, tuple(suggestions))
+
+
+def _texts(checkpoint: Path, name: str) -> list[str]:
+    """Return the texts of a checkpoint's labelled lines, if its folder has such."""
+    path = checkpoint / name
+    return [example.text for example in read_jsonl(path)] if path.is_file() else []
+
+
+def _left_out(lines: Unlabelled) -> str:
+    return (
+        f"left out are {lines.num_known} that train has, were labelled since or came twice, "
+        f"and {lines.num_held} that dev or test has"
+    )
 
 
 def write_suggestions(folder: Path, suggestions: Suggestions, name: str) -> None:

@@ -1,12 +1,13 @@
 import json
 import math
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from serve.examples import read_jsonl
+from serve.examples import Example, read_jsonl, write_jsonl
 from train.__main__ import main
 from train.selection.embedding import embed
 from train.selection.uncertainty import uncertainty
@@ -65,6 +66,28 @@ def test_labelled_lines_are_left_out(
     assert [word for word in ("zzz", "qqq", "xxx") if word not in line] == []
 
 
+def test_lines_that_the_checkpoint_has_labelled_are_left_out_and_said(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint")
+    splits = {"train": "replace pump", "dev": "inspect belt", "test": "clean engine"}
+    for name, text in splits.items():
+        write_jsonl(folder / f"{name}.jsonl", [Example(text, ())])
+    lines = [*splits.values(), "Replace  PUMP.", "repair hose", "zzz qqq"]
+    (tmp_path / "raw.txt").write_text("".join(f"{line}\n" for line in lines))
+    arguments = ["--pool", str(tmp_path / "raw.txt"), "--output", str(tmp_path / "next"), "--json"]
+    with caplog.at_level("INFO"):
+        assert main(["select", str(folder), *arguments]) == 0
+    printed = {row["text"]: row["distance"] for row in json.loads(capsys.readouterr().out)}
+    assert printed.keys() == {"repair hose", "zzz qqq"}
+    assert max(printed.values()) < 2, "both are kept away from the train line"
+    assert (
+        "2 lines to choose from; left out are 2 that train has, were labelled since or came twice, "
+        "and 2 that dev or test has" in caplog.text
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -92,7 +115,9 @@ def test_nothing_to_choose_from_is_told(
     (tmp_path / "raw.txt").write_text("\n...\n")
     arguments = ["--pool", str(tmp_path / "raw.txt"), "--output", str(tmp_path / "next")]
     assert main(["select", str(tiny_checkpoint), *arguments]) == 1
-    assert "expected lines that are not labelled yet, got none" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "expected lines that are not labelled yet, got none; left out are 0 that" in error
+    assert "name other files with --pool" in error
 
 
 def test_doubt_is_the_mean_surprise_of_the_served_tags(tiny_checkpoint: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_weight_that_nothing_would_read_is_refused(
 
 def test_a_weight_that_lacks_is_named(tiny_checkpoint: Path, tmp_path: Path) -> None:
     folder = with_weights(tiny_checkpoint, tmp_path, without="classifier.bias")
-    with pytest.raises(CheckpointError, match="got 1 missing .* first classifier.bias; train it"):
+    with pytest.raises(CheckpointError, match=r"got 1 missing .* first classifier\.bias; train it"):
         load_trained(folder)
 
 
