@@ -14,6 +14,8 @@ from pathlib import Path
 from serve.errors import DataError
 from serve.files import replacing_file
 
+_FORM = 'write it as {"text": "fix hose", "spans": [{"start": 4, "end": 8, "label": "Item"}]}'
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
@@ -97,7 +99,8 @@ def parse_json(line: str) -> object:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"expected a JSON object on each line, got: {error.msg} at character {error.pos}"
+            f"expected a JSON object on each line, got: {error.msg} at character {error.pos}; "
+            "write one object a line"
         ) from error
 
 
@@ -108,11 +111,13 @@ def labelled_text(row: object) -> tuple[str, list[Span]]:
         ValueError: If the row is not of one of the forms of `read_jsonl`.
     """
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise ValueError('expected an object with a "text", got ' + json.dumps(row)[:80])
+        raise ValueError(f'expected an object with a "text", got {json.dumps(row)[:80]}; {_FORM}')
     raw = row.get("spans", row.get("label"))
     if not isinstance(raw, list):
         got = repr(raw)[:80]
-        raise ValueError(f'expected a list under "spans" (or doccano\'s "label"), got {got}')
+        raise ValueError(
+            f'expected a list under "spans" (or doccano\'s "label"), got {got}; {_FORM}'
+        )
     return row["text"], [_span(item) for item in raw]
 
 
@@ -162,8 +167,16 @@ def _span(item: object) -> Span:
         case [int(start), int(end), str(label)] if label:
             span = Span(start, end, label)
         case _:
-            got = json.dumps(item)[:80]
-            raise ValueError(f"expected a span with start, end and label, got {got}")
+            raise ValueError(
+                f"expected a span with start, end and label, got {json.dumps(item)[:80]}; "
+                f"{_remedy(item)}"
+            )
     if not span.label.isprintable():  # no tag can hold it
-        raise ValueError(f"expected a label of printable characters, got {span.label!r}")
+        raise ValueError(f"expected a label of printable characters, got {span.label!r}; rename it")
     return span
+
+
+def _remedy(item: object) -> str:
+    """Return what to do about a span of another form."""
+    is_label_studio = isinstance(item, dict) and "labels" in item
+    return "export from Label Studio as JSON, not as JSON-MIN" if is_label_studio else _FORM

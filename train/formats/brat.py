@@ -99,7 +99,8 @@ class _Text:
         match = _ENTITY.fullmatch(annotation)
         if not match or not match[1].isprintable():
             raise ValueError(
-                f"expected T1<TAB>Type start end<TAB>text as an entity, got {shown(annotation)}"
+                f"expected T1<TAB>Type start end<TAB>text as an entity, got {shown(annotation)}; "
+                "correct the line"
             )
         pieces = [self._piece(piece) for piece in match[2].split(";")]
         found = " ".join(self._text[start:end] for start, end in pieces)
@@ -126,10 +127,14 @@ class _Text:
         start, end = map(int, offsets.split(" "))
         if not start < end <= len(self._text):
             raise ValueError(
-                f"expected start < end <= {len(self._text)}, the text's length, got {offsets}"
+                f"expected start < end <= {len(self._text)}, the text's length, got {offsets}; "
+                "correct the offsets"
             )
         if self._text.find("\n", start, end) >= 0 or end - start > MAX_CHARS:
-            raise ValueError(f"expected pieces that each lie within a line, got {offsets}")
+            raise ValueError(
+                f"expected pieces that each lie within a line, got {offsets}; "
+                "write one piece a line, with ; between"
+            )
         return start, end
 
     def _joined(self, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -154,7 +159,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise DataError(
             f"{path}: expected the text that {path.with_suffix('.ann').name} is about, "
-            f"got {error.strerror}"
+            f"got {error.strerror}; put both in one folder"
         ) from error
     try:
         return content.decode()

@@ -49,5 +49,5 @@ def _examples(
             labels.update(span.label for span in example.spans)
             yield record.place, map_labels(example, label_map)
     if not num_lines:
-        raise DataError(f"{sources[0]}: expected labelled lines, got none")
+        raise DataError(f"{sources[0]}: expected labelled lines, got none; name other files")
     check_label_map(label_map, labels)

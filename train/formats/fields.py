@@ -26,7 +26,8 @@ def field_of(record: Record, name: str) -> str | int | float:
         raise told(
             record.place,
             ValueError(
-                f"expected a text or number in the field {name}, got {shown(value)}; fields: {have}"
+                f"expected a text or number in the field {name}, got {shown(value)}; "
+                f"name one of its fields: {have}"
             ),
         )
     return value
@@ -46,4 +47,5 @@ def seconds_of(record: Record, name: str) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         expected = f"expected seconds or an ISO 8601 time in the field {name}, got {shown(value)}"
-        raise told(record.place, ValueError(expected)) from error
+        remedy = "write times such as 2024-05-31T06:00"
+        raise told(record.place, ValueError(f"{expected}; {remedy}")) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from serve.errors import DataError
 from serve.examples import Example, Span
 from serve.limits import check_text
-from train.formats.record import Record, told
+from train.formats.record import Record
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def flat_example(record: Record, reading: Reading) -> Example:
             Example(record.text, (span,))
         flat = longest(spans) if reading.overlaps is Overlaps.LONGEST else sorted(spans)
     except ValueError as error:
-        raise told(record.place, error) from error
+        raise DataError(f"{record.place}: {error}; correct its offsets") from error
     try:
         return Example(record.text, tuple(flat))
     except ValueError as error:

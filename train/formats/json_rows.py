@@ -20,6 +20,7 @@ CHUNK_CHARS = 1 << 16
 MAX_ELEMENT_CHARS = 1 << 24
 """An element that does not end within this many characters is refused."""
 
+_WHOLE = "export the file anew, whole"
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
@@ -65,10 +66,10 @@ def _elements(path: Path, window: _Window) -> Iterator[Row]:
             window.take()
         elif char != "]":
             found = shown(char) if char else "the end of the file"
-            raise DataError(f"{place}: expected a comma or ] after it, got {found}")
+            raise DataError(f"{place}: expected a comma or ] after it, got {found}; {_WHOLE}")
     window.take()
     if char := window.next_char():
-        raise DataError(f"{path}: expected nothing after the array, got {shown(char)}")
+        raise DataError(f"{path}: expected nothing after the array, got {shown(char)}; {_WHOLE}")
 
 
 def _element(place: str, window: _Window) -> object:
@@ -76,7 +77,8 @@ def _element(place: str, window: _Window) -> object:
         return window.value()
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{place}: expected a JSON value, got: {error.msg} at its character {error.pos}"
+            f"{place}: expected a JSON value, got: {error.msg} at its character {error.pos}; "
+            f"{_WHOLE}"
         ) from error
     except (ValueError, RecursionError) as error:
         raise told(place, error) from error
@@ -130,7 +132,7 @@ class _Window:
         if num_chars > MAX_ELEMENT_CHARS:
             raise ValueError(
                 f"expected an element of at most {MAX_ELEMENT_CHARS} characters, got a longer one "
-                "or one that is no JSON"
+                f"or one that is no JSON; {_WHOLE}"
             )
         more = self._file.read(max(CHUNK_CHARS, num_chars))
         if more:

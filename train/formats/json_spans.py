@@ -4,10 +4,11 @@
     {"text": "fix hose", "label": [[4, 8, "Item"]]}                                doccano
     {"text": "fix hose", "entities": [{"start_offset": 4, "end_offset": 8, "label": "Item"}]}
 
-Lines that Prodigy's annotator rejected or ignored are left out. One of which single spans were
-accepted, as by ner.teach, is refused: of its other words nobody has said anything, and read as
-labelled they would teach that no entity is there. Offsets count characters (code points). One
-object a line, or one array of them.
+Lines that Prodigy's annotator rejected or ignored are left out. One whose spans were only shown, or
+accepted one by one as by ner.teach, is refused: of its other words nobody has said anything, and
+read as labelled they would teach that no entity is there. Prodigy tells by `_is_binary` (since
+1.11), by the interface under `_view_id` (since 1.8), and by an answer of a span's own where such
+lines were merged. Offsets count characters (code points). One object a line, or one array of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ from train.formats.record import Record, shown, span_of
 from train.formats.words import Writing
 
 _ACCEPTED = "accept"
+_NO_SPANS_LABELLED = frozenset(
+    {"ner", "spans", "pos", "dep", "choice", "classification", "text", "text_input", "html"}
+)
+"""Prodigy's interfaces in which spans are answered by yes or no, or shown beside another question;
+in ner_manual, spans_manual and relations they are labelled."""
 
 
 def parse(place: str, row: object) -> Record | None:
@@ -33,11 +39,10 @@ def parse(place: str, row: object) -> Record | None:
     fields = row if isinstance(row, dict) else {}
     if fields.get("answer", _ACCEPTED) != _ACCEPTED:
         return None
-    # Prodigy before 1.11 says it by the interface alone; whole texts are labelled in ner_manual.
-    if "answer" in fields and (fields.get("_is_binary") or fields.get("_view_id") == "ner"):
+    if "answer" in fields and (sign := _not_as_a_whole(fields)):
         raise ValueError(
-            "expected a text labelled as a whole, got spans that were accepted one by one; label "
-            "it with Prodigy's ner.correct or ner.manual, or drop the line"
+            f"expected a text labelled as a whole, got {sign}; label it with Prodigy's ner.correct "
+            "or ner.manual, or drop the line"
         )
     text, spans = _text_and_spans(row, fields)
     return Record(place, text, tuple(spans), fields=fields)
@@ -57,10 +62,23 @@ def write_doccano(path: Path, examples: Iterable[Example], _: Writing) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
+def _not_as_a_whole(fields: dict[str, object]) -> str:
+    """Return what tells that Prodigy's annotator did not label a text's spans; empty if nothing."""
+    if fields.get("_is_binary") or (view := fields.get("_view_id")) == "ner":
+        return "spans that were accepted one by one"
+    if isinstance(view, str) and view in _NO_SPANS_LABELLED:
+        return f"an answer of the interface {view}, in which no spans are labelled"
+    spans = fields.get("spans")
+    if isinstance(spans, list) and any(isinstance(s, dict) and "answer" in s for s in spans):
+        return "spans with answers of their own"
+    return ""
+
+
 def _text_and_spans(row: object, fields: dict[str, object]) -> tuple[str, list[Span]]:
     text = fields.get("text")
     if isinstance(text, str) and "spans" not in fields:
-        if "answer" in fields:  # Prodigy leaves out the spans of a text without any
+        # Prodigy leaves out the spans of a text without any; a label is one of the text.
+        if "answer" in fields and "label" not in fields:
             return text, []
         if "label" not in fields and isinstance(entities := fields.get("entities"), list):
             return text, [_entity(item) for item in entities]
@@ -73,4 +91,7 @@ def _entity(item: object) -> Span:
     match item:
         case {"start_offset": start, "end_offset": end, "label": label}:
             return span_of(start, end, label)
-    raise ValueError(f"expected an entity with start_offset, end_offset, label, got {shown(item)}")
+    raise ValueError(
+        f"expected an entity with start_offset, end_offset, label, got {shown(item)}; "
+        "export doccano's JSONL"
+    )

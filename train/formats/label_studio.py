@@ -88,14 +88,17 @@ def _text(data: dict[str, object]) -> str:
     texts = [value for value in data.values() if isinstance(value, str)]
     text = data.get("text", texts[0] if len(texts) == 1 else None)
     if not isinstance(text, str):
-        raise ValueError(f'expected a "text", or one text only, under data, got {shown(data)}')
+        raise ValueError(
+            f'expected a "text", or one text only, under data, got {shown(data)}; '
+            'name the labelled one "text"'
+        )
     return text
 
 
 def _spans(annotation: object, at: str, text: str) -> Iterable[Span]:
     results = annotation.get("result") if isinstance(annotation, dict) else None
     if not isinstance(results, list):
-        raise ValueError(f"expected a list at {at}.result, got {shown(results)}")
+        raise ValueError(f"expected a list at {at}.result, got {shown(results)}; export as JSON")
     marks: list[Mark] = []
     for number, result in enumerate(results):
         value = result.get("value") if isinstance(result, dict) else None
@@ -114,7 +117,7 @@ def _marks(value: dict[str, object], at: str) -> Iterator[Mark]:
     if not labels:
         return
     if not isinstance(labels, list):
-        raise ValueError(f"expected a list at {at}.labels, got {shown(labels)}")
+        raise ValueError(f"expected a list at {at}.labels, got {shown(labels)}; export as JSON")
     for label in labels:
         span = span_of(value.get("start"), value.get("end"), label, at)
         yield Mark(span, quoted if isinstance(quoted, str) else None, at)

@@ -20,6 +20,8 @@ from train.formats.record import Record, shown, span_of
 from train.formats.schemes import WordSpan
 from train.formats.words import Writing, spans_of_words, word_offsets
 
+_FORM = 'write {"tokens": ["fix", "hose"], "entities": [{"start": 1, "end": 2, "type": "Item"}]}'
+
 
 def parse(place: str, row: object) -> Record:
     """Return the labelled line of one object.
@@ -28,12 +30,12 @@ def parse(place: str, row: object) -> Record:
         ValueError: If it has no tokens or entities, or an entity is not of its tokens.
     """
     if not isinstance(row, dict):
-        raise ValueError(f"expected an object with tokens and entities, got {shown(row)}")
+        raise ValueError(f"expected an object with tokens and entities, got {shown(row)}; {_FORM}")
     tokens, entities = row.get("tokens"), row.get("entities")
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise ValueError(f'expected a list of words under "tokens", got {shown(tokens)}')
+        raise ValueError(f'expected a list of words under "tokens", got {shown(tokens)}; {_FORM}')
     if not isinstance(entities, list):
-        raise ValueError(f'expected a list under "entities", got {shown(entities)}')
+        raise ValueError(f'expected a list under "entities", got {shown(entities)}; {_FORM}')
     text, offsets = joined(tokens)
     spans = tuple(_span(f"entities[{i}]", item, offsets) for i, item in enumerate(entities))
     return Record(place, text, spans, fields=row)
@@ -58,11 +60,11 @@ def _span(path: str, item: object, offsets: Sequence[tuple[int, int]]) -> Span:
         case {"start": start, "end": end, "type": label}:
             words = span_of(start, end, label, path)
         case _:
-            raise ValueError(f"expected start, end and type at {path}, got {shown(item)}")
+            raise ValueError(f"expected start, end and type at {path}, got {shown(item)}; {_FORM}")
     if not 0 <= words.start < words.end <= len(offsets):
         raise ValueError(
             f"expected 0 <= start < end <= {len(offsets)}, the number of tokens, at {path}, "
-            f"got start {words.start} and end {words.end}"
+            f"got start {words.start} and end {words.end}; correct them"
         )
     return span_of_words(WordSpan(words.start, words.end, words.label), offsets)
 

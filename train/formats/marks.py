@@ -54,7 +54,8 @@ def _placed(mark: Mark, text: str, *, in_units: bool) -> Span:
         return span
     raise ValueError(
         f"expected the text at start and end of {mark.at} to be {shown(mark.quoted)}, as it says "
-        f"there, got {shown(text[span.start : span.end])}"
+        f"there, got {shown(text[span.start : span.end])}; "
+        "export text and labels together"
     )
 
 

@@ -45,10 +45,14 @@ def span_of(start: object, end: object, label: object, at: str = "") -> Span:
     """
     if type(start) is not int or type(end) is not int:
         got = f"{shown(start)} and {shown(end)}"
-        raise ValueError(f"expected whole numbers as start and end{at and f' at {at}'}, got {got}")
+        raise ValueError(
+            f"expected whole numbers as start and end{at and f' at {at}'}, got {got}; "
+            "count characters, from 0"
+        )
     if not isinstance(label, str) or not label or not label.isprintable():  # no tag can hold it
         raise ValueError(
-            f"expected a label of printable characters{at and f' at {at}'}, got {shown(label)}"
+            f"expected a label of printable characters{at and f' at {at}'}, got {shown(label)}; "
+            "rename it"
         )
     return Span(start, end, label)
 

@@ -16,8 +16,8 @@ def test_a_field_is_found_by_its_path() -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"meta": {}}, {"meta": {"site": None}}, {"meta": "north"}])
 def test_a_missing_field_is_told_with_those_there_are(fields: dict[str, object]) -> None:
-    message = r"a:1: expected a text or number in the field meta\.site, got None; fields: "
-    with pytest.raises(DataError, match=message + (", ".join(fields) or "none")):
+    message = r"a:1: expected a text or number in the field meta\.site, got None; name one of its "
+    with pytest.raises(DataError, match=f"{message}fields: {', '.join(fields) or 'none'}"):
         field_of(record(**fields), "meta.site")
 
 

@@ -72,6 +72,14 @@ def test_spans_that_overlap_or_leave_the_text_are_kept_for_the_lint() -> None:
         ),
         ({"text": "x", "labels": {}}, 'expected a list under "spans"'),
         ([], 'expected an object with a "text"'),
+        (
+            ["fix hose", {"entities": [[4, 8, "Item"]]}],
+            r'an object with a "text", got \["fix hose", .*; write it as {"text": "fix hose", "spans"',
+        ),
+        (
+            {"text": "x", "label": [{"start": 0, "end": 1, "text": "x", "labels": ["A"]}]},
+            "got {.*}; export from Label Studio as JSON, not as JSON-MIN",
+        ),
     ],
 )
 def test_a_row_of_no_form_is_refused(row: object, message: str) -> None:
@@ -88,14 +96,51 @@ def test_doccanos_form_is_written(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("sign", [{"_is_binary": True}, {"_view_id": "ner"}])
-def test_a_text_of_which_one_span_was_accepted_is_refused(sign: dict[str, object]) -> None:
-    span = {"start": 4, "end": 8, "label": "Item"}
-    row = {"text": "fix hose at pump", "spans": [span], "answer": "accept"}
-    with pytest.raises(ValueError, match="expected a text labelled as a whole, got spans that"):
-        parse("a:1", row | sign)
-    assert parse("a:1", row | sign | {"answer": "reject"}) is None
-    whole = {"_is_binary": False, "_view_id": "ner_manual"}
-    record = parse("a:1", row | whole)
+SPAN = {"start": 4, "end": 8, "label": "Item"}
+
+
+@pytest.mark.parametrize(
+    ("sign", "message"),
+    [
+        ({"_is_binary": True, "_view_id": "ner"}, "got spans that were accepted one by one; label"),
+        ({"_view_id": "ner"}, "got spans that were accepted one by one"),
+        ({"_is_binary": True, "_view_id": "blocks"}, "got spans that were accepted one by one"),
+        ({"_view_id": "spans"}, "got an answer of the interface spans, in which no spans are lab"),
+        ({"_view_id": "choice", "options": []}, "got an answer of the interface choice, in which"),
+        ({"_view_id": "classification", "label": "Fault"}, "got an answer of the interface class"),
+        ({"spans": [SPAN, SPAN | {"answer": "reject"}]}, "got spans with answers of their own; la"),
+    ],
+    ids=str,
+)
+def test_a_text_whose_spans_nobody_labelled_is_refused(
+    sign: dict[str, object], message: str
+) -> None:
+    row = {"text": "fix hose at pump", "spans": [SPAN], "answer": "accept"} | sign
+    with pytest.raises(ValueError, match=f"expected a text labelled as a whole, {message}"):
+        parse("a:1", row)
+    assert parse("a:1", row | {"answer": "reject"}) is None
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {},  # before 1.8
+        {"_view_id": "ner_manual", "_session_id": None},  # 1.8 to 1.10
+        {"_is_binary": False, "_view_id": "ner_manual", "_timestamp": 1633999979},  # since 1.11
+        {"_view_id": "spans_manual"},
+        {"_view_id": "relations", "relations": []},
+        {"_view_id": "review", "versions": []},
+        {"_view_id": "blocks"},
+    ],
+    ids=str,
+)
+def test_a_text_that_was_labelled_as_a_whole_in_prodigy_is_read(sign: dict[str, object]) -> None:
+    row = {"text": "fix hose at pump", "tokens": [], "spans": [SPAN], "answer": "accept"}
+    record = parse("a:1", row | sign)
     assert record is not None
     assert record.spans == (Span(4, 8, "Item"),)
+
+
+def test_a_text_with_a_label_of_its_own_is_no_text_without_entities() -> None:
+    with pytest.raises(ValueError, match=r"expected a list under .*, got 'Fault'; write it"):
+        parse("a:1", {"text": "pump leaks", "label": "Fault", "answer": "accept"})

@@ -70,7 +70,9 @@ def test_the_only_text_is_found_under_any_name() -> None:
     record = parse("a:1", task(annotation(), order="fix hose", number=3))
     assert record is not None
     assert record.text == "fix hose"
-    with pytest.raises(ValueError, match='expected a "text", or one text only, under data'):
+    with pytest.raises(
+        ValueError, match="one text only, under data, got .*; name the labelled one"
+    ):
         parse("a:1", task(annotation(), order="fix", remark="hose"))
 
 
