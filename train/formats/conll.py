@@ -1,9 +1,10 @@
 """Owns column files: a word and its tag a line, sentences apart by empty lines.
 
 Columns stand between tabs or blanks, two to four of them, the word first and the tag last.
-`-DOCSTART-` lines, a byte order mark and the line ends of any system are understood. The words of a
-sentence become a text, joined by single blanks, and its tags become spans of characters. Written
-are two columns with a tab between them.
+`-DOCSTART-` lines, a byte order mark and the line ends of any system are understood. A line before
+a sentence that begins with # and a blank is a comment, unless it is a word # with a tag. The words
+of a sentence become a text, joined by single blanks, and its tags become spans of characters.
+Written are two columns with a tab between them.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import TextIO
 from serve.examples import Example, Span, numbered_lines
 from serve.files import replacing_file
 from train.formats.record import Record, Row, told
-from train.formats.schemes import Scheme, SchemeDetector, WordSpan, tags_of, word_spans
+from train.formats.schemes import Scheme, SchemeDetector, WordSpan, is_tag, tags_of, word_spans
 from train.formats.words import Writing, spans_of_words, word_offsets
 
 _BLANKS = re.compile(r"[ \t]+")
-_DOCSTART = "-DOCSTART-"
+_DOCSTART, _COMMENT = "-DOCSTART-", re.compile(r"# +\S")
 _REMEDY = (
     "put a word and its tag, up to 4 columns, on each line and an empty line between sentences"
 )
@@ -58,7 +59,7 @@ def rows(path: Path) -> Iterator[Row]:
     detector = SchemeDetector()
     words: list[str] = []
     tags: list[str] = []
-    first_number, num_columns, document, is_whole = 0, 0, 0, True
+    first_number, num_columns, num_comments, document, is_whole = 0, 0, 0, 0, True
     for number, line in numbered_lines(path):
         columns = _columns(line)
         if not columns or columns[0] == _DOCSTART:
@@ -66,6 +67,9 @@ def rows(path: Path) -> Iterator[Row]:
                 yield f"{path}:{first_number}", Sentence(words, tags, document)
             words, tags, is_whole = [], [], True
             document += bool(columns)
+            continue
+        if not words and is_whole and _is_comment(line, columns, num_columns):
+            num_comments += 1
             continue
         num_columns = num_columns or len(columns)
         try:
@@ -80,6 +84,8 @@ def rows(path: Path) -> Iterator[Row]:
         tags.append(columns[-1])
     if words and is_whole:
         yield f"{path}:{first_number}", Sentence(words, tags, document)
+    if num_comments:
+        logger.info("%s: %d comments", path, num_comments)
     _report(path, detector)
 
 
@@ -136,6 +142,14 @@ def _columns(line: str) -> list[str]:
     if not line:
         return []
     return [cell.strip(" ") for cell in line.split("\t")] if "\t" in line else _BLANKS.split(line)
+
+
+def _is_comment(line: str, columns: list[str], num_columns: int) -> bool:
+    """Tell whether a line is none of a word and its tag; both may be # and blanks."""
+    if not _COMMENT.match(line):
+        return False
+    is_word = 2 <= len(columns) <= 4 and len(columns) == (num_columns or len(columns))
+    return not (is_word and is_tag(columns[-1]))
 
 
 def _check_columns(columns: list[str], num_columns: int) -> None:

@@ -32,8 +32,11 @@ class Record:
 
 
 def shown(value: object) -> str:
-    """Return how a value is named in a message: in short, and unable to steer a terminal."""
-    text = ascii(value)
+    """Return how a value is named in a message: in short, and unable to steer a terminal.
+
+    Letters of any script stay as they are; what is not printable is escaped.
+    """
+    text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -30,6 +30,11 @@ _ENDINGS = {Scheme.BIOES: ("E", "S"), Scheme.BILOU: ("L", "U")}
 """Prefixes of an entity's last word and of its only one, where a scheme marks them."""
 
 
+def is_tag(text: str) -> bool:
+    """Tell whether a text is a tag of some scheme."""
+    return _TAG.fullmatch(text) is not None
+
+
 @dataclass(slots=True)
 class SchemeDetector:
     """Sees every tag of a file once and then names its scheme.
@@ -48,7 +53,7 @@ class SchemeDetector:
         Raises:
             ValueError: If the tag is none, not printable, or of another scheme than those before.
         """
-        if not _TAG.fullmatch(tag):
+        if not is_tag(tag):
             raise ValueError(f"expected a tag O, B-X, I-X, or E-, S-, L-, U-X, got {tag!r}")
         if not tag.isprintable():
             raise ValueError(f"expected a tag of printable characters, got {tag!r}")

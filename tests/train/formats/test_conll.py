@@ -45,6 +45,22 @@ def test_docstart_lines_part_sentences_and_are_no_words(tmp_path: Path) -> None:
     assert [example.text for _, example in read(tmp_path, content)] == ["a", "b"]
 
 
+def test_comments_before_a_sentence_are_no_words_and_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "train")
+    before = b"# sent_id = 1\n# text = change air filter\n"
+    content = before + b"change x B-Act\nair x B-Item\nfilter x I-Item\n\n# id 7\nleak x B-Obs\n"
+    assert [example for _, example in read(tmp_path, content)] == [example for _, example in TWO]
+    assert "train.conll: 3 comments" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"# O\n12 B-A\n", b"#\tO\n12\tB-A\n", b"# 12 O\n12 x B-A\n"])
+def test_a_number_sign_with_a_tag_is_a_word(tmp_path: Path, content: bytes) -> None:
+    ((_, example),) = read(tmp_path, content)
+    assert example.text == "# 12"
+
+
 def test_b_parts_two_entities_in_iob1(tmp_path: Path) -> None:
     ((_, example),) = read(tmp_path, b"a I-A\nb B-A\nc I-A\n")
     assert example.spans == (Span(0, 1, "A"), Span(2, 5, "A"))
@@ -92,6 +108,8 @@ def test_only_line_ends_end_a_line(tmp_path: Path) -> None:
         (b"a b c d B-A\n", r"train\.conll:1: expected 2 to 4 columns, got 5"),
         (b"a O\n\nb x O\n", r"train\.conll:3: expected 2 columns as above, got 3"),
         (b"a O\nb FOO\n", r"train\.conll:2: expected a tag O, B-X, I-X, .* got 'FOO'"),
+        (b"a O\n# b c\n", r"train\.conll:2: expected 2 columns as above, got 3"),
+        (b"#\tFOO\na\tO\n", r"train\.conll:1: expected a tag .* got 'FOO'"),
         (b"a O\nb I-\n", r"train\.conll:2: expected a tag .* got 'I-'"),
         (b"a S-A\nb U-A\n", r"train\.conll:2: expected tags of one scheme, .* got 'U-A'"),
         (b"a O\n\xff O\n", r"train\.conll:2: expected UTF-8, got byte 0 of the line that is not"),

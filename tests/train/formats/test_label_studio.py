@@ -71,7 +71,7 @@ def test_the_only_text_is_found_under_any_name() -> None:
     assert record is not None
     assert record.text == "fix hose"
     with pytest.raises(
-        ValueError, match="one text only, under data, got .*; name the labelled one"
+        ValueError, match=r"one text only, under data, got .*; name the labelled one"
     ):
         parse("a:1", task(annotation(), order="fix", remark="hose"))
 
