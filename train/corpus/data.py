@@ -88,7 +88,10 @@ def read_corpus(config: TrainConfig) -> Corpus:
     train, dev, test = mapped["train"], mapped.get("dev"), mapped.get("test")
     known = train.labels
     if not known:
-        raise DataError(f"{train.path}: expected labelled spans to train on, got none")
+        raise DataError(
+            f"{train.path}: expected labelled spans to train on, got none; label some of its "
+            "lines, or name another file"
+        )
     if dev and not dev.labels:
         raise DataError(
             f"{dev.path}: expected labelled spans to choose the best epoch by, got none; "

@@ -6,6 +6,7 @@ A line end within a text becomes a blank, since brat cuts texts there.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -47,8 +48,8 @@ def _checked(example: Example) -> Example:
     for span in example.spans:
         if not _TYPE.fullmatch(span.label):
             raise ValueError(
-                f"expected a label of letters, digits, _ and - for brat, got {span.label!r}; "
-                f"rename it with --label-map {span.label}=New"
+                "expected a label of letters a to z, digits, _ and - for brat, got "
+                f"{span.label!r}; rename it with --label-map {shlex.quote(f'{span.label}=New')}"
             )
     return example
 
