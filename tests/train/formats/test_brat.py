@@ -144,6 +144,6 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 def test_a_label_that_brat_would_rename_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"for brat, got 'A/B'; rename it with --label-map A/B="):
         write(tmp_path / "out", [Example("a", (Span(0, 1, "A/B"),))], Writing())
-    with pytest.raises(ValueError, match="got 'Bau teil'; .* --label-map 'Bau teil=New'$"):
+    with pytest.raises(ValueError, match=r"got 'Bau teil'; .* --label-map 'Bau teil=New'$"):
         write(tmp_path / "out", [Example("a", (Span(0, 1, "Bau teil"),))], Writing())
     assert list(tmp_path.iterdir()) == []
