@@ -104,7 +104,8 @@ def _lines_of(file: Source, shown: str) -> Iterator[str | None]:
             line = raw.removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{shown}:{number}: expected UTF-8, got byte {error.start} that is not"
+                f"{shown}:{number}: expected UTF-8, got byte {error.start} that is not; "
+                "convert the file"
             ) from error
         if len(line) > MAX_CHARS:
             raise DataError(_over_the_cap(shown, number, str(len(line))))

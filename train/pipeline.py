@@ -21,6 +21,7 @@ from serve.tagger import Tagger
 from train.config import TrainConfig
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Corpus, read_corpus
+from train.corpus.unknown import warn_of_unknown_tokens
 from train.loop.curves import Curves, draw_curves
 from train.loop.device import format_name, number_format, out_of_memory_told
 from train.loop.fit import Fit, best_epoch
@@ -162,6 +163,7 @@ def fit_corpus(
     processes = Processes()
     learner.to(processes.device)
     _say(config, corpus, processes)
+    warn_of_unknown_tokens(corpus.train, base)
     for split in filter(None, (corpus.train, corpus.dev, corpus.test)):
         warn_of_lost_spans(split, encoder)
     progress = Progress(

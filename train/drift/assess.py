@@ -21,6 +21,7 @@ from serve.bundle import TOKENIZER, Bundle
 from serve.errors import CheckpointError
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
+from train.corpus.unknown import unknown_id
 from train.distillation.unlabelled import key_of, read_unlabelled
 from train.drift.chance import Finding, findings
 from train.drift.figures import figures, known_of, layout_of, words_of
@@ -155,6 +156,4 @@ def _drawn(texts: list[str]) -> list[str]:
 
 
 def _unknown(folder: Path) -> int | None:
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    token = getattr(tokenizer.model, "unk_token", None)
-    return None if token is None else tokenizer.token_to_id(token)
+    return unknown_id(Tokenizer.from_file(str(folder / TOKENIZER)))
