@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from serve.examples import Example
 from serve.labels import Tags
+from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Split, check_labels, read_split
 from train.corpus.label_map import map_labels, warn_of_label_map
 from train.evaluation.ask import ask
@@ -39,6 +40,7 @@ def inquire(config: EvaluateConfig) -> Inquiry:
     """
     loaded = load_tagger(config.tagger, config.precision)
     split = read_lines(config, loaded.tagger.tags)
+    warn_of_lost_spans(split, loaded.tagger.encoder)
     other = load_tagger(config.against) if config.against else None
     assessment = assess(
         ask(loaded.tagger, split),

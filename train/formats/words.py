@@ -26,6 +26,7 @@ _BERT = BertPreTokenizer()
 # It is BERT's normalizer that parts Chinese characters. Nothing else of it is wanted here: words
 # that are written into a file keep their case, their accents and what cannot be seen.
 _PARTED = BertNormalizer(clean_text=False, strip_accents=False, lowercase=False)
+_READ = BertNormalizer(clean_text=True, strip_accents=False, lowercase=False)
 
 
 class Words(StrEnum):
@@ -52,10 +53,23 @@ class Writing:
 
 def word_offsets(text: str, words: Words) -> list[tuple[int, int]]:
     """Return where the words of a text begin and end. Shape: (W, 2)."""
+    return _offsets(text, words, _PARTED)
+
+
+def read_offsets(text: str, words: Words) -> list[tuple[int, int]]:
+    """Return where the words begin and end that a tagger reads. Shape: (W, 2).
+
+    BERT drops what cannot be seen, such as NEL or a blank without width, and then parts words:
+    where nothing else stands between two of them they are one.
+    """
+    return _offsets(text, words, _READ)
+
+
+def _offsets(text: str, words: Words, normalizer: BertNormalizer) -> list[tuple[int, int]]:
     if words is Words.BLANKS:
         return [match.span() for match in _BETWEEN_BLANKS.finditer(text)]
     parted = PreTokenizedString(text)
-    parted.normalize(_PARTED.normalize)
+    parted.normalize(normalizer.normalize)
     _BERT.pre_tokenize(parted)
     return [offsets for _, offsets, _ in parted.get_splits("original", "char")]
 

@@ -43,14 +43,14 @@ class Memory:
         for span in spans:
             self._first_of_label.setdefault((part, span.label), record.place)
         text = fold(record.text)
-        labelled = tuple((fold(record.text[s.start : s.end]), s.label) for s in sorted(spans))
+        labelled = tuple((record.text[s.start : s.end], s.label) for s in sorted(spans))
         seen = self._texts.setdefault(text, _Seen(record.place, part, labelled))
         if seen.place == record.place:
             return
         figures.num_repeated += 1
         if seen.part != part:
             yield finding(Rule.LEAK, record.place, f"{shown(record.text)} is at {seen.place} too")
-        if seen.labelled != labelled:
+        if _folded(seen.labelled) != _folded(labelled):
             how = _difference(labelled, seen.labelled)
             message = f"{shown(record.text)} is at {seen.place} too: {how}"
             yield finding(Rule.CONFLICT, record.place, message)
@@ -79,4 +79,15 @@ def _difference(here: Labelled, there: Labelled) -> str:
 
 
 def _without(some: Labelled, others: Labelled) -> list[tuple[str, str]]:
-    return sorted((Counter(some) - Counter(others)).elements())
+    """Return what only the first has, as it is written there."""
+    left, found = Counter(_folded(others)), []
+    for written, key in zip(some, _folded(some), strict=True):
+        if left[key]:
+            left[key] -= 1
+        else:
+            found.append(written)
+    return sorted(found)
+
+
+def _folded(labelled: Labelled) -> list[tuple[str, str]]:
+    return [(fold(text), label) for text, label in labelled]

@@ -12,7 +12,7 @@ from train.formats.flat import Overlaps, Reading, at_level
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
 from train.formats.schemes import SchemeDetector, violations
-from train.formats.words import Words, word_offsets
+from train.formats.words import Words, read_offsets
 from train.lint.across import DEV, TRAIN, Memory
 from train.lint.figures import Figures
 from train.lint.finding import Finding, Rule, Severity, finding
@@ -104,7 +104,7 @@ class _FileLint:
         if wrong:
             return
         spans = self._spans(record)
-        offsets = word_offsets(record.text, self._words)
+        offsets = read_offsets(record.text, self._words)
         self._figures.add(len(offsets), spans)
         yield from check_spans(record, spans, offsets, self._choices.overlaps or Overlaps.REFUSE)
         yield from self._memory.check(self._figures, record, spans)

@@ -23,7 +23,7 @@ from train.corpus.splits import parts_of
 from train.formats.flat import Dropped, Overlaps, Reading, at_level, flat_example
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
-from train.formats.words import Words, word_offsets
+from train.formats.words import Words, read_offsets
 from train.lint.finding import Finding, Rule, Severity, finding
 from train.lint.lines import check_line, check_spans
 
@@ -135,7 +135,7 @@ def _errors(record: Record | DataError, choices: Reading) -> Iterator[Finding]:
         return
     spans = [*dict.fromkeys(_cut(span, choices) for span in record.spans)]
     yield from check_line(record)
-    offsets = word_offsets(record.text, Words.PUNCTUATION)
+    offsets = read_offsets(record.text, Words.PUNCTUATION)
     found = check_spans(record, spans, offsets, choices.overlaps or Overlaps.REFUSE)
     yield from (f for f in found if f.severity is Severity.ERROR)
 

@@ -224,3 +224,15 @@ def test_named_train_lines_are_read_and_mapped_as_the_data_is(
     figures = _figures(capsys, checkpoint, "--data", old, "--label-map", label_map, "--train", old)
     seen = figures["by_novelty"]["seen with this label"]
     assert seen["support"] == figures["entities"]["micro"]["support"]
+
+
+def test_spans_that_no_words_can_express_are_told(
+    tiny_checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "test.jsonl"
+    write_jsonl(
+        path, [Example("replace pumps", (Span(8, 12, "Item"),)), *tiny_lines(seed=9, num_lines=20)]
+    )
+    assert main(["evaluate", str(tiny_checkpoint), "--data", str(path)]) == 0
+    expected = "test.jsonl:1: expected spans that begin and end with a word, got 'pump' for Item"
+    assert expected in caplog.text

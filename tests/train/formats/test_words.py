@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from serve.examples import Example, Span
 from train.formats.schemes import WordSpan
-from train.formats.words import Words, off_border, spans_of_words, word_offsets
+from train.formats.words import Words, off_border, read_offsets, spans_of_words, word_offsets
+from train.model.base import find_base
 
 TEXT = "fix oil-pump, now"
 
@@ -24,6 +27,15 @@ def test_only_blanks_tabs_and_line_ends_part_words_and_offsets_count_characters(
 def test_each_chinese_character_is_a_word_as_it_is_for_bert() -> None:
     assert texts(Words.PUNCTUATION, "换液压泵 oil-泵a") == [*"换液压泵", "oil", "-", "泵", "a"]
     assert not off_border(Span(1, 3, "Item"), word_offsets("换液压泵", Words.PUNCTUATION))
+
+
+@pytest.mark.parametrize(
+    "char", ["\x85", "\x0b", "\x1c", "\u200b", "\ufeff", "\u2028", "\u3000", "."]
+)
+def test_words_are_read_as_the_tagger_reads_them(tiny_base: Path, char: str) -> None:
+    text = f"{char}oil{char}pump{char} on"
+    (encoded,) = find_base(str(tiny_base)).encoder().encode([text])
+    assert read_offsets(text, Words.PUNCTUATION) == list(encoded.offsets)
 
 
 @pytest.mark.parametrize(

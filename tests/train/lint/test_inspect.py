@@ -183,6 +183,20 @@ def test_the_same_text_with_other_labels_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
+def test_labels_that_differ_are_shown_as_they_are_written(tmp_path: Path) -> None:
+    lines: list[tuple[str, list[list[object]]]] = [
+        ("Pumpe außer Betrieb", [[6, 19, "Fault"]]),
+        ("PUMPE außer Betrieb", []),
+    ]
+    found = only(lint(tmp_path, train=lines), Rule.CONFLICT)
+    assert found.message.endswith(": 'außer Betrieb' is Fault there only")
+
+
+def test_spans_that_nothing_visible_parts_are_an_error(tmp_path: Path) -> None:
+    found = lint(tmp_path, train=[("hose\x85leaks", [[0, 4, "A"]])])
+    assert only(found, Rule.BORDER).message == r"'hose' for A in 'hose\x85leaks'"
+
+
 def test_the_same_labels_on_other_words_of_a_text_are_a_conflict(tmp_path: Path) -> None:
     lines: list[tuple[str, list[list[object]]]] = [
         ("on on off", [[0, 2, "A"], [6, 9, "B"]]),
