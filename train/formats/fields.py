@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from train.formats.record import Record, shown, told
+
+MOST_SHOWN = 20
+"""Fields that a message names."""
 
 
 def field_of(record: Record, name: str) -> str | int | float:
@@ -22,7 +25,7 @@ def field_of(record: Record, name: str) -> str | int | float:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     if not isinstance(value, str | int | float):
-        have = ", ".join(sorted(map(str, record.fields))) or "none"
+        have = ", ".join(sorted(_paths(record.fields))[:MOST_SHOWN]) or "none"
         raise told(
             record.place,
             ValueError(
@@ -31,6 +34,15 @@ def field_of(record: Record, name: str) -> str | int | float:
             ),
         )
     return value
+
+
+def _paths(fields: Mapping[str, object], above: str = "") -> Iterator[str]:
+    """Yield the names of the fields that hold a text or number, those within others too."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{above}{name}.")
+        elif isinstance(value, str | int | float):
+            yield f"{above}{name}"
 
 
 def seconds_of(record: Record, name: str) -> float:
