@@ -64,7 +64,10 @@ def parse_args(argv: Sequence[str]) -> CurveConfig:
     own = {name: values.pop(name) for name in ("sizes", "draws", "curve", "score_test")}
     strategies, picks = values.pop("strategy") or ["default="], values.pop("pick")
     base = training_config(parser, dict(values))
-    _check_same(parser, base, TrainConfig(), _NOT_OF_A_CURVE, "expected no such flag for a curve")
+    message = (
+        "expected no such flag for a curve; it seeds its runs itself and keeps them in --curve"
+    )
+    _check_same(parser, base, TrainConfig(), _NOT_OF_A_CURVE, message)
     return CurveConfig(
         strategies=tuple(_strategy(parser, text, values, base) for text in strategies),
         picks=tuple(dict.fromkeys(picks)),

@@ -43,7 +43,10 @@ def test_strategies_stand_on_the_flags_beside_them() -> None:
         (["--strategy", "a=--data x"], "argument --data: expected outside of --strategy, got insi"),
         (["--strategy", "a=--nothing"], "--strategy a: error: unrecognized arguments: --nothing"),
         (["--seed", "3"], "argument --seed: expected no such flag for a curve"),
-        (["--output", "x"], "argument --output: expected no such flag for a curve"),
+        (
+            ["--output", "x"],
+            "--output: expected no such flag for a curve; it seeds its runs itself",
+        ),
     ],
 )
 def test_a_usage_error_leaves_with_2(
