@@ -162,9 +162,11 @@ def _check_utf8(line: str, path: Path, number: int) -> None:
 
 def _span(item: object) -> Span:
     match item:
-        case {"start": int(start), "end": int(end), "label": str(label)} if label:
+        case {"start": int(start), "end": int(end), "label": str(label)} if label and not _is_bool(
+            start, end
+        ):
             span = Span(start, end, label)
-        case [int(start), int(end), str(label)] if label:
+        case [int(start), int(end), str(label)] if label and not _is_bool(start, end):
             span = Span(start, end, label)
         case _:
             raise ValueError(
@@ -174,6 +176,11 @@ def _span(item: object) -> Span:
     if not span.label.isprintable():  # no tag can hold it
         raise ValueError(f"expected a label of printable characters, got {span.label!r}; rename it")
     return span
+
+
+def _is_bool(*values: int) -> bool:
+    """Tell whether one of several numbers is true or false, which Python takes for 1 and 0."""
+    return any(isinstance(value, bool) for value in values)
 
 
 def _remedy(item: object) -> str:

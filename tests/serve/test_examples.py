@@ -44,6 +44,11 @@ def test_a_byte_order_mark_and_empty_lines_do_not_count(tmp_path: Path) -> None:
         ('{"text": "a"}', 'expected a list under "spans"'),
         ('{"text": "a", "spans": [[0, 1]]}', r"expected a span with start, end and label, got \["),
         ('{"text": "a", "spans": [[0, 1, ""]]}', "expected a span with start, end and label"),
+        ('{"text": "a", "spans": [[0, true, "A"]]}', r"expected a span .*, got \[0, true, \"A\"\]"),
+        (
+            '{"text": "a", "spans": [{"start": false, "end": 1, "label": "A"}]}',
+            'expected a span with start, end and label, got {"start": false',
+        ),
         (
             r'{"text": "a", "spans": [[0, 1, "x\u001b[2J"]]}',
             r"a\.jsonl:2: expected a label of printable characters, got 'x\\x1b\[2J'",
