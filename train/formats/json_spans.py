@@ -6,9 +6,10 @@
 
 Lines that Prodigy's annotator rejected or ignored are left out. One whose spans were only shown, or
 accepted one by one as by ner.teach, is refused: of its other words nobody has said anything, and
-read as labelled they would teach that no entity is there. Prodigy tells by `_is_binary` (since
-1.11), by the interface under `_view_id` (since 1.8), and by an answer of a span's own where such
-lines were merged. Offsets count characters (code points). One object a line, or one array of them.
+read as labelled they would teach that no entity is there. Prodigy tells by `_is_binary` (in public
+records from 2021 on), by the interface under `_view_id` (from 2019 on), and by an answer of a
+span's own where such lines were merged. Offsets count characters (code points). One object a line,
+or one array of them.
 """
 
 from __future__ import annotations

@@ -124,9 +124,9 @@ def test_a_text_whose_spans_nobody_labelled_is_refused(
 @pytest.mark.parametrize(
     "sign",
     [
-        {},  # before 1.8
-        {"_view_id": "ner_manual", "_session_id": None},  # 1.8 to 1.10
-        {"_is_binary": False, "_view_id": "ner_manual", "_timestamp": 1633999979},  # since 1.11
+        {},  # as in explosion/projects, ner-drugs
+        {"_view_id": "ner_manual", "_session_id": None},  # ner_fashion_brands there
+        {"_is_binary": False, "_view_id": "ner_manual", "_timestamp": 1633999979},
         {"_view_id": "spans_manual"},
         {"_view_id": "relations", "relations": []},
         {"_view_id": "review", "versions": []},
