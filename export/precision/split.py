@@ -57,22 +57,18 @@ def split(model: onnx.ModelProto, reach: Mapping[str, NDArray[np.float32]]) -> o
         reach: How far each channel goes, for each of `splittable`. Shape: (channels,)
     """
     copy = without_weights(model)
-    weights, stale = Weights(model), set[str]()
+    weights = Weights(model)
     clips: dict[str, onnx.NodeProto] = {}
     for layer in list(_layers(copy)):  # all of them before any is changed
         limit = limit_of(reach[layer.activation.output[0]])
         if sources := _extra(reach[layer.activation.output[0]], limit):
             _widen(layer, sources, limit, weights)
             clips[layer.outer.name] = _clip(layer, limit, weights)
-            stale |= {node.output[0] for node in layer[:3]}
     nodes = list(copy.graph.node)
     del copy.graph.node[:]
     for node in nodes:
         copy.graph.node.extend([clips[node.name]] if node.name in clips else [])
         copy.graph.node.append(node)
-    kept = [info for info in copy.graph.value_info if info.name not in stale]
-    del copy.graph.value_info[:]
-    copy.graph.value_info.extend(kept)  # the others are wider now
     weights.write(copy)
     return copy
 

@@ -10,13 +10,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 import export.precision.int8
 from export.checkpoint import Checkpoint
 from export.fusion.cpu import check_norms
 from export.precision.calibration import Range, activation_ranges, calibration_batches
-from export.precision.int8 import quantized_inputs, quantized_nodes, to_int8
+from export.precision.int8 import column_steps, quantized_inputs, quantized_nodes, to_int8
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
@@ -152,12 +152,62 @@ def test_only_the_products_named_stay_in_fp32(
     assert (operators.count("QAttention"), operators.count("MatMulIntegerToFloat")) == (1, 5)
 
 
+@pytest.mark.parametrize(
+    ("left", "is_static", "message"),
+    [
+        ("_dynamic_product", False, r"expected 6 DynamicQuantizeMatMul nodes .*, got 0"),
+        ("_static_product", True, r"expected 6 MatMulIntegerToFloat nodes .*, got 0"),
+        ("_attention", True, r"expected 2 QAttention nodes .*, got 0"),
+    ],
+)
 def test_a_product_left_in_fp32_is_refused(
-    model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+    model: onnx.ModelProto,
+    ranges: dict[str, Range],
+    monkeypatch: pytest.MonkeyPatch,
+    left: str,
+    is_static: bool,
+    message: str,
 ) -> None:
     def skip(self: export.precision.int8._Quantizer, node: onnx.NodeProto) -> None:
         self._nodes.append(node)
 
-    monkeypatch.setattr(export.precision.int8._Quantizer, "_dynamic_product", skip)
-    with pytest.raises(GraphError, match=r"expected 6 DynamicQuantizeMatMul nodes .*, got 0"):
-        to_int8(model, None)
+    monkeypatch.setattr(export.precision.int8._Quantizer, left, skip)
+    with pytest.raises(GraphError, match=message):
+        to_int8(model, ranges if is_static else None)
+
+
+def attentions(model: onnx.ModelProto, kind: str) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.op_type == kind]
+
+
+def test_attention_keeps_how_it_scales_and_masks(
+    model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    kept = {"num_heads": 2, "scale": 0.25, "mask_filter_value": -30.0, "unidirectional": 1}
+    for node in attentions(copy, "Attention"):
+        del node.attribute[:]
+        node.attribute.extend(helper.make_attribute(*item) for item in kept.items())
+    for node in attentions(to_int8(copy, ranges), "QAttention"):
+        assert {a.name: helper.get_attribute_value(a) for a in node.attribute} == kept
+
+
+def test_attention_that_reads_more_than_a_mask_or_is_not_fused_is_refused(
+    model: onnx.ModelProto, ranges: dict[str, Range]
+) -> None:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    (first, *_) = attentions(copy, "Attention")
+    first.input.extend(["", "bias"])
+    with pytest.raises(GraphError, match=r"to have a mask only, got \['', 'bias'\]"):
+        to_int8(copy, ranges)
+    for node in attentions(copy, "Attention"):
+        node.op_type = "MultiHeadAttention"
+    with pytest.raises(GraphError, match=r"expected some QAttention nodes .*, got 0"):
+        to_int8(copy, ranges)
+
+
+def test_a_column_is_parted_by_its_largest_magnitude_and_one_of_zeros_is_left_alone() -> None:
+    steps = column_steps(np.array([[0.0, -2.54, 1.0], [0.0, 1.0, -0.5]], dtype=np.float32))
+    np.testing.assert_allclose(steps, np.array([1.0, 2.54, 1.0]) / 127)

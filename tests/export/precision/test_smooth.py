@@ -11,10 +11,12 @@ from onnx import numpy_helper
 from export.checkpoint import Checkpoint
 from export.precision.calibration import activation_ranges, calibration_batches
 from export.precision.int8 import quantized_inputs, to_int8
-from export.precision.smooth import channel_reach, divided, smooth
+from export.precision.smooth import MIGRATION, Reach, channel_reach, divided, smooth
 from serve.encoding import EncodedBatch
+from serve.errors import GraphError
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
+from tests.export.precision.signed import batch_of, of_channels
 
 TEXTS = [line.text for line in tiny_lines(seed=5, num_lines=40)]
 OUTLIER = 40.0
@@ -133,3 +135,38 @@ def test_a_channel_that_is_always_zero_stays_so(
     _scale(copy, f"{layer}.intermediate.dense.weight", np.s_[4], 0.0)
     after = logits(smoothed(copy, checkpoint), checkpoint)
     np.testing.assert_allclose(after, logits(copy, checkpoint), atol=1e-4)
+
+
+def test_the_reach_of_a_channel_is_its_largest_magnitude_in_any_batch() -> None:
+    batches = [batch_of(3, 5), batch_of(4, 9, 6), batch_of(7)]
+    reach = channel_reach(of_channels(1.0, -2.0, 0.0), ["x"], batches)
+    assert reach["x"].tolist() == [9.0, 18.0, 0.0]
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf])
+def test_a_channel_that_is_not_finite_is_refused(factor: float) -> None:
+    with pytest.raises(GraphError, match="expected x to be finite on the calibration lines"):
+        channel_reach(of_channels(1.0, factor), ["x"], [batch_of(3)])
+
+
+def test_a_channel_is_divided_by_its_reach_and_by_less_where_its_weights_are_large(
+    model: onnx.ModelProto,
+) -> None:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _scale(copy, "model.bert.encoder.layer.0.intermediate.dense.weight", np.s_[4], -16.0)
+    even: Reach = {name: np.ones(32, np.float32) for name in divided(model)}
+    far = {name: np.where(np.arange(32) == 7, np.float32(16), 1) for name in divided(model)}
+    before, after = divisors(model, even), divisors(copy, far)
+    changed = after / before * (before / after)[0]  # as against a channel that is as it was
+    expected = np.ones(32)
+    expected[4], expected[7] = 16 ** -(1 - MIGRATION), 16**MIGRATION
+    np.testing.assert_allclose(changed, expected, rtol=1e-4)
+    assert np.log(after).mean() == pytest.approx(0.0, abs=1e-5), "as large as before on the whole"
+
+
+def divisors(model: onnx.ModelProto, reach: Reach) -> NDArray[np.float32]:
+    """Return what the first layer norm's channels are divided by."""
+    after = smooth(model, reach)
+    (shares,) = [t for t in after.graph.initializer if t.name == "layer_norm_1/shares"]
+    return np.reciprocal(numpy_helper.to_array(shares))

@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from export.checkpoint import Checkpoint
+from export.precision import split as module
 from export.precision.calibration import Range, activation_ranges, calibration_batches
 from export.precision.int8 import quantized_inputs, to_int8
 from export.precision.smooth import channel_reach
@@ -66,8 +67,26 @@ def test_a_channel_is_divided_with_nearly_the_same_logits(
     widths = {tuple(tensor.dims) for tensor in divided.graph.initializer}
     assert {(32, WIDTH + 1), (WIDTH + 1,), (WIDTH + 1, 32)} <= widths
     assert kinds(divided) == kinds(spiky) + Counter(Clip=1)
-    onnx.checker.check_model(divided)
+    onnx.checker.check_model(divided, full_check=True)
     np.testing.assert_allclose(logits(divided, batches), logits(spiky, batches), atol=0.01)
+
+
+@pytest.mark.parametrize(("most_extra", "num_extra"), [(2, 2), (WIDTH, None)])
+def test_a_channel_may_become_several_down_to_the_least_limit(
+    spiky: onnx.ModelProto,
+    batches: list[EncodedBatch],
+    monkeypatch: pytest.MonkeyPatch,
+    most_extra: int,
+    num_extra: int | None,
+) -> None:
+    reach = channel_reach(spiky, splittable(spiky), batches)
+    monkeypatch.setattr(module, "MOST_EXTRA", most_extra / WIDTH)
+    after = split(spiky, reach)
+    if num_extra is None:  # as many as the least limit asks for
+        widest = reach[splittable(spiky)[0]]
+        num_extra = int(np.maximum(np.ceil(widest / LEAST_LIMIT) - 1, 0).sum())
+    assert (32, WIDTH + num_extra) in {tuple(tensor.dims) for tensor in after.graph.initializer}
+    np.testing.assert_allclose(logits(after, batches), logits(spiky, batches), atol=0.1)
 
 
 def test_int8_is_nearer_to_fp32_and_needs_no_clip(
@@ -93,7 +112,25 @@ def test_a_product_that_stays_in_fp32_keeps_its_clip(
 
 def test_without_outliers_nothing_changes(model: onnx.ModelProto) -> None:
     assert len(splittable(model)) == 2
+    assert not model.graph.value_info, "shapes that `split` would have to change"
     assert split(model, {name: np.ones(WIDTH, np.float32) for name in splittable(model)}) == model
+
+
+@pytest.mark.parametrize("change", ["read twice", "bias computed"])
+def test_an_activation_is_left_alone_where_its_layer_is_of_another_form(
+    model: onnx.ModelProto, change: str
+) -> None:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    first, second = splittable(copy)
+    (activation,) = [node for node in copy.graph.node if node.output[0] == first]
+    if change == "read twice":
+        copy.graph.node.append(helper.make_node("Identity", [first], ["again"]))
+    else:
+        (bias,) = [node for node in copy.graph.node if node.output[0] == activation.input[0]]
+        copy.graph.node.insert(0, helper.make_node("Identity", [bias.input[1]], ["computed"]))
+        bias.input[1] = "computed"
+    assert splittable(copy) == [second]
 
 
 @pytest.mark.parametrize(
