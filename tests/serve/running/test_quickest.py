@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from serve.encoding import EncodedBatch
 from serve.running import quickest
-from serve.running.quickest import FIRST_TRIAL, TRIAL_CALLS, TRIAL_EVERY, QuickestBackend
+from serve.running.quickest import (
+    FIRST_TRIAL,
+    TRIAL_CALLS,
+    TRIAL_EVERY,
+    WAKING_CALLS,
+    QuickestBackend,
+)
 
 
 class Clock:
@@ -100,6 +106,36 @@ def test_what_becomes_slower_both_ways_costs_one_more_trial() -> None:
     first.per_token_s, second.per_token_s = 1.6, 2.1  # the machine is slower, not the way
     run(backend, TRIAL_EVERY // 2)
     assert (backend.way_of(12), second.num_calls) == (0, 2 * TRIAL_CALLS)
+
+
+def test_what_is_slower_than_at_its_best_since_the_last_trial_is_tried_soon() -> None:
+    first, _, backend = two_ways(1.0, 0.97)  # not quicker by enough
+    run(backend, FIRST_TRIAL)
+    for first.per_token_s, num_calls in ((0.6, 40), (1.1, 2 * FIRST_TRIAL)):
+        run(backend, num_calls)
+    assert backend.way_of(12) == 1
+
+
+def test_trials_take_a_sixth_of_the_calls_at_most() -> None:
+    first, second, backend = two_ways(1.0, 1.3)
+    for _ in range(10 * 2 * FIRST_TRIAL):
+        run(backend, 1)
+        for way in (first, second):
+            way.per_token_s *= 1.02  # both become slower and slower
+    assert second.num_calls <= 10 * TRIAL_CALLS
+
+
+def test_calls_that_wake_the_other_way_do_not_count() -> None:
+    clock = Clock()
+
+    class Waking(Timed):
+        def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+            self.per_token_s = [*[3.0] * WAKING_CALLS, 0.8, 0.8, 0.8, 0.8, 1.0, 1.0][self.num_calls]
+            return super().logits(batch)
+
+    backend = QuickestBackend(Timed(0, clock, 1.0), Waking(1, clock, 1.0), clock=clock)
+    run(backend, FIRST_TRIAL)
+    assert backend.way_of(12) == 1
 
 
 def test_years_of_changes_leave_the_judgement_as_sharp(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,7 @@ def test_what_fails_again_and_again_is_tried_more_and_more_rarely() -> None:
         ended = now
         story.see(GONE, at=now)
     assert pauses == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert PATIENCE.backoff_s(5_000) == 30, "no power of two is too large for it"
 
 
 def test_a_replica_that_was_ready_for_too_short_counts_as_failed() -> None:
