@@ -21,6 +21,7 @@ from serve.errors import ParityError
 MIN_LABEL_ENTITIES = 30
 """Gold entities from which on a label is held to its own allowance."""
 _ROUNDING = 1e-9  # a loss that equals the allowance passes whatever way its digits were rounded
+_PINNED = "use the pinned versions of torch and transformers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,7 @@ def check_gate(report: ParityReport, precision: Precision, allowed: Allowance) -
     if precision == Precision.FP32 and report.max_abs_diff > allowed.atol:
         raise ParityError(
             f"fp32 graph: expected logits within {allowed.atol:g} of PyTorch's, "
-            f"got {report.max_abs_diff:.2g}; use the pinned versions of torch and transformers, "
-            "or allow it with --atol"
+            f"got {report.max_abs_diff:.2g}; {_PINNED}, or allow it with --atol"
         )
 
 
@@ -78,9 +78,10 @@ def _check_loss(
     precision: Precision, change: F1Change, allowed: float, figure: str, flag: str
 ) -> None:
     if change.loss_points > allowed + _ROUNDING:
+        enough = math.ceil(change.loss_points * 10 - _ROUNDING) / 10
+        remedy = f"leave --{precision} out, or allow it with {flag} {enough:g}"
         raise ParityError(
             f"{precision} graph: expected to lose at most {allowed:g} points of {figure}, "
             f"got {change.loss_points:.2f} ({100 * change.before:.2f} to "
-            f"{100 * change.after:.2f}); leave --{precision} out, or allow it with "
-            f"{flag} {math.ceil(change.loss_points * 10 - _ROUNDING) / 10:g}"
+            f"{100 * change.after:.2f}); {_PINNED if precision is Precision.FP32 else remedy}"
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from export.config import ExportConfig
 from export.gate import Allowance, check_gate
 from export.parity import ParityReport
 from serve.bootstrap import F1Change, F1Changes
@@ -37,8 +38,29 @@ def test_an_equal_graph_passes(precision: Precision) -> None:
 
 def test_a_loss_of_just_the_allowance_passes_and_more_does_not() -> None:
     check_gate(report(0.895), Precision.INT8, INT8)
-    with pytest.raises(ParityError, match=r"at most 0.5 points .* got 0.51 \(90.00 to 89.49\)"):
+    message = (
+        r"at most 0.5 points of entity F1, got 0.51 \(90.00 to 89.49\); "
+        r"leave --int8 out, or allow it with --allow-f1-loss 0.6$"
+    )
+    with pytest.raises(ParityError, match=message):
         check_gate(report(0.8949), Precision.INT8, INT8)
+    check_gate(report(0.8949), Precision.INT8, replace(INT8, points=0.6))
+
+
+def test_a_full_precision_graph_that_loses_is_refused_with_a_remedy_that_there_is() -> None:
+    """It has no flag of its own, and no allowance applies to it."""
+    config = ExportConfig(allow_f1_loss=9.0, allow_label_f1_loss=9.0)
+    message = (
+        r"^fp32 graph: .* got (0.51|2.00) .*\); use the pinned versions of torch and transformers$"
+    )
+    for lossy in (report(0.8949), report(Item=change(0.88))):
+        with pytest.raises(ParityError, match=message):
+            check_gate(lossy, Precision.FP32, Allowance.of(config, Precision.FP32))
+
+
+def test_each_allowance_is_the_one_that_was_asked_for() -> None:
+    config = ExportConfig(allow_f1_loss=0.7, allow_label_f1_loss=2.0, atol=0.003)
+    assert Allowance.of(config, Precision.INT8) == Allowance(0.7, 2.0, atol=0.003)
 
 
 def test_a_gain_passes() -> None:
