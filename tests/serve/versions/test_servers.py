@@ -1,13 +1,43 @@
-"""Tests which servers a step tells of a new version."""
+"""Tests which servers a step tells of a new version, and how one is warmed up for it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2 as pb
+
+from serve.bundle import Bundle
+from serve.encoding import bucket_of
+from serve.errors import AnswerError, ServerError
 from serve.triton.processes import start_ticks
 from serve.triton.state import ADMIN_KEY, ServerState, write_state
-from serve.versions.servers import RunningServers
+from serve.versions.servers import Running, RunningServers, warm_texts
+from tests.serve.fake_triton import fake_triton, proper_answer, texts_of
+from tests.serve.tiny import MAX_TOKENS
+
+
+def note(
+    folder: Path, repository: Path, *, url: str = "127.0.0.1:1", is_alive: bool = True
+) -> ServerState:
+    """Leave the note of a server that runs, or ran, and its key."""
+    folder.mkdir(exist_ok=True)
+    pid = os.getpid()
+    state = ServerState(
+        pid=pid,
+        start_ticks=(start_ticks(pid) or 0) + (not is_alive),  # another process of that number
+        prefix="linetag-0123456789ab-",
+        url=url,
+        http_url=None,
+        repository=str(repository),
+        log=str(folder / "triton.log"),
+        started="2026-01-01T00:00:00+00:00",
+    )
+    write_state(folder, state)
+    (folder / ADMIN_KEY).write_text("k" * 43)
+    return state
 
 
 def test_a_server_that_starts_while_a_step_is_under_way_is_told_too(tmp_path: Path) -> None:
@@ -16,18 +46,90 @@ def test_a_server_that_starts_while_a_step_is_under_way_is_told_too(tmp_path: Pa
     folder.mkdir()
     servers = RunningServers(folder, repository)
     assert (len(servers), list(servers)) == (0, [])
-    pid = os.getpid()
-    state = ServerState(
-        pid=pid,
-        start_ticks=start_ticks(pid) or 0,
-        prefix="linetag-0123456789ab-",
-        url="127.0.0.1:1",
-        http_url=None,
-        repository=str(repository),
-        log=str(folder / "triton.log"),
-        started="2026-01-01T00:00:00+00:00",
-    )
-    write_state(folder, state)
-    (folder / ADMIN_KEY).write_text("k" * 43)
+    state = note(folder, repository)
     assert len(servers) == 1
-    assert [server.state for server in servers] == [state]
+    (server,) = servers
+    assert server.state == state
+    assert server in servers
+
+
+def test_a_server_that_ended_or_serves_another_repository_is_not_told(tmp_path: Path) -> None:
+    folder, repository = tmp_path / "triton", tmp_path / "repository"
+    repository.mkdir()
+    (tmp_path / "link").symlink_to(repository)
+    servers = RunningServers(folder, tmp_path / "link")
+    note(folder, repository)
+    assert len(servers) == 1, "by whatever path it is named"
+    (server,) = servers
+    for other in (
+        note(folder, tmp_path / "another"),
+        note(folder, repository, is_alive=False),
+    ):
+        write_state(folder, other)
+        assert (len(servers), list(servers)) == (0, [])
+        assert server not in servers
+
+
+def test_there_is_a_warm_text_of_each_padded_length_as_long_as_fits(bundle: Path) -> None:
+    encoder = Bundle.load(bundle).encoder()
+    encoded = encoder.encode(list(warm_texts(encoder)))
+    assert all(len(text.windows) == 1 for text in encoded)
+    lengths = [len(text.windows[0].input_ids) for text in encoded]
+    possible = range(3, MAX_TOKENS + 1)  # a word between two tokens, at least
+    buckets = sorted({bucket_of(length, MAX_TOKENS) for length in possible})
+    assert lengths == buckets
+    assert len(buckets) > 1
+
+
+def running(tmp_path: Path, url: str) -> Running:
+    return Running(note(tmp_path / "triton", tmp_path, url=url))
+
+
+class Warmed:
+    """A server that answers as a version; notes what it was asked, and of which version."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.asked: list[tuple[str, list[str]]] = []
+
+    def __call__(
+        self, request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        if request.model_version == "9":
+            context.abort(grpc.StatusCode.INTERNAL, "no memory\nat line 3")
+        self.asked.append((request.model_version, texts_of(request)))
+        answer = proper_answer(request)
+        answer.model_version = self.version
+        return answer
+
+
+def test_a_version_is_warmed_up_with_each_length_alone_and_with_many_together(
+    bundle: Path, tmp_path: Path
+) -> None:
+    server = Warmed("2")
+    with fake_triton(server) as url, running(tmp_path, url) as connected:
+        connected.warm_up(bundle, "2")
+    texts = list(warm_texts(Bundle.load(bundle).encoder()))
+    assert server.asked[:-1] == [("2", [text]) for text in texts]
+    version, together = server.asked[-1]
+    assert version == "2"
+    assert len(together) == 32
+    assert together == (texts * 2)[:32]
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "message"),
+    [
+        ("3", AnswerError, "expected version 3, got '2'"),
+        ("9", ServerError, "expected version 9 to answer a text of .* got INTERNAL: no memory$"),
+    ],
+)
+def test_a_version_that_does_not_answer_itself_is_no_success(
+    bundle: Path, tmp_path: Path, version: str, error: type[ServerError], message: str
+) -> None:
+    with (
+        fake_triton(Warmed("2")) as url,
+        running(tmp_path, url) as connected,
+        pytest.raises(error, match=f"^{url}: {message}"),
+    ):
+        connected.warm_up(bundle, version)
