@@ -443,10 +443,16 @@ def test_an_explicit_allowance_lets_it_pass_and_is_recorded(
     arguments = ["--model", str(tiny_checkpoint), "--output", str(output), "--int8"]
     assert main(arguments) == 1
     assert not output.exists()
-    assert main([*arguments, "--allow-f1-loss", "100", "--allow-label-f1-loss", "100"]) == 0
+    assert main([*arguments, "--allow-f1-loss", "100", "--allow-label-f1-loss", "101"]) == 0
     graph = Bundle.load(output).graph(Precision.INT8)
-    assert graph.allowed_f1_loss_points == 100
+    assert (graph.allowed_f1_loss_points, graph.allowed_label_f1_loss_points) == (100, 101)
     assert graph.f1_after == 0 < graph.f1_before
+    assert graph.label_f1_loss_points, "of labels with enough entities"
+    of_labels = report_of(output, "model_int8.onnx")["f1_by_label"]
+    assert graph.label_f1_loss_points == {
+        label: pytest.approx(100 * of_labels[label]["before"])
+        for label in graph.label_f1_loss_points
+    }
 
 
 def test_export_refuses_when_fusion_silently_does_nothing(
