@@ -34,7 +34,7 @@ from export.checkpoint import TorchBackend, load_checkpoint
 from export.config import ExportConfig
 from export.fusion.norm import FuseSkipLayerNorm
 from export.precision.calibration import Range
-from export.precision.int8 import quantized_nodes, to_int8
+from export.precision.int8 import column_steps, quantized_nodes, to_int8
 from export.provenance import command_line, provenance
 from export.reports.latency import Latencies, measure_latency
 from export.snapshot import Snapshot
@@ -255,6 +255,39 @@ def test_the_int8_graph_divides_what_its_feed_forward_products_read(bundle: Bund
     divided = {node.output[0] for node in graph.node if node.op_type == "Mul"}
     readers = [n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] in divided]
     assert len(readers) == 2  # one a layer
+
+
+def weights_in(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def test_the_int8_graphs_weights_are_fitted_and_not_only_rounded(bundle: Bundle) -> None:
+    fp32 = onnx.load(bundle.folder / bundle.graph(Precision.FP32).file).graph
+    int8 = onnx.load(bundle.folder / bundle.graph(Precision.INT8).file).graph
+    trained, integers = weights_in(fp32), weights_in(int8)
+    (before, *_) = [node for node in fp32.node if node.op_type == "Attention"]
+    (after, *_) = [node for node in int8.node if node.op_type == "QAttention"]
+    exact = trained[before.input[1]][:, :64]  # queries and keys: nothing divides them
+    steps = integers[after.input[4]][:64]
+    np.testing.assert_allclose(steps, column_steps(exact), rtol=0.01)
+    off = integers[after.input[1]][:, :64] - np.rint(exact / steps)
+    assert 0 < np.abs(off).max() < 64
+
+
+def test_the_int8_graph_divides_an_outlier_among_channels(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder, output = tmp_path / "checkpoint", tmp_path / "bundle"
+    shutil.copytree(tiny_checkpoint, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["bert.encoder.layer.0.intermediate.dense.bias"][3] += 9.0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    arguments = ["--model", str(folder), "--output", str(output), "--int8"]
+    assert main([*arguments, "--allow-f1-loss", "100", "--allow-label-f1-loss", "100"]) == 0
+    shapes = {
+        value.shape for value in weights_in(onnx.load(output / "model_int8.onnx").graph).values()
+    }
+    assert {(32, 65), (65, 32)} <= shapes
 
 
 @pytest.mark.parametrize("precision", [p for p in Precision if not p.needs_cuda])
