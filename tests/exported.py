@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import onnx
 
 from export.checkpoint import Checkpoint
@@ -18,3 +22,9 @@ def exported(checkpoint: Checkpoint) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(_MADE[key])
     return copy
+
+
+def report_of(folder: Path, name: str) -> dict[str, Any]:
+    """Return what the report says of a graph."""
+    report = json.loads((folder / "report.json").read_text())
+    return next(graph for graph in report["graphs"] if graph["file"] == name)

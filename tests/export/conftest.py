@@ -10,8 +10,10 @@ import pytest
 
 import export.pipeline
 import export.reports.latency
+from export.__main__ import main
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.optimize import fuse
+from serve.bundle import Bundle
 from tests.exported import exported
 
 
@@ -32,3 +34,11 @@ def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
 @pytest.fixture(scope="module")
 def fused(checkpoint: Checkpoint) -> onnx.ModelProto:
     return fuse(exported(checkpoint), checkpoint.shape)
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("export") / "bundle"
+    arguments = ["--model", str(tiny_checkpoint), "--output", str(folder), "--fp16", "--int8"]
+    assert main(arguments) == 0
+    return Bundle.load(folder)
