@@ -18,13 +18,12 @@ Each verb has its own --help.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from serve.commands import write_utf8
+from serve.commands import discard_output, importing, say, write_utf8
 from serve.descriptors import NUM_COMMAND, check_descriptors
 from serve.errors import TaggingError
 
@@ -52,27 +51,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.verb not in _FRUGAL:
             check_descriptors(NUM_COMMAND)
-        command = import_module(f"serve.commands.{args.verb}")
+        with importing():
+            command = import_module(f"serve.commands.{args.verb}")
         return int(command.run(command.parse_args(args.arguments)))
     except TaggingError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 1
     except BrokenPipeError:  # the reader has seen enough
-        _discard_output()
+        discard_output()
         return 0
     except OSError as error:  # a full disk, a closed stream, a folder of somebody else's
-        print(f"error: {error}", file=sys.stderr)
-        _discard_output()
+        say(f"error: {error}")
+        discard_output()
         return 1
     except KeyboardInterrupt:
         return 1
-
-
-def _discard_output() -> None:
-    """Drop what could not be written, lest Python fail once more over it at its exit."""
-    if sys.stdout is not None:
-        with contextlib.suppress(OSError):  # a stream without a descriptor
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

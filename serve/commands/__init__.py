@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 from serve.errors import TaggingError
 
@@ -32,10 +35,30 @@ def write_utf8() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Let Ctrl-C end the program at once and without a word, while it only imports.
+
+    Raised inside of numpy or ONNX Runtime it would be printed, and taken for a package that lacks.
+    """
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def say(message: str) -> None:
-    """Tell the user something that is no part of the product: on standard error."""
-    sys.stderr.write(message + "\n")
-    sys.stderr.flush()
+    """Tell the user something that is no part of the product: on standard error, if it is read."""
+    try:
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+    except OSError:  # its reader has gone, or a disk is full: no reason to end what is under way
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends
 
 
 def deliver(line: str) -> None:
@@ -52,6 +75,13 @@ def deliver(line: str) -> None:
     except OSError as error:
         error.filename = "standard output"
         raise
+
+
+def discard_output() -> None:
+    """Drop what could not be written, lest Python fail once more over it at its exit."""
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError):  # a stream without a descriptor
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_status(run: Callable[[], int]) -> int:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from serve.commands import command_parser, deliver, say
+from serve.commands import command_parser, deliver, discard_output, importing, say
 from serve.commands.tls import add_tls_flags, taken_tls, tls_arguments
 from serve.descriptors import NUM_SERVERS, check_descriptors
 from serve.errors import ServerError
@@ -131,7 +131,8 @@ def run(config: StartConfig) -> int:
         OSError: If the folder of logs and notes, or standard output, cannot be written.
     """
     try:
-        from serve.supervisor.service import run_service
+        with importing():
+            from serve.supervisor.service import run_service
     except ImportError as error:
         raise ServerError(
             f"expected the packages tritonclient and prometheus_client, got {error}; "
@@ -177,7 +178,11 @@ def undetached(config: StartConfig) -> list[str]:
 
 
 def announce(status: SupervisorStatus, *, tls: TlsFiles | None) -> None:
-    """Tell that the servers are ready, and print their addresses."""
+    """Tell that the servers are ready, and print their addresses; they serve whoever listens.
+
+    Raises:
+        OSError: If standard output takes no more, as on a full disk.
+    """
     for warning in status.warnings:
         say(f"warning: {warning}")
     for replica in status.replicas:
@@ -189,7 +194,10 @@ def announce(status: SupervisorStatus, *, tls: TlsFiles | None) -> None:
     say(f"{len(status.replicas)} ready, supervised by process {status.pid}, see {FOLDER / LOG}")
     say(f"tag with: {tag_command(urls, tls)}")
     say("stop with: python -m serve stop")
-    deliver(urls)
+    try:
+        deliver(urls)
+    except BrokenPipeError:  # whoever started them has read enough
+        discard_output()
 
 
 def tag_command(urls: str, tls: TlsFiles | None) -> str:

@@ -26,7 +26,7 @@ from serve.bundle import Precision
 from serve.client import Policy, TritonTagger
 from serve.client.front import addresses
 from serve.client.requests import cut
-from serve.commands import command_parser, deliver, say
+from serve.commands import command_parser, deliver, importing, say
 from serve.commands.tls import add_tls_flags, taken_tls
 from serve.display.render import Painter
 from serve.entities import Entity
@@ -111,7 +111,9 @@ def run(config: TagConfig) -> int:
         _write(tagger.tag, config)
         return 0
     policy = Policy(deadline_s=_TIMEOUT_S)
-    with TritonTagger(config.urls, policy=policy, tls=config.tls) as client:
+    with importing():
+        client = TritonTagger(config.urls, policy=policy, tls=config.tls)
+    with client:
         graph, urls = client.graph(), ", ".join(config.urls)
         say(f"{urls}: {graph['file']}, {graph['precision']} on {graph['provider']}")
         # A request at a time: what one answered is written, whatever becomes of the next.
@@ -121,7 +123,8 @@ def run(config: TagConfig) -> int:
 
 def _load(config: TagConfig) -> Tagger:
     try:
-        from serve.tagger import Tagger  # a client of Triton has no ONNX Runtime
+        with importing():
+            from serve.tagger import Tagger  # a client of Triton has no ONNX Runtime
     except ImportError as error:
         raise TaggingError(
             f"expected the package onnxruntime, got {error}; pip install linetag[cpu], "

@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from serve.commands import command_parser, deliver
+from serve.commands import command_parser, deliver, importing
 from serve.errors import ServerError
 from serve.supervisor.config import FOLDER
 from serve.supervisor.health import Health, read_health
@@ -69,10 +69,11 @@ def run(config: TopConfig) -> int:
 
 def _draw(interval_s: float) -> Health:
     try:
-        from rich.console import Console
-        from rich.live import Live
+        with importing():
+            from rich.console import Console
+            from rich.live import Live
 
-        from serve.supervisor.view import view
+            from serve.supervisor.view import view
     except ImportError as error:
         raise ServerError(f"expected the package rich, got {error}; pip install rich") from error
     health = read_health(FOLDER)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
-from serve.commands import command_parser, deliver, say
+from serve.commands import command_parser, deliver, importing, say
 from serve.encoding import EncodedBatch
 from serve.errors import TaggingError
 
@@ -65,9 +65,10 @@ def run(config: TuneConfig) -> int:
         OSError: If the choice cannot be kept.
     """
     try:
-        from serve.running.graphs import choose_graph, load_backend
-        from serve.running.threads import remember
-        from serve.running.tuning import best, candidates, measure
+        with importing():
+            from serve.running.graphs import choose_graph, load_backend
+            from serve.running.threads import remember
+            from serve.running.tuning import best, candidates, measure
     except ImportError as error:
         raise TaggingError(
             f"expected the package onnxruntime, got {error}; pip install linetag[cpu]"

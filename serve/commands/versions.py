@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serve.commands import importing
 from serve.repository import traffic_of
 from serve.supervisor.config import FOLDER
 from serve.triton import missing_package
@@ -56,7 +57,8 @@ def servers_of(repository: Path, timeout_s: float) -> Collection[Running]:
         ServerError: If tritonclient is not installed.
     """
     try:
-        from serve.versions.servers import RunningServers
+        with importing():
+            from serve.versions.servers import RunningServers
     except ImportError as error:
         raise missing_package(error) from error
     return RunningServers(FOLDER, repository, timeout_s=timeout_s)

@@ -34,16 +34,13 @@ def start_detached(
     Raises:
         ServerError: If it ends instead: with what it said.
         KeyboardInterrupt: If a signal ended the waiting; then it was ended, too.
-        OSError: If the folder cannot be written. Whatever `announce` raises: it was ended then,
-            unless only a reader had gone.
+        OSError: If the folder cannot be written. Whatever `announce` raises: it was ended then.
     """
     make_folder(folder)
     with _endings_raised():
         pid = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
         try:
             announce(_await(pid, folder))
-        except BrokenPipeError:  # who has read enough
-            raise
         except BaseException:
             _end(pid)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -361,6 +362,51 @@ def test_closed_streams_that_are_not_used_are_no_error(project: Path) -> None:
     done = shell("tag none.txt 2>&-", cwd=project)
     assert (done.returncode, done.stdout) == (1, "")
     assert shell("stop >&-", cwd=project).returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["tag lines.txt", "publish", "tag none.txt"])
+def test_remarks_that_nobody_takes_change_nothing_else(project: Path, verb: str) -> None:
+    full, closed = shell(f"{verb} 2> /dev/full", cwd=project), shell(f"{verb} 2>&-", cwd=project)
+    assert full.returncode == closed.returncode == (verb == "tag none.txt")
+    if verb != "publish":
+        assert full.stdout == closed.stdout
+    assert bool(full.stdout) == (verb != "tag none.txt")
+
+
+@pytest.mark.parametrize(
+    ("package", "verb"),
+    [
+        ("numpy", ["start"]),
+        ("numpy", ["publish"]),
+        ("numpy", ["tag", "--url=127.0.0.1:1"]),
+        ("onnxruntime", ["tag"]),
+        ("onnxruntime", ["tune"]),
+    ],
+)
+def test_ctrl_c_while_packages_are_imported_ends_without_a_word(
+    project: Path, package: str, verb: list[str]
+) -> None:
+    script = """
+import os, signal, sys
+from serve.__main__ import main
+class Interrupted:
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupted())
+raise SystemExit(main(sys.argv[2:]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, package, *verb],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_a_folder_that_start_cannot_make_is_told(

@@ -71,6 +71,18 @@ def status() -> SupervisorStatus:
     return found
 
 
+def is_ready() -> bool:
+    found = read_status(FOLDER)
+    return found is not None and bool(found.replicas) and found.num_ready == len(found.replicas)
+
+
+def phases_told() -> list[str]:
+    """Return the phases of the only replica that the log tells of."""
+    events = [json.loads(line) for line in (FOLDER / "supervisor.log").read_text().splitlines()]
+    told = [event["event"] for event in events if event["event"].startswith("replica_")]
+    return [event.removeprefix("replica_") for event in told]
+
+
 def no_trace_of(states: list[ServerState]) -> bool:
     return not any(processes_of(s.prefix) or shared_memory_of(s.prefix) for s in states)
 
@@ -243,10 +255,25 @@ def test_a_supervisor_in_the_foreground_ends_when_asked_and_drains(
         assert process.returncode == 0
     assert errors.splitlines()[-1] == "stopped"
     assert no_trace_of(states)
-    events = [json.loads(line) for line in (FOLDER / "supervisor.log").read_text().splitlines()]
-    told = [event["event"] for event in events if event["event"].startswith("replica_")]
-    phases = ["starting", "ready", "draining", "ending", "stopped"]
-    assert told == [f"replica_{phase}" for phase in phases]
+    assert phases_told() == ["starting", "ready", "draining", "ending", "stopped"]
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("output", ["| true", "2>&1 | true"])
+def test_servers_serve_on_when_nobody_reads_their_addresses(
+    project: Path, environment: Path, output: str
+) -> None:
+    command = (
+        f"{{ {sys.executable} -m serve start --triton {environment}; echo $? > rc; }} {output}"
+    )
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(["sh", "-c", command], env=variables) as process:
+        assert wait_until(lambda: is_ready() or process.poll() is not None, timeout_s=30.0)
+        assert process.poll() is None
+        assert main(["stop"]) == 0
+        process.wait(timeout=30)
+    assert (project / "rc").read_text() == "0\n"
+    assert phases_told() == ["starting", "ready", "draining", "ending", "stopped"]
 
 
 @pytest.mark.triton
