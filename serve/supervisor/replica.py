@@ -16,6 +16,7 @@ from pathlib import Path
 
 from serve.errors import ServerError
 from serve.events import log_event
+from serve.repository import settle
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.canary import Canary, Result
 from serve.supervisor.life import (
@@ -177,7 +178,10 @@ class Replica:
         return f"ended by itself: {reason_of(self.folder / LOG)}"
 
     def _launch(self) -> None:
+        """Start a server, on nothing but what holds: a folder by hand would keep it from ready."""
         self._trouble, self.result = "", None
+        with contextlib.suppress(ServerError):  # Triton may take it as it is
+            settle(self.order.repository)
         try:
             self.state = launch(self.order, self.folder)
         except (OSError, ServerError) as error:  # a full disk passes; the state machine waits

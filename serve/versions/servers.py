@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from serve.triton.messages import read_response, version_part, write_request
 from serve.triton.names import ENCODER, ENTITIES, MODEL
 from serve.triton.state import ServerState, read_states
 from serve.triton.tls import TlsFiles
+from serve.versions.folders import MODEL_FILE, versions_in
 
 TIMEOUT_S = 120.0
 """Of loading a version; TensorRT may build engines then, which takes minutes."""
@@ -51,8 +53,10 @@ class Running:
         Should a version not load, nothing changes.
 
         Raises:
-            ServerError: If a version does not load, or the server does not answer in time.
+            ServerError: If a version does not load, or the server does not answer in time; or if a
+                folder is there that Triton takes for a version and would wait for.
         """
+        self._check_folders()
         if self._has_encoder():
             self._load(ENCODER)  # the tagger's version asks for it
         self._load(MODEL)
@@ -61,8 +65,9 @@ class Running:
         """Serve no version any more that is gone from the disk; what is under way is answered.
 
         Raises:
-            ServerError: If the server does not answer in time.
+            ServerError: If the server does not answer in time, or a folder is as in `load`.
         """
+        self._check_folders()
         self._load(MODEL)
         if self._has_encoder():
             self._load(ENCODER)
@@ -104,12 +109,23 @@ class Running:
         listed = self._admin.model_versions()
         return any(v.model == ENCODER and v.state == _READY for v in listed)
 
+    def _check_folders(self) -> None:
+        """Refuse versions without a model file: the stub ends over one, and Triton never hears."""
+        model = Path(self.state.repository) / MODEL
+        for version in versions_in(model):
+            folder = model / str(version)
+            if not os.path.isfile(folder / MODEL_FILE):
+                raise ServerError(
+                    f"{folder}: expected a version as python -m serve publish makes it, got a "
+                    f"folder without {MODEL_FILE}; remove it"
+                )
+
     def _load(self, model: str) -> None:
         request = pb.RepositoryModelLoadRequest(model_name=model)
         try:
             self._admin.call("RepositoryModelLoad", request, pb.RepositoryModelLoadResponse)
         except ServerError as error:
-            raise ServerError(f"{self.state.url}: {error}") from error
+            raise ServerError(f"{self.state.url}: {error}{_remedy(error)}") from error
 
     def _ask(self, texts: list[str], version: str) -> None:
         request_id = f"warm-up-{version}"
@@ -182,6 +198,13 @@ def _serving(folder: Path, repository: Path) -> list[ServerState]:
         for state in read_states(folder)
         if state.is_running() and Path(state.repository).resolve() == repository.resolve()
     ]
+
+
+def _remedy(error: ServerError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, grpc.Call) and cause.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return "; allow more with --timeout, or python -m serve restart if it is stuck"
+    return ""
 
 
 def warm_texts(encoder: Encoder) -> Iterator[str]:

@@ -6,6 +6,9 @@ import os
 import socket
 from pathlib import Path
 
+import pytest
+
+from serve.repository import publish, versions
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.life import Life, Phase, Verdict
 from serve.supervisor.patience import Patience
@@ -36,3 +39,21 @@ def test_files_of_tls_that_cannot_be_read_fail_a_start_and_no_supervisor(tmp_pat
         replica.look(1.0)
     assert replica.life.phase is Phase.STARTING
     assert replica.canaries == {Verdict.FAILED: 1}
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_a_server_is_started_again_without_what_somebody_put_beside_its_versions(
+    bundle: Path, tmp_path: Path, is_readable: bool
+) -> None:
+    """Triton waits for an empty folder with a number, and never becomes ready."""
+    repository = tmp_path / "repository"
+    publish(bundle, repository)
+    (repository / "tagger" / "7").mkdir()
+    if not is_readable:
+        (repository / "history.jsonl").write_text("damaged\n")
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), repository, Ports(1, None))
+    replica = Replica(0, order, tmp_path, KnownAnswers(repository, tmp_path), Patience())
+    replica.look(1.0)
+    assert replica.life.phase is Phase.STARTING
+    assert versions(repository) == ([1] if is_readable else [1, 7])
+    replica.end()

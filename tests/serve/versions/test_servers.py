@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -12,6 +13,7 @@ from tritonclient.grpc import service_pb2 as pb
 from serve.bundle import Bundle
 from serve.encoding import bucket_of
 from serve.errors import AnswerError, ServerError
+from serve.repository import publish
 from serve.triton.processes import start_ticks
 from serve.triton.state import ADMIN_KEY, ServerState, write_state
 from serve.versions.servers import Running, RunningServers, warm_texts
@@ -133,3 +135,42 @@ def test_a_version_that_does_not_answer_itself_is_no_success(
         pytest.raises(error, match=f"^{url}: {message}"),
     ):
         connected.warm_up(bundle, version)
+
+
+@pytest.mark.parametrize("step", ["load", "unload"])
+def test_a_folder_that_triton_would_wait_for_is_told_at_once(
+    bundle: Path, tmp_path: Path, step: str
+) -> None:
+    """Somebody made it after the step had tidied up."""
+    repository = tmp_path / "repository"
+    publish(bundle, repository)
+    (repository / "tagger" / "7").mkdir()
+    note(tmp_path / "triton", repository)
+    (server,) = RunningServers(tmp_path / "triton", repository)
+    with pytest.raises(ServerError, match=r"tagger/7: expected a version .*, got a folder without"):
+        getattr(server, step)()
+
+
+def test_a_server_that_does_not_load_in_time_is_told_with_what_helps(tmp_path: Path) -> None:
+    def late(content: bytes, context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "late")
+        raise AssertionError
+
+    def none(content: bytes, context: grpc.ServicerContext) -> bytes:
+        return b""
+
+    calls = {"RepositoryModelLoad": late, "RepositoryIndex": none}
+    methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
+    with ThreadPoolExecutor(2) as pool:
+        triton = grpc.server(pool)
+        handler = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
+        triton.add_generic_rpc_handlers((handler,))
+        port = triton.add_insecure_port("127.0.0.1:0")
+        triton.start()
+        remedy = "DEADLINE.*; allow more with --timeout, or python -m serve restart"
+        with (
+            running(tmp_path, f"127.0.0.1:{port}") as server,
+            pytest.raises(ServerError, match=remedy),
+        ):
+            server.load()
+        triton.stop(None).wait()
