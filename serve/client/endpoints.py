@@ -61,8 +61,12 @@ class Endpoints:
         return iter(self._all)
 
     def has_spare(self, tried: Sequence[Endpoint]) -> bool:
-        """Whether a request can go to an endpoint where it has not been yet."""
-        return any(endpoint not in tried for endpoint in self._healthy or self._all)
+        """Whether there is an endpoint where a request has not been yet, and that could do better.
+
+        With the last try at each of them in vain all are slow, and another one takes as long again.
+        """
+        asked = self._healthy or self._all
+        return any(e not in tried for e in asked) and not all(e.num_strikes for e in asked)
 
     def idlest(self) -> Endpoint:
         """Return a healthy endpoint with few requests under way, or any if there is none."""

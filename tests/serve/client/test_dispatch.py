@@ -194,6 +194,21 @@ def test_no_try_is_cut_short_but_for_a_retry_that_is_set_aside() -> None:
     assert [it.start()[1].timeout_s for _ in range(3)] == [0.25, 0.25, 1.0], "and again"
 
 
+def test_servers_that_all_turn_slow_at_once_are_waited_for() -> None:
+    """Cut short at one after the other, a request has no time left at the last."""
+    it = world(A, B, C)
+    first = [it.start() for _ in range(3)]
+    assert [step.timeout_s for _, step in first] == [0.25] * 3
+    it.clock.now += 0.25
+    pauses = [course.send(Failed(Failure.TIMEOUT, "")) for course, _ in first]
+    assert all(isinstance(pause, Pause) for pause in pauses)
+    again = [next(course) for course, _ in first]
+    assert [step.timeout_s for step in again if isinstance(step, Try)] == [0.75] * 3
+    with pytest.raises(StopIteration):
+        first[0][0].send(ANSWER)
+    assert it.start()[1].timeout_s == 0.25, "one of them could take over again"
+
+
 def test_the_last_of_the_tries_is_not_cut_short() -> None:
     assert world(A, B, policy=Policy(max_tries=1)).start()[1].timeout_s == 1.0
 
