@@ -93,6 +93,8 @@ def publish(
     """
     _check_share(share)
     digest = check_version(bundle, agreed_key(repository, public_key))
+    with writing(repository):
+        (repository / MODEL).mkdir(parents=True, exist_ok=True)
     with _opened(repository, servers) as before:
         if before.canary:
             raise ServerError(
@@ -195,12 +197,15 @@ def _check_share(share: float) -> None:
 @contextlib.contextmanager
 def _opened(repository: Path, servers: Collection[Running]) -> Iterator[Traffic]:
     """Hold a repository while a step is taken; give what holds before."""
-    with writing(repository):
-        (repository / MODEL).mkdir(parents=True, exist_ok=True)
-        with locked(repository):
-            if settled(repository):
-                _unload(servers)
-            yield traffic_of(repository)
+    if not (repository / MODEL).is_dir():
+        raise ServerError(
+            f"{repository / MODEL}: expected a published version, got no folder; "
+            "publish a bundle with python -m serve publish"
+        )
+    with writing(repository), locked(repository):
+        if settled(repository):
+            _unload(servers)
+        yield traffic_of(repository)
 
 
 def _given(before: Traffic, version: int, share: float) -> Traffic:

@@ -8,7 +8,7 @@ import json
 import os
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,6 +112,15 @@ def test_one_trial_at_a_time_and_no_share_is_taken_back(bundle: Path, repository
     ):
         promote(repository, share=0.2)
     assert traffic_of(repository) == Traffic(stable=1, canary=2, share=0.5)
+
+
+@pytest.mark.parametrize("step", [promote, rollback])
+def test_a_mistyped_repository_is_told_and_not_made(
+    step: Callable[[Path], int], repository: Path
+) -> None:
+    with pytest.raises(ServerError, match=r"tagger: expected a published version, got no folder;"):
+        step(repository)
+    assert not repository.exists()
 
 
 @pytest.mark.parametrize("share", [-0.1, float("nan")])
