@@ -63,10 +63,12 @@ class Endpoints:
     def has_spare(self, tried: Sequence[Endpoint]) -> bool:
         """Whether there is an endpoint where a request has not been yet, and that could do better.
 
-        With the last try at each of them in vain all are slow, and another one takes as long again.
+        Once cut short, a request is so again only while some last try went well: with all in vain
+        all are slow, and another one takes as long. Of two endpoints nothing of this is asked.
         """
         asked = self._healthy or self._all
-        return any(e not in tried for e in asked) and not all(e.num_strikes for e in asked)
+        are_slow = len(tried) > 1 and all(endpoint.num_strikes for endpoint in asked)
+        return not are_slow and any(endpoint not in tried for endpoint in asked)
 
     def idlest(self) -> Endpoint:
         """Return a healthy endpoint with few requests under way, or any if there is none."""

@@ -20,8 +20,8 @@ class Policy:
         deadline_s: Longest that a request takes, with all its tries and pauses.
         try_timeout_s: Longest that one try of a short request takes while an endpoint where it has
             not been could take over; a longer request has that time per 1,024 characters. Without
-            such an endpoint, or a retry to set aside for it, a try has until the deadline; so it
-            has where the last try at every endpoint was in vain: all of them are just slow then.
+            such an endpoint, or a retry to set aside for it, a try has until the deadline; so a
+            second one has where the last try at every endpoint was in vain: all are slow then.
         retry_budget: Retries allowed per request made, over all requests of a client: a sick server
             is not asked twice as much as a healthy one. One for another version is free.
         retry_reserve: Retries that may come at once, when a server with that many requests under

@@ -206,7 +206,7 @@ def test_servers_that_all_turn_slow_at_once_are_waited_for() -> None:
     assert [step.timeout_s for step in again if isinstance(step, Try)] == [0.75] * 3
     with pytest.raises(StopIteration):
         first[0][0].send(ANSWER)
-    assert it.start()[1].timeout_s == 0.25, "one of them could take over again"
+    assert it.start()[1].timeout_s == 0.25, "a first try is cut as ever"
 
 
 def test_the_last_of_the_tries_is_not_cut_short() -> None:
