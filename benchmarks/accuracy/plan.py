@@ -47,6 +47,12 @@ def teacher_seeds(experiment: Experiment, seed: int) -> list[int]:
 
 HIDDEN = ("--word-dropout", "0.1")
 LONGER = ("--word-dropout", "0.15", "--learning-rate", "5e-4", "--epochs", "8")
+SEARCHED = (
+    *("--learning-rate", "0.0009241306909220752", "--batch-size", "16"),
+    *("--word-dropout", "0.10193307539247735", "--label-smoothing", "0.08302425714844856"),
+    *("--layer-decay", "0.720245908581173"),
+)
+"""The best of the search that `results/search` keeps."""
 
 FEW = (50, 100, 250)
 ADAPTED = "build/accuracy/adapted"
@@ -59,6 +65,7 @@ def _single() -> Iterator[Experiment]:
         yield Experiment(name=f"{corpus} plain", corpus=corpus)
         yield Experiment(name=f"{corpus} hidden words", corpus=corpus, flags=HIDDEN)
         yield Experiment(name=f"{corpus} hidden words, longer", corpus=corpus, flags=LONGER)
+    yield Experiment(name="mwo2kg searched", corpus="mwo2kg", flags=SEARCHED)
     yield Experiment(name="mwo2kg 250 hidden words", corpus="mwo2kg", num_lines=250, flags=HIDDEN)
 
 

@@ -43,6 +43,7 @@ def _draw_trials(axes: Any, found: Outcome) -> None:  # noqa: ANN401
     if pruned:
         axes.plot(*zip(*pruned, strict=True), "x", color="gray", label="pruned, its best epoch")
     axes.set(title="trials", xlabel="trial", ylabel="dev F1")
+    axes.locator_params(axis="x", integer=True)
     axes.grid(visible=True, alpha=0.25)
     if found.trials:
         axes.legend(fontsize=8)  # where it covers least
