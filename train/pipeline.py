@@ -163,7 +163,7 @@ def fit_corpus(
     processes = Processes()
     learner.to(processes.device)
     _say(config, corpus, processes)
-    warn_of_unknown_tokens(corpus.train, base)
+    warn_of_unknown_tokens([row.window for row in made.windows], base, corpus.train.path)
     for split in filter(None, (corpus.train, corpus.dev, corpus.test)):
         warn_of_lost_spans(split, encoder)
     progress = Progress(

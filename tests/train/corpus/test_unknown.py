@@ -8,16 +8,15 @@ from tokenizers.models import BPE, WordPiece
 
 from serve.examples import Example, Span, write_jsonl
 from train.__main__ import main
-from train.corpus.data import Split
 from train.corpus.unknown import unknown_id, warn_of_unknown_tokens
 from train.model.base import find_base
 
 
 def warnings(caplog: pytest.LogCaptureFixture, base: Path, *texts: str) -> list[str]:
     caplog.clear()
-    places = tuple(f"a.txt:{number}" for number in range(len(texts)))
-    split = Split(Path("a.txt"), places, tuple(Example(text, ()) for text in texts))
-    warn_of_unknown_tokens(split, find_base(str(base)))
+    found = find_base(str(base))
+    windows = [window for text in found.encoder().encode(texts) for window in text.windows]
+    warn_of_unknown_tokens(windows, found, Path("a.txt"))
     return [record.getMessage() for record in caplog.records if record.name.endswith("unknown")]
 
 
