@@ -17,7 +17,8 @@ comma := ,
 PY := .venv/bin/python
 PIP := -m pip --disable-pip-version-check --quiet install
 # onnxruntime and onnxruntime-gpu own the same import name: one of them, by the hardware.
-ORT := $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU '),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
+GPU := $(shell nvidia-smi -L 2>/dev/null | grep '^GPU ')
+ORT := $(if $(GPU),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check lint format bench grid memory load path soak clean
@@ -33,10 +34,12 @@ run: setup
 	$(PY) -m serve publish --promote
 	$(PY) -m benchmarks.tour
 
-# What computes runs once a core; what answers against deadlines (serve, soak) runs alone.
+# What computes runs once a core; what answers against deadlines (serve, soak) runs alone. A GPU is
+# hidden from both, and seen by the tests that are for one.
 test: setup .venv-optimum/ready
 	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --ignore tests/serve --ignore tests/soak
 	$(PY) -m pytest tests/serve tests/soak
+	$(if $(GPU),$(PY) -m pytest --gpu tests/gpu)
 
 check: lint test
 

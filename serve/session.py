@@ -76,7 +76,7 @@ class OrtBackend:
         # Threads spin within a run only: after it they would take a core, for 20 ms, from whoever
         # has the next step; benchmarks/README.md has what that costs.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        options.log_severity_level = 3  # errors; the checks below say the rest
+        options.log_severity_level = 4  # fatal ones: errors are raised, and told once
         # Weights outside the graph's own bytes would not have been hashed: nothing lies here.
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", os.devnull
@@ -134,12 +134,15 @@ class OrtBackend:
 
 
 def default_provider() -> Provider:
-    """Return CUDA where this build of ONNX Runtime offers it and the machine has a GPU, else CPU.
+    """Return CUDA where this build of ONNX Runtime offers it and there is a GPU to see, else CPU.
 
-    A GPU build offers CUDA on any machine, so the device itself is looked for too.
+    A GPU build offers CUDA on any machine, so the device itself is looked for too; and
+    CUDA_VISIBLE_DEVICES may hide it.
     """
     offered = Provider.CUDA in ort.get_available_providers()
-    return Provider.CUDA if offered and any(map(os.path.exists, _GPU_DEVICES)) else Provider.CPU
+    first_visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    is_there = first_visible not in ("", "-1") and any(map(os.path.exists, _GPU_DEVICES))
+    return Provider.CUDA if offered and is_there else Provider.CPU
 
 
 def trial_provider(*, needs_cuda: bool) -> Provider | None:

@@ -16,11 +16,10 @@ from serve.decode.decoding import Decoding
 from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
 from serve.labels import Tags
-from serve.running.graphs import choose_graph, load_backends
+from serve.running.graphs import choose_graph, load_backends, usual_provider
 from serve.running.lanes import TASK_TOKENS, Lanes
 from serve.running.schedule import BATCH_TOKENS, MIXED_TOKENS, padded_length, plan
 from serve.running.threads import Threads, default_num_threads, remembered
-from serve.session import default_provider
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +100,8 @@ class Tagger:
             folder: The bundle.
             precision: The graph to run; None for the fastest meant for the provider, on CUDA with
                 the packed one, where there is one, for batches with padding.
-            provider: Where to run it; None for CUDA where ONNX Runtime offers it, else CPU.
+            provider: Where to run it; None for CUDA where ONNX Runtime offers it, else CPU, where
+                INT8 runs always.
             num_threads: Most threads on the CPU; None for what `python -m serve tune` found here,
                 or one per available core, at most 4. INT8 takes one thread for a line while that
                 is quicker, see `serve.running.quickest`.
@@ -115,12 +115,13 @@ class Tagger:
         """
         key = None if public_key is None else Path(public_key)
         bundle = Bundle.load(Path(folder), public_key=key)
-        where = Provider(provider) if provider else default_provider()
-        graph = bundle.graph(Precision(precision)) if precision else choose_graph(bundle, where)
+        asked = Precision(precision) if precision else None
+        where = Provider(provider) if provider else usual_provider(asked)
+        graph = bundle.graph(asked) if asked else choose_graph(bundle, where)
         num_lanes = num_threads or default_num_threads()
         threads = (None if num_threads else remembered(graph)) or Threads(num_lanes)
         backends = load_backends(
-            bundle, graph, where, threads, num_lanes=num_lanes, alternates=precision is None
+            bundle, graph, where, threads, num_lanes=num_lanes, alternates=asked is None
         )
         logger.info("%s runs %s on %s, %s", folder, graph.precision, backends.provider, threads)
         return cls(

@@ -40,8 +40,15 @@ PIECES = ("##s", "##ing", "##ed", "##er", "weld", "re", "##weld", "leak", "hydra
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the size of the tests in tests/soak."""
+    """Add the size of the tests in tests/soak, and the device of those in tests/gpu."""
     parser.addoption("--large", action="store_true", help="soak tests at their large size: hours")
+    parser.addoption("--gpu", action="store_true", help="let the tests see a GPU; for tests/gpu")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide a GPU from all tests but those that are for one: what they expect is the CPU's."""
+    if not config.getoption("--gpu"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.hookimpl(wrapper=True)

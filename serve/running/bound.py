@@ -49,16 +49,20 @@ class Buffers:
         self._num_tags = num_tags
         self._ids = ids
         self._bound: dict[tuple[int, ...], Bound] = {}
+        self._masks: dict[tuple[int, ...], bytes] = {}
 
     def load(self, batch: EncodedBatch) -> Bound:
         """Copy a batch into the buffers of its shape, wait for it, and return them."""
-        shape = batch.input_ids.shape
+        shape, mask = batch.input_ids.shape, batch.attention_mask.tobytes()
         bound = self._bound.get(shape)
         if bound is None:
             bound = self._bound[shape] = self._bind(batch)
         else:
             bound.input_ids.update_inplace(batch.input_ids.astype(self._ids, copy=False))
-            bound.attention_mask.update_inplace(batch.attention_mask.astype(self._ids, copy=False))
+            if mask != self._masks[shape]:  # most lines of a length have the same: a copy less
+                ids = batch.attention_mask.astype(self._ids, copy=False)
+                bound.attention_mask.update_inplace(ids)
+        self._masks[shape] = mask
         bound.binding.synchronize_inputs()  # copies and session have different streams
         return bound
 

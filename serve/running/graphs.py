@@ -11,12 +11,17 @@ from serve.running.lanes import Lanes
 from serve.running.quickest import QuickestBackend
 from serve.running.threads import Threads
 from serve.running.unpadded import UnpaddedBackend
-from serve.session import OrtBackend
+from serve.session import OrtBackend, default_provider
 
 _PREFERENCE = {
     Provider.CUDA: (Precision.FP16, Precision.FP32),
     Provider.CPU: (Precision.INT8, Precision.FP32),
 }
+
+
+def usual_provider(precision: Precision | None) -> Provider:
+    """Return where a precision runs if nothing else is asked for: INT8 on the CPU, always."""
+    return Provider.CPU if precision is Precision.INT8 else default_provider()
 
 
 def choose_graph(bundle: Bundle, provider: Provider = Provider.CPU) -> GraphInfo:
@@ -103,6 +108,11 @@ def load_backend(
         raise GraphError(
             f"{path}: expected {Provider.CUDA}, which alone has its operators, got {provider}; "
             "take another precision"
+        )
+    if graph.precision is Precision.INT8 and provider is not Provider.CPU:
+        raise GraphError(
+            f"{path}: expected {Provider.CPU}, whose operators its gate saw, got {provider}; "
+            f"take {Precision.FP16}"
         )
     try:
         records = not graph.precision.needs_cuda

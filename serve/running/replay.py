@@ -5,13 +5,15 @@ graph launches all of them at once. A recording that went wrong would answer wit
 it was recorded, so each is held against a plain run of another text before it is trusted.
 
 ONNX Runtime keeps its CUDA graphs, and a device context with them, for each thread that calls. So
-one thread of our own runs everything, plain runs too: what was checked is what answers, and callers
-that come on ever new threads cost no memory.
+the first thread to call runs its texts itself, for most callers have one, and a thread of our own
+those of all others: what was checked is what answers, and callers that come on ever new threads
+cost no memory. Plain runs go the same ways; no two runs are at the same time.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,33 +41,52 @@ class Replay:
         """Take the plain run of a session, and the session's buffers."""
         self._plain = plain
         self._buffers = buffers
-        self._sound: set[int] = set()
+        self._first_sound: set[int] = set()
+        self._others_sound: set[int] = set()
         self._has_given_up = False
+        self._unclaimed = threading.Lock()  # the first to call takes it for good
+        self._own = threading.local()
+        self._running = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="replay")
 
     @property
     def lengths(self) -> frozenset[int]:
-        """The lengths that are replayed at present."""
-        return frozenset() if self._has_given_up else frozenset(self._sound)
+        """The lengths that are replayed at present, by one thread or by both."""
+        return (
+            frozenset() if self._has_given_up else frozenset(self._first_sound | self._others_sound)
+        )
 
     def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
         """Return a score for each token and tag. Shape: (B, T, L)."""
-        return self._worker.submit(self._logits, batch).result()
+        if self._unclaimed.acquire(blocking=False):
+            self._own.is_first = True
+        if hasattr(self._own, "is_first"):
+            return self._logits(batch, self._first_sound)
+        return self._worker.submit(self._logits, batch, self._others_sound).result()
 
-    def _logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+    def _logits(self, batch: EncodedBatch, sound: set[int]) -> NDArray[np.float32]:
+        with self._running:
+            return self._run(batch, sound)
+
+    def _run(self, batch: EncodedBatch, sound: set[int]) -> NDArray[np.float32]:
+        """Run a batch in the thread whose lengths that are `sound`."""
         num_texts, length = batch.input_ids.shape
-        is_known = length in self._sound
-        is_wanted = is_known or len(self._sound) < MAX_LENGTHS
+        is_known = length in sound
+        is_wanted = is_known or len(sound) < MAX_LENGTHS
         if num_texts > 1 or self._has_given_up or not is_wanted:
             return self._plain(batch)
         plain = None if is_known else self._plain(batch)
         try:
-            return self._replayed(batch) if plain is None else self._recorded(batch, plain)
+            if plain is None:
+                return self._replayed(batch)
+            self._check_recording(batch, plain)
         except Exception as error:  # ONNX Runtime's errors share no public base class
             return self._give_up(batch, first_line(error))
+        sound.add(length)
+        return plain
 
-    def _recorded(self, batch: EncodedBatch, plain: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Record a length on another text, hold a replay against a plain run, and return that.
+    def _check_recording(self, batch: EncodedBatch, plain: NDArray[np.float32]) -> None:
+        """Record a length on another text, and hold a replay against a plain run.
 
         Raises:
             ValueError: If they differ.
@@ -74,8 +95,6 @@ class Replay:
         diff = float(np.max(np.abs(self._replayed(batch) - plain)))
         if not diff <= TOLERANCE:  # which NaN is not
             raise ValueError(f"logits {diff:g} off")
-        self._sound.add(batch.input_ids.shape[1])
-        return plain
 
     def _give_up(self, batch: EncodedBatch, reason: str) -> NDArray[np.float32]:
         """Replay no more, and return a plain run, which fails if the device did not outlive it."""

@@ -1,4 +1,7 @@
-"""What the tests on a CUDA GPU share: a bundle whose gate ran there. Elsewhere they are skipped."""
+"""What the tests on a CUDA GPU share: a bundle whose gate ran there.
+
+They run with --gpu, in a process of their own, and are skipped elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from serve.session import default_provider
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cuda() -> None:
+def _cuda(pytestconfig: pytest.Config) -> None:
     """Skip where PyTorch or ONNX Runtime has no GPU."""
+    if not pytestconfig.getoption("--gpu"):
+        pytest.skip("a GPU is hidden from tests without --gpu")
     if not torch.cuda.is_available() or default_provider() is not Provider.CUDA:
         pytest.skip("no CUDA GPU for PyTorch and ONNX Runtime")
 

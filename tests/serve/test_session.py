@@ -80,9 +80,16 @@ def test_a_gpu_build_on_a_machine_without_gpu_means_the_cpu(
     monkeypatch.setattr(ort, "get_available_providers", lambda: [*Provider])
     device = tmp_path / "nvidia0"
     monkeypatch.setattr(session, "_GPU_DEVICES", (str(device),))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert default_provider() is Provider.CPU
     device.touch()
     assert default_provider() is Provider.CUDA
+    for hidden in ("", "-1", "-1,0"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert default_provider() is Provider.CPU
+    for seen in ("0", "1,2", "GPU-45f5"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+        assert default_provider() is Provider.CUDA
     monkeypatch.setattr(ort, "get_available_providers", lambda: [Provider.CPU])
     assert default_provider() is Provider.CPU
 

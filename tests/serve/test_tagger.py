@@ -21,6 +21,7 @@ from serve.encoding import EncodedBatch, Encoder
 from serve.errors import BundleError, DataError, GraphError
 from serve.labels import Tags
 from serve.limits import MAX_CHARS
+from serve.running import graphs
 from serve.tagger import Tagger
 from tests.serve.tiny import TAGS, noisy_lines, replace_file, tiny_graph, write_bundle
 
@@ -158,6 +159,16 @@ def test_a_tagger_outlives_its_bundle(tmp_path: Path) -> None:
     texts = ["fix pump", "pump leaking"]
     shutil.rmtree(bundle)
     assert tagger.tag(texts) == [tagger.tag([text])[0] for text in texts]
+
+
+def test_beside_a_gpu_int8_runs_where_its_gate_saw_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_bundle(tmp_path / "b", precisions=(Precision.FP32, Precision.INT8))
+    monkeypatch.setattr(graphs, "default_provider", lambda: Provider.CUDA)
+    assert Tagger.load(bundle, precision="int8").provider is Provider.CPU
+    with pytest.raises(GraphError, match=r"model_int8\.onnx: expected CPUExecution.*; take fp16"):
+        Tagger.load(bundle, precision="int8", provider=Provider.CUDA)
 
 
 @pytest.mark.skipif(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmarks import gpu
 from benchmarks.cuda.budget import Budget
@@ -28,7 +27,6 @@ from export.__main__ import main as export_main
 from serve.bundle import Provider
 from serve.errors import BundleError, GraphError
 
-NO_GPU = not torch.cuda.is_available()
 QUICK = Limits(least=1, most=1)
 
 
@@ -225,10 +223,9 @@ def test_a_bundle_of_another_checkpoint_is_refused(
         trained_subject(source.checkpoint.folder, folder)
 
 
-@pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
 def test_without_a_gpu_the_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert describe_device() == {}
-    with pytest.raises(GraphError, match="PyTorch sees no GPU and this build"):
+    with pytest.raises(GraphError, match="PyTorch sees no GPU"):
         check_gpu()
     assert gpu.main([]) == 1
     out, error = capsys.readouterr()

@@ -131,6 +131,18 @@ def test_the_probability_of_the_best_tag_is_the_softmax() -> None:
     assert best_tags(logits).scores == pytest.approx([0.75, 1.0])
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.05, 3.7])
+def test_a_line_is_read_the_same_alone_and_among_many(temperature: float) -> None:
+    """Few words go through a loop and many through numpy."""
+    logits = np.float32(2 * temperature) * random_logits(500)
+    logits[::7, 3] = logits[::7, 1] = logits[::7].max(axis=1)  # equals: the first one is taken
+    many = best_tags(logits, temperature)
+    few = [best_tags(logits[i : i + 10], temperature) for i in range(0, 500, 10)]
+    assert [tag for decoded in few for tag in decoded.tag_ids] == many.tag_ids
+    assert [score for decoded in few for score in decoded.scores] == many.scores
+    assert len(set(many.scores)) > 100
+
+
 def test_a_temperature_changes_scores_and_no_tag() -> None:
     logits = random_logits(50)
     plain = Decoder(TAGS, Decoding()).decode(logits, [50])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -41,10 +42,14 @@ class Recorder:
     def __init__(self, fault: str = "") -> None:
         self.fault = fault
         self.asked: list[str] = []
+        self.threads: dict[threading.Thread, None] = {}
+        self.most_at_once = 0
+        self._at_once = 0
         self._own = threading.local()
 
     def plain(self, batch: EncodedBatch) -> NDArray[np.float32]:
         self.asked.append("plain")
+        self.threads[threading.current_thread()] = None
         if self.fault == "kills" and "replay" in self.asked:
             raise RuntimeError("CUDA error 700\nmore")
         return expected(batch)
@@ -54,6 +59,11 @@ class Recorder:
 
     def run(self, bound: EncodedBatch) -> None:
         self.asked.append("replay")
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        if self.fault == "slow":
+            time.sleep(0.001)
+        self._at_once -= 1
         is_late = self.fault == "late" and self.asked.count("replay") > 3
         if is_late or self.fault in ("fails", "kills"):
             raise RuntimeError("CUDA error 901\nmore")
@@ -91,13 +101,47 @@ def test_several_texts_are_not_recorded() -> None:
 
 
 def test_what_was_checked_answers_whichever_thread_asks() -> None:
+    """The first thread's own, and one for all others."""
     recorder = Recorder()
     replay = replay_of(recorder)
     texts = [batch_of([number, 2, 3]) for number in range(40)]
+    replay.logits(texts[0])
     with ThreadPoolExecutor(8) as pool:
-        for text, logits in zip(texts, pool.map(replay.logits, texts), strict=True):
+        answers = pool.map(replay.logits, texts)
+        for text in texts:
+            np.testing.assert_array_equal(replay.logits(text), expected(text))
+        for text, logits in zip(texts, answers, strict=True):
             np.testing.assert_array_equal(logits, expected(text))
-    assert recorder.asked == ["plain", *["replay"] * (2 + 39)]
+    assert recorder.asked.count("plain") == 2
+    assert recorder.asked.count("replay") == (2 + 40) + (2 + 39)
+    (own, others) = recorder.threads
+    assert own is threading.current_thread()
+    assert others.name.startswith("replay")
+
+
+def test_a_thread_that_ends_leaves_its_recordings_to_nobody() -> None:
+    """The next one may have its number, and has none of what ONNX Runtime keeps for it."""
+    recorder = Recorder()
+    replay = replay_of(recorder)
+    for number in range(3):
+        text = batch_of([number, 2, 3])
+        with ThreadPoolExecutor(1) as pool:
+            np.testing.assert_array_equal(pool.submit(replay.logits, text).result(), expected(text))
+    assert recorder.asked.count("plain") == 2
+    assert [thread.name.startswith("replay") for thread in recorder.threads] == [False, True]
+
+
+def test_no_two_runs_are_at_the_same_time() -> None:
+    recorder = Recorder("slow")
+    replay = replay_of(recorder)
+    replay.logits(batch_of([1, 2, 3]))
+    with ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(replay.logits, batch_of([n, 2, 3])) for n in range(20)]
+        for n in range(20):
+            replay.logits(batch_of([n, 2, 3]))
+        for other in others:
+            other.result()
+    assert recorder.most_at_once == 1
 
 
 @pytest.mark.parametrize("padding", [0, 1])

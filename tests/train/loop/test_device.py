@@ -5,7 +5,6 @@ import torch
 
 from train.config import Arithmetic
 from train.loop.device import autocast, has_bf16, number_format
-from train.loop.processes import Processes
 
 CPU = torch.device("cpu")
 
@@ -40,10 +39,3 @@ def test_matrix_products_follow_the_hardware_unless_asked_otherwise() -> None:
         with autocast(CPU, number_format(arithmetic, CPU)):
             product = torch.ones(2, 2) @ torch.ones(2, 2)
         assert product.dtype == expected.get(arithmetic, torch.float32)
-
-
-@pytest.mark.gpu
-def test_the_gpu_is_chosen_where_there_is_one() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    assert Processes().device.type == "cuda"
