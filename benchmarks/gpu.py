@@ -9,7 +9,8 @@ measured. With --checkpoint, that model comes first, and is held to export's gat
 
 What the figures mean: medians on this machine, with nothing else on the GPU. They say nothing of
 several callers at once, networks, or start-up. What does not fit into the time budget is not
-measured, and the table says so; a step that has begun is finished.
+measured, and the table says so; a step that has begun is finished. The output is written after
+every step: a run that is ended leaves what it has measured.
 
 Examples:
   python -m benchmarks.gpu
@@ -37,7 +38,7 @@ from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.device import check_gpu, describe_device
 from benchmarks.cuda.families import SEED
 from benchmarks.cuda.record import Record
-from benchmarks.cuda.run import measure
+from benchmarks.cuda.run import Outcome, measure
 from benchmarks.cuda.scale import FULL, REHEARSAL, rounds, tasks
 from benchmarks.cuda.subject import Subject, random_subject, trained_subject
 from benchmarks.cuda.table import table
@@ -106,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was written", file=sys.stderr)
+        print(f"error: interrupted; what was measured is in {config.target}", file=sys.stderr)
         return 1
     if not config.json:
         print(f"{table(record)}\n\nraw samples in {config.target}\n")
@@ -128,25 +129,28 @@ def run(config: GpuConfig) -> Record:
         check_gpu()
     machine = describe_machine()
     scale = REHEARSAL if config.cpu else FULL
+
+    def record_of(outcome: Outcome) -> Record:
+        return Record(
+            machine=machine,
+            device=describe_device(),
+            rehearsal=config.cpu,
+            seed=SEED,
+            budget_s=config.budget_s,
+            spent_s=round(budget.spent_s, 1),
+            systems=tuple(outcome.systems),
+            cells=tuple(outcome.cells),
+        )
+
     with tempfile.TemporaryDirectory(prefix="linetag-") as folder:
         outcome = measure(
             list(_subjects(config, Path(folder))),
             lambda subject, source: tasks(scale, source.checkpoint.encoder, subject.texts),
             provider=Provider.CPU if config.cpu else Provider.CUDA,
             budget=budget,
+            keep=lambda outcome: record_of(outcome).write(config.target),
         )
-    record = Record(
-        machine=machine,
-        device=describe_device(),
-        rehearsal=config.cpu,
-        seed=SEED,
-        budget_s=config.budget_s,
-        spent_s=round(budget.spent_s, 1),
-        systems=tuple(outcome.systems),
-        cells=tuple(outcome.cells),
-    )
-    record.write(config.target)
-    return record
+    return record_of(outcome)
 
 
 def _subjects(config: GpuConfig, folder: Path) -> Iterator[Subject]:

@@ -52,6 +52,7 @@ def measure(
     *,
     provider: Provider,
     budget: Budget,
+    keep: Callable[[Outcome], None],
 ) -> Outcome:
     """Measure all subjects, in their order, as far as the budget goes.
 
@@ -60,24 +61,26 @@ def measure(
         tasks: What to do with a model, the most important task first.
         provider: Where to run.
         budget: The time box.
+        keep: Called with what there is whenever there is more, for a run may be ended.
     """
     outcome = Outcome()
     with tqdm(subjects, desc="gpu", disable=not sys.stderr.isatty()) as bar:
         for subject in bar:
             bar.set_postfix_str(subject.name)
-            _measure_subject(subject, tasks, provider, budget, outcome)
+            for _ in _measured(subject, tasks, provider, budget, outcome):
+                keep(outcome)
             _free_memory()
     return outcome
 
 
-def _measure_subject(
+def _measured(
     subject: Subject,
     tasks: Callable[[Subject, Source], Sequence[Task]],
     provider: Provider,
     budget: Budget,
     outcome: Outcome,
-) -> None:
-    """Measure one model; what it loads is let go of at the end."""
+) -> Iterator[None]:
+    """Measure one model, and yield at every step; what it loads is let go of at the end."""
     try:
         budget.check()
         source = subject.load()
@@ -85,6 +88,7 @@ def _measure_subject(
     except Exception as error:  # whatever it is, the other models are measured all the same
         rows = (SystemRecord(model=subject.name, variant=v) for v in subject.variants)
         outcome.systems.extend(_refused(row, error) for row in rows)
+        yield
         return
     engines: dict[Variant, Engine] = {}
     for variant in subject.variants:
@@ -98,8 +102,10 @@ def _measure_subject(
         except Exception as error:  # as above
             record = _refused(record, error)
         outcome.systems.append(record)
+        yield
     for task in tasks(subject, source):
         outcome.cells.extend(_cells(task, subject.name, engines, source, budget))
+        yield
 
 
 class _Judge:

@@ -15,8 +15,8 @@ from benchmarks.cuda.engine import EngineFacts
 from benchmarks.cuda.families import BERT_BASE, BERT_LARGE, MINILM
 from benchmarks.cuda.parity import Parity
 from benchmarks.cuda.record import Cell, Record, SystemRecord
-from benchmarks.cuda.run import measure
-from benchmarks.cuda.sampling import Limits
+from benchmarks.cuda.run import Outcome, measure
+from benchmarks.cuda.sampling import Limits, Step
 from benchmarks.cuda.scale import FULL, rounds, tasks
 from benchmarks.cuda.subject import Subject, trained_subject
 from benchmarks.cuda.table import table
@@ -28,6 +28,10 @@ from serve.bundle import Provider
 from serve.errors import BundleError, GraphError
 
 QUICK = Limits(least=1, most=1)
+
+
+def not_kept(outcome: Outcome) -> None:
+    """Keep nothing of a run on its way."""
 
 
 @pytest.fixture
@@ -143,7 +147,9 @@ def test_one_broken_model_stops_no_other(source: Source) -> None:
         Subject("tiny", (Variant.FP32, Variant.PACKED), lambda: source),
     ]
     task = replace(engine_task(2, 8), limits=QUICK)
-    outcome = measure(subjects, lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9))
+    outcome = measure(
+        subjects, lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9), keep=not_kept
+    )
     rows = [(s.model, s.variant, s.reason, s.failed) for s in outcome.systems]
     assert rows == [
         ("broken", Variant.FP16, "out of memory", True),
@@ -160,7 +166,9 @@ def test_a_graph_with_other_answers_is_not_measured(source: Source, spoilt: byte
     bad = Source(source.checkpoint, fp16=spoilt)
     subject = Subject("spoilt", (Variant.FP16, Variant.FP32), lambda: bad)
     task = replace(engine_task(1, 8), limits=QUICK)
-    outcome = measure([subject], lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9))
+    outcome = measure(
+        [subject], lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9), keep=not_kept
+    )
     wrong, right = outcome.systems
     assert wrong.failed
     assert wrong.reason is not None
@@ -187,7 +195,7 @@ def test_what_does_not_fit_into_the_budget_says_so(source: Source) -> None:
         now[0] += 1.0  # opening took the rest
         return [task]
 
-    outcome = measure(subjects, at_work, provider=Provider.CPU, budget=budget)
+    outcome = measure(subjects, at_work, provider=Provider.CPU, budget=budget, keep=not_kept)
     (cell,) = outcome.cells
     assert cell.samples_s == ()
     assert cell.reason == "the time budget of 6 s was used up"
@@ -204,7 +212,9 @@ def test_a_trained_tagger_is_held_to_the_gate(tiny_checkpoint: Path, tmp_path: P
     subject = trained_subject(tiny_checkpoint, folder)
     subject = replace(subject, variants=(Variant.FP16, Variant.SERVED))
     task = replace(single_stream_task("texts", ["replace oil pump"]), limits=QUICK)
-    outcome = measure([subject], lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9))
+    outcome = measure(
+        [subject], lambda *_: [task], provider=Provider.CPU, budget=Budget(1e9), keep=not_kept
+    )
     for system in outcome.systems:
         assert system.f1 == pytest.approx(system.f1_before, abs=0.001)
         assert system.f1 is not None
@@ -253,6 +263,23 @@ def test_the_rehearsal_goes_through_everything_and_ends_with_json(
     kept = json.loads(output.read_text())
     assert all(len(row["samples_s"]) >= 3 for row in kept["cells"])
     assert "A rehearsal: no figure means anything." in "\n".join(lines)
+
+
+def test_a_run_that_is_interrupted_leaves_what_it_has_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "gpu.json"
+    first, second = (replace(engine_task(1, length), limits=QUICK) for length in (8, 9))
+
+    def interrupted(*_: object) -> list[Step]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu, "tasks", lambda *_: [first, replace(second, steps=interrupted)])
+    assert gpu.main(["--cpu", "--output", str(output)]) == 1
+    assert capsys.readouterr().err == f"error: interrupted; what was measured is in {output}\n"
+    kept = json.loads(output.read_text())
+    assert {cell["task"] for cell in kept["cells"]} == {first.name}
+    assert all(cell["samples_s"] for cell in kept["cells"])
 
 
 def test_a_rehearsal_does_not_replace_what_was_measured() -> None:
