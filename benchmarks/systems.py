@@ -26,6 +26,7 @@ from serve.bundle import Bundle, Precision, Provider
 from serve.client import Policy, TritonTagger
 from serve.entities import AnyTagger, Entity
 from serve.repository import publish
+from serve.running.graphs import choose_graph
 from serve.server import start_triton
 from serve.session import OrtBackend, default_provider
 from serve.tagger import Tagger
@@ -115,10 +116,14 @@ def unfused(checkpoint: Path) -> Embedded:
 
 
 def embedded(bundle: Path, precision: Precision) -> Embedded:
-    """Return the bundle's graph of a precision in the embedded tagger."""
-    tagger = Tagger.load(bundle, precision=precision)
+    """Return the bundle's graph of a precision in the embedded tagger.
+
+    The best one here comes as users get it: on a GPU with the packed one, if there is one.
+    """
     loaded = Bundle.load(bundle)
     info = loaded.graph(precision)
+    is_best = choose_graph(loaded, default_provider()) == info
+    tagger = Tagger.load(bundle, precision=None if is_best else precision)
     what = f"embedded, fused, {info.file}"
     return Embedded(f"linetag {precision.upper()}", what, tagger, graph=loaded.read_graph(info))
 

@@ -18,7 +18,7 @@ from serve.entities import Entity, decode_entities
 from serve.labels import Tags
 from serve.running.graphs import choose_graph, load_backends, usual_provider
 from serve.running.lanes import TASK_TOKENS, Lanes
-from serve.running.schedule import BATCH_TOKENS, MIXED_TOKENS, padded_length, plan
+from serve.running.schedule import BATCH_TOKENS, GPU_TOKENS, padded_length, plan
 from serve.running.threads import Threads, default_num_threads, remembered
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Tagger:
         lanes: Lanes | None = None,
         alone: bool = False,
         mixed: bool = False,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
         graph: GraphInfo | None = None,
         provider: Provider | None = None,
     ) -> None:
@@ -67,7 +67,7 @@ class Tagger:
             alone: Whether each text must run by itself, see `GraphInfo.alone`.
             mixed: Whether the backend computes no padding, so that texts of any lengths run
                 together.
-            batch_tokens: Most tokens that run together without lanes; a GPU is idle on few.
+            batch_tokens: Most tokens that run together; None for what suits lanes or provider.
             graph: What `backend` runs.
             provider: Where it runs.
         """
@@ -78,7 +78,9 @@ class Tagger:
         self._lanes = lanes
         self._alone = alone
         self._mixed = mixed
-        self._batch_tokens = TASK_TOKENS if lanes else batch_tokens
+        on_gpu = mixed or provider is Provider.CUDA  # packed graphs run nowhere else
+        usual = TASK_TOKENS if lanes else GPU_TOKENS if on_gpu else BATCH_TOKENS
+        self._batch_tokens = batch_tokens or usual
         self.tags = tags
         self.graph = graph
         self.provider = provider
@@ -168,7 +170,7 @@ class Tagger:
                 max_tokens=self.encoder.max_tokens,
                 alone=self._alone,
                 mixed=self._mixed,
-                batch_tokens=MIXED_TOKENS if self._mixed else self._batch_tokens,
+                batch_tokens=self._batch_tokens,
             )
         )
         batches = [self.encoder.collate(batch.windows, batch.num_tokens) for batch in planned]

@@ -17,12 +17,11 @@ from benchmarks.cuda.sampling import Limits, Step
 from benchmarks.cuda.texts import random_batch
 from benchmarks.cuda.variants import Source, Variant
 from serve.encoding import EncodedBatch
+from serve.running.schedule import GPU_TOKENS
 from serve.tagger import Tagger
 
 NUM_BATCHES = 4
 """Different batches of an engine cell, so that no run repeats the one before."""
-OFFLINE_TOKENS = 16_384
-"""Tokens that run together offline; an H200 is busy from a few thousand on."""
 _FORWARD = frozenset(Variant) - {Variant.SERVED}
 _ONE_BY_ONE = frozenset(Variant) - {Variant.FP32, Variant.PACKED}
 
@@ -124,7 +123,7 @@ def _texts(
     checkpoint = source.checkpoint
     tagger = Tagger(
         checkpoint.encoder, checkpoint.tags, engine,
-        decoding=checkpoint.decoding, batch_tokens=OFFLINE_TOKENS,
+        decoding=checkpoint.decoding, batch_tokens=GPU_TOKENS,
         mixed=variant is Variant.PACKED,
     )  # fmt: skip
     return [Step(_nothing, partial(tagger.tag, together)) for together in texts]

@@ -161,6 +161,24 @@ def test_a_tagger_outlives_its_bundle(tmp_path: Path) -> None:
     assert tagger.tag(texts) == [tagger.tag([text])[0] for text in texts]
 
 
+@pytest.mark.parametrize(
+    ("provider", "expected"), [(Provider.CPU, [128] * 7 + [104]), (Provider.CUDA, [1000])]
+)
+def test_a_gpu_is_given_more_at_once(
+    encoder: Encoder, provider: Provider, expected: list[int]
+) -> None:
+    sizes: list[int] = []
+
+    class Counting:
+        def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+            sizes.append(len(batch.input_ids))
+            return np.zeros((*batch.input_ids.shape, len(TAGS)), dtype=np.float32)
+
+    texts = ["fix pump fix pump fix pump"] * 1000  # of 8 tokens
+    Tagger(encoder, TAGS, Counting(), provider=provider).tag(texts)
+    assert sizes == expected
+
+
 def test_beside_a_gpu_int8_runs_where_its_gate_saw_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
