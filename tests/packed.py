@@ -34,8 +34,8 @@ class Contrib(OpRun):
 
 
 class EmbedLayerNormalization(Contrib):
-    def _run(self, ids, _, words, table, __, scale, shift, mask, epsilon):  # type: ignore[no-untyped-def]
-        summed = words[ids] + table[: ids.shape[1]]
+    def _run(self, ids, _, words, table, __, scale, shift, mask, positions=None, epsilon=None):  # type: ignore[no-untyped-def]
+        summed = words[ids] + (table[: ids.shape[1]] if positions is None else table[positions])
         return normalized(summed, scale, shift, epsilon), mask.sum(1).astype(np.int32)
 
 

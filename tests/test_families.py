@@ -23,6 +23,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 import export.pipeline
 from export.__main__ import main as export_main
 from export.checkpoint import Checkpoint, TorchBackend, load_checkpoint
+from export.fusion.packed import packed
 from export.optimize import fuse
 from serve.artefacts.families import FAMILIES
 from serve.bundle import Bundle, Precision
@@ -39,6 +40,7 @@ from tests.families import (
     unigram_tokenizer,
     write_base,
 )
+from tests.packed import NumpyBackend
 from tests.test_pipeline_parity import SCORE_ATOL, found, pipeline_entities, pipeline_words
 from train.__main__ import main as train_main
 from train.corpus.data import read_split
@@ -148,6 +150,16 @@ def test_positions_are_pytorchs_whatever_ids_come_in(
     fused: onnx.ModelProto, checkpoint: Checkpoint
 ) -> None:
     assert largest_difference(fused, checkpoint) < 1e-4
+
+
+def test_it_is_packed_whole_too(fused: onnx.ModelProto, checkpoint: Checkpoint) -> None:
+    """In numpy, see `tests.packed`: no other provider than CUDA has the operators."""
+    graph = NumpyBackend(packed(fused, checkpoint.shape))
+    torch_backend = TorchBackend(checkpoint.model)
+    for batch in batches(checkpoint.encoder.pad_id, checkpoint.model.config.vocab_size):
+        kept = batch.attention_mask == 1
+        expected = torch_backend.logits(batch)[kept]
+        np.testing.assert_allclose(graph.logits(batch)[kept], expected, atol=1e-4)
 
 
 def _shift_positions(model: onnx.ModelProto) -> onnx.ModelProto:
