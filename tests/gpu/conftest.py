@@ -17,11 +17,11 @@ from serve.session import default_provider
 
 @pytest.fixture(scope="session", autouse=True)
 def _cuda(pytestconfig: pytest.Config) -> None:
-    """Skip where PyTorch or ONNX Runtime has no GPU."""
+    """Skip without --gpu, and fail with it where PyTorch or ONNX Runtime has no GPU."""
     if not pytestconfig.getoption("--gpu"):
         pytest.skip("a GPU is hidden from tests without --gpu")
     if not torch.cuda.is_available() or default_provider() is not Provider.CUDA:
-        pytest.skip("no CUDA GPU for PyTorch and ONNX Runtime")
+        pytest.fail("expected a CUDA GPU for PyTorch and ONNX Runtime, got none")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from tqdm import tqdm
 
 from serve.artefacts.pretrained import TOKENIZER
 from serve.encoding import EncodedText
@@ -21,6 +23,8 @@ from train.trained.model import Trained
 
 MIN_RANKED = 3
 """Words from which on two orders can be compared."""
+SHOWN_AFTER_S = 2.0
+"""A line that takes longer is long, and shows how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,14 @@ class Explainer:
         (encoded,) = self._tagger.encoder.encode([text])
         (tags,) = self._tagger.word_tags([text])
         (entities,) = self._tagger.tag([text])
-        return [self._explanation(entity, encoded, tags) for entity in entities]
+        with tqdm(
+            entities,
+            desc="entities",
+            leave=False,
+            delay=SHOWN_AFTER_S,
+            disable=not sys.stderr.isatty(),
+        ) as bar:
+            return [self._explanation(entity, encoded, tags) for entity in bar]
 
     def _explanation(self, entity: Entity, text: EncodedText, tags: Sequence[str]) -> Explanation:
         choice = choice_of(entity, text, tags, self._trained.tags)

@@ -131,8 +131,10 @@ class Fit(Generic[AnyBatch]):
         config, device = self._config, self._processes.device
         # A process that gets nothing goes through the motions on a row, for the others' sake.
         parts = [part for part in self._processes.shares(rows, config.accumulate) if part]
-        batches = [self._task.collate(part).to(device) for part in parts or [list(rows[:1])]]
+        batches = [self._task.collate(part) for part in parts or [list(rows[:1])]]
+        # Counted here: what lies on a GPU is known only when all that it was given to do is done.
         num_trained = self._processes.total(sum(batch.num_trained for batch in batches if parts))
+        batches = [batch.to(device) for batch in batches]
         weight = self._processes.num / num_trained if parts else 0.0
         loss = torch.zeros((), dtype=torch.float64, device=device)
         self._task.optimizer.zero_grad()
