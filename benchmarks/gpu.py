@@ -107,7 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"error: interrupted; what was measured is in {config.target}", file=sys.stderr)
+        print(
+            f"error: interrupted; what was measured, if anything, is in {config.target}",
+            file=sys.stderr,
+        )
         return 1
     if not config.json:
         print(f"{table(record)}\n\nraw samples in {config.target}\n")
@@ -127,13 +130,13 @@ def run(config: GpuConfig) -> Record:
     budget = Budget(config.budget_s)
     if not config.cpu:
         check_gpu()
-    machine = describe_machine()
+    machine, device = describe_machine(), describe_device()
     scale = REHEARSAL if config.cpu else FULL
 
     def record_of(outcome: Outcome) -> Record:
         return Record(
             machine=machine,
-            device=describe_device(),
+            device=device,
             rehearsal=config.cpu,
             seed=SEED,
             budget_s=config.budget_s,

@@ -53,16 +53,16 @@ class Buffers:
 
     def load(self, batch: EncodedBatch) -> Bound:
         """Copy a batch into the buffers of its shape, wait for it, and return them."""
-        shape, mask = batch.input_ids.shape, batch.attention_mask.tobytes()
+        shape, mask = batch.input_ids.shape, batch.attention_mask.astype(self._ids, copy=False)
+        content = mask.tobytes()
         bound = self._bound.get(shape)
         if bound is None:
             bound = self._bound[shape] = self._bind(batch)
         else:
             bound.input_ids.update_inplace(batch.input_ids.astype(self._ids, copy=False))
-            if mask != self._masks[shape]:  # most lines of a length have the same: a copy less
-                ids = batch.attention_mask.astype(self._ids, copy=False)
-                bound.attention_mask.update_inplace(ids)
-        self._masks[shape] = mask
+            if content != self._masks[shape]:  # most lines of a length have the same: a copy less
+                bound.attention_mask.update_inplace(mask)
+        self._masks[shape] = content
         bound.binding.synchronize_inputs()  # copies and session have different streams
         return bound
 

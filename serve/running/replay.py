@@ -69,7 +69,7 @@ class Replay:
             return self._run(batch, sound)
 
     def _run(self, batch: EncodedBatch, sound: set[int]) -> NDArray[np.float32]:
-        """Run a batch in the thread whose lengths that are `sound`."""
+        """Run a batch in the thread whose recordings of these lengths are `sound`."""
         num_texts, length = batch.input_ids.shape
         is_known = length in sound
         is_wanted = is_known or len(sound) < MAX_LENGTHS
