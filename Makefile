@@ -37,8 +37,8 @@ run: setup
 # What computes runs once a core; what answers against deadlines (serve, soak) runs alone. A GPU is
 # hidden from both, and seen by the tests that are for one.
 test: setup .venv-optimum/ready
-	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --ignore tests/serve --ignore tests/soak
-	$(PY) -m pytest tests/serve tests/soak
+	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --ignore tests/soak
+	$(PY) -m pytest tests/soak
 	$(if $(GPU),$(PY) -m pytest --gpu tests/gpu)
 
 check: lint test
