@@ -52,8 +52,9 @@ def run(config: HistoryConfig) -> int:
     if config.json:
         for event in events:
             deliver(json.dumps(asdict(event)))
-    elif events:
-        deliver(table(events))
+    else:
+        none = f"no history in {config.repository}: nothing published"
+        deliver(table(events) if events else none)
     return 0
 
 

@@ -281,7 +281,7 @@ def test_help_needs_no_package(bare: dict[str, Any], command: str) -> None:
         ("status", 1, "ready       no: not started; "),
         ("restart", 1, "error: build/triton: expected a supervisor, got none"),
         ("stop", 0, "no server to stop"),
-        ("history", 0, ""),
+        ("history", 0, "no history in model_repository: nothing published\n"),
     ],
 )
 def test_a_command_that_needs_no_package_runs_without(
