@@ -157,6 +157,7 @@ class Replica:
             except ServerError as error:  # a file of TLS that is just being replaced, say
                 return Result(Verdict.FAILED, str(error))
         if any(ticks is None or not is_alive(pid, ticks) for pid, ticks in self._stubs.items()):
+            self._reap(*self._stubs)
             self._stubs.clear()
             self._canary.hurry()
         return self._canary.look(now)
@@ -174,7 +175,7 @@ class Replica:
             with contextlib.suppress(ChildProcessError):
                 status = os.waitstatus_to_exitcode(os.waitpid(self.state.pid, os.WNOHANG)[1])
         if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
+            return f"killed by {_signal_name(-status)}"
         return f"ended by itself: {reason_of(self.folder / LOG)}"
 
     def _launch(self) -> None:
@@ -200,13 +201,17 @@ class Replica:
 
     def _clear(self) -> None:
         if self.state:
-            for pid in (self.state.pid, *self._stubs):
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
+            self._reap(self.state.pid, *self._stubs)
             remove_shared_memory(self.state.prefix)
             remove_state(self.folder)
         self.state = None
         self._stubs.clear()
+
+    def _reap(self, *pids: int) -> None:
+        """Take the exit status of processes that have ended; those of a dead server come to us."""
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
     def _forget_canary(self) -> None:
         if self._canary:
@@ -220,6 +225,13 @@ _ACTIONS = {
     Action.KILL: Replica._kill,
     Action.CLEAR: Replica._clear,
 }
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return f"signal {number}"
 
 
 def _listens(url: str) -> bool:

@@ -71,9 +71,12 @@ class Sampler:
     def _run(self) -> None:
         while not self._is_over.wait(self._interval_s):
             states = list(self._servers())
+            samples = {}
             for state in states:
-                cut(Path(state.log))
-            self.samples = {state.prefix: sample(state) for state in states}
+                with _noted(state):
+                    cut(Path(state.log))
+                    samples[state.prefix] = sample(state)
+            self.samples = samples
 
 
 def sample(state: ServerState) -> Sample:
@@ -102,5 +105,5 @@ def _noted(state: ServerState) -> Iterator[None]:
     """Go on without what a server does not tell."""
     try:
         yield
-    except ServerError as error:
+    except (ServerError, OSError) as error:  # the latter for want of descriptors, say
         logger.debug("%s: %s", state.url, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Iterable
+from http.client import HTTPException
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,7 +30,7 @@ def fetch(url: str, *, timeout_s: float) -> str:
     try:
         with opener.open(f"http://{url}/metrics", timeout=timeout_s) as response:
             content: bytes = response.read(MAX_BYTES + 1)
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise ServerError(f"{url}: expected metrics, got {error}") from error
     if len(content) > MAX_BYTES:
         raise ServerError(f"{url}: expected at most {MAX_BYTES} bytes of metrics, got more")

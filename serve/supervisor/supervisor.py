@@ -7,9 +7,10 @@ replica has failed as often as is allowed; while one of them serves, the others 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from serve.errors import ServerError
 from serve.events import log_event
@@ -60,6 +61,7 @@ class Supervisor:
         self._sampler = Sampler(self._ready_states, config.patience.canary_interval_s)
         self._ready_memory = ReadyMemory()
         self._weighed: dict[int, Sample] = {}
+        self._troubles: dict[int, str] = {}
         self._is_restarting = False
         self._hindrance = ""
         self.is_up = self.is_stopping = False
@@ -99,7 +101,8 @@ class Supervisor:
     def kill(self) -> None:
         """End all replicas at once, and clear their remains."""
         for replica in self.replicas:
-            replica.end()
+            with self._noted(replica):
+                replica.end()
 
     def restart_all(self) -> None:
         """Ask for a restart of each replica, one after the other."""
@@ -120,15 +123,33 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         for replica in self.replicas:
-            if self.is_stopping:
-                replica.stop(now)
-            replica.look(now)
-            if (sample := self.sample(replica)) and sample is not self._weighed.get(replica.number):
-                self._weighed[replica.number] = sample
-                replica.watch(sample, now)
-                self._weigh(replica, sample)
+            with self._noted(replica):
+                self._look_at(replica, now)
         self.is_up = self.is_up or all(phase is Phase.READY for phase in self._phases())
         self._roll(now)
+
+    def _look_at(self, replica: Replica, now: float) -> None:
+        if self.is_stopping:
+            replica.stop(now)
+        replica.look(now)
+        if (sample := self.sample(replica)) and sample is not self._weighed.get(replica.number):
+            self._weighed[replica.number] = sample
+            replica.watch(sample, now)
+            self._weigh(replica, sample)
+
+    @contextlib.contextmanager
+    def _noted(self, replica: Replica) -> Iterator[None]:
+        """Go on with the other replicas: a disk or descriptors that are short are so for a time."""
+        try:
+            yield
+        except OSError as error:
+            trouble = str(error)
+            if trouble != self._troubles.get(replica.number):  # once, not at each look
+                fields = {"replica": replica.number, "reason": trouble}
+                log_event(logger, logging.ERROR, "look_failed", **fields)
+            self._troubles[replica.number] = trouble
+        else:
+            self._troubles.pop(replica.number, None)
 
     def _roll(self, now: float) -> None:
         """Restart whose turn it is."""

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,12 @@ from serve.triton.admin import restrictions, write_admin_key
 from serve.triton.installation import Installation
 from serve.triton.listening import HOST, LOOPBACK, Exposure, Ports, listeners
 from serve.triton.names import EMBEDDED, MODEL
-from serve.triton.processes import overwrite_argument, start_ticks, wait_until
+from serve.triton.processes import (
+    overwrite_argument,
+    remove_shared_memory,
+    start_ticks,
+    wait_until,
+)
 from serve.triton.state import ServerState, write_state
 from serve.triton.tls import LOCAL_NAME
 
@@ -94,9 +100,16 @@ def launch(order: Order, folder: Path) -> ServerState:
         log.replace(log.with_name(f"{log.name}.1"))
     write_state(folder, state)
     pid = _spawn(command, order.installation.variables(), log)
-    state = replace(state, pid=pid, start_ticks=start_ticks(pid) or 0)
-    write_state(folder, state)
-    _hide(key, state)
+    try:
+        state = replace(state, pid=pid, start_ticks=start_ticks(pid) or 0)
+        write_state(folder, state)
+        _hide(key, state)
+    except BaseException:  # nobody would know of it: a full disk, say, and the note is not written
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # its own session's, and needs no descriptor
+        os.waitpid(pid, 0)
+        remove_shared_memory(state.prefix)
+        raise
     return state
 
 

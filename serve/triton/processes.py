@@ -42,8 +42,14 @@ def is_our_child(pid: int) -> bool:
 
 
 def is_alive(pid: int, ticks: int) -> bool:
-    """Return whether the process that started at a tick still runs."""
-    return start_ticks(pid) == ticks
+    """Return whether the process that started at a tick still runs.
+
+    One that cannot be asked about, for want of a descriptor, has not ended by that.
+    """
+    try:
+        return start_ticks(pid) == ticks
+    except OSError:
+        return True
 
 
 def processes_of(prefix: str) -> list[int]:
@@ -83,9 +89,13 @@ def kill_all(prefix: str) -> None:
 
 
 def remove_shared_memory(prefix: str) -> None:
-    """Remove the shared memory of a server whose processes have ended."""
+    """Remove the shared memory of a server whose processes have ended.
+
+    What only bears its name, another user's file or a folder, stays where it is.
+    """
     for region in shared_memory_of(prefix):
-        region.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            region.unlink(missing_ok=True)
 
 
 def overwrite_argument(pid: int, secret: str) -> bool:
@@ -139,6 +149,6 @@ def _stat(pid: int) -> list[str] | None:
     """Return the fields of /proc/PID/stat from the state on, or None if there is no process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     return stat.rpartition(")")[2].split()  # the name in parentheses may hold anything

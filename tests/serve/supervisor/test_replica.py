@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from serve.repository import publish, versions
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.life import Life, Phase, Verdict
 from serve.supervisor.patience import Patience
-from serve.supervisor.replica import Replica
+from serve.supervisor.replica import Replica, _signal_name
 from serve.triton.installation import Installation
 from serve.triton.launch import Order
 from serve.triton.listening import Ports
@@ -57,3 +58,8 @@ def test_a_server_is_started_again_without_what_somebody_put_beside_its_versions
     assert replica.life.phase is Phase.STARTING
     assert versions(repository) == ([1] if is_readable else [1, 7])
     replica.end()
+
+
+def test_every_signal_that_ends_a_server_can_be_told() -> None:
+    assert _signal_name(signal.SIGKILL) == "SIGKILL"
+    assert _signal_name(40) == "signal 40"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,3 +97,21 @@ def test_a_log_that_callers_fill_is_put_aside_and_its_server_writes_on(tmp_path:
         sampler.stop()
     assert log.read_bytes() == b"refused again\n"
     assert (tmp_path / "triton.log.1").stat().st_size == MAX_BYTES + len(b"refused\n")
+
+
+def test_a_metrics_port_that_answers_no_http_ends_no_sampler(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"SSH-2.0-other\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with fake_triton() as url:
+            seen = sample(state_at(url, f"127.0.0.1:{server.getsockname()[1]}", tmp_path))
+        thread.join()
+    assert seen.graph is not None
+    assert (seen.metrics, seen.figures) == ("", None)

@@ -35,3 +35,42 @@ def test_a_server_that_answers_is_not_ended_while_its_files_of_tls_would_not_do(
     refused = [record.message for record in caplog.records if "restart_refused" in record.message]
     assert len(refused) == 1
     assert "ca.pem: expected a readable file" in refused[0]
+
+
+@pytest.mark.triton
+def test_a_replica_whose_look_fails_keeps_nobody_from_looking_at_the_others(
+    repository: Path, environment: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = SupervisorConfig(repository, environment, tmp_path / "t", num_replicas=2)
+    supervisor = Supervisor(config)
+    looks: list[float] = []
+
+    class Broken:
+        number = 0
+
+        def look(self, now: float) -> None:
+            raise OSError(30, "Read-only file system")
+
+        def end(self) -> None:
+            raise OSError(30, "Read-only file system")
+
+    class Sound:
+        number, state = 1, None
+
+        def look(self, now: float) -> None:
+            looks.append(now)
+
+        def end(self) -> None:
+            looks.append(-1.0)
+
+    supervisor.replicas = [Broken(), Sound()]  # type: ignore[list-item]
+    caplog.set_level(logging.ERROR, logger="serve")
+    for now in (1.0, 2.0):
+        for replica in supervisor.replicas:
+            with supervisor._noted(replica):
+                supervisor._look_at(replica, now)
+    supervisor.kill()
+    assert looks == [1.0, 2.0, -1.0]
+    told = [record.message for record in caplog.records if "look_failed" in record.message]
+    assert len(told) == 1
+    assert "Read-only file system" in told[0]

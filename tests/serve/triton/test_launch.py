@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from serve.server import TritonServer
 from serve.triton import ending
 from serve.triton.ending import take_down
 from serve.triton.installation import STUB, Installation
-from serve.triton.launch import Order
+from serve.triton.launch import Order, launch
 from serve.triton.lifecycle import LostPortError, bring_up
 from serve.triton.listening import Exposure, Ports, choose_ports
 from serve.triton.logs import is_lost_port, reason_of
@@ -209,3 +210,27 @@ def test_a_state_whose_process_id_was_used_again_is_not_running() -> None:
     assert ticks is not None
     assert replace(STATE, start_ticks=ticks).is_running()
     assert not replace(STATE, start_ticks=ticks + 1).is_running()
+
+
+def test_a_server_whose_note_cannot_be_written_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = Installation(tmp_path, tmp_path, "3.11", "")
+    server = installation.server
+    server.parent.mkdir()
+    server.write_text("#!/bin/sh\nsleep 60\n")
+    server.chmod(0o755)
+
+    def only_before_the_start(folder: Path, state: ServerState) -> None:
+        if state.pid:
+            assert processes_of(state.prefix) == [state.pid]
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_state(folder, state)
+
+    monkeypatch.setattr("serve.triton.launch.write_state", only_before_the_start)
+    order = Order(installation, tmp_path, Ports(1, None))
+    with pytest.raises(OSError, match="No space left"):
+        launch(order, tmp_path)
+    state = read_state(tmp_path)
+    assert state is not None
+    assert processes_of(state.prefix) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from serve.triton.processes import (
     is_alive,
     kill_all,
     processes_of,
+    remove_shared_memory,
     shared_memory_of,
     start_ticks,
     sweep,
@@ -128,3 +130,27 @@ def test_waiting_ends_with_the_condition_or_the_time() -> None:
 
 def test_no_process_has_an_id_beyond_the_kernels_largest() -> None:
     assert start_ticks(2**30) is None
+
+
+def test_a_process_that_cannot_be_asked_about_counts_as_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def short_of_descriptors(path: Path) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    ticks = start_ticks(os.getpid())
+    assert ticks is not None
+    monkeypatch.setattr(Path, "read_text", short_of_descriptors)
+    assert is_alive(os.getpid(), ticks)
+
+
+def test_what_cannot_be_removed_keeps_nothing_else_in_shared_memory() -> None:
+    folder, region = SHARED_MEMORY / f"{PREFIX}a", SHARED_MEMORY / f"{PREFIX}b"
+    folder.mkdir()
+    region.touch()
+    try:
+        remove_shared_memory(PREFIX)
+        assert shared_memory_of(PREFIX) == [folder]
+    finally:
+        folder.rmdir()
+        region.unlink(missing_ok=True)
