@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from serve.errors import ServerError
@@ -37,6 +38,7 @@ from serve.supervisor.resources import Activity
 from serve.supervisor.sampler import Sample
 from serve.triton.ending import take_down
 from serve.triton.launch import LOG, Order, launch
+from serve.triton.listening import with_free_metrics
 from serve.triton.logs import reason_of
 from serve.triton.processes import (
     is_alive,
@@ -184,6 +186,7 @@ class Replica:
         with contextlib.suppress(ServerError):  # Triton may take it as it is
             settle(self.order.repository)
         try:
+            self.order = replace(self.order, ports=with_free_metrics(self.order.ports))
             self.state = launch(self.order, self.folder)
         except (OSError, ServerError) as error:  # a full disk passes; the state machine waits
             self._trouble = str(error)

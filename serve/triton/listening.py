@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serve.errors import ServerError
 from serve.triton.tls import TlsFiles
@@ -85,6 +85,19 @@ def choose_ports(
     metrics = next(free)
     taken.append(metrics)
     return Ports(grpc, next(free) if http else None, metrics)
+
+
+def with_free_metrics(ports: Ports) -> Ports:
+    """Return the ports, with another for metrics where somebody else has taken theirs.
+
+    Clients know the port of gRPC; that of metrics is read from the server's note each time.
+    """
+    if ports.metrics is None:
+        return ports
+    try:
+        return replace(ports, metrics=_free_port(ports.metrics, HOST))
+    except ServerError:
+        return replace(ports, metrics=_free_port(0, HOST))
 
 
 def listeners(ports: Ports, exposure: Exposure) -> list[str]:

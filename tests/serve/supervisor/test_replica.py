@@ -63,3 +63,14 @@ def test_a_server_is_started_again_without_what_somebody_put_beside_its_versions
 def test_every_signal_that_ends_a_server_can_be_told() -> None:
     assert _signal_name(signal.SIGKILL) == "SIGKILL"
     assert _signal_name(40) == "signal 40"
+
+
+def test_a_server_is_started_again_although_its_metrics_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ports = Ports(1, None, listener.getsockname()[1])
+        order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, ports)
+        replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+        replica.look(1.0)
+    assert replica.order.ports.metrics not in (None, ports.metrics)
+    assert replica.order.ports.grpc == ports.grpc
+    replica.end()
