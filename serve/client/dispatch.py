@@ -86,6 +86,14 @@ class Dispatcher:
             ServerError: If there is no answer in time, or none as agreed.
         """
         journey = Journey(request, self._clock())
+        try:
+            return (yield from self._travel(journey))
+        finally:  # wherever a signal's exception struck: places that are never given back run out
+            if journey.holding is not None:
+                with self.lock:
+                    self._release(journey)
+
+    def _travel(self, journey: Journey) -> Course:
         yield from self._begin(journey.started)
         while True:
             step = self._next(journey)
@@ -106,7 +114,7 @@ class Dispatcher:
     def probed(self, endpoint: Endpoint, outcome: Outcome) -> None:
         """Take what came of a probe."""
         with self.lock:
-            endpoint.is_probing = False
+            endpoint.probing_until = None
             if isinstance(outcome, Failed):
                 self.endpoints.probe_failed(endpoint, self._clock())
                 return
@@ -166,7 +174,7 @@ class Dispatcher:
         if journey.failed and left_s <= 0:
             raise self._given_up(journey, journey.failed)
         with self.lock:
-            endpoint = self.endpoints.take(journey.tried)
+            journey.holding = endpoint = self.endpoints.take(journey.tried)
             is_lost = self._route is not None and not (self._route.is_known and journey.is_versed)
             version = self._version
             if endpoint is not None:
@@ -206,7 +214,7 @@ class Dispatcher:
         endpoint, now = step.endpoint, self._clock()
         changed = None
         with self.lock:
-            endpoint.in_flight -= 1
+            self._release(journey)
             if not isinstance(outcome, Failed):
                 self._refund(journey)
             if isinstance(outcome, Answered):
@@ -219,6 +227,12 @@ class Dispatcher:
         if changed:
             reason = outcome.failure if isinstance(outcome, Failed) else None
             log_event(logger, logging.WARNING, changed, url=endpoint.url, reason=reason)
+
+    def _release(self, journey: Journey) -> None:
+        """Give back the place that a request has at an endpoint, once; with the lock held."""
+        endpoint, journey.holding = journey.holding, None
+        if endpoint is not None:
+            endpoint.in_flight -= 1
 
     def _blame(self, journey: Journey, step: Try | Ask, failure: Failure, now: float) -> str | None:
         """Hold a failed try against its endpoint, if it is to blame; return what changed."""

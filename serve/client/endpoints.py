@@ -30,7 +30,7 @@ class Endpoint:
         num_strikes: Tries in a row without a proper answer.
         probe_at: Time of the next probe, while it is left out; None while it is healthy.
         num_probes: Probes that failed since it was left out.
-        is_probing: Whether a probe is under way.
+        probing_until: Time at which a probe counts as lost, while one is under way.
     """
 
     url: str
@@ -39,11 +39,13 @@ class Endpoint:
     num_strikes: int = 0
     probe_at: float | None = None
     num_probes: int = 0
-    is_probing: bool = False
+    probing_until: float | None = None
 
     def is_due(self, now: float) -> bool:
         """Whether it is left out, and its next probe is to be sent."""
-        return self.probe_at is not None and self.probe_at <= now and not self.is_probing
+        if self.probe_at is None or self.probe_at > now:
+            return False
+        return self.probing_until is None or self.probing_until <= now
 
 
 class Endpoints:
@@ -98,7 +100,8 @@ class Endpoints:
             return None
         for endpoint in self._all:
             if endpoint.is_due(now):
-                endpoint.is_probing = True
+                # Of one whose sender was interrupted, or forked away from, nothing is ever heard.
+                endpoint.probing_until = now + 2 * self._policy.try_timeout_s
                 return endpoint
         return None
 

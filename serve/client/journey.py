@@ -23,6 +23,7 @@ class Journey:
         has_retry: Whether a retry is set aside for it in the budget.
         is_versed: Whether the version that its client knows of will do; no longer when an endpoint
             has said that it lacks that one, until one was asked which there are.
+        holding: Where it counts as under way, if anywhere.
     """
 
     request: Request
@@ -31,6 +32,7 @@ class Journey:
     failed: Failed | None = None
     has_retry: bool = False
     is_versed: bool = True
+    holding: Endpoint | None = None
 
     def no_room(self, urls: str, policy: Policy) -> Overloaded:
         """Return the error of a request that was not sent, for want of room."""

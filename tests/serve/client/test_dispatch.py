@@ -347,6 +347,24 @@ def test_an_interrupted_request_gives_its_place_back_and_blames_nobody() -> None
     assert it.dispatcher.stats.failed_tries == {}
 
 
+@pytest.mark.parametrize("where", ["as an outcome is noted", "as a place is taken"])
+def test_a_signals_exception_in_the_midst_of_it_gives_the_place_back(where: str) -> None:
+    it = world(A, B)
+
+    def struck(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    if where == "as an outcome is noted":
+        course, _ = it.start()
+        it.dispatcher._clock = struck
+    else:
+        course = it.dispatcher.course(a_request())
+        it.dispatcher._timeout_s = struck  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        course.send(ANSWER if it.held else None)
+    assert it.in_flight() == [0, 0]
+
+
 def test_with_every_endpoint_left_out_all_are_asked_and_an_answer_brings_one_back() -> None:
     it = world(A, B)
     with pytest.raises(UnreachableError):
@@ -375,6 +393,20 @@ def test_a_probe_goes_to_the_endpoint_left_out_beside_a_request_and_brings_it_ba
     it.dispatcher.probed(it.probes[0].endpoint, ANSWER)
     it.run(answers)
     assert it.tries[-1] == A
+
+
+def test_a_probe_of_which_nothing_is_heard_is_sent_again() -> None:
+    it = world(A, B)
+    it.run(failing(Failure.UNREACHABLE, at=[A]))
+    it.clock.now += 0.1
+    it.run(answers)
+    assert len(it.probes) == 1
+    it.clock.now += 0.4
+    it.run(answers)
+    assert len(it.probes) == 1, "it may be under way yet"
+    it.clock.now += 0.2
+    it.run(answers)
+    assert len(it.probes) == 2
 
 
 def test_probes_that_fail_come_less_often_up_to_a_bound() -> None:
