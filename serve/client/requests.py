@@ -22,6 +22,8 @@ from serve.limits import check_text
 MAX_REQUEST_TEXTS = 64
 MAX_REQUEST_CHARS = 2_048
 """Characters of a request, but for a single longer text: some 500 tokens of model time."""
+MAX_LABEL_BYTES = 4_096
+"""Of a label in an answer; whatever answers with longer ones is no tagger."""
 STREAM_REQUESTS = 4
 """Requests of a stream under way at once: a server has the next one when it is done with one."""
 
@@ -124,13 +126,15 @@ def read_entities(row: Any, text: str) -> list[Entity]:  # noqa: ANN401  JSON fr
             entity = Entity(**fields)
             is_typed = type(entity.start) is type(entity.end) is int and type(entity.label) is str
             is_inside = 0 <= entity.start < entity.end <= num_chars
-            if not (is_typed and is_inside and 0 <= entity.score <= 1):
+            # A label names a figure in metrics, where half a surrogate pair would spoil them all.
+            is_name = len(entity.label.encode()) <= MAX_LABEL_BYTES
+            if not (is_typed and is_name and is_inside and 0 <= entity.score <= 1):
                 break
             entities.append(entity)
         else:
             return entities
-    except TypeError:  # no list of objects, or not with these keys, or not of these types
-        pass
+    except (TypeError, AttributeError, UnicodeEncodeError):
+        pass  # no list of objects, or not with these keys, or not of these types
     raise AnswerError(
         f"expected entities with label, start, end and score, within {num_chars} characters, "
         f"got {row!r:.80}"

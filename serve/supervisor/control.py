@@ -23,7 +23,7 @@ from serve.errors import ServerError
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
 from serve.supervisor.startable import check_startable
-from serve.supervisor.status import STATUS, read_status
+from serve.supervisor.status import STATUS, read_status, status_if_whole
 from serve.triton.ending import take_down
 from serve.triton.processes import wait_until
 from serve.triton.state import read_states, replica_folders
@@ -46,7 +46,7 @@ def stop_service(folder: Path, *, patience_s: float) -> bool:
     """
     if not folder.is_dir():
         return False
-    status = read_status(folder)
+    status = status_if_whole(folder)
     if status and status.is_running() and _is_supervised(folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(status.pid, signal.SIGTERM)

@@ -13,7 +13,7 @@ from types import FrameType
 
 from serve.errors import ServerError
 from serve.supervisor.config import make_folder
-from serve.supervisor.status import SupervisorStatus, read_status
+from serve.supervisor.status import SupervisorStatus, status_if_whole
 from serve.triton.ending import ENDINGS
 
 OUTPUT = "start.out"
@@ -82,7 +82,7 @@ def _spawn(command: list[str], output: Path) -> int:
 def _await(pid: int, folder: Path) -> SupervisorStatus:
     """Wait for the supervisor to be ready, or to end; its own patience bounds that."""
     while not _has_ended(pid):
-        status = read_status(folder)
+        status = status_if_whole(folder)  # the last supervisor's, until ours has written its own
         if (
             status
             and status.pid == pid

@@ -131,3 +131,11 @@ def read_status(folder: Path) -> SupervisorStatus | None:
         raise ServerError(
             f"{path}: expected the status of a supervisor, got {error}; remove the file"
         ) from error
+
+
+def status_if_whole(folder: Path) -> SupervisorStatus | None:
+    """Return the status in a folder; None also for what a crash or a full disk left of one."""
+    try:
+        return read_status(folder)
+    except ServerError:
+        return None

@@ -77,6 +77,8 @@ def test_texts_that_must_not_be_sent_are_named() -> None:
         {"end": "8"},
         {"label": 3},
         {"label": None},
+        {"label": "x" * 4_097},
+        {"label": "\ud800"},
         {"score": "0.5"},
         {"score": float("nan")},
         {"score": 1.5},

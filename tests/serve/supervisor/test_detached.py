@@ -7,13 +7,26 @@ from pathlib import Path
 import pytest
 
 from serve.errors import ServerError
+from serve.supervisor.control import stop_service
 from serve.supervisor.detached import OUTPUT, start_detached
+from serve.supervisor.status import STATUS
 
 
 def test_an_output_that_cannot_be_written_is_named_not_the_program(tmp_path: Path) -> None:
     (tmp_path / OUTPUT).mkdir()
     with pytest.raises(IsADirectoryError, match=r"start\.out"):
         start_detached(["--help"], tmp_path, print)
+
+
+@pytest.mark.parametrize("left", [b"", b'{"pid": '])
+def test_what_a_crash_left_of_a_status_keeps_nobody_from_starting_or_stopping(
+    tmp_path: Path, left: bytes
+) -> None:
+    (tmp_path / STATUS).write_bytes(left)
+    with pytest.raises(ServerError, match="unrecognized arguments: --no-such"):
+        start_detached(["--no-such"], tmp_path, print)
+    stop_service(tmp_path, patience_s=1.0)
+    assert not (tmp_path / STATUS).exists()
 
 
 def test_what_another_supervisor_writes_is_neither_cut_nor_taken_for_the_reason(
