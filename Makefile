@@ -34,8 +34,8 @@ run: setup
 	$(PY) -m serve publish --promote
 	$(PY) -m benchmarks.tour
 
-# What computes runs once a core; what answers against deadlines (serve, soak) runs alone. A GPU is
-# hidden from both, and seen by the tests that are for one.
+# The tests run once a core; those of faults under load (soak), which hold answers against deadlines,
+# run alone. A GPU is hidden from both, and seen by the tests that are for one.
 test: setup .venv-optimum/ready
 	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --ignore tests/soak
 	$(PY) -m pytest tests/soak

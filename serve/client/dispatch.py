@@ -91,7 +91,7 @@ class Dispatcher:
         finally:  # wherever a signal's exception struck: places that are never given back run out
             if journey.holding is not None:
                 with self.lock:
-                    self._release(journey)
+                    journey.release()
 
     def _travel(self, journey: Journey) -> Course:
         yield from self._begin(journey.started)
@@ -214,9 +214,9 @@ class Dispatcher:
         endpoint, now = step.endpoint, self._clock()
         changed = None
         with self.lock:
-            self._release(journey)
+            journey.release()
             if not isinstance(outcome, Failed):
-                self._refund(journey)
+                journey.refund(self._budget)
             if isinstance(outcome, Answered):
                 changed = "readmitted" if self.endpoints.answered(endpoint) else None
                 if isinstance(step, Try):
@@ -228,24 +228,17 @@ class Dispatcher:
             reason = outcome.failure if isinstance(outcome, Failed) else None
             log_event(logger, logging.WARNING, changed, url=endpoint.url, reason=reason)
 
-    def _release(self, journey: Journey) -> None:
-        """Give back the place that a request has at an endpoint, once; with the lock held."""
-        endpoint, journey.holding = journey.holding, None
-        if endpoint is not None:
-            endpoint.in_flight -= 1
-
     def _blame(self, journey: Journey, step: Try | Ask, failure: Failure, now: float) -> str | None:
         """Hold a failed try against its endpoint, if it is to blame; return what changed."""
         self.stats.failed_tries[failure] += 1
-        is_everywhere = set(journey.tried) == set(self.endpoints)
         if failure is Failure.STALE_VERSION and isinstance(step, Try) and self._route:
             if step.version != self._version:  # it was learned meanwhile: the endpoint is well
                 return None
             journey.is_versed = False
-            if is_everywhere:
+            if set(journey.tried) == set(self.endpoints):
                 self._route.forget()
         if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
-            self._refund(journey)
+            journey.refund(self._budget)
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
         is_cut_short = step.timeout_s < self._policy.try_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:
@@ -300,14 +293,8 @@ class Dispatcher:
             self.stats.retries[reason] += is_left
             return is_left
 
-    def _refund(self, journey: Journey) -> None:
-        """Give back the retry set aside for a request that needs none, or must have none."""
-        if journey.has_retry:
-            journey.has_retry = False
-            self._budget.refund()
-
     def _given_up(self, journey: Journey, failed: Failed) -> TaggingError:
         with self.lock:
-            self._refund(journey)
+            journey.refund(self._budget)
             self.stats.failures[failed.failure] += 1
         return journey.given_up(failed, self._policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from serve.client.budget import RetryBudget
 from serve.client.endpoints import Endpoint
 from serve.client.policy import Policy
 from serve.client.requests import Request
@@ -33,6 +34,18 @@ class Journey:
     has_retry: bool = False
     is_versed: bool = True
     holding: Endpoint | None = None
+
+    def release(self) -> None:
+        """Give back its place at an endpoint, once; whoever calls holds the client's lock."""
+        endpoint, self.holding = self.holding, None
+        if endpoint is not None:
+            endpoint.in_flight -= 1
+
+    def refund(self, budget: RetryBudget) -> None:
+        """Give back the retry set aside for it, as it needs none, or must have none."""
+        if self.has_retry:
+            self.has_retry = False
+            budget.refund()
 
     def no_room(self, urls: str, policy: Policy) -> Overloaded:
         """Return the error of a request that was not sent, for want of room."""

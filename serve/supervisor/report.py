@@ -13,20 +13,21 @@ from serve.supervisor.supervisor import Supervisor
 from serve.triton.floor import floor_warning
 from serve.triton.launch import LOG
 from serve.triton.names import GraphJson
-from serve.triton.processes import start_ticks
 
 _TOLD = 0.5
 """Share of a limit from which a replica's growth is told."""
 
 
 def report(
-    supervisor: Supervisor, *, started: datetime, metrics_url: str | None
+    supervisor: Supervisor, *, started: datetime, start_ticks: int, metrics_url: str | None
 ) -> SupervisorStatus:
     """Return how a supervisor, which is this process, is doing just now.
 
     Args:
         supervisor: The supervisor.
         started: When it started.
+        start_ticks: The same in clock ticks since boot; not asked here, where it may have no
+            descriptor left to ask with.
         metrics_url: Address of its metrics, or None where they are off.
     """
     results = [replica.result for replica in supervisor.replicas if replica.result]
@@ -35,7 +36,7 @@ def report(
     warnings += [_growth_warning(supervisor, replica) for replica in supervisor.replicas]
     return SupervisorStatus(
         pid=os.getpid(),
-        start_ticks=start_ticks(os.getpid()) or 0,
+        start_ticks=start_ticks,
         started=_iso(started.timestamp()),
         updated=_iso(time.time()),
         triton=triton,

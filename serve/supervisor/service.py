@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from serve.supervisor.status import STATUS, SupervisorStatus, write_status
 from serve.supervisor.supervisor import Supervisor
 from serve.supervisor.telling import Teller
 from serve.triton.ending import ENDINGS
+from serve.triton.processes import start_ticks
 
 
 def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus], None]) -> None:
@@ -48,11 +50,12 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
 
 def _run(supervisor: Supervisor, announce: Callable[[SupervisorStatus], None]) -> None:
     config, started = supervisor.config, datetime.now(UTC)
+    ticks = start_ticks(os.getpid()) or 0
     teller = Teller(config.folder)
     metrics_url, is_announced = None, False
 
     def current() -> SupervisorStatus:
-        return report(supervisor, started=started, metrics_url=metrics_url)
+        return report(supervisor, started=started, start_ticks=ticks, metrics_url=metrics_url)
 
     if config.metrics_port is not None:
         metrics_url = export(

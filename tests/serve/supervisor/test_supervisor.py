@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.life import Life, Phase
 from serve.supervisor.patience import Patience
+from serve.supervisor.report import report
 from serve.supervisor.supervisor import Supervisor
 from serve.triton.listening import Exposure
 from serve.triton.tls import TlsFiles
@@ -46,7 +48,7 @@ def test_a_replica_whose_look_fails_keeps_nobody_from_looking_at_the_others(
     looks: list[float] = []
 
     class Broken:
-        number = 0
+        number, life = 0, Life(phase=Phase.READY)
 
         def look(self, now: float) -> None:
             raise OSError(30, "Read-only file system")
@@ -55,7 +57,7 @@ def test_a_replica_whose_look_fails_keeps_nobody_from_looking_at_the_others(
             raise OSError(30, "Read-only file system")
 
     class Sound:
-        number, state = 1, None
+        number, state, life = 1, None, Life(phase=Phase.READY)
 
         def look(self, now: float) -> None:
             looks.append(now)
@@ -66,11 +68,25 @@ def test_a_replica_whose_look_fails_keeps_nobody_from_looking_at_the_others(
     supervisor.replicas = [Broken(), Sound()]  # type: ignore[list-item]
     caplog.set_level(logging.ERROR, logger="serve")
     for now in (1.0, 2.0):
-        for replica in supervisor.replicas:
-            with supervisor._noted(replica):
-                supervisor._look_at(replica, now)
+        supervisor._look(now)
     supervisor.kill()
     assert looks == [1.0, 2.0, -1.0]
     told = [record.message for record in caplog.records if "look_failed" in record.message]
     assert len(told) == 1
     assert "Read-only file system" in told[0]
+
+
+@pytest.mark.triton
+def test_how_things_are_is_told_without_a_descriptor_left(
+    repository: Path, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    status = report(supervisor, started=datetime.now(UTC), start_ticks=7, metrics_url=None)
+    assert (status.start_ticks, len(status.replicas)) == (7, 1)
