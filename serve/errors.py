@@ -10,7 +10,8 @@ TaggingError
     ├── Overloaded        too much is under way; the request was not sent, ask again later
     ├── UnreachableError  no endpoint takes requests just now
     ├── DeadlineError     no answer in time
-    └── AnswerError       an answer came, but not to what was asked
+    ├── AnswerError       an answer came, but not to what was asked
+    └── EndedError        a server ended before it had done what it was asked to
 """
 
 
@@ -59,6 +60,10 @@ class DeadlineError(ServerError):
 
 class AnswerError(ServerError):
     """An answer is not in the agreed form, or not to the request it came for."""
+
+
+class EndedError(ServerError):
+    """A server ended before it had done what it was asked to; the next one reads what is there."""
 
 
 def first_line(error: Exception) -> str:

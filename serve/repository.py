@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.errors import ServerError
+from serve.errors import EndedError, ServerError
 from serve.files import locked
 from serve.triton import missing_package
 from serve.triton.names import MODEL
@@ -175,7 +175,8 @@ def rollback(
 
     Raises:
         BundleError: If the version to go back to is damaged.
-        ServerError: If there is none, or a server cannot load it; all is as before then.
+        ServerError: If there is none, or a server cannot load it; all is as before then. One that
+            ends meanwhile hinders nothing: the version it goes back to may be its cure.
     """
     with _opened(repository, servers) as before:
         old, kept, remedy = earlier(repository, before)
@@ -238,13 +239,16 @@ def _introduce(
     note: str = "",
 ) -> None:
     """Load and warm up a version everywhere, then agree on it; or refuse it: all is as before."""
+    # What is new may be what a server died of; what served before is rather the cure.
+    endured = [EndedError] if step is Step.ROLLBACK else []
     try:
         settle_encoders(repository, (*before.served, version))
         leaving = [old for old in before.served if old not in after.served]
         with set_aside(repository, leaving if servers else ()):
             for server in servers:
-                server.load()
-                server.warm_up(version_folder(repository, version), str(version))
+                with contextlib.suppress(*endured):
+                    server.load()
+                    server.warm_up(version_folder(repository, version), str(version))
             agree(repository, step, version, after, note)
     except BaseException as error:
         refuse(repository, version, before, str(error) or type(error).__name__)
@@ -274,7 +278,8 @@ def _retire(
 
 def _unload(servers: Collection[Running]) -> None:
     for server in servers:
-        server.unload()
+        with contextlib.suppress(EndedError):
+            server.unload()
 
 
 def _config_texts() -> dict[str, str]:

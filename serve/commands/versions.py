@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from serve.commands import importing
 from serve.repository import traffic_of
-from serve.supervisor.config import FOLDER
 from serve.triton import missing_package
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def checked_share(parser: argparse.ArgumentParser, share: float) -> None:
 
 
 def servers_of(repository: Path, timeout_s: float) -> Collection[Running]:
-    """Return the servers of this project that serve a repository, whichever they are by then.
+    """Return the servers of this machine that serve a repository, whichever they are by then.
 
     Raises:
         ServerError: If tritonclient is not installed.
@@ -61,7 +60,7 @@ def servers_of(repository: Path, timeout_s: float) -> Collection[Running]:
             from serve.versions.servers import RunningServers
     except ImportError as error:
         raise missing_package(error) from error
-    return RunningServers(FOLDER, repository, timeout_s=timeout_s)
+    return RunningServers(repository, timeout_s=timeout_s)
 
 
 def told(repository: Path) -> str:

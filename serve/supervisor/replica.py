@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from serve.events import log_event
 from serve.repository import settle
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.canary import Canary, Result
+from serve.supervisor.completion import Completion
 from serve.supervisor.life import (
     Action,
     Cause,
@@ -38,7 +38,7 @@ from serve.supervisor.resources import Activity
 from serve.supervisor.sampler import Sample
 from serve.triton.ending import take_down
 from serve.triton.launch import LOG, Order, launch
-from serve.triton.listening import with_free_metrics
+from serve.triton.listening import listens, with_free_metrics
 from serve.triton.logs import reason_of
 from serve.triton.processes import (
     is_alive,
@@ -81,6 +81,12 @@ class Replica:
         self._stubs: dict[int, int | None] = {}
         self._trouble = ""
         self._progress = Progress()
+        self._completion = Completion(order.repository)
+
+    @property
+    def lacking(self) -> frozenset[int]:
+        """The versions that callers ask for and it does not have, as last seen."""
+        return self._completion.lacking
 
     def look(self, now: float) -> None:
         """See how it is, and do what follows from it."""
@@ -115,6 +121,8 @@ class Replica:
             self._canary.ask_versions(sample.versions)
         if sample.figures:
             self._progress.note(sample.figures.tokens, now)
+        if self.state and self.life.phase is Phase.READY:
+            self._completion.note(self.state, sample.versions, now)
 
     def _take(self, taken: Step, now: float) -> None:
         before, (self.life, action) = self.life, taken
@@ -151,7 +159,7 @@ class Replica:
 
     def _ask(self, state: ServerState, now: float) -> Result | None:
         if self._canary is None:
-            if not _listens(state.url):  # gRPC would pause between its attempts to connect
+            if not listens(state.url):  # gRPC would pause between its attempts to connect
                 return None
             activity = Activity(state.prefix)
             try:
@@ -183,6 +191,7 @@ class Replica:
     def _launch(self) -> None:
         """Start a server, on nothing but what holds: a folder by hand would keep it from ready."""
         self._trouble, self.result = "", None
+        self._completion = Completion(self.order.repository)
         with contextlib.suppress(ServerError):  # Triton may take it as it is
             settle(self.order.repository)
         try:
@@ -235,15 +244,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # most real-time signals have none
         return f"signal {number}"
-
-
-def _listens(url: str) -> bool:
-    host, _, port = url.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=0.2).close()
-    except OSError:
-        return False
-    return True
 
 
 def _log(number: int, before: Life, after: Life) -> None:

@@ -34,6 +34,7 @@ def report(
     triton = next((result.triton for result in results if result.triton), "")
     warnings = [floor_warning(triton)] if triton else []
     warnings += [_growth_warning(supervisor, replica) for replica in supervisor.replicas]
+    warnings += [_lack_warning(replica) for replica in supervisor.replicas]
     return SupervisorStatus(
         pid=os.getpid(),
         start_ticks=start_ticks,
@@ -81,6 +82,14 @@ def _growth_warning(supervisor: Supervisor, replica: Replica) -> str:
     share, words = growth(sample.usage, ready, supervisor.config.patience)
     told = f"replica {replica.number} is at {share:.0%} of a limit, {words}"
     return told if share >= _TOLD else ""
+
+
+def _lack_warning(replica: Replica) -> str:
+    if not replica.lacking:
+        return ""
+    lacking = ", ".join(map(str, sorted(replica.lacking)))
+    told = f"replica {replica.number} lacks version {lacking}, which callers ask for"
+    return f"{told}; it is told to load it"
 
 
 def _graph(graph: GraphJson) -> str:

@@ -26,6 +26,7 @@ from serve.triton.processes import (
     start_ticks,
     wait_until,
 )
+from serve.triton.serving import IDENTITY, REPOSITORY
 from serve.triton.state import ServerState, write_state
 from serve.triton.tls import LOCAL_NAME
 
@@ -124,7 +125,7 @@ def _note(order: Order, log: Path) -> ServerState:
         metrics_url=order.metrics_url,
         tls=tls.names() if tls else (),
         repository=str(order.repository),
-        log=str(log),
+        log=str(log.absolute()),  # a step may be taken in another folder
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -156,8 +157,8 @@ def _hide(key: str, state: ServerState) -> None:
 
 def _identity(order: Order, prefix: str) -> list[str]:
     return [
-        f"--id={prefix}",
-        f"--model-repository={order.repository}",
+        f"{IDENTITY}{prefix}",
+        f"{REPOSITORY}{order.repository}",
         "--model-control-mode=explicit",
         f"--load-model={MODEL}",  # which runs the graph itself: the encoder is for other backends
         f"--model-config-name={EMBEDDED}",

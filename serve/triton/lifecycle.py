@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from serve.errors import ServerError
 from serve.triton.ending import ENDINGS, take_down
 from serve.triton.installation import Installation
 from serve.triton.launch import Order, launch
-from serve.triton.listening import Ports
+from serve.triton.listening import Ports, listens
 from serve.triton.logs import is_lost_port, reason_of
 from serve.triton.probe import Probe
 from serve.triton.processes import wait_until
@@ -114,9 +113,8 @@ def _signals_held() -> Iterator[None]:
 def _answers(state: ServerState) -> bool:
     with contextlib.suppress(OSError, ServerError):
         # Bare connections first: gRPC pauses longer between its own attempts, HTTP comes later.
-        for url in filter(None, (state.url, state.http_url)):
-            host, _, port = url.rpartition(":")
-            socket.create_connection((host, int(port)), timeout=1.0).close()
+        if not all(listens(url) for url in (state.url, state.http_url) if url):
+            return False
         with Probe(state, timeout_s=1.0) as probe:
             is_ours = probe.send_identity().result().name == state.prefix
             return is_ours and bool(probe.send([""]).result().version)

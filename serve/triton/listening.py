@@ -87,6 +87,16 @@ def choose_ports(
     return Ports(grpc, next(free) if http else None, metrics)
 
 
+def listens(url: str) -> bool:
+    """Return whether somebody takes connections at `host:port` of this machine."""
+    host, _, port = url.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
+
+
 def with_free_metrics(ports: Ports) -> Ports:
     """Return the ports, with another for metrics where somebody else has taken theirs.
 

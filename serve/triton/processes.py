@@ -13,7 +13,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from serve.errors import ServerError
@@ -52,15 +52,25 @@ def is_alive(pid: int, ticks: int) -> bool:
         return True
 
 
+def command_lines() -> Iterator[tuple[int, list[str]]]:
+    """Yield each process there is, and its arguments."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                command = (folder / "cmdline").read_bytes()
+            except OSError:  # it ended meanwhile
+                continue
+            yield int(folder.name), os.fsdecode(command).split("\0")
+
+
 def processes_of(prefix: str) -> list[int]:
     """Return the ids of a server's processes, but for those that this user may not end."""
     found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
+    for pid, arguments in command_lines():
+        if _carries(prefix, arguments):
             with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours
-                if _carries(prefix.encode(), (folder / "cmdline").read_bytes()):
-                    os.kill(int(folder.name), 0)
-                    found.append(int(folder.name))
+                os.kill(pid, 0)
+                found.append(pid)
     return found
 
 
@@ -137,10 +147,9 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> bool:
     return True
 
 
-def _carries(prefix: bytes, command: bytes) -> bool:
+def _carries(prefix: str, arguments: list[str]) -> bool:
     """Return whether a command line is the one of a server with a prefix, or of its stub."""
-    arguments = command.split(b"\0")
-    return b"--id=" + prefix in arguments or any(
+    return f"--id={prefix}" in arguments or any(
         argument.startswith(prefix) and argument != prefix for argument in arguments
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -13,12 +14,15 @@ from tritonclient.grpc import service_pb2 as pb
 
 from serve.bundle import Bundle
 from serve.encoding import Encoder, bucket_of
-from serve.errors import AnswerError, ServerError
+from serve.errors import AnswerError, EndedError, ServerError
 from serve.triton.admin import Admin, read_admin_key
 from serve.triton.channels import method, open_channel
+from serve.triton.listening import listens
 from serve.triton.messages import read_response, version_part, write_request
 from serve.triton.names import ENCODER, ENTITIES, MODEL
-from serve.triton.state import ServerState, read_states
+from serve.triton.processes import wait_until
+from serve.triton.serving import serving
+from serve.triton.state import ServerState
 from serve.triton.tls import TlsFiles
 from serve.versions.folders import MODEL_FILE, versions_in
 
@@ -26,6 +30,9 @@ TIMEOUT_S = 120.0
 """Of loading a version; TensorRT may build engines then, which takes minutes."""
 _SHORT_TOKENS, _NUM_TOGETHER = 64, 32
 _READY = "READY"
+_UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+_ENDING_S = 15.0
+"""For a server that refuses calls because it ends: answering what is in flight takes less."""
 
 
 class Running:
@@ -50,27 +57,33 @@ class Running:
     def load(self) -> None:
         """Serve new versions on the disk beside the old ones. Requests go on meanwhile.
 
-        Should a version not load, nothing changes.
+        Should a version not load, nothing changes. A server that starts just now is waited for.
 
         Raises:
+            EndedError: If the server ends meanwhile.
             ServerError: If a version does not load, or the server does not answer in time; or if a
                 folder is there that Triton takes for a version and would wait for.
         """
         self._check_folders()
-        if self._has_encoder():
-            self._load(ENCODER)  # the tagger's version asks for it
-        self._load(MODEL)
+        with self._unless_ended():
+            self._await_start()
+            if self._has_encoder():
+                self._load(ENCODER)  # the tagger's version asks for it
+            self._load(MODEL)
 
     def unload(self) -> None:
         """Serve no version any more that is gone from the disk; what is under way is answered.
 
         Raises:
+            EndedError: If the server ends meanwhile; the next one reads what is there.
             ServerError: If the server does not answer in time, or a folder is as in `load`.
         """
         self._check_folders()
-        self._load(MODEL)
-        if self._has_encoder():
-            self._load(ENCODER)
+        with self._unless_ended():
+            self._await_start()
+            self._load(MODEL)
+            if self._has_encoder():
+                self._load(ENCODER)
 
     def warm_up(self, folder: Path, version: str) -> None:
         """Let a version answer a text of each padded length, before anybody waits for it.
@@ -80,13 +93,15 @@ class Running:
             version: Its number.
 
         Raises:
+            EndedError: If the server ends meanwhile.
             ServerError: If there is no proper answer in time.
         """
         texts = list(warm_texts(Bundle.load(folder).encoder()))
         short = [text for text in texts if len(text) < 2 * _SHORT_TOKENS]
-        for together in ([text] for text in texts):
-            self._ask(together, version)
-        self._ask((short * 2)[:_NUM_TOGETHER], version)
+        with self._unless_ended():
+            for together in ([text] for text in texts):
+                self._ask(together, version)
+            self._ask((short * 2)[:_NUM_TOGETHER], version)
 
     def close(self) -> None:
         """Close the connection."""
@@ -104,6 +119,28 @@ class Running:
     ) -> None:
         """Close the connection."""
         self.close()
+
+    @contextlib.contextmanager
+    def _unless_ended(self) -> Iterator[None]:
+        """Tell a server that ended from one that does not do what it is asked."""
+        try:
+            yield
+        except ServerError as error:
+            cause = error.__cause__
+            is_ending = isinstance(cause, grpc.Call) and cause.code() is _UNAVAILABLE
+            if wait_until(self._has_ended, timeout_s=_ENDING_S if is_ending else 0.0):
+                raise EndedError(
+                    f"{self.state.url}: expected a server that goes on, got one that ended "
+                    f"meanwhile, see {self.state.log}; try again"
+                ) from error
+            raise
+
+    def _has_ended(self) -> bool:
+        return not self.state.is_running()
+
+    def _await_start(self) -> None:
+        """Wait until it listens, which it does when it has loaded what it found."""
+        wait_until(lambda: self._has_ended() or listens(self.state.url), timeout_s=self._timeout_s)
 
     def _has_encoder(self) -> bool:
         listed = self._admin.model_versions()
@@ -147,57 +184,38 @@ class Running:
 
 
 class RunningServers(Collection[Running]):
-    """The servers of a folder that run and serve a repository, looked up anew each time.
+    """The servers of this machine that run and serve a repository, looked up anew each time.
 
     One that starts while a step is under way may have read the repository before the new version
     was there; found when the step began, it would be told of nothing.
     """
 
-    def __init__(self, folder: Path, repository: Path, *, timeout_s: float = TIMEOUT_S) -> None:
-        """Take where the servers' notes are; none is read yet."""
-        self._folder, self._repository, self._timeout_s = folder, repository, timeout_s
+    def __init__(self, repository: Path, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Take what they serve; none is looked up yet."""
+        self._repository, self._timeout_s = repository, timeout_s
 
     def __iter__(self) -> Iterator[Running]:
         """Yield each server; its connection is closed when the next is asked for.
 
         Raises:
-            ServerError: If the note of one cannot be read, or its key.
+            ServerError: If one cannot be reached as this user, see `serve.triton.serving`.
         """
-        for server in running_servers(self._folder, self._repository, timeout_s=self._timeout_s):
-            with server:
-                yield server
+        for state in serving(self._repository):
+            if state.is_running():  # telling the one before may have taken minutes
+                with Running(state, timeout_s=self._timeout_s) as server:
+                    yield server
 
     def __len__(self) -> int:
         """Return how many there are by now.
 
         Raises:
-            ServerError: If the note of one cannot be read.
+            ServerError: As in `__iter__`.
         """
-        return len(_serving(self._folder, self._repository))
+        return len(serving(self._repository))
 
     def __contains__(self, server: object) -> bool:
         """Return whether a server is one of them."""
-        states = _serving(self._folder, self._repository)
-        return isinstance(server, Running) and server.state in states
-
-
-def running_servers(
-    folder: Path, repository: Path, *, timeout_s: float = TIMEOUT_S
-) -> list[Running]:
-    """Return the servers of a folder that run, and serve a repository.
-
-    Raises:
-        ServerError: If the note of one cannot be read, or its key.
-    """
-    return [Running(state, timeout_s=timeout_s) for state in _serving(folder, repository)]
-
-
-def _serving(folder: Path, repository: Path) -> list[ServerState]:
-    return [
-        state
-        for state in read_states(folder)
-        if state.is_running() and Path(state.repository).resolve() == repository.resolve()
-    ]
+        return isinstance(server, Running) and server.state in serving(self._repository)
 
 
 def _remedy(error: ServerError) -> str:

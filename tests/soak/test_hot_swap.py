@@ -24,7 +24,7 @@ from serve.server import start_triton
 from serve.tagger import Tagger
 from serve.triton.processes import processes_of, wait_until
 from serve.versions.history import Step, read_events
-from serve.versions.servers import Running, running_servers
+from serve.versions.servers import RunningServers
 from tests.serve.tiny import TAGS, are_same, noisy_lines, replace_file, tiny_graph, write_bundle
 from tests.soak.conftest import Soak
 from tests.soak.lateness import watching
@@ -104,18 +104,16 @@ def answers_of(bundle: Path) -> list[list[Entity]]:
 @contextmanager
 def pair(
     repository: Path, environment: Path, folder: Path
-) -> Iterator[tuple[list[str], list[Running]]]:
-    """Give two servers of one repository: their addresses, and their administrator."""
+) -> Iterator[tuple[list[str], RunningServers]]:
+    """Give two servers of one repository: their addresses, and who administers them."""
     with ExitStack() as stack:
         folders = [folder / "0", folder / "1"]
         urls = [
             stack.enter_context(start_triton(repository, environment=environment, folder=where)).url
             for where in folders
         ]
-        servers = [server for where in folders for server in running_servers(where, repository)]
+        servers = RunningServers(repository)
         assert len(servers) == 2
-        for server in servers:
-            stack.callback(server.close)
         yield urls, servers
 
 

@@ -22,6 +22,7 @@ from serve.__main__ import main
 from serve.client import TritonTagger
 from serve.commands.start import StartConfig, parse_args, tag_command, undetached
 from serve.commands.tag import parse_args as parse_tag
+from serve.repository import publish
 from serve.supervisor.status import SupervisorStatus, read_status
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import ServerState, read_states
@@ -363,3 +364,44 @@ def test_a_start_that_fails_is_one_line_with_the_reason(
     assert "expected Triton to start, got ended by itself: version 1: BundleError: " in message
     assert "model_fp32.onnx" in message
     assert read_states(FOLDER) == []
+
+
+@pytest.mark.triton
+def test_a_step_from_anywhere_reaches_the_servers_and_loses_nothing(
+    project: Path,
+    environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They are looked for by what they serve: their notes lie in another project's folder."""
+    assert main(["start", "--detach", f"--triton={environment}"]) == 0
+    url, bundle, repository = (
+        capsys.readouterr().out.strip(),
+        project / "build" / "bundle",
+        project / "model_repository",
+    )
+    elsewhere = project / "elsewhere"
+    elsewhere.mkdir()
+    with TritonTagger(url) as client:
+        client.tag(["fix pump"])
+        monkeypatch.chdir(elsewhere)
+        step = ["publish", "--promote", f"--bundle={bundle}", f"--repository={repository}"]
+        assert main(step) == 0, capsys.readouterr().err
+        assert wait_until(lambda: client.ask(["fix pump"])[0].version == "2", timeout_s=10.0)
+
+        # As from another container, whose processes are not seen from here.
+        publish(bundle, repository)
+        monkeypatch.chdir(project)
+        assert wait_until(
+            lambda: any("lacks version 3" in text for text in status().warnings), timeout_s=10.0
+        )
+        assert wait_until(lambda: versions_ready() == {"3"}, timeout_s=20.0)
+        assert wait_until(lambda: client.ask(["fix pump"])[0].version == "3", timeout_s=10.0)
+        assert wait_until(
+            lambda: not any("lacks v" in t for t in status().warnings), timeout_s=10.0
+        )
+
+
+def versions_ready() -> set[str]:
+    listed = [version for replica in status().replicas for version in replica.versions]
+    return {v.version for v in listed if v.state == "READY"}

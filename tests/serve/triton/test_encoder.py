@@ -21,7 +21,7 @@ from serve.repository import publish, versions
 from serve.server import TritonServer, start_triton
 from serve.tagger import Tagger
 from serve.triton.processes import processes_of
-from serve.versions.servers import running_servers
+from serve.versions.servers import RunningServers
 from tests.serve.tiny import are_same, noisy_lines, write_bundle
 
 pytestmark = pytest.mark.triton
@@ -86,9 +86,9 @@ def test_the_server_says_that_the_encoder_runs_the_graph(server: TritonServer) -
 def test_a_version_comes_to_serve_with_its_encoder_and_the_old_pair_goes(
     server: TritonServer, bundle: Path, repository: Path
 ) -> None:
-    (running,) = running_servers(repository.parent / "t", repository)
-    with running, TritonTagger(server.url, policy=PATIENT) as client:
-        assert publish(bundle, repository, servers=[running], heard_s=1.5) == 2
+    with TritonTagger(server.url, policy=PATIENT) as client:
+        running = RunningServers(repository)
+        assert publish(bundle, repository, servers=running, heard_s=1.5) == 2
         assert client.ask(["fix pump"])[0].version == "2"
         assert client.tag(["fix pump"]) == Tagger.load(bundle).tag(["fix pump"])
     assert versions(repository) == [2]
@@ -105,9 +105,8 @@ def test_a_version_of_other_labels_has_no_encoder_here_and_is_refused(
     other = write_bundle(tmp_path / "other", tags=tags)
     replace_file(other, "model_fp32.onnx", tiny_graph(num_tags=len(tags)))
     before = versions(repository)
-    (running,) = running_servers(repository.parent / "t", repository)
-    with running, pytest.raises(ServerError, match=r"expected version 3 to answer .* encoder"):
-        publish(other, repository, servers=[running], heard_s=0)
+    with pytest.raises(ServerError, match=r"expected version 3 to answer .* encoder"):
+        publish(other, repository, servers=RunningServers(repository), heard_s=0)
     assert versions(repository) == before
     with TritonTagger(server.url, policy=PATIENT) as client:
         assert client.tag(["fix pump"]) == Tagger.load(bundle).tag(["fix pump"])

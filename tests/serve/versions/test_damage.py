@@ -13,7 +13,7 @@ from serve.repository import promote, publish, rollback, traffic_of, versions
 from serve.server import start_triton
 from serve.versions.folders import versions_in
 from serve.versions.history import read_events
-from serve.versions.servers import Running, running_servers
+from serve.versions.servers import Running, RunningServers
 from serve.versions.traffic import Traffic
 
 GRAPH = "model_fp32.onnx"
@@ -134,7 +134,7 @@ def test_what_is_replaced_does_not_hold_up_servers_although_it_was_damaged(
     publish(bundle, repository)
     publish(bundle, repository, share=0.1)
     with start_triton(repository, environment=environment, folder=repository / "t") as server:
-        servers = running_servers(server.folder, repository)
+        servers = RunningServers(repository)
         damage(repository / "tagger/2")
         assert rollback(repository, servers=servers, heard_s=0.0) == 3, "the trial"
         damage(repository / "tagger/3")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -14,62 +17,37 @@ from serve.bundle import Bundle
 from serve.encoding import bucket_of
 from serve.errors import AnswerError, ServerError
 from serve.repository import publish
-from serve.triton.processes import start_ticks
-from serve.triton.state import ADMIN_KEY, ServerState, write_state
+from serve.triton.processes import wait_until
 from serve.versions.servers import Running, RunningServers, warm_texts
 from tests.serve.fake_triton import fake_triton, proper_answer, texts_of
+from tests.serve.stand_in import PREFIX, stand_in
 from tests.serve.tiny import MAX_TOKENS
-
-
-def note(
-    folder: Path, repository: Path, *, url: str = "127.0.0.1:1", is_alive: bool = True
-) -> ServerState:
-    """Leave the note of a server that runs, or ran, and its key."""
-    folder.mkdir(exist_ok=True)
-    pid = os.getpid()
-    state = ServerState(
-        pid=pid,
-        start_ticks=(start_ticks(pid) or 0) + (not is_alive),  # another process of that number
-        prefix="linetag-0123456789ab-",
-        url=url,
-        http_url=None,
-        repository=str(repository),
-        log=str(folder / "triton.log"),
-        started="2026-01-01T00:00:00+00:00",
-    )
-    write_state(folder, state)
-    (folder / ADMIN_KEY).write_text("k" * 43)
-    return state
 
 
 def test_a_server_that_starts_while_a_step_is_under_way_is_told_too(tmp_path: Path) -> None:
     """It may have read the repository before the new version was there."""
-    folder, repository = tmp_path / "triton", tmp_path / "repository"
-    folder.mkdir()
-    servers = RunningServers(folder, repository)
+    servers = RunningServers(tmp_path)
     assert (len(servers), list(servers)) == (0, [])
-    state = note(folder, repository)
-    assert len(servers) == 1
-    (server,) = servers
-    assert server.state == state
-    assert server in servers
+    with stand_in(tmp_path / "triton", tmp_path) as state:
+        assert len(servers) == 1
+        (server,) = servers
+        assert server.state == state
+        assert server in servers
+    assert (len(servers), list(servers)) == (0, [])
+    assert server not in servers
 
 
-def test_a_server_that_ended_or_serves_another_repository_is_not_told(tmp_path: Path) -> None:
-    folder, repository = tmp_path / "triton", tmp_path / "repository"
-    repository.mkdir()
-    (tmp_path / "link").symlink_to(repository)
-    servers = RunningServers(folder, tmp_path / "link")
-    note(folder, repository)
-    assert len(servers) == 1, "by whatever path it is named"
-    (server,) = servers
-    for other in (
-        note(folder, tmp_path / "another"),
-        note(folder, repository, is_alive=False),
+def test_a_server_that_ends_while_another_is_told_is_not_told(tmp_path: Path) -> None:
+    other = f"{PREFIX[:-2]}c-"
+    with (
+        stand_in(tmp_path / "a", tmp_path),
+        stand_in(tmp_path / "b", tmp_path, prefix=other) as second,
     ):
-        write_state(folder, other)
-        assert (len(servers), list(servers)) == (0, [])
-        assert server not in servers
+        told = iter(RunningServers(tmp_path))
+        next(told)
+        os.kill(second.pid, signal.SIGKILL)
+        assert wait_until(lambda: not second.is_running(), timeout_s=5)
+        assert list(told) == []
 
 
 def test_there_is_a_warm_text_of_each_padded_length_as_long_as_fits(bundle: Path) -> None:
@@ -83,8 +61,10 @@ def test_there_is_a_warm_text_of_each_padded_length_as_long_as_fits(bundle: Path
     assert len(buckets) > 1
 
 
-def running(tmp_path: Path, url: str) -> Running:
-    return Running(note(tmp_path / "triton", tmp_path, url=url))
+@contextmanager
+def running(tmp_path: Path, url: str) -> Iterator[Running]:
+    with stand_in(tmp_path / "triton", tmp_path, url=url) as state, Running(state) as server:
+        yield server
 
 
 class Warmed:
@@ -145,9 +125,11 @@ def test_a_folder_that_triton_would_wait_for_is_told_at_once(
     repository = tmp_path / "repository"
     publish(bundle, repository)
     (repository / "tagger" / "7").mkdir()
-    note(tmp_path / "triton", repository)
-    (server,) = RunningServers(tmp_path / "triton", repository)
-    with pytest.raises(ServerError, match=r"tagger/7: expected a version .*, got a folder without"):
+    with (
+        stand_in(tmp_path / "triton", repository) as state,
+        Running(state) as server,
+        pytest.raises(ServerError, match=r"tagger/7: expected a version .*, got a folder without"),
+    ):
         getattr(server, step)()
 
 
