@@ -3,7 +3,7 @@
 Prints the version. It is checked, loaded beside the version that serves, warmed up with a text of
 each length, and then given to a tenth of callers; promote it to give it to all, or roll it back.
 Without a version to try it beside, or with --promote, it serves at once. Servers of
-python -m serve start take it up as they run.
+python -m serve start take it up as they run, wherever on this machine they were started.
 
     python -m serve publish
     python -m serve publish --bundle build/bundle --share 0.5

@@ -41,6 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     assert main(["publish"]) == 0
     yield tmp_path
+    monkeypatch.chdir(tmp_path)
     main(["stop"])
     assert processes_naming(tmp_path) == []
 
@@ -392,14 +393,14 @@ def test_a_step_from_anywhere_reaches_the_servers_and_loses_nothing(
         # As from another container, whose processes are not seen from here.
         publish(bundle, repository)
         monkeypatch.chdir(project)
-        assert wait_until(
-            lambda: any("lacks version 3" in text for text in status().warnings), timeout_s=10.0
-        )
+        assert wait_until(lambda: warned_of("lacks version 3"), timeout_s=10.0)
         assert wait_until(lambda: versions_ready() == {"3"}, timeout_s=20.0)
         assert wait_until(lambda: client.ask(["fix pump"])[0].version == "3", timeout_s=10.0)
-        assert wait_until(
-            lambda: not any("lacks v" in t for t in status().warnings), timeout_s=10.0
-        )
+        assert wait_until(lambda: not warned_of("lacks version"), timeout_s=10.0)
+
+
+def warned_of(words: str) -> bool:
+    return any(words in warning for warning in status().warnings)
 
 
 def versions_ready() -> set[str]:
