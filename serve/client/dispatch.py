@@ -128,10 +128,7 @@ class Dispatcher:
                 self._route.learn(outcome.rows[0], self._clock())
 
     def take_over(self) -> bool:
-        """Make this a forked process's own; return whether no request was under way then.
-
-        Those threads are in the other process, and one of them may have held the lock.
-        """
+        """Make this a forked process's own, whose threads are gone; return if none was at work."""
         self.lock = threading.Lock()
         return not any(endpoint.in_flight for endpoint in self.endpoints)
 
@@ -221,6 +218,8 @@ class Dispatcher:
                 changed = "readmitted" if self.endpoints.answered(endpoint) else None
                 if isinstance(step, Try):
                     self.stats.count_answer(journey.request, outcome.rows, now - journey.started)
+                    if self._route:
+                        self._route.saw(outcome.version)
             elif outcome:
                 journey.failed = outcome
                 changed = self._blame(journey, step, outcome.failure, now)

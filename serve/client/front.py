@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import random
 import re
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from serve.client.beside import Beside
 from serve.client.dispatch import Dispatcher
 from serve.client.policy import Policy
 from serve.client.requests import Request, Requests
@@ -47,9 +49,10 @@ class Front:
         self.policy = policy
         self._model = check_name(model, "model name")
         self._requests = Requests()
-        route = Route(random.random())
-        self._dispatcher = Dispatcher(self.urls, policy, route=route)
-        self._pid = os.getpid()
+        self._route = Route(random.random())
+        self._dispatcher = Dispatcher(self.urls, policy, route=self._route)
+        self._beside = Beside()
+        self._pid, self._taking_over = os.getpid(), threading.Lock()
         self._is_closed = False
 
     @property
@@ -67,28 +70,36 @@ class Front:
         if self._is_closed:
             raise ServerError(CLOSED_CLIENT)
         if os.getpid() != self._pid:
-            self._take_over()
+            with self._taking_over:  # by one of the child's threads; the others find it done
+                self._take_over()
         return self._requests.make(texts, output, is_patient=is_patient)
 
     def _take_over(self) -> None:
         """Make the client this process's own, after a fork.
 
-        Two processes that number alike could take each other's answers for theirs.
+        Two processes that number alike could take each other's answers for theirs, and those that
+        drew alike would all be on one side of a trial.
         """
-        if not self._dispatcher.take_over():
+        if os.getpid() == self._pid:
+            return
+        if not (self._dispatcher.take_over() and self._beside.is_idle()):
             raise ServerError(
                 "expected a client of this process, got one that had requests under way when "
                 f"process {self._pid} was forked, which gRPC does not survive; make a client in "
                 "each process, or start processes with spawn"
             )
-        self._requests, self._pid = Requests(), os.getpid()
+        self._route.redraw(random.random())
+        self._requests = Requests()
+        self._pid = os.getpid()  # last: from now on nobody waits
 
     def _aside(self, step: Probe | Refresh) -> tuple[Request, Callable[[Outcome], None]]:
         """Return what is sent beside the requests, and who takes what comes of it."""
         if isinstance(step, Refresh):
-            return self._question(), self._dispatcher.learned
-        then = partial(self._dispatcher.probed, step.endpoint)
-        return self._requests.make([PROBE_TEXT], ENTITIES), then
+            request, then = self._question(), self._dispatcher.learned
+        else:
+            request = self._requests.make([PROBE_TEXT], ENTITIES)
+            then = partial(self._dispatcher.probed, step.endpoint)
+        return request, self._beside.heard(then, step.timeout_s)
 
     def _question(self) -> Request:
         """Return the question which versions there are."""

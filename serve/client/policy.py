@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 UNIT_CHARS = 1_024
 """A try may take `try_timeout_s` for each of so many characters, the last ones rounded up."""
+MAX_S = 31_536_000.0
+"""A year: far longer times overflow in gRPC, and are over at once."""
+_SECONDS = f"seconds above 0, at most {MAX_S:,.0f}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class Policy:
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name in ("deadline_s", "try_timeout_s", "probe_after_s", "max_probe_after_s"):
-            self._expect(name, 0 < getattr(self, name) < float("inf"), "a number above 0")
+            self._expect(name, 0 < getattr(self, name) <= MAX_S, _SECONDS)
         for name in ("max_tries", "max_in_flight", "eject_after"):
             self._expect(name, getattr(self, name) >= 1, "at least 1")
         self._expect("retry_reserve", self.retry_reserve >= 0, "at least 0")

@@ -18,7 +18,7 @@ class Route:
     def __init__(self, draw: float) -> None:
         """Take the number that was drawn, in [0, 1)."""
         self._draw = draw
-        self._version = 0
+        self._version = self._seen = 0
         self._asked: float | None = None
         self.is_known = False
 
@@ -29,12 +29,23 @@ class Route:
 
     def learn(self, traffic: Traffic, now: float) -> None:
         """Take what a server says; an older version than before is not gone back to."""
-        self._version = max(self._version, traffic.version_for(self._draw))
+        if wanted := traffic.version_for(self._draw):
+            self._version = max(self._version, self._seen, wanted)
         self._asked, self.is_known = now, True
+
+    def saw(self, version: str) -> None:
+        """Take which version answered: where none was asked for, Triton takes the newest."""
+        if version.isdecimal():
+            self._seen = max(self._seen, int(version))
+
+    def redraw(self, draw: float) -> None:
+        """Take another number, for a process of its own, unless versions were asked for already."""
+        if not self.is_known:
+            self._draw = draw
 
     def forget(self) -> None:
         """Start anew: no server has the version any more, as when a repository was made anew."""
-        self._version = 0
+        self._version = self._seen = 0
         self.is_known = False
 
     def is_due(self, now: float) -> bool:

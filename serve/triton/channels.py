@@ -54,6 +54,7 @@ def open_channel(
             files: gRPC would end it.
     """
     check_descriptors(NUM_CHANNEL)
+    url = f"dns:///{url}"  # or a host called unix or xds is a scheme to gRPC
     if tls is None:
         return package.insecure_channel(url, options=OPTIONS)
     authority, certificate, key = tls.read()

@@ -16,15 +16,35 @@ def test_the_defaults_leave_time_for_a_second_try() -> None:
     assert policy.retry_reserve >= policy.max_in_flight, "a server may die with that many under way"
 
 
+SECONDS = "expected seconds above 0, at most 31,536,000"
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("deadline_s", 0.0, "deadline_s: expected a number above 0, got 0"),
-        ("deadline_s", math.inf, "deadline_s: expected a number above 0, got inf"),
-        ("deadline_s", math.nan, "deadline_s: expected a number above 0, got nan"),
-        ("try_timeout_s", -1.0, "try_timeout_s: expected a number above 0, got -1"),
-        ("probe_after_s", 0, "probe_after_s: expected a number above 0, got 0"),
-        ("max_probe_after_s", 0, "max_probe_after_s: expected a number above 0, got 0"),
+        ("deadline_s", 0.0, f"deadline_s: {SECONDS}, got 0"),
+        (
+            "deadline_s",
+            math.inf,
+            f"deadline_s: {SECONDS}, got inf",
+        ),
+        ("deadline_s", 1e12, f"deadline_s: {SECONDS}, got 1000000000000"),
+        (
+            "deadline_s",
+            math.nan,
+            f"deadline_s: {SECONDS}, got nan",
+        ),
+        (
+            "try_timeout_s",
+            -1.0,
+            f"try_timeout_s: {SECONDS}, got -1",
+        ),
+        ("probe_after_s", 0, f"probe_after_s: {SECONDS}, got 0"),
+        (
+            "max_probe_after_s",
+            0,
+            f"max_probe_after_s: {SECONDS}, got 0",
+        ),
         ("max_in_flight", 0, "max_in_flight: expected at least 1, got 0"),
         ("max_tries", 0, "max_tries: expected at least 1, got 0"),
         ("eject_after", 0, "eject_after: expected at least 1, got 0"),

@@ -79,6 +79,17 @@ def test_it_is_on_one_side_of_a_trial_and_never_goes_back() -> None:
     assert asked(client.call(tagged(4))) == ["4"]
 
 
+def test_a_version_that_answered_is_not_gone_back_from_though_none_was_asked_for() -> None:
+    """A server that cannot read its history once says nothing, and Triton takes the newest."""
+    client = Client(draw=0.5)
+    nothing = Answered([Traffic()], "4")
+    assert asked(client.call(nothing, tagged(4))) == ["Ask", ""]
+    client.dispatcher.learned(says(3, 4, 0.3))
+    assert asked(client.call(tagged(4))) == ["4"]
+    client.dispatcher.learned(nothing)
+    assert asked(client.call(tagged(4))) == ["4"]
+
+
 def test_a_version_that_is_gone_is_asked_about_elsewhere_before_it_is_given_up() -> None:
     client = Client("a:1", "b:1")
     client.call(says(3), tagged(3))

@@ -1,0 +1,62 @@
+"""Owns what a client sends beside its requests, and whether all of it has been heard of.
+
+gRPC does not survive a fork with calls under way: the child aborts or hangs. Who forks can see that
+no request is; of what goes beside them it knows nothing. So a fork waits for it, for a moment.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable
+
+from serve.client.steps import Outcome
+
+_FORK_WAITS_S = 0.5
+_POLL_S = 0.001
+
+
+class Beside:
+    """What was sent and not heard of yet; several threads may use it at once."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._until: dict[object, float] = {}
+        _ALL.add(self)
+
+    def heard(self, then: Callable[[Outcome], None], timeout_s: float) -> Callable[[Outcome], None]:
+        """Return who takes what comes of a call that begins now, and notes that it came.
+
+        Args:
+            then: Who takes it.
+            timeout_s: Of the call. One that was interrupted as it was sent is never heard of, and
+                counts until twice that long.
+        """
+        call, now = object(), time.monotonic()
+        for lost in [key for key, until in list(self._until.items()) if until < now]:
+            self._until.pop(lost, None)
+        self._until[call] = now + 2 * timeout_s
+
+        def take(outcome: Outcome) -> None:
+            self._until.pop(call, None)
+            then(outcome)
+
+        return take
+
+    def is_idle(self) -> bool:
+        """Return whether all of it was heard of."""
+        now = time.monotonic()
+        return all(until < now for until in list(self._until.values()))
+
+
+_ALL: weakref.WeakSet[Beside] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    deadline = time.monotonic() + _FORK_WAITS_S
+    while not all(beside.is_idle() for beside in list(_ALL)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+
+
+os.register_at_fork(before=_before_fork)
