@@ -9,6 +9,7 @@ own.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -32,14 +33,18 @@ class Lanes:
         """Take the backend, which must allow calls from several threads."""
         self._backend = backend
         self._num_lanes = num_lanes
-        self._pools: dict[int, ThreadPoolExecutor] = {}  # by process
+        self.begin_anew()
+        _ALL.add(self)
+
+    def begin_anew(self) -> None:
+        """Make a pool; its threads start with the first tasks."""
+        self._pool = ThreadPoolExecutor(self._num_lanes, thread_name_prefix="lane")
 
     def logits(self, batches: Sequence[EncodedBatch]) -> Iterator[NDArray[np.float32]]:
         """Yield the logits of each batch, in order. Shape of each: (B, T, L)."""
-        pool = self._pool()
         places: dict[int, tuple[Future[list[NDArray[np.float32]]], int]] = {}
         for task in tasks([batch.input_ids.size for batch in batches], self._num_lanes):
-            result = pool.submit(self._run, [batches[index] for index in task])
+            result = self._pool.submit(self._run, [batches[index] for index in task])
             places |= {index: (result, place) for place, index in enumerate(task)}
         try:
             for _, (result, place) in sorted(places.items()):
@@ -51,16 +56,16 @@ class Lanes:
     def _run(self, task: list[EncodedBatch]) -> list[NDArray[np.float32]]:
         return [self._backend.logits(batch) for batch in task]
 
-    def _pool(self) -> ThreadPoolExecutor:
-        """Return this process's pool; callers on several threads get the same, without a lock.
 
-        A pool that came second and is dropped costs nothing: threads start with the first task.
-        """
-        process = os.getpid()
-        if pool := self._pools.get(process):
-            return pool
-        made = ThreadPoolExecutor(self._num_lanes, thread_name_prefix="lane")
-        return self._pools.setdefault(process, made)
+_ALL: weakref.WeakSet[Lanes] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for lanes in list(_ALL):
+        lanes.begin_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def tasks(sizes: Sequence[int], num_lanes: int) -> Iterator[list[int]]:

@@ -75,7 +75,7 @@ def restart_service(folder: Path) -> Iterator[int]:
         TaggingError: If a file that they need to start would not do; nothing is asked then.
     """
     status = read_health(folder).supervisor
-    if status is None or not status.is_running():
+    if status is None or not status.is_running() or not _is_supervised(folder):
         raise ServerError(f"{folder}: expected a supervisor, got none; python -m serve start")
     check_startable(read_states(folder))
     # One that is down is not restarted once more, see `Rolling`: its next answer is what we await.

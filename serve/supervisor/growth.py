@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Usage
@@ -31,6 +31,10 @@ class ReadyMemory:
             self._seen.pop(prefix, None)
         elif before is None or (ready and ready != before):
             self._seen[prefix] = ready, memory_bytes
+
+    def keep(self, prefixes: Collection[str]) -> None:
+        """Forget all servers but these."""
+        self._seen = {prefix: seen for prefix, seen in self._seen.items() if prefix in prefixes}
 
     def of(self, prefix: str) -> int | None:
         """Return a server's memory to count from, in bytes; None while that is not known."""

@@ -101,6 +101,7 @@ class Life:
         last_right: When a canary was last answered rightly.
         doubts: Canaries that failed in a row.
         failures: When it failed, as far as that counts still.
+        num_in_vain: Starts in a row after which it was not ready for long.
         num_starts: How often it was started.
         cause: Why it last ended, or is ending; None if it never did.
         reason: The same in words.
@@ -114,15 +115,19 @@ class Life:
     last_right: float = 0.0
     doubts: int = 0
     failures: tuple[float, ...] = ()
+    num_in_vain: int = 0
     num_starts: int = 0
     cause: Cause | None = None
     reason: str = ""
     is_wanted: bool = True
 
     def is_exhausted(self, now: float, patience: Patience) -> bool:
-        """Return whether it failed as often as is allowed, and is not ready."""
-        recent = self.recent_failures(now, patience)
-        return self.phase is not Phase.READY and len(recent) >= patience.max_failures
+        """Return whether it failed as often as is allowed, and is not ready.
+
+        A start that hangs takes so long that hardly two fall into one window: those in a row count.
+        """
+        num_failures = max(len(self.recent_failures(now, patience)), self.num_in_vain)
+        return self.phase is not Phase.READY and num_failures >= patience.max_failures
 
     def recent_failures(self, now: float, patience: Patience) -> tuple[float, ...]:
         """Return the failures that count still."""
@@ -233,8 +238,9 @@ def _sick(life: Life, cause: Cause, reason: str, now: float, patience: Patience)
     if not was_stable:
         failures = (*failures, now)
     pause_s = 0.0 if was_stable else patience.backoff_s(len(failures))
-    life = replace(life, failures=failures, resume=now + pause_s, cause=cause, reason=reason)
-    return _end(life, now, patience)
+    num_in_vain = 0 if was_stable else life.num_in_vain + 1
+    life = replace(life, failures=failures, num_in_vain=num_in_vain, resume=now + pause_s)
+    return _end(replace(life, cause=cause, reason=reason), now, patience)
 
 
 _STEPS: dict[Phase, Callable[[Life, Seen, float, Patience], Step]] = {

@@ -6,12 +6,15 @@ their models', are passed on from the last sample as they are, but for the label
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -24,6 +27,8 @@ from serve.triton.listening import HOST
 
 logger = logging.getLogger(__name__)
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (.*)$")
+MAX_CALLERS = 16
+"""At once; who says nothing, or slowly, makes room for the next one."""
 _PREFIX = "linetag_supervisor_"
 _OWN = {
     "phase": ("gauge", "Whether the replica is in a phase, by `kind`."),
@@ -63,6 +68,20 @@ def export(text: Callable[[], str], port: int) -> str:
             pass
 
     class Server(ThreadingHTTPServer):
+        under_way: list[Any] = []  # noqa: RUF012  one server to a class
+
+        def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+            self.under_way.append(request)
+            if len(self.under_way) > MAX_CALLERS:  # a scrape is quick: the first of them is none
+                with contextlib.suppress(OSError):
+                    self.under_way.pop(0).shutdown(socket.SHUT_RDWR)
+            super().process_request(request, client_address)
+
+        def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+            with contextlib.suppress(ValueError):
+                self.under_way.remove(request)
+            super().shutdown_request(request)
+
         def handle_error(self, request: object, client_address: object) -> None:
             # To the log, which is kept short; the output, which is not, is where it goes otherwise.
             is_gone = isinstance(sys.exception(), OSError)  # the caller, whose scrape took too long

@@ -27,8 +27,9 @@ class Patience:
             clients need a moment to find the one that came back.
         first_backoff_s: Pause after the first failure; it doubles with each that follows.
         longest_backoff_s: The longest pause.
-        max_failures: Failures within `window_s` at which a replica is given up, unless another one
-            serves: then it is tried again after the longest pause, for as long as it takes.
+        max_failures: Failures within `window_s`, or in a row, at which a replica is given up,
+            unless another one serves: then it is tried again after the longest pause, for as long
+            as it takes.
         window_s: How long a failure counts.
         memory_growth_bytes: Growth since it was ready with its versions at which a replica is
             restarted; half of it is told.

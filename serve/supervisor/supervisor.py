@@ -182,6 +182,7 @@ class Supervisor:
         if replica.state is None:
             return
         prefix, memory_bytes = replica.state.prefix, sample.usage.memory_bytes
+        self._ready_memory.keep({r.state.prefix for r in self.replicas if r.state})
         self._ready_memory.note(prefix, memory_bytes, sample.versions)
         if (ready := self._ready_memory.of(prefix)) is None:
             return
@@ -196,8 +197,9 @@ class Supervisor:
             if failed and not self.is_stopping:
                 raise ServerError(_last_words(failed[0], "expected Triton to start, got"))
         elif all(life.is_exhausted(now, patience) for life in lives):
-            failures = f"{patience.max_failures} failures within {patience.window_s:g} s"
-            raise ServerError(_last_words(self.replicas[0], f"gave up after {failures}, last:"))
+            raise ServerError(
+                _last_words(self.replicas[0], f"gave up after {patience.max_failures} failures:")
+            )
 
     def _ready_states(self) -> list[ServerState]:
         ready = [replica for replica in self.replicas if replica.life.phase is Phase.READY]

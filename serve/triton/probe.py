@@ -46,7 +46,7 @@ class Flight(Generic[T]):
     def __init__(self, url: str, send: Callable[[], Any], read: Callable[[Any], T]) -> None:
         """Take what starts the call, as gRPC's future, and what makes a value of the response."""
         self._url, self._read = url, read
-        self._sent = self._landed = time.monotonic()
+        self._sent, self._landed = time.monotonic(), 0.0
         self._future = send()
         self._future.add_done_callback(self._land)
 
@@ -72,7 +72,7 @@ class Flight(Generic[T]):
     @property
     def latency_s(self) -> float:
         """How long the answer took."""
-        return self._landed - self._sent
+        return (self._landed or time.monotonic()) - self._sent  # it may be done, and not yet noted
 
     def result(self) -> T:
         """Return the answer, waiting for it.

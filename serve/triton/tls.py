@@ -102,6 +102,11 @@ class TlsFiles:
                 f"{self.certificate}: expected {expected}, got: {error.verify_message}; "
                 "have one issued that is"
             ) from error
+        except ssl.SSLError as error:
+            raise ServerError(
+                f"{self.certificate}: expected one that TLS takes with its key, got: "
+                f"{error.reason or error}; make an RSA key of 2048 bits or more, or a P-256 one"
+            ) from error
 
 
 def _context(files: TlsFiles, protocol: ssl._SSLMethod, *, trusted: Path) -> ssl.SSLContext:
@@ -113,15 +118,18 @@ def _context(files: TlsFiles, protocol: ssl._SSLMethod, *, trusted: Path) -> ssl
         context.hostname_checks_common_name = True
     try:
         context.load_verify_locations(trusted)
-    except ssl.SSLError as error:
+    except OSError as error:  # of which SSLError is one
+        got = "a damaged one" if isinstance(error, ssl.SSLError) else str(error.strerror)
         raise ServerError(
-            f"{trusted}: expected a certificate in PEM, got a damaged one; write it again"
+            f"{trusted}: expected a certificate in PEM, got {got}; write it again"
         ) from error
     try:
         context.load_cert_chain(files.certificate, files.key, password="")
-    except ssl.SSLError as error:
+    except OSError as error:
+        damaged = "another or a damaged one"
+        got = damaged if isinstance(error, ssl.SSLError) else str(error.strerror)
         raise ServerError(
-            f"{files.key}: expected the key of {files.certificate}, got another or a damaged one; "
+            f"{files.key}: expected the key of {files.certificate}, got {got}; "
             "give the two that were made together"
         ) from error
     return context

@@ -17,6 +17,8 @@ from serve.triton.names import MODEL
 from serve.versions.content import check_files
 from serve.versions.folders import STAGING, version_folder
 
+_ASIDE = f"{STAGING}aside-"
+
 
 def check_again(folder: Path, public_key: Path | None, remedy: str) -> None:
     """Check that a version's files are still as its manifest says, before more depends on them.
@@ -49,7 +51,13 @@ def set_aside(repository: Path, versions: Iterable[int]) -> Iterator[None]:
             try:
                 check_files(folder)
             except BundleError:
-                aside = repository / MODEL / f"{STAGING}aside-{version}"
-                folder.rename(aside)
-                back.callback(aside.rename, folder)
+                hidden = repository / MODEL / f"{_ASIDE}{version}"
+                folder.rename(hidden)
+                back.callback(hidden.rename, folder)
         yield
+
+
+def aside(repository: Path) -> list[int]:
+    """Return the versions that are set aside; servers have them, and callers may ask for them."""
+    names = [path.name.removeprefix(_ASIDE) for path in (repository / MODEL).glob(f"{_ASIDE}*")]
+    return [int(name) for name in names if name.isdecimal()]

@@ -134,7 +134,10 @@ def remove(folder: Path) -> None:
 def clear(model: Path) -> None:
     """Remove what steps that died left in a model's folder."""
     for leftover in model.glob(f"{STAGING}*"):
-        shutil.rmtree(leftover)
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 def write_texts(

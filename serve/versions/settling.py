@@ -17,6 +17,7 @@ from serve.files import locked
 from serve.triton import missing_package
 from serve.triton.names import MODEL
 from serve.versions.content import manifest_digest
+from serve.versions.damage import aside
 from serve.versions.folders import (
     KEPT,
     age_kept,
@@ -48,7 +49,7 @@ def traffic_of(repository: Path) -> Traffic:
         ServerError: If the history is damaged.
     """
     agreed = read_traffic(repository)  # first: a step writes its line before a version goes
-    there = versions(repository)
+    there = sorted({*versions(repository), *aside(repository)})
     if agreed and agreed.stable in (0, *there):
         return agreed if agreed.canary in (0, *there) else replace(agreed, canary=0, share=0.0)
     older = sorted({*there[:-1], *versions_in(repository / MODEL / KEPT)}, reverse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.files import replacing, replacing_file, write_durably
+from serve.files import locked, replacing, replacing_file, write_durably
 
 
 @pytest.fixture
@@ -114,3 +114,24 @@ def test_what_a_crash_left_long_ago_is_swept_and_nothing_else(tmp_path: Path) ->
     assert names_below(tmp_path) == sorted(
         [".note.2", ".note.txt", "note.4", ".note.5.6", "note", "notes"]
     )
+
+
+def test_a_lock_is_let_go_of_although_a_process_forked_meanwhile_has_it_open(
+    tmp_path: Path,
+) -> None:
+    ours, theirs = os.pipe()
+    with locked(tmp_path):
+        child = os.fork()
+        if child == 0:
+            os.close(theirs)
+            os.read(ours, 1)  # until the parent closes its end
+            os._exit(0)
+    try:
+        with locked(tmp_path, wait=False):
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "it has it open still"
+        with locked(tmp_path), pytest.raises(BlockingIOError), locked(tmp_path, wait=False):
+            pass
+    finally:
+        os.close(theirs)
+        os.close(ours)
+        os.waitpid(child, 0)

@@ -33,9 +33,10 @@ def issue(
     *,
     ends_in_days: int = 1,
     host: str = "",
+    curve: ec.EllipticCurve | None = None,
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Write NAME.pem and NAME.key for 127.0.0.1; signed by itself without an authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(curve or ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -209,3 +210,30 @@ def test_a_servers_certificate_names_localhost_and_is_signed_by_its_authority(
         ServerError, match=r"plant-local\.pem: expected .* by \S+stranger\.pem, got"
     ):
         of_server(folder, "plant-local", authority="stranger").check_server()
+
+
+def test_a_key_that_tls_takes_none_of_is_named(tmp_path: Path) -> None:
+    authority = issue(tmp_path, "plant", None)
+    issue(tmp_path, "plant-odd", authority, host="localhost", curve=ec.SECP256K1())
+    with pytest.raises(ServerError, match=r"plant-odd\.pem: expected one that TLS takes .*make an"):
+        of_server(tmp_path, "plant-odd").check_server()
+
+
+@pytest.mark.parametrize("name", ["plant.pem", "plant-local.key"])
+def test_a_file_that_is_taken_away_as_it_is_read_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As when certificates are renewed."""
+    for path in folder.glob("plant*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    whole = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        content = whole(path)
+        if path.name == "plant-local.key":  # the last of the three
+            (tmp_path / name).unlink()
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    with pytest.raises(ServerError, match=rf"{name}: expected .*, got No such file"):
+        of_server(tmp_path, "plant-local").check_server()

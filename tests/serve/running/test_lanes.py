@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.running.lanes import TASK_TOKENS, Lanes, tasks
+from tests.serve.forked import holds_in_a_child
 
 
 def batch(num_tokens: int, *, number: int = 0) -> EncodedBatch:
@@ -69,12 +71,33 @@ class Failing:
         raise GraphError(f"cannot take {batch.input_ids.size} tokens")
 
 
+def test_a_forks_child_has_threads_of_its_own() -> None:
+    """None of the parent's are there, and a process's id may come again."""
+    lanes = Lanes(Doubling(), 2)
+    batches = [batch(8, number=number) for number in range(4)]
+    assert [logits[0, 0] for logits in lanes.logits(batches)] == [0, 2, 4, 6]
+    parents = os.getpid()
+
+    def holds() -> bool:
+        os.getpid = lambda: parents
+        return [logits[0, 0] for logits in lanes.logits(batches)] == [0, 2, 4, 6]
+
+    assert holds_in_a_child(holds)
+
+
+class Doubling:
+    """A backend that doubles ids."""
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        return 2 * batch.input_ids.astype(np.float32)
+
+
 def test_after_an_error_batches_that_wait_are_not_run() -> None:
     backend = Failing()
     lanes = Lanes(backend, 1)
     with pytest.raises(GraphError):
         list(lanes.logits([batch(TASK_TOKENS) for _ in range(50)]))
-    lanes._pool().shutdown(wait=True)  # whatever was not called off has run by then
+    lanes._pool.shutdown(wait=True)  # whatever was not called off has run by then
     assert backend.num_calls < 50
 
 

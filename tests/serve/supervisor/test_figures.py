@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import struct
@@ -12,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve.errors import ServerError
 from serve.supervisor.figures import Figures
-from serve.supervisor.metrics import export, labelled
+from serve.supervisor.metrics import MAX_CALLERS, export, labelled
 from serve.supervisor.scrape import fetch, read_figures
 from serve.triton.processes import wait_until
 
@@ -119,3 +120,20 @@ def test_a_caller_that_hangs_up_costs_no_output_and_a_failure_goes_to_the_log(
         fetch(address, timeout_s=20.0)
     assert wait_until(lambda: "metrics" in caplog.messages, timeout_s=20.0)
     assert capsys.readouterr().err == ""
+
+
+def test_callers_that_say_nothing_make_room_for_a_scrape() -> None:
+    address = export(lambda: TEXT, 0)
+    host, port = address.split(":")
+    with contextlib.ExitStack() as callers:
+        for _ in range(3 * MAX_CALLERS):
+            callers.enter_context(socket.create_connection((host, int(port))))
+        for _ in range(MAX_CALLERS):
+            assert fetch(address, timeout_s=20.0) == TEXT
+        # Sooner than each of them would be let go of by itself, after five seconds.
+        assert wait_until(lambda: num_answering() <= MAX_CALLERS, timeout_s=3.0)
+
+
+def num_answering() -> int:
+    """Return how many callers of a page have a thread."""
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())

@@ -55,3 +55,11 @@ def test_a_server_that_does_not_say_what_it_has_is_held_against_what_it_was() ->
     ready.note("a", 1_100, listed(v1="READY"))
     ready.note("a", 9_000, [])
     assert ready.of("a") == 1_100
+
+
+def test_servers_that_are_no_more_are_forgotten() -> None:
+    ready = ReadyMemory()
+    for name in "abc":
+        ready.note(name, 1_000, listed(v1="READY"))
+        ready.keep({name, "a"})
+    assert [ready.of(name) for name in "abc"] == [1_000, None, 1_000]

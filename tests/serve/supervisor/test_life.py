@@ -219,3 +219,21 @@ def test_a_replica_is_drained_once_however_often_it_is_asked_to_stop() -> None:
         story.see(ALIVE, at=at)
     assert story.actions == [Action.DRAIN]
     assert story.life.due == 1.0 + PATIENCE.drain_s
+
+
+def test_starts_that_hang_are_given_up_although_each_takes_longer_than_failures_count() -> None:
+    story, at = Story(), 0.0
+    while not story.life.is_exhausted(at, PATIENCE):
+        assert story.actions.count(Action.LAUNCH) <= PATIENCE.max_failures
+        hangs = story.life.phase is Phase.STARTING
+        story.see(Seen(is_alive=hangs, is_gone=not hangs, reason="hangs"), at)
+        at += 0.5
+    assert story.actions.count(Action.LAUNCH) == PATIENCE.max_failures
+    assert len(story.life.recent_failures(at, PATIENCE)) < PATIENCE.max_failures
+
+
+def test_what_worked_for_a_while_is_not_given_up_for_what_was_before() -> None:
+    life = Life(phase=Phase.READY, since=0.0, last_right=10.0, num_in_vain=4)
+    story = Story(life)
+    assert story.see(DEAD, at=10.0) is Phase.ENDING
+    assert story.life.num_in_vain == 0

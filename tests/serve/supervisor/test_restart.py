@@ -13,7 +13,7 @@ import pytest
 
 from serve.errors import BundleError, ServerError
 from serve.repository import publish
-from serve.supervisor.control import RESTART, restart_service
+from serve.supervisor.control import RESTART, restart_service, sole
 from serve.supervisor.life import Phase
 from serve.supervisor.status import write_status
 from serve.triton.processes import start_ticks
@@ -35,7 +35,8 @@ def when_asked(folder: Path, *replicas: tuple[Phase, int]) -> Iterator[None]:
     """Tell what became of the replicas once a restart is asked for."""
     before = signal.signal(RESTART, lambda number, frame: tell(folder, *replicas))
     try:
-        yield
+        with sole(folder):
+            yield
     finally:
         signal.signal(RESTART, before)
 
@@ -81,7 +82,10 @@ def test_servers_whose_files_of_tls_would_not_do_are_not_asked_to_restart(
 ) -> None:
     tell(tmp_path, (Phase.READY, 10))
     note(tmp_path, tmp_path, tuple(str(tmp_path / name) for name in ("ca", "cert", "key")))
-    with pytest.raises(ServerError, match=r"/ca: expected a readable file, got No such file"):
+    with (
+        sole(tmp_path),
+        pytest.raises(ServerError, match=r"/ca: expected a readable file, got No such file"),
+    ):
         next(restart_service(tmp_path))
     assert asked == []
 
@@ -100,6 +104,19 @@ def test_servers_whose_version_was_damaged_are_not_asked_to_restart(
     folder.mkdir()
     tell(folder, (Phase.READY, 10))
     note(folder, repository)
-    with pytest.raises(BundleError, match=rf"/{version}: expected a sound version, .*{remedy}"):
+    with (
+        sole(folder),
+        pytest.raises(BundleError, match=rf"/{version}: expected a sound version, .*{remedy}"),
+    ):
         next(restart_service(folder))
+    assert asked == []
+
+
+def test_a_program_whose_supervisor_failed_is_sent_no_signal(
+    tmp_path: Path, asked: list[int]
+) -> None:
+    """It would end it; the status tells of a process that lives."""
+    tell(tmp_path, (Phase.READY, 10))
+    with pytest.raises(ServerError, match="expected a supervisor, got none; python -m serve start"):
+        next(restart_service(tmp_path))
     assert asked == []

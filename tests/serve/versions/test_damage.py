@@ -104,9 +104,11 @@ class Failing(Running):
     def __init__(self, repository: Path) -> None:
         self.repository = repository
         self.seen: list[list[int]] = []
+        self.told: list[Traffic] = []
 
     def load(self) -> None:
         self.seen.append(versions(self.repository))
+        self.told.append(traffic_of(self.repository))
         raise ServerError("no memory")
 
     def unload(self) -> None:
@@ -122,6 +124,7 @@ def test_a_damaged_version_stays_where_it_was_if_what_was_to_replace_it_does_not
     with pytest.raises(ServerError, match="no memory"):
         publish(bundle, repository, servers=[server])
     assert server.seen == [[2]], "without the one that it could not load again"
+    assert server.told == [Traffic(stable=1)], "which callers get still, as it has it"
     assert versions(repository) == [1]
     assert traffic_of(repository) == Traffic(stable=1)
 

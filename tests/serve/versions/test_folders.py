@@ -26,6 +26,19 @@ def test_a_folder_in_the_making_lies_where_one_rename_gives_it_its_name(model: P
     assert [path.name for path in model.iterdir()] == ["1"]
 
 
+def test_whatever_bears_the_name_of_a_folder_in_the_making_goes(
+    model: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (model / ".staging-file").write_text("of an archive, say")
+    (model / ".staging-link").symlink_to(outside)
+    (model / ".staging-folder").mkdir()
+    clear(model)
+    assert list(model.iterdir()) == []
+    assert outside.is_dir()
+
+
 def test_a_link_goes_and_what_it_leads_to_stays(model: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
