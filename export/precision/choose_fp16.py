@@ -18,6 +18,7 @@ from export.precision.search import fewest_exclusions
 from export.precision.sensitivity import logit_errors
 from export.source import Source
 from serve.bundle import Precision
+from serve.errors import ParityError
 
 NUM_EXTENT_LINES = 128
 """Calibration lines that FP16's range is held against; the gate sees all dev lines."""
@@ -37,9 +38,19 @@ def choose_fp16(source: Source, judge: Judge) -> Gated | None:
     if not reasons and not _on_gpu(judge):
         # What fused kernels round inside is seen by no stand-in of ours. Where nodes stay FP32,
         # PyTorch, which has none, would fail by what they hold.
-        check_gate(source.reference.compare_torch_fp16(), Precision.FP16, judge.allowed)
+        _check_torch(source, judge)
     candidate = _candidate(source, judge, tuple(reasons), extents)
     return judge.passed(candidate, reasons) or _without_worst(source, judge, reasons, extents)
+
+
+def _check_torch(source: Source, judge: Judge) -> None:
+    try:
+        check_gate(source.reference.compare_torch_fp16(), Precision.FP16, judge.allowed)
+    except ParityError as error:
+        raise ParityError(
+            f"{error}; it is PyTorch in FP16 that lost it, which stands in for a GPU's kernels: "
+            "export on a GPU to have the graph itself judged"
+        ) from error
 
 
 def _without_worst(

@@ -16,9 +16,12 @@ import export.precision.choose_fp16
 import export.precision.choose_int8
 from export.__main__ import main
 from export.fusion.norm import FuseSkipLayerNorm
+from export.gate import Allowance
+from export.parity import ParityReport
 from export.precision.calibration import Range
 from export.precision.int8 import quantized_nodes, to_int8
 from serve.bundle import Bundle, Precision
+from serve.errors import ParityError
 from serve.tagger import Tagger
 from tests.exported import report_of
 
@@ -183,3 +186,22 @@ def test_export_refuses_when_fusion_silently_does_nothing(
     message = "expected 2 layers to be fused whole, got SkipLayerNormalization 0 of 4"
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_gpu_it_is_said_whose_loss_keeps_a_fp16_graph_out(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(report: ParityReport, precision: Precision, allowed: Allowance) -> None:
+        assert report.f1.overall.num_gold > 0
+        raise ParityError(f"{precision} graph: expected to lose at most {allowed.points:g} points")
+
+    monkeypatch.setattr(export.precision.choose_fp16, "check_gate", refuse)
+    output = tmp_path / "bundle"
+    assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--fp16"]) == 1
+    told = capsys.readouterr().err
+    assert "fp16 graph: expected to lose at most 0.1 points; it is PyTorch in FP16 that" in told
+    assert "export on a GPU" in told
+    assert not output.exists()

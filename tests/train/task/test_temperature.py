@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from serve.tagger import Tagger
 from tests.conftest import FILLERS, tiny_encoder
 from train.corpus.data import Split
 from train.evaluation.ask import ask
-from train.task.temperature import HIGHEST, fit_temperature, log_loss
+from train.task.temperature import HIGHEST, LOWEST, fit_temperature, log_loss
 
 TAGS = Tags.from_labels(["A", "B"])
 WORDS = [word for word in FILLERS if word.isalpha()]
@@ -69,14 +70,19 @@ def test_a_crf_has_its_marginals_fitted() -> None:
     assert fit_temperature(tagger, examples) == pytest.approx(2.0, rel=0.1)
 
 
-def test_lines_without_an_error_leave_the_temperature_alone_and_hopeless_ones_bound_it() -> None:
+def test_few_lines_without_an_error_ask_for_no_certainty_and_hopeless_ones_bound_it() -> None:
     examples, tagger = lines_and_tagger(1.0, num_lines=5)
     found = tagger.tag([example.text for example in examples])
     right = [
         Example(example.text, tuple(Span(e.start, e.end, e.label) for e in entities))
         for example, entities in zip(examples, found, strict=True)
     ]
-    assert fit_temperature(tagger, right) == 1.0
+    place = next(place for place, example in enumerate(right) if example.spans)
+    spoilt = [*right]
+    spoilt[place] = replace(right[place], spans=right[place].spans[1:])
+    without, with_one = fit_temperature(tagger, right), fit_temperature(tagger, spoilt)
+    assert LOWEST < without < with_one < 1.0, "surer than the logits are, for all are right"
+    assert with_one / without < 1.1, "an error more or less says little"
     assert fit_temperature(tagger, []) == 1.0
     swap = {"A": "B", "B": "A"}
     wrong = [
@@ -95,8 +101,19 @@ def test_the_temperature_changes_scores_and_no_tag() -> None:
         assert all(s < p for s, p in zip(answer.scores, answer.plain_scores, strict=True))
 
 
-def test_the_loss_is_that_of_the_chance_given_to_what_was_right() -> None:
-    scores = np.array([0.8, 0.4, 1.0], dtype=np.float32)
+def test_the_loss_is_that_of_the_chance_given_to_what_was_right_but_for_some_doubt() -> None:
+    scores = np.array([0.8, 0.4, 0.9], dtype=np.float32)
     loss = log_loss(scores, np.array([True, False, True]))
-    assert loss == pytest.approx(-(np.log(0.8) + np.log(0.6)) / 3, rel=1e-5)
-    assert np.isfinite(log_loss(scores, np.array([True, True, False])))
+    right = -0.75 * np.log([0.8, 0.9]) - 0.25 * np.log([0.2, 0.1])  # two of them: 3 of 4
+    wrong = -np.log(0.4) / 3 - 2 * np.log(0.6) / 3
+    assert loss == pytest.approx((right.sum() + wrong) / 3, rel=1e-5)
+    certain = np.array([1.0, 1.0, 0.0])
+    assert np.isfinite(log_loss(certain, np.array([True, False, True])))
+
+
+def test_of_many_words_the_loss_is_that_of_what_was_right() -> None:
+    draw = np.random.default_rng(3)
+    scores = draw.uniform(0.05, 0.95, size=20_000)
+    right = draw.uniform(size=20_000) < scores
+    chance = np.where(right, scores, 1.0 - scores)
+    assert log_loss(scores, right) == pytest.approx(-np.log(chance).mean(), rel=1e-3)
