@@ -154,7 +154,7 @@ def _row(graph: GraphInfo) -> str:
     return (
         f"{graph.file:<18}{graph.provider:<23}{graph.size_bytes / 1e6:>7.1f}"
         f"{graph.max_abs_diff:>10.2g}{graph.tag_agreement:>11.2%}"
-        f"{100 * graph.f1_after:>8.2f}{loss:>7.2f}"
+        f"{100 * graph.f1_after:>8.2f}{loss:>z7.2f}"
     )
 
 

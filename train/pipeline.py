@@ -21,6 +21,7 @@ from serve.tagger import Tagger
 from train.config import TrainConfig
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Corpus, read_corpus
+from train.corpus.leaks import warn_of_leaks
 from train.corpus.unknown import warn_of_unknown_tokens
 from train.loop.curves import Curves, draw_curves
 from train.loop.device import format_name, number_format, out_of_memory_told
@@ -164,8 +165,9 @@ def fit_corpus(
     learner.to(processes.device)
     _say(config, corpus, processes)
     warn_of_unknown_tokens([row.window for row in made.windows], base, corpus.train.path)
-    for split in filter(None, (corpus.train, corpus.dev, corpus.test)):
-        warn_of_lost_spans(split, encoder)
+    splits = filter(None, (corpus.dev, corpus.train, corpus.test))
+    num_lost_in_dev, *_ = [warn_of_lost_spans(split, encoder) for split in splits]
+    warn_of_leaks(corpus.train, filter(None, (corpus.dev, corpus.test)))
     progress = Progress(
         "dev F1", events=config.tensorboard, on_epoch=on_epoch, is_shown=processes.is_first
     )
@@ -175,7 +177,7 @@ def fit_corpus(
     cost = cost_of(config, processes, time.monotonic() - started)
     if not processes.is_first:
         return None
-    _warn_of_nothing_found(history)
+    _warn_of_nothing_found(history, num_lost_in_dev == corpus.dev.labels.total())
     model, decoding = merged(learner.model), made.objective.decoding()
     tagger = Tagger(encoder, corpus.tags, TorchBackend(model), decoding=decoding)
     decoding = replace(decoding, temperature=fit_temperature(tagger, corpus.dev.examples))
@@ -201,10 +203,10 @@ def _curves(history: tuple[Epoch, ...]) -> Curves:
     return Curves(loss, score, "dev F1", best_epoch(history).number)
 
 
-def _warn_of_nothing_found(history: tuple[Epoch, ...]) -> None:
+def _warn_of_nothing_found(history: tuple[Epoch, ...], are_all_lost: bool) -> None:
     if best_epoch(history).score == 0:
+        remedy = "give more lines, or raise --epochs or --learning-rate"
         logger.warning(
-            "warning: after %d epochs the model finds no entity of the dev lines (F1 0); "
-            "give more lines, or raise --epochs or --learning-rate",
-            len(history),
-        )
+            "warning: after %d epochs the model finds no entity of the dev lines (F1 0); %s",
+            len(history), "their spans are none of words, see above" if are_all_lost else remedy,
+        )  # fmt: skip

@@ -64,8 +64,8 @@ def _graph_row(graph: Gated) -> list[str]:
         f"{info.max_abs_diff:.2g}",
         f"{info.tag_agreement:.2%}",
         f"{100 * info.f1_after:.2f}",
-        f"{100 * (info.f1_before - info.f1_after):.2f}",
-        f"{low:.2f} to {high:.2f}",
+        f"{100 * (info.f1_before - info.f1_after):z.2f}",
+        f"{low:z.2f} to {high:z.2f}",
         f"{info.allowed_f1_loss_points:g}; {info.allowed_label_f1_loss_points:g} a label",
     ]
 

@@ -13,6 +13,8 @@ from serve.bundle import Precision
 
 FASTER = 0.95  # a graph counts as faster from 5 % on: medians of few rounds tell no less apart
 
+LITTLE_POINTS = 20.0
+"""Entity F1 below which a tagger finds so little that no loss of it could be told."""
 BUSY = 1.25  # load a core: an export by itself comes to about 1
 
 
@@ -55,6 +57,12 @@ def _graph_json(graph: Gated) -> dict[str, Any]:
 
 def findings(report: Report) -> Iterator[str]:
     """Yield what a reader should know, a sentence each."""
+    before = 100 * report.graphs[0].file.info.f1_before
+    if before < LITTLE_POINTS:
+        yield (
+            f"PyTorch's own entity F1 is {before:.2f} on the dev lines: who has little can lose "
+            "little, so passing says little; train on more lines, or name better ones with --data"
+        )
     for graph in report.graphs:
         yield _loss(graph)
         if len(graph.trials) > 1:
@@ -80,7 +88,7 @@ def _loss(graph: Gated) -> str:
     overall = f"{info.file} {verb} {abs(points):.2f} points of entity F1"
     if low == high == 0:
         return f"{overall}, on every draw of the dev lines"
-    between = f"{overall} (95 % of draws: a loss of {low:.2f} to {high:.2f})"
+    between = f"{overall} (95 % of draws: a loss of {low:z.2f} to {high:z.2f})"
     losses = info.label_f1_loss_points
     worst = max(losses, key=losses.__getitem__, default="")
     if not worst or losses[worst] <= 0:

@@ -24,6 +24,8 @@ from train.config import (
     TrainConfig,
 )
 from train.formats.flat import Overlaps
+from train.loop.state import Epoch
+from train.pipeline import _warn_of_nothing_found
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -303,3 +305,14 @@ def test_the_command_runs_by_itself_and_fails_without_a_traceback(
     said, line = result.stderr.splitlines()
     assert said == f"{tmp_path}/train.txt: format conll"
     assert line.startswith(f"error: {tmp_path}/train.txt:2: expected a tag O, B-X")
+
+
+@pytest.mark.parametrize(
+    ("are_all_lost", "remedy"),
+    [(False, "give more lines, or raise --epochs"), (True, "their spans are none of words")],
+)
+def test_a_model_that_finds_nothing_is_told_with_what_may_help(
+    caplog: pytest.LogCaptureFixture, are_all_lost: bool, remedy: str
+) -> None:
+    _warn_of_nothing_found((Epoch(1, 0.5, 0.0),), are_all_lost)
+    assert f"no entity of the dev lines (F1 0); {remedy}" in caplog.text

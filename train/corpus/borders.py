@@ -30,7 +30,7 @@ def lost_spans(example: Example, offsets: Sequence[tuple[int, int]]) -> list[Spa
     return [span for span in example.spans if span not in found]
 
 
-def warn_of_lost_spans(split: Split, encoder: Encoder) -> None:
+def warn_of_lost_spans(split: Split, encoder: Encoder) -> int:
     """Say how many spans of a split its words cannot express, and where the first one stands."""
     encoded = encoder.encode([example.text for example in split.examples])
     lost = [
@@ -42,6 +42,8 @@ def warn_of_lost_spans(split: Split, encoder: Encoder) -> None:
         place, text, label = lost[0]
         logger.warning(
             "warning: %s: expected spans that begin and end with a word, got %r for %s, and %d "
-            "more such; they count as missed, move their borders to those of words",
+            "more such; they count as missed, move their borders to those of words, as python -m "
+            "train convert --words punctuation --widen does",
             place, text, label, len(lost) - 1,
         )  # fmt: skip
+    return len(lost)

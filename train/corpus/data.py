@@ -10,7 +10,7 @@ import logging
 import random
 import shlex
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from train.formats.registry import read_examples
 DEV_SHARE = 0.1
 RARE = 20
 """Spans of a label in train below which it is called rare."""
+_LONGEST = 500
+"""Characters of a message's part that grows with the labels."""
 
 logger = logging.getLogger(__name__)
 
@@ -171,14 +173,22 @@ def check_labels(splits: Iterable[Split], known: Container[str], owner: str) -> 
                     places.setdefault(span.label, place)
     if places:
         (label, place), *others = places.items()
-        more, them = (f" and {len(others)} more", "them") if others else ("", "it")
-        mapped, dropped = (
-            shlex.quote(",".join(f"{label}={new}" for label in places)) for new in ("New", "")
-        )
+        more = f" and {len(others)} more" if others else ""
         raise DataError(
-            f"{place}: expected a label that {owner} has, got {label!r}{more}; "
-            f"map or drop {them} with --label-map {mapped} or {dropped}"
+            f"{place}: expected a label that {owner} has, got {label!r:.{_LONGEST}}{more}; "
+            f"{_mapping(list(places))}"
         )
+
+
+def _mapping(labels: Sequence[str]) -> str:
+    """Return how to be rid of labels, in words: as a command where it is short enough."""
+    mapped, dropped = (
+        shlex.quote(",".join(f"{label}={new}" for label in labels)) for new in ("New", "")
+    )
+    if len(mapped) > _LONGEST:
+        return "map or drop them with a file, --label-map FILE, or cut paths with --label-level"
+    them = "it" if len(labels) == 1 else "them"
+    return f"map or drop {them} with --label-map {mapped} or {dropped}"
 
 
 def _warn_of_rare(labels: Mapping[str, int]) -> None:

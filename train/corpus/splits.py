@@ -73,7 +73,8 @@ def _no_train(folder: Path | None, remedy: str) -> DataError:
 
 def _find(folder: Path, split: str, remedy: str) -> Path | None:
     if not folder.is_dir():
-        raise DataError(f"{folder}: expected a folder with train, dev and test files, got none")
+        got = "a file; name it with --train" if folder.is_file() else "none"
+        raise DataError(f"{folder}: expected a folder with train, dev and test files, got {got}")
     found = sorted(
         path
         for path in folder.iterdir()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from serve.examples import Example
 from serve.labels import Tags
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Split, check_labels, read_split
 from train.corpus.label_map import map_labels, warn_of_label_map
+from train.corpus.leaks import warn_of_leaks
 from train.evaluation.ask import ask
 from train.evaluation.assess import Assessment, assess
 from train.evaluation.config import EvaluateConfig
@@ -41,11 +41,14 @@ def inquire(config: EvaluateConfig) -> Inquiry:
     loaded = load_tagger(config.tagger, config.precision)
     split = read_lines(config, loaded.tagger.tags)
     warn_of_lost_spans(split, loaded.tagger.encoder)
+    train = _train_lines(config)
+    if train:
+        warn_of_leaks(train, [split])
     other = load_tagger(config.against) if config.against else None
     assessment = assess(
         ask(loaded.tagger, split),
         temperature=loaded.tagger.decoding.temperature,
-        train=_train_lines(config),
+        train=train.examples if train else None,
         other=ask(other.tagger, split) if other else None,
     )
     subject = {
@@ -73,13 +76,14 @@ def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
     return split
 
 
-def _train_lines(config: EvaluateConfig) -> tuple[Example, ...] | None:
+def _train_lines(config: EvaluateConfig) -> Split | None:
     """Return the train lines named, read and mapped as the data is, else the checkpoint's own."""
     if config.train:
-        named = read_split(config.train, config.reading).examples
-        return tuple(map_labels(example, dict(config.label_map)) for example in named)
+        named = read_split(config.train, config.reading)
+        mapped = (map_labels(example, dict(config.label_map)) for example in named.examples)
+        return replace(named, examples=tuple(mapped))
     path = config.tagger / TRAIN_LINES
-    return read_split(path).examples if path.is_file() else None
+    return read_split(path) if path.is_file() else None
 
 
 def _title(config: EvaluateConfig, loaded: Loaded, other: Loaded | None) -> str:

@@ -184,7 +184,7 @@ def _held(kind: Format, example: Example, writing: Writing) -> Example | None:
     Raises:
         ValueError: If a span does not begin and end with a word, unless it is to be widened.
     """
-    if not kind.labels_words:
+    if not (kind.labels_words or writing.widen):
         return example if kind.holds_blanks or example.text.strip() else None
     offsets = word_offsets(example.text, writing.words)
     if not offsets and not kind.holds_blanks:

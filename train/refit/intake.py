@@ -24,7 +24,7 @@ from train.formats.flat import Dropped, Overlaps, Reading, at_level, flat_exampl
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
 from train.formats.words import Words, read_offsets
-from train.lint.finding import Finding, Rule, Severity, finding
+from train.lint.finding import MEANING, Finding, Rule, Severity, finding
 from train.lint.lines import check_line, check_spans
 
 SHARES = {"dev": 0.1, "test": 0.2}
@@ -97,7 +97,8 @@ def read_new(paths: tuple[Path, ...], config: TrainConfig, tags: Tags) -> Intake
     num = sum(map(len, parts.values()))
     if len(wrong) > MAX_SET_ASIDE * (num + len(wrong)):
         raise DataError(
-            f"{wrong[0].place}: {wrong[0].message} (the first of {len(wrong)} lines with errors; "
+            f"{wrong[0].place}: {MEANING[wrong[0].rule]}: {wrong[0].message} (the first of "
+            f"{len(wrong)} lines with errors; "
             f"expected at most {MAX_SET_ASIDE:.0%} of {num + len(wrong)}); "
             f"mend what python -m train check {paths[0]} finds"
         )

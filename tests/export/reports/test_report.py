@@ -65,3 +65,11 @@ def test_a_loss_is_told_with_its_interval_and_the_label_it_falls_on() -> None:
         "model.onnx loses 1.00 points of entity F1 (95 % of draws: a loss of 0.50 to 1.50); "
         "most on Item, 1.20"
     )
+
+
+@pytest.mark.parametrize(("f1", "is_told"), [(0.01, True), (0.199, True), (0.2, False)])
+def test_a_tagger_that_finds_next_to_nothing_is_not_vouched_for(f1: float, is_told: bool) -> None:
+    weak = graph(Precision.FP32, "model.onnx")
+    weak.file.info.f1_before = f1
+    found = list(findings(Report([weak], QUIET)))
+    assert found[0].startswith(f"PyTorch's own entity F1 is {100 * f1:.2f}") == is_told

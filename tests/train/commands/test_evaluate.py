@@ -236,3 +236,12 @@ def test_spans_that_no_words_can_express_are_told(
     assert main(["evaluate", str(tiny_checkpoint), "--data", str(path)]) == 0
     expected = "test.jsonl:1: expected spans that begin and end with a word, got 'pump' for Item"
     assert expected in caplog.text
+
+
+def test_lines_that_the_tagger_was_trained_on_are_told(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "lines.jsonl"
+    write_jsonl(data, [*tiny_lines(seed=1, num_lines=3), Example("a line of its own", ())])
+    assert main(["evaluate", str(checkpoint), "--data", str(data), "--json"]) == 0
+    assert f"{data}: 3 of 4 lines stand in {checkpoint}/train.jsonl too" in caplog.text

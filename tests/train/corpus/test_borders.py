@@ -44,13 +44,13 @@ def test_the_number_of_lost_spans_and_the_first_one_are_said_once(
         Example("oil pumps", (Span(0, 8, "Item"),)),
         Example("pumps", (Span(0, 4, "Item"), Span(4, 5, "X"))),
     )
-    warn_of_lost_spans(
-        Split(Path("a.jsonl"), ("a.jsonl:1", "a.jsonl:3", "a.jsonl:7"), examples), encoder
-    )
+    places = ("a.jsonl:1", "a.jsonl:3", "a.jsonl:7")
+    assert warn_of_lost_spans(Split(Path("a.jsonl"), places, examples), encoder) == 3
     (record,) = caplog.records
     assert record.getMessage() == (
         "warning: a.jsonl:3: expected spans that begin and end with a word, got 'oil pump' for "
-        "Item, and 2 more such; they count as missed, move their borders to those of words"
+        "Item, and 2 more such; they count as missed, move their borders to those of words, as "
+        "python -m train convert --words punctuation --widen does"
     )
 
 

@@ -204,3 +204,18 @@ def test_lines_that_differ_in_case_and_blanks_are_held_out_together(tmp_path: Pa
     held, rest = ({e.text.lower() for e in s.examples} for s in (corpus.dev, corpus.train))
     assert held
     assert not held & rest
+
+
+def test_of_hundreds_of_labels_that_train_has_not_no_command_is_printed(tmp_path: Path) -> None:
+    labels = [f"Part/{number:04}" for number in range(500)]
+    folder = folder_of(tmp_path, train=["A"], dev=["A", *labels])
+    with pytest.raises(
+        DataError, match="--label-map FILE, or cut paths with --label-level"
+    ) as told:
+        read_corpus(TrainConfig(data=folder))
+    assert "'Part/0000' and 499 more" in str(told.value)
+    assert len(str(told.value)) < 1_000
+    folder = folder_of(tmp_path, train=["A"], dev=["A", "B" * 5_000])
+    with pytest.raises(DataError) as told:
+        read_corpus(TrainConfig(data=folder))
+    assert len(str(told.value)) < 1_500

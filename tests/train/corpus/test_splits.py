@@ -69,3 +69,10 @@ def test_a_folder_of_brat_documents_may_be_a_split(tmp_path: Path) -> None:
     (tmp_path / "dev" / "notes.txt").touch()  # not annotated
     files = find_splits(TrainConfig(data=folder_of(tmp_path, "test.json")))
     assert files == (tmp_path / "train", None, tmp_path / "test.json")
+
+
+def test_a_file_in_place_of_a_folder_is_told_with_the_flag_that_takes_it(tmp_path: Path) -> None:
+    file = tmp_path / "gold.json"
+    file.touch()
+    with pytest.raises(DataError, match=r"gold\.json: .* got a file; name it with --train"):
+        find_splits(TrainConfig(data=file))

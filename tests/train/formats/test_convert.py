@@ -7,7 +7,7 @@ from serve.examples import Example, Span, read_jsonl, write_jsonl
 from train.formats.convert import convert
 from train.formats.flat import Overlaps, Reading
 from train.formats.schemes import Scheme
-from train.formats.words import Writing
+from train.formats.words import Words, Writing
 
 LINES = [Example("fix hose", (Span(0, 3, "Act"), Span(4, 8, "Item"))), Example(" ", ())]
 
@@ -143,3 +143,19 @@ def test_a_first_word_like_a_byte_order_mark_comes_back(tmp_path: Path) -> None:
 def test_a_file_may_be_converted_onto_itself(source: Path) -> None:
     converted([source], source, "doccano")
     assert source.read_text().startswith('{"text": "fix hose", "label": [[0, 3, "Act"]')
+
+
+def test_spans_of_characters_are_widened_where_that_is_asked_for(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What training says of such spans, that they cannot be found, this mends."""
+    caplog.set_level("INFO", "train")
+    target = tmp_path / "out.jsonl"
+    lines = [Example("fix hoses.", (Span(3, 8, "Item"),)), Example(" ", ())]
+    write_jsonl(source, lines)
+    converted([source], target, "jsonl")
+    assert read_jsonl(target) == lines, "as they are, else"
+    writing = Writing(words=Words.PUNCTUATION, widen=True)
+    converted([source], target, "jsonl", writing=writing)
+    assert read_jsonl(target) == [Example("fix hoses.", (Span(4, 9, "Item"),)), Example(" ", ())]
+    assert f"warning: {target}: 1 spans widened to whole words" in caplog.text
