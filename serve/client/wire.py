@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.client.cancellation import is_asked_to_end
 from serve.client.interrupts import unlock
 from serve.client.requests import Request, read_entities
 from serve.client.steps import Answered, Outcome, Try
+from serve.client.worker import Worker
 from serve.errors import AnswerError
-from serve.triton.channels import method, open_channel
+from serve.triton.channels import open_channel, raw_method
 from serve.triton.failures import Failed, Failure, classify
 from serve.triton.messages import (
     read_graph,
@@ -43,7 +45,7 @@ class Wire:
         self._is_closed = False
         self._channels = [open_channel(url, tls, package=self._package) for url in urls]
         self._infer = {
-            url: method(channel, "ModelInfer", pb.ModelInferResponse)
+            url: raw_method(channel, "ModelInfer")
             for url, channel in zip(urls, self._channels, strict=True)
         }
 
@@ -59,6 +61,11 @@ class Wire:
 
 class BlockingWire(Wire):
     """Carries the requests of threads."""
+
+    def __init__(self, urls: Sequence[str], *, model: str, tls: TlsFiles | None) -> None:
+        """Open the channels."""
+        super().__init__(urls, model=model, tls=tls)
+        self._workers = {url: Worker() for url in urls}  # each may hang for as long as a try
 
     def send(self, step: Try, request: Request, message: bytes) -> Outcome:
         """Return what an endpoint makes of a request."""
@@ -79,30 +86,18 @@ class BlockingWire(Wire):
     def start(self, step: Try, request: Request, then: Callable[[Outcome], None]) -> None:
         """Send a request and return; what comes of it goes to `then`, in another thread."""
 
-        def done(call: Any) -> None:  # noqa: ANN401
-            try:
-                outcome = outcome_of(request, call.result(), step.version)
-            except (grpc.RpcError, grpc.FutureCancelledError) as error:
-                outcome = failed(error)
-            then(outcome)
+        def carry() -> None:
+            then(self.send(step, request, self.message(request)))
 
-        asked = self.message(request) + version_part(step.version)
-        try:
-            call = self._infer[step.endpoint.url].future(asked, timeout=step.timeout_s)
-            call.add_done_callback(done)
-        except ValueError:
-            if not self._is_closed:
-                raise
-            then(CLOSED)
-        except BaseException as error:
-            unlock(error)
-            raise
+        self._workers[step.endpoint.url].do(carry)
 
     def close(self) -> None:
         """Close the channels; calls under way end as cancelled."""
         self._is_closed = True
         for channel in self._channels:
             channel.close()
+        for worker in self._workers.values():
+            worker.close()
 
 
 class AsyncWire(Wire):
@@ -130,10 +125,11 @@ class AsyncWire(Wire):
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
 
-def outcome_of(request: Request, response: Any, version_asked: str = "") -> Outcome:  # noqa: ANN401
+def outcome_of(request: Request, content: bytes, version_asked: str = "") -> Outcome:
     """Return what a response answers to a request, or that it does not."""
     texts, output = request.texts, request.output
     try:
+        response = pb.ModelInferResponse.FromString(content)
         rows, version = read_response(response, texts, output, request_id=request.request_id)
         if version_asked and version != version_asked:
             raise AnswerError(f"expected version {version_asked} to answer, got {version!r:.20}")
@@ -143,10 +139,10 @@ def outcome_of(request: Request, response: Any, version_asked: str = "") -> Outc
         return Answered([read(row) for row in rows], version)
     except AnswerError as error:
         return Failed(Failure.WRONG_ANSWER, str(error))
+    except DecodeError:
+        return Failed(Failure.WRONG_ANSWER, "expected a ModelInferResponse, got other bytes")
 
 
 def failed(error: Any) -> Failed:  # noqa: ANN401  grpc has no types
     """Return what an error of gRPC means."""
-    if isinstance(error, grpc.FutureCancelledError):
-        return Failed(Failure.OTHER, "CANCELLED")
     return classify(error.code().name, str(error.details()))

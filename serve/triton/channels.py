@@ -72,5 +72,13 @@ def method(channel: Any, name: str, response: Any) -> Any:  # noqa: ANN401  grpc
     )
 
 
+def raw_method(channel: Any, name: str) -> Any:  # noqa: ANN401
+    """Return the same, from bytes to bytes.
+
+    gRPC takes whatever is raised as it parses, be it by a signal, for a fault of the message.
+    """
+    return channel.unary_unary(f"{_SERVICE}/{name}")
+
+
 def _serialized(message: Any) -> bytes:  # noqa: ANN401
     return message if isinstance(message, bytes) else bytes(message.SerializeToString())

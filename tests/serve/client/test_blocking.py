@@ -10,17 +10,18 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
-from serve.client import Policy, TritonTagger, connect
+from serve.client import Policy, TritonTagger, connect, wire
 from serve.client.blocking import read_ahead
-from serve.client.requests import MAX_REQUEST_TEXTS, STREAM_REQUESTS
+from serve.client.requests import MAX_REQUEST_TEXTS, STREAM_REQUESTS, Requests
 from serve.errors import AnswerError, DataError, Overloaded, ServerError
+from serve.triton.failures import Failed, Failure
 from serve.triton.names import ENTITIES
 from serve.triton.processes import wait_until
 from tests.serve.fake_triton import Moody, fake_triton, proper_answer, words
@@ -358,3 +359,33 @@ def test_a_client_that_was_at_work_when_its_process_was_forked_is_refused(
                     client.tag(["other text"])
         is_over.set()
         assert under_way.result() == [words(LINES[0])]
+
+
+class LimitError(Exception):
+    """A job's time limit, as a signal raises it: anywhere."""
+
+
+def test_what_a_signal_raises_as_an_answer_is_read_comes_out(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC would take it for a fault of the answer, and the limit would be none."""
+
+    def interrupted(content: bytes) -> object:
+        raise LimitError
+
+    with TritonTagger(url, policy=PATIENT) as client:
+        expected = client.tag(LINES[:1])
+        with monkeypatch.context() as during:
+            response = SimpleNamespace(FromString=interrupted)
+            during.setattr(wire, "pb", SimpleNamespace(ModelInferResponse=response))
+            with pytest.raises(LimitError):
+                client.tag(LINES[:1])
+        assert client.tag(LINES[:1]) == expected
+        assert [endpoint.in_flight for endpoint in client.dispatcher.endpoints] == [0]
+
+
+def test_an_answer_of_other_bytes_is_none() -> None:
+    request = Requests().make(["fix pump"], ENTITIES)
+    outcome = wire.outcome_of(request, b"\xff" * 9)
+    assert isinstance(outcome, Failed)
+    assert outcome.failure is Failure.WRONG_ANSWER

@@ -1,0 +1,54 @@
+"""Tests the thread that does what need not be waited for."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from serve.client import worker
+from serve.client.worker import Worker
+from serve.triton.processes import wait_until
+from tests.serve.forked import holds_in_a_child
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "client-worker"]
+
+
+def done_by(idle: Worker, num_jobs: int = 3) -> list[int]:
+    done: list[int] = []
+    for number in range(num_jobs):
+        idle.do(lambda number=number: done.append(number))
+    assert wait_until(lambda: len(done) == num_jobs, timeout_s=10)
+    return done
+
+
+def test_one_thread_does_all_in_order_until_it_is_closed() -> None:
+    before, busy = threads(), Worker()
+    assert threads() == before, "no thread without anything to do"
+    assert done_by(busy) == [0, 1, 2]
+    (thread,) = set(threads()) - set(before)
+    assert thread.daemon, "no program waits for it"
+    assert done_by(busy) == [0, 1, 2]
+    assert set(threads()) - set(before) == {thread}
+    busy.close()
+    assert wait_until(lambda: not thread.is_alive(), timeout_s=10)
+    assert done_by(busy) == [0, 1, 2], "what was under way as a client was closed is heard of"
+
+
+def test_a_thread_ends_that_has_nothing_to_do_and_another_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "IDLE_S", 0.01)
+    before, idle = threads(), Worker()
+    for _ in range(2):
+        done_by(idle)
+        assert wait_until(lambda: set(threads()) <= set(before), timeout_s=10)
+
+
+def test_a_forks_child_has_a_thread_of_its_own() -> None:
+    busy = Worker()
+    done_by(busy)
+    assert holds_in_a_child(lambda: done_by(busy) == [0, 1, 2])
+    busy.close()
