@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from serve.triton.processes import processes_of
 from serve.triton.state import ServerState
 
 _TIMEOUT_S = 0.5
+_MAX_AT_ONCE = 16
 logger = logging.getLogger(__name__)
 
 
@@ -69,14 +71,19 @@ class Sampler:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._is_over.wait(self._interval_s):
-            states = list(self._servers())
-            samples = {}
-            for state in states:
-                with _noted(state):
-                    cut(Path(state.log))
-                    samples[state.prefix] = sample(state)
-            self.samples = samples
+        # Side by side: one after the other, many busy servers would seem not to move on.
+        with ThreadPoolExecutor(_MAX_AT_ONCE, "sample") as pool:
+            while not self._is_over.wait(self._interval_s):
+                seen = pool.map(_noted_sample, list(self._servers()))
+                self.samples = {prefix: sample for prefix, sample in seen if sample}
+
+
+def _noted_sample(state: ServerState) -> tuple[str, Sample | None]:
+    seen = None
+    with _noted(state):
+        cut(Path(state.log))
+        seen = sample(state)
+    return state.prefix, seen
 
 
 def sample(state: ServerState) -> Sample:

@@ -7,9 +7,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.supervisor.sampler import Sampler, sample
@@ -115,3 +117,26 @@ def test_a_metrics_port_that_answers_no_http_ends_no_sampler(tmp_path: Path) -> 
         thread.join()
     assert seen.graph is not None
     assert (seen.metrics, seen.figures) == ("", None)
+
+
+def test_servers_are_looked_at_side_by_side(tmp_path: Path) -> None:
+    """Each that is busy takes a second; what is seldom seen does not seem to move on."""
+    have_met, waiting = threading.Event(), set[object]()
+
+    def together(
+        request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        waiting.add(context)
+        while context.is_active() and not have_met.wait(0.005):  # not for whom nobody waits
+            if len(waiting) == 3:
+                have_met.set()
+        waiting.discard(context)
+        return proper_answer(request)
+
+    with fake_triton(together) as url:
+        one = state_at(url, "127.0.0.1:9", tmp_path)
+        states = [replace(one, prefix=f"linetag-0123456789a{letter}-") for letter in "abc"]
+        sampler = Sampler(lambda: states, 0.01)
+        sampler.start()
+        assert have_met.wait(20.0)
+        sampler.stop()
