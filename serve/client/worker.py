@@ -26,12 +26,15 @@ class Worker:
         self._jobs: _Jobs = SimpleQueue()
 
     def do(self, job: Callable[[], None]) -> None:
-        """Have something done, soon; it must not raise."""
+        """Have something done, soon; it must not raise. Not done where no thread can be had."""
         if self._thread is None or not self._thread.is_alive():
             # Two threads may get here at once: both of theirs work, and one of them ends idle.
             jobs: _Jobs = SimpleQueue()
             thread = Thread(target=_work, args=(jobs,), name="client-worker", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # a limit on threads; whoever calls has an answer to wait for
+                return
             self._jobs, self._thread = jobs, thread
         self._jobs.put(job)
 

@@ -201,7 +201,8 @@ def _ready(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
     if not seen.is_alive:
         return _sick(life, Cause.DIED, seen.reason, now, patience)
     if seen.verdict is Verdict.RIGHT:
-        return replace(life, last_right=now, doubts=0), None
+        num_in_vain = 0 if _is_stable(life, now, patience) else life.num_in_vain
+        return replace(life, last_right=now, doubts=0, num_in_vain=num_in_vain), None
     if seen.verdict is Verdict.WRONG:
         return _sick(life, Cause.WRONG, seen.reason, now, patience)
     if seen.verdict is Verdict.FAILED:
@@ -234,13 +235,17 @@ def _stopped(life: Life, seen: Seen, now: float, patience: Patience) -> Step:
 
 def _sick(life: Life, cause: Cause, reason: str, now: float, patience: Patience) -> Step:
     failures = life.recent_failures(now, patience)
-    was_stable = life.phase is Phase.READY and now - life.since >= patience.stable_s
+    was_stable = _is_stable(life, now, patience)
     if not was_stable:
         failures = (*failures, now)
     pause_s = 0.0 if was_stable else patience.backoff_s(len(failures))
     num_in_vain = 0 if was_stable else life.num_in_vain + 1
     life = replace(life, failures=failures, num_in_vain=num_in_vain, resume=now + pause_s)
     return _end(replace(life, cause=cause, reason=reason), now, patience)
+
+
+def _is_stable(life: Life, now: float, patience: Patience) -> bool:
+    return life.phase is Phase.READY and now - life.since >= patience.stable_s
 
 
 _STEPS: dict[Phase, Callable[[Life, Seen, float, Patience], Step]] = {

@@ -74,8 +74,9 @@ class Sampler:
         # Side by side: one after the other, many busy servers would seem not to move on.
         with ThreadPoolExecutor(_MAX_AT_ONCE, "sample") as pool:
             while not self._is_over.wait(self._interval_s):
-                seen = pool.map(_noted_sample, list(self._servers()))
-                self.samples = {prefix: sample for prefix, sample in seen if sample}
+                with contextlib.suppress(RuntimeError):  # no thread to be had, just now
+                    seen = pool.map(_noted_sample, list(self._servers()))
+                    self.samples = {prefix: sample for prefix, sample in seen if sample}
 
 
 def _noted_sample(state: ServerState) -> tuple[str, Sample | None]:

@@ -52,3 +52,18 @@ def test_a_forks_child_has_a_thread_of_its_own() -> None:
     done_by(busy)
     assert holds_in_a_child(lambda: done_by(busy) == [0, 1, 2])
     busy.close()
+
+
+def test_where_no_thread_can_be_had_nothing_is_done_and_nothing_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[int] = []
+    idle = Worker()
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        idle.do(lambda: done.append(0))
+    assert done_by(idle) == [0, 1, 2]
+    assert done == []

@@ -237,3 +237,8 @@ def test_what_worked_for_a_while_is_not_given_up_for_what_was_before() -> None:
     story = Story(life)
     assert story.see(DEAD, at=10.0) is Phase.ENDING
     assert story.life.num_in_vain == 0
+    story = Story(life)
+    story.see(RIGHT, at=PATIENCE.stable_s - 0.1)
+    assert story.life.num_in_vain == 4
+    story.see(RIGHT, at=PATIENCE.stable_s)
+    assert story.life.num_in_vain == 0, "whatever ends it then: a restart that is asked for, say"
