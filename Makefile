@@ -72,7 +72,7 @@ soak: setup
 	$(PY) -m pytest tests/soak --large
 
 clean:
-	@[ ! -x .venv/bin/python ] || $(PY) -m serve stop
+	-@[ ! -x .venv/bin/python ] || $(PY) -m serve stop
 	rm -rf .venv .venv-triton .venv-optimum .venv-perf build
 
 .venv/ready: .ci/lock/main.txt pyproject.toml
