@@ -206,6 +206,7 @@ def _opened(repository: Path, servers: Collection[Running]) -> Iterator[Traffic]
     with writing(repository), locked(repository):
         if settled(repository):
             _unload(servers)
+        len(servers)  # one that cannot be told is told of now, before anything holds
         yield traffic_of(repository)
 
 
@@ -264,9 +265,9 @@ def _retire(
     """Unload what nobody asks for any more, once callers had time to hear of it."""
     if set(before.served) <= set(after.served):
         return
-    if servers:
-        time.sleep(heard_s)
     try:
+        if servers:
+            time.sleep(heard_s)
         settled(repository)
         _unload(servers)
     except (OSError, ServerError) as error:

@@ -28,10 +28,14 @@ if TYPE_CHECKING:
 class AsyncTritonTagger(Front):
     """Tags texts with the model of one or more Triton servers, within one event loop.
 
+    While it is open, no process may be forked that uses gRPC, be it by a client of its own.
+
     Attributes:
         urls: Addresses of the servers' gRPC, `host:port`.
         policy: How long to wait, how often to ask again, whom to avoid.
     """
+
+    _hears_in_threads = False
 
     def __init__(
         self,

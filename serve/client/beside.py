@@ -20,10 +20,15 @@ _POLL_S = 0.001
 class Beside:
     """What was sent and not heard of yet; several threads may use it at once."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, *, is_waited_for: bool) -> None:
+        """Begin with nothing.
+
+        Args:
+            is_waited_for: Whether a fork waits; in vain where it is the forking thread that hears.
+        """
         self._until: dict[object, float] = {}
-        _ALL.add(self)
+        if is_waited_for:
+            _WAITED_FOR.add(self)
 
     def heard(self, then: Callable[[Outcome], None], timeout_s: float) -> Callable[[Outcome], None]:
         """Return who takes what comes of a call that begins now, and notes that it came.
@@ -50,12 +55,14 @@ class Beside:
         return all(until < now for until in list(self._until.values()))
 
 
-_ALL: weakref.WeakSet[Beside] = weakref.WeakSet()
+_WAITED_FOR: weakref.WeakSet[Beside] = weakref.WeakSet()
 
 
 def _before_fork() -> None:
     deadline = time.monotonic() + _FORK_WAITS_S
-    while not all(beside.is_idle() for beside in list(_ALL)) and time.monotonic() < deadline:
+    while not all(beside.is_idle() for beside in list(_WAITED_FOR)):
+        if time.monotonic() > deadline:
+            break
         time.sleep(_POLL_S)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from serve.client.beside import Beside
 from serve.client.dispatch import Dispatcher
+from serve.client.forking import check_process
 from serve.client.policy import Policy
 from serve.client.requests import Request, Requests
 from serve.client.route import Route
@@ -43,6 +44,8 @@ class Front:
         policy: The settings.
     """
 
+    _hears_in_threads = True
+
     def __init__(self, urls: str | Sequence[str], policy: Policy, model: str) -> None:
         """Check the addresses and the name."""
         self.urls = addresses(urls)
@@ -51,7 +54,7 @@ class Front:
         self._requests = Requests()
         self._route = Route(random.random())
         self._dispatcher = Dispatcher(self.urls, policy, route=self._route)
-        self._beside = Beside()
+        self._beside = Beside(is_waited_for=self._hears_in_threads)
         self._pid, self._taking_over = os.getpid(), threading.Lock()
         self._is_closed = False
 
@@ -82,6 +85,7 @@ class Front:
         """
         if os.getpid() == self._pid:
             return
+        check_process()
         if not (self._dispatcher.take_over() and self._beside.is_idle()):
             raise ServerError(
                 "expected a client of this process, got one that had requests under way when "

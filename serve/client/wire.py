@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.client.cancellation import is_asked_to_end
+from serve.client.forking import check_process, note_closed, note_opened
 from serve.client.interrupts import unlock
 from serve.client.requests import Request, read_entities
 from serve.client.steps import Answered, Outcome, Try
@@ -40,7 +41,12 @@ class Wire:
     _package: Any = grpc
 
     def __init__(self, urls: Sequence[str], *, model: str, tls: TlsFiles | None) -> None:
-        """Open the channels; connections are made with the first call."""
+        """Open the channels; connections are made with the first call.
+
+        Raises:
+            ServerError: If a file of TLS is unreadable, or this process may not use gRPC.
+        """
+        check_process()
         self._model = model
         self._is_closed = False
         self._channels = [open_channel(url, tls, package=self._package) for url in urls]
@@ -105,6 +111,11 @@ class AsyncWire(Wire):
 
     _package = grpc.aio
 
+    def __init__(self, urls: Sequence[str], *, model: str, tls: TlsFiles | None) -> None:
+        """Open the channels."""
+        super().__init__(urls, model=model, tls=tls)
+        note_opened(self)
+
     async def send(self, step: Try, request: Request, message: bytes) -> Outcome:
         """Return what an endpoint makes of a request."""
         asked = message + version_part(step.version)
@@ -123,6 +134,7 @@ class AsyncWire(Wire):
     async def close(self) -> None:
         """Close the channels; calls under way end as cancelled."""
         await asyncio.gather(*(channel.close() for channel in self._channels))
+        note_closed(self)
 
 
 def outcome_of(request: Request, content: bytes, version_asked: str = "") -> Outcome:

@@ -49,7 +49,7 @@ def stop_service(folder: Path, *, patience_s: float) -> bool:
     status = status_if_whole(folder)
     if status and status.is_running() and _is_supervised(folder):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(status.pid, signal.SIGTERM)
+            _signal(status.pid, signal.SIGTERM)
             if not wait_until(
                 lambda: not status.is_running(), timeout_s=patience_s + _STOP_MARGIN_S
             ):
@@ -81,7 +81,7 @@ def restart_service(folder: Path) -> Iterator[int]:
     # One that is down is not restarted once more, see `Rolling`: its next answer is what we await.
     waiting = {r.number: r.pid if r.is_ready else None for r in status.replicas}
     deadline = time.monotonic() + len(waiting) * (Patience.drain_s + Patience.ready_s)
-    os.kill(status.pid, RESTART)
+    _signal(status.pid, RESTART)
     while waiting:
         time.sleep(_POLL_S)
         health = read_health(folder)
@@ -95,6 +95,23 @@ def restart_service(folder: Path) -> Iterator[int]:
             if replica.is_ready and replica.pid != before:
                 del waiting[replica.number]
                 yield replica.number
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a supervisor.
+
+    Raises:
+        ProcessLookupError: If it is no more.
+        ServerError: If it is another user's.
+    """
+    try:
+        os.kill(pid, number)
+    except PermissionError as error:
+        owner = os.stat(f"/proc/{pid}").st_uid
+        raise ServerError(
+            f"process {pid}: expected a supervisor of user {os.getuid()}, got one of user {owner}; "
+            "do this as the user who started it"
+        ) from error
 
 
 @contextlib.contextmanager

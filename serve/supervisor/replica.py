@@ -80,6 +80,7 @@ class Replica:
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
         self._trouble = ""
+        self._served: set[str] = set()
         self._progress = Progress()
         self._completion = Completion(order.repository)
 
@@ -119,8 +120,11 @@ class Replica:
         self._stubs = {pid: start_ticks(pid) for pid in sample.pids if pid not in servers}
         if self._canary and sample.versions:
             self._canary.ask_versions(sample.versions)
-        if sample.figures:
-            self._progress.note(sample.figures.tokens, now)
+        if sample.versions:
+            self._served = {v.version for v in sample.versions if v.state == "READY"}
+        if sample.figures:  # Triton tells the figures of versions that it has unloaded, too
+            tokens = sample.figures.tokens.items()
+            self._progress.note({v: num for v, num in tokens if v in self._served}, now)
         if self.state and self.life.phase is Phase.READY:
             self._completion.note(self.state, sample.versions, now)
 

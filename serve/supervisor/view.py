@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,11 @@ _COLUMNS = (
     *("replica", "gRPC", "health", "version", "req/s", "fail/s", "texts/s", "p50 ms", "p99 ms"),
     *("texts/batch", "queue", "canary ms", "MB", "restarts"),
 )
+_NUM_WORDS = 4
+"""The first columns are words, the others numbers."""
+_SPARE = ("restarts", "queue", "MB", "canary ms", "texts/batch", "texts/s", "fail/s")
+"""What a narrow terminal does without, the first first."""
+_BOUNDLESS = 1_000
 _COLOURS = {Phase.READY: "green", Phase.DRAINING: "yellow", Phase.STARTING: "yellow"}
 
 
@@ -31,15 +37,42 @@ def view(health: Health, rates: Mapping[int, Rates]) -> RenderableType:
     status = health.supervisor
     if status is None:
         return Text(f"no: {health.problem}", style="red")
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in _COLUMNS:
-        table.add_column(column, justify="left" if column in _COLUMNS[:4] else "right")
-    for replica in status.replicas:
-        table.add_row(*_cells(replica, rates.get(replica.number)))
+    rows = [_cells(replica, rates.get(replica.number)) for replica in status.replicas]
     head = Text(f"Triton {status.triton}, supervised by process {status.pid}, {status.updated}")
     told = [Text(f"problem: {health.problem}", style="red")] if health.problem else []
     told += [Text(f"warning: {warning}", style="yellow") for warning in status.warnings]
-    return Group(head, table, *told)
+    return Group(head, _Rows(rows), *told)
+
+
+class _Rows:
+    """The replicas' rows: whole numbers of as many columns as there is room for."""
+
+    def __init__(self, rows: Sequence[Sequence[RenderableType]]) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        left_out: list[str] = []
+        table = self._table(left_out)
+        while _width(console, options, table) > options.max_width and len(left_out) < len(_SPARE):
+            left_out.append(_SPARE[len(left_out)])
+            table = self._table(left_out)
+        yield table
+        if left_out:
+            yield Text(f"a wider terminal also shows {', '.join(left_out)}", style="dim")
+
+    def _table(self, left_out: Collection[str]) -> Table:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        shown = [place for place, name in enumerate(_COLUMNS) if name not in left_out]
+        for place in shown:
+            table.add_column(_COLUMNS[place], justify="left" if place < _NUM_WORDS else "right")
+        for row in self._rows:
+            table.add_row(*(row[place] for place in shown))
+        return table
+
+
+def _width(console: Console, options: ConsoleOptions, table: Table) -> int:
+    boundless = options.update(width=_BOUNDLESS)
+    return Measurement.get(console, boundless, table).maximum
 
 
 def _cells(replica: ReplicaStatus, rates: Rates | None) -> list[RenderableType]:

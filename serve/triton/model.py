@@ -167,9 +167,12 @@ def read_texts(request: Any) -> list[str]:  # noqa: ANN401  Triton's classes hav
     """Return the texts of a request.
 
     Raises:
-        DataError: If one is over the cap or not UTF-8; naming its index in the request.
+        DataError: If one is over the cap or not UTF-8; naming its index in the request. If the
+            shape is none of texts: Triton lets some pass whose numbers of rows overflow.
     """
     raw = pb_utils.get_input_tensor_by_name(request, TEXT).as_numpy()  # (B, 1), bytes
+    if raw.ndim != 2 or raw.shape[1] != 1 or not len(raw):
+        raise DataError(f"expected texts of shape (B, 1), got {raw.shape}; check the request")
     return [decode_text(content, index) for index, content in enumerate(raw[:, 0])]
 
 

@@ -35,10 +35,15 @@ def start_ticks(pid: int) -> int | None:
     return int(fields[19])
 
 
+def parent_of(pid: int) -> int | None:
+    """Return the parent of a process; None if it is no more."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
+
+
 def is_our_child(pid: int) -> bool:
     """Return whether this very process started a process."""
-    fields = _stat(pid)
-    return fields is not None and int(fields[1]) == os.getpid()
+    return parent_of(pid) == os.getpid()
 
 
 def is_alive(pid: int, ticks: int) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serve.errors import ServerError
-from serve.triton.processes import command_lines
+from serve.triton.processes import command_lines, parent_of
 from serve.triton.state import PREFIX_PATTERN, ServerState, read_state
 
 IDENTITY, REPOSITORY = "--id=", "--model-repository="
@@ -72,6 +72,7 @@ def _state(pid: int, prefix: str, repository: Path) -> ServerState | None:
     if (state is None or state.prefix != prefix) and os.path.exists(f"/proc/{pid}/fd/1"):
         raise ServerError(
             f"{folder}: expected the note of process {pid}, which serves {repository}, got none; "
-            f"kill {pid}, and start it anew with python -m serve start"
+            f"end it with kill {parent_of(pid)}, who started it, and start anew with python -m "
+            "serve start"
         )
     return state

@@ -26,7 +26,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve.files import sync
@@ -132,12 +132,16 @@ def remove(folder: Path) -> None:
 
 
 def clear(model: Path) -> None:
-    """Remove what steps that died left in a model's folder."""
+    """Remove what steps that died left in a model's folder, as far as it is ours to remove.
+
+    What another user's step left is in nobody's way.
+    """
     for leftover in model.glob(f"{STAGING}*"):
         if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
         else:
-            leftover.unlink()
+            with suppress(OSError):
+                leftover.unlink()
 
 
 def write_texts(

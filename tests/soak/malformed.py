@@ -82,6 +82,10 @@ def _long_content(request: Any, choose: random.Random) -> None:
     request.raw_input_contents[0] += choose.randbytes(choose.randrange(1, 100))
 
 
+def _rows_beyond_a_counter(request: Any, choose: random.Random) -> None:
+    _set_shape(choose.choice([2**32, 2**40, 2**62, -(2**63)]), 1)(request, choose)
+
+
 CHANGES: dict[str, Change] = {
     "model": _wrong_model,
     "version": _wrong_version,
@@ -109,6 +113,7 @@ CHANGES: dict[str, Change] = {
     "negative": _set_shape(-1, 1),
     "over the batch": _set_shape(100_000, 1),
     "overflow": _set_shape(2**62, 4),
+    "rows beyond a counter": _rows_beyond_a_counter,
     "overflow to one": _set_shape(-(2**63), 2**63 - 1),
 }
 
@@ -121,10 +126,15 @@ def _number_and_more(request: Any, choose: random.Random) -> None:
     request.model_version = choose.choice(["1.0", "1x", " 1", "01"])
 
 
+def _a_row_beyond_a_counter(request: Any, choose: random.Random) -> None:
+    _set_shape(choose.choice([2**32 + 1, 1 - 2**32]), 1)(request, choose)  # in 32 bits: 1
+
+
 LENIENT: dict[str, Change] = {
     "a name that goes on after NUL": _name_until_nul,
     "a version that begins with a number": _number_and_more,
     "one content too many": _two_contents,
+    "rows that are one in 32 bits": _a_row_beyond_a_counter,
 }
 
 

@@ -4,7 +4,7 @@ Three kinds, from a seed: a good request with one part made wrong, of which all 
 bytes of a good request with some changed, of which some still say something, and must be answered
 for what they say; and bytes that are not even HTTP/2.
 
-Triton 2.51 itself passes over three things before any model sees the request: `LENIENT` holds them,
+Triton 2.51 itself passes over four things before any model sees the request: `LENIENT` holds them,
 and they are tested for giving the very answer of the request without them, and nothing else.
 """
 
@@ -14,7 +14,9 @@ import os
 import random
 import socket
 import struct
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,29 @@ def test_bytes_that_are_no_http2_do_no_harm(server: TritonServer, guard: Guard, 
     soak.record("malformed http2", num_requests=num_requests, growth_bytes=guard.growth_bytes())
     guard.check()
     assert os.path.exists(f"/proc/{server.state.pid}")
+
+
+def test_rows_beyond_a_counter_fail_nobody_they_are_merged_with(
+    wire: Wire, client: TritonTagger, embedded: Tagger, guard: Guard
+) -> None:
+    choose, are_over = random.Random(7), threading.Event()
+
+    def attack() -> list[bytes | None]:
+        answers = []
+        while not are_over.is_set():
+            request = good_request(choose)
+            CHANGES["rows beyond a counter"](request, choose)
+            answers.append(wire.send(request.SerializeToString())[0])
+        return answers
+
+    with ThreadPoolExecutor(6) as pool:
+        attacks = [pool.submit(attack) for _ in range(2)]
+        try:
+            texts = [[LINES[number % len(LINES)]] for number in range(400)]
+            assert list(pool.map(client.tag, texts)) == [embedded.tag(text) for text in texts]
+        finally:
+            are_over.set()
+        answers = [answer for attacked in attacks for answer in attacked.result()]
+    assert len(answers) > 10
+    assert set(answers) == {None}
+    guard.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import sys
@@ -13,8 +14,8 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
-from serve.client import Policy, TritonTagger, front, route
-from serve.client.beside import Beside
+from serve.client import AsyncTritonTagger, Policy, TritonTagger, front, route
+from serve.client.beside import _WAITED_FOR, Beside
 from serve.client.front import Front
 from serve.client.steps import Answered, Outcome
 from serve.errors import ServerError
@@ -32,7 +33,7 @@ def nothing(outcome: Outcome) -> None:
 
 
 def test_what_was_sent_counts_until_it_is_heard_of() -> None:
-    beside, taken = Beside(), []
+    beside, taken = Beside(is_waited_for=True), []
     first = beside.heard(taken.append, 10.0)
     second = beside.heard(taken.append, 10.0)
     assert not beside.is_idle()
@@ -44,7 +45,7 @@ def test_what_was_sent_counts_until_it_is_heard_of() -> None:
 
 
 def test_what_is_never_heard_of_counts_for_a_while_and_leaves_nothing() -> None:
-    beside = Beside()
+    beside = Beside(is_waited_for=False)
     beside.heard(nothing, 0.01)
     assert not beside.is_idle()
     time.sleep(0.03)
@@ -141,3 +142,37 @@ def test_each_process_draws_for_itself_what_it_was_not_told_before(
     client._make(["x"], ENTITIES)
     client.dispatcher.learned(Answered([Traffic(stable=5, canary=6, share=0.5)], "1"))
     assert client._route.version == ("6" if is_known else "5")
+
+
+def test_a_fork_of_a_process_with_channels_of_asyncio_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its first use of gRPC would end the parent."""
+    process = os.getpid()
+
+    async def fork_while_open() -> None:
+        async with AsyncTritonTagger("127.0.0.1:1", policy=Policy(deadline_s=0.1)) as client:
+            with pytest.raises(ServerError, match="expected a Triton that answers"):
+                await client.tag(["fix pump"])
+            with monkeypatch.context() as forked:
+                forked.setattr(os, "getpid", lambda: process + 1)
+                refusal = f"got a fork of process {process}, where a client of asyncio was open"
+                with pytest.raises(ServerError, match=refusal):
+                    TritonTagger("127.0.0.1:1")
+                with pytest.raises(ServerError, match=refusal):
+                    sync._make(["x"], ENTITIES)
+
+    sync = Front("127.0.0.1:1", Policy(), "tagger")
+    asyncio.run(fork_while_open())
+    monkeypatch.setattr(os, "getpid", lambda: process + 1)
+    assert sync._make(["x"], ENTITIES).texts == ["x"], "it was closed"
+
+
+def test_a_fork_waits_for_nothing_that_the_forking_thread_would_hear() -> None:
+    beside = Beside(is_waited_for=False)
+    beside.heard(nothing, 10.0)
+    waits = Beside(is_waited_for=True)
+    assert waits in _WAITED_FOR
+    assert beside not in _WAITED_FOR
+    assert AsyncTritonTagger("a:1")._beside not in _WAITED_FOR
+    assert Front("a:1", Policy(), "tagger")._beside in _WAITED_FOR

@@ -11,12 +11,16 @@ import pytest
 
 from serve.repository import publish, versions
 from serve.supervisor.answers import KnownAnswers
+from serve.supervisor.figures import Figures
 from serve.supervisor.life import Life, Phase, Verdict
 from serve.supervisor.patience import Patience
 from serve.supervisor.replica import Replica, _signal_name
+from serve.supervisor.resources import Usage
+from serve.supervisor.sampler import Sample
 from serve.triton.installation import Installation
 from serve.triton.launch import Order
 from serve.triton.listening import Ports
+from serve.triton.names import MODEL, ModelVersion
 from serve.triton.processes import start_ticks
 from serve.triton.state import ServerState
 
@@ -74,3 +78,22 @@ def test_a_server_is_started_again_although_its_metrics_port_is_taken(tmp_path: 
     assert replica.order.ports.metrics not in (None, ports.metrics)
     assert replica.order.ports.grpc == ports.grpc
     replica.end()
+
+
+def test_a_version_that_was_unloaded_holds_up_no_progress(tmp_path: Path) -> None:
+    """Its figures stand still: a server busy with long texts would be taken for one that hangs."""
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None))
+    replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+
+    def look(now: float, states: dict[str, str], tokens: dict[str, int]) -> float:
+        versions = [ModelVersion(MODEL, version, state, "") for version, state in states.items()]
+        usage = Usage(0, 0, 0)
+        figures = Figures(tokens=tokens)
+        replica.watch(Sample((), usage, tuple(versions), figures=figures), now)
+        return replica._progress.moved
+
+    assert look(1.0, {"1": "READY"}, {"1": 10}) == 1.0
+    assert look(2.0, {"1": "READY", "2": "READY"}, {"1": 20, "2": 5}) == 2.0
+    assert look(3.0, {"1": "READY", "2": "READY"}, {"1": 20, "2": 9}) == 2.0, "one that hangs"
+    assert look(4.0, {"1": "UNAVAILABLE", "2": "READY"}, {"1": 20, "2": 12}) == 4.0
+    assert look(5.0, {}, {"1": 20, "2": 15}) == 5.0, "it did not say which it has"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 
 from serve.errors import BundleError, ServerError
 from serve.repository import publish
-from serve.supervisor.control import RESTART, restart_service, sole
+from serve.supervisor.control import RESTART, restart_service, sole, stop_service
 from serve.supervisor.life import Phase
 from serve.supervisor.status import write_status
 from serve.triton.processes import start_ticks
@@ -120,3 +120,25 @@ def test_a_program_whose_supervisor_failed_is_sent_no_signal(
     with pytest.raises(ServerError, match="expected a supervisor, got none; python -m serve start"):
         next(restart_service(tmp_path))
     assert asked == []
+
+
+def restarted(folder: Path) -> None:
+    list(restart_service(folder))
+
+
+def stopped(folder: Path) -> None:
+    stop_service(folder, patience_s=1.0)
+
+
+@pytest.mark.parametrize("ask", [restarted, stopped])
+def test_a_supervisor_of_another_user_is_told_with_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Path], None]
+) -> None:
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    tell(tmp_path, (Phase.READY, 10))
+    monkeypatch.setattr(os, "kill", refuse)
+    told = r"got one of user \d+; do this as the user who started it"
+    with sole(tmp_path), pytest.raises(ServerError, match=told):
+        ask(tmp_path)

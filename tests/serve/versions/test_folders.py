@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,25 @@ def test_whatever_bears_the_name_of_a_folder_in_the_making_goes(
     clear(model)
     assert list(model.iterdir()) == []
     assert outside.is_dir()
+
+
+def test_what_is_not_ours_to_remove_stays_and_hinders_nothing(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of another user's left it."""
+    (model / ".staging-gone-2").mkdir()
+    (model / ".staging-file").touch()
+
+    def refuse(*arguments: object, **flags: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as another:
+        another.setattr(os, "rmdir", refuse)
+        another.setattr(os, "unlink", refuse)
+        clear(model)
+    assert len(list(model.iterdir())) == 2
+    clear(model)
+    assert list(model.iterdir()) == []
 
 
 def test_a_link_goes_and_what_it_leads_to_stays(model: Path, tmp_path: Path) -> None:

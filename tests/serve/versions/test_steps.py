@@ -19,6 +19,7 @@ from serve.repository import promote, publish, rollback, settle, traffic_of, ver
 from serve.tagger import Tagger
 from serve.versions.folders import versions_in
 from serve.versions.history import Step, read_events
+from serve.versions.servers import Running
 from serve.versions.traffic import Traffic
 from tests.serve.tiny import MAX_TOKENS, TAGS, replace_file, tiny_graph, write_bundle
 
@@ -473,3 +474,22 @@ def test_a_repository_in_order_is_settled_without_a_write(bundle: Path, reposito
     settle(repository)
     assert [repository, *repository.rglob("*")] == paths
     assert [path.lstat().st_ctime_ns for path in paths] == before, "its server may not be its owner"
+
+
+class Unreachable(list[Running]):
+    """Servers that this user cannot tell, as those of another."""
+
+    def __len__(self) -> int:
+        raise ServerError("expected servers of this user, got process 7 of another")
+
+
+def test_a_step_whose_servers_cannot_be_told_does_not_take_hold(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.2)
+    before = traffic_of(repository)
+    for step in (promote, rollback):
+        with pytest.raises(ServerError, match="of this user, got process 7 of another"):
+            step(repository, servers=Unreachable())
+        assert (traffic_of(repository), versions(repository)) == (before, [1, 2])
