@@ -37,7 +37,7 @@ from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
 from serve.commands import write_utf8
-from serve.errors import TaggingError
+from serve.errors import TaggingError, in_words
 
 COMMANDS = {
     "keygen": "export.commands.keygen",
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_words(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted; nothing was written", file=sys.stderr)

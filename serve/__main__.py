@@ -25,7 +25,7 @@ from importlib import import_module
 
 from serve.commands import discard_output, importing, say, write_utf8
 from serve.descriptors import NUM_COMMAND, check_descriptors
-from serve.errors import TaggingError
+from serve.errors import TaggingError, in_words
 
 _FRUGAL = ("status", "stop")
 """Verbs that read and signal: whoever is short of files needs them most."""
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         discard_output()
         return 0
     except OSError as error:  # a full disk, a closed stream, a folder of somebody else's
-        say(f"error: {error}")
+        say(f"error: {in_words(error)}")
         discard_output()
         return 1
     except KeyboardInterrupt:

@@ -14,6 +14,9 @@ TaggingError
     └── EndedError        a server ended before it had done what it was asked to
 """
 
+import errno
+import os
+
 
 class TaggingError(Exception):
     """Root of what a user can act on; the message says what was expected, got, and the remedy."""
@@ -64,6 +67,25 @@ class AnswerError(ServerError):
 
 class EndedError(ServerError):
     """A server ended before it had done what it was asked to; the next one reads what is there."""
+
+
+def in_words(error: Exception) -> str:
+    """Return an error as a user is told it; one of the system's with its file and what helps."""
+    if not isinstance(error, OSError) or error.filename is None or error.errno is None:
+        return str(error)
+    remedy = _REMEDIES.get(error.errno, "")
+    return f"{os.fsdecode(error.filename)}: {error.strerror}{remedy and f'; {remedy}'}"
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room there, or choose another place",
+    errno.EDQUOT: "make room there, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.EACCES: "have its owner let you, or choose another place",
+    errno.EPERM: "have its owner let you, or choose another place",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "choose another place",
+}
 
 
 def first_line(error: Exception) -> str:

@@ -33,18 +33,22 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and onto the disk."""
-    with staged_file(path) as staging:
+    """Write a file whole or not at all, and onto the disk; what is no file is written into."""
+    with _staged(path) as staging:
         staging.write_bytes(content)
-        sync(staging)
+        if staging.is_file():
+            sync(staging)
 
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[TextIO]:
-    """Give an empty UTF-8 file that takes the place of `path` when the block ends well."""
+    """Give an empty UTF-8 file that takes the place of `path` when the block ends well.
+
+    What is no file, a pipe or /dev/stdout, is written into.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        staged_file(path) as staging,
+        _staged(path) as staging,
         staging.open("w", encoding="utf-8", newline="\n") as file,
     ):
         yield file
@@ -55,14 +59,31 @@ def staged_file(path: Path) -> Iterator[Path]:
     """Give the name of a file that takes the place of `path` when the block ends well.
 
     A crash leaves it there; it is swept when the same file is written a day later.
+
+    Raises:
+        OSError: Naming `path`, if it cannot be written.
     """
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield staging
         _sweep(path, staging.stat().st_mtime - _LEFT_S)
         staging.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(staging)):  # the latter nobody knows
+            error.filename = str(path)
+        raise
     finally:
         staging.unlink(missing_ok=True)
+
+
+@contextmanager
+def _staged(path: Path) -> Iterator[Path]:
+    """Give the same for a name of a user's: beside the file it leads to, or what is no file."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    with staged_file(Path(os.path.realpath(path)) if path.is_symlink() else path) as staging:
+        yield staging
 
 
 def _sweep(path: Path, before: float) -> None:

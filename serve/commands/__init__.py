@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from serve.errors import TaggingError
+from serve.errors import TaggingError, in_words
 
 
 def command_parser(
@@ -89,7 +89,7 @@ def exit_status(run: Callable[[], int]) -> int:
     try:
         return run()
     except (TaggingError, OSError) as error:
-        say(f"error: {error}")
+        say(f"error: {in_words(error)}")
         return 1
     except KeyboardInterrupt:
         say("error: interrupted")

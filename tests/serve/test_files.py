@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from serve.errors import in_words
 from serve.files import locked, replacing, replacing_file, write_durably
 
 
@@ -135,3 +139,58 @@ def test_a_lock_is_let_go_of_although_a_process_forked_meanwhile_has_it_open(
         os.close(theirs)
         os.close(ours)
         os.waitpid(child, 0)
+
+
+def test_a_link_is_followed_and_the_file_it_leads_to_replaced(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    real = tmp_path / "pages" / "real.html"
+    real.write_text("old")
+    link = tmp_path / "link.html"
+    link.symlink_to("pages/real.html")
+    write_durably(link, b"new")
+    assert (link.is_symlink(), real.read_text()) == (True, "new")
+    with replacing_file(link) as file:
+        file.write("newer")
+    assert (link.is_symlink(), real.read_text()) == (True, "newer")
+
+
+def test_what_is_no_file_is_written_into(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for write in (lambda: write_durably(pipe, b"lines"), lambda: _replace(pipe, "lines")):
+        with ThreadPoolExecutor(1) as pool:
+            read = pool.submit(pipe.read_text)
+            write()
+            assert read.result(timeout=20) == "lines"
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
+    with pytest.raises(OSError, match="No space left"):
+        write_durably(Path("/dev/full"), b"lines")
+    assert not Path("/dev/full").is_file()
+
+
+def _replace(path: Path, content: str) -> None:
+    with replacing_file(path) as file:
+        file.write(content)
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    missing = tmp_path / "none" / "page.html"
+    with pytest.raises(OSError, match=re.escape(f"'{missing}'")) as told:
+        write_durably(missing, b"x")
+    assert in_words(told.value) == f"{missing}: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "; make room there, or choose another place"),
+        (errno.EROFS, "; choose another place"),
+        (errno.EACCES, "; have its owner let you, or choose another place"),
+        (errno.EIO, ""),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_what_helps(number: int, remedy: str) -> None:
+    error = OSError(number, os.strerror(number), "page.html")
+    assert in_words(error) == f"page.html: {os.strerror(number)}{remedy}"
+    assert in_words(OSError("a message")) == "a message"
+    assert in_words(ValueError("another")) == "another"

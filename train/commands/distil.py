@@ -76,9 +76,11 @@ def main(argv: Sequence[str]) -> int:
     def distil() -> int:
         # Late, so that --help and usage errors need no PyTorch.
         from train.distillation.material import taught_material
+        from train.model.checkpoint import check_outside
         from train.pipeline import run
         from train.scores.report import evaluation_json, format_evaluation
 
+        check_outside(config.training.output, config.lesson.teachers, "its teachers")
         figures = run(config.training, material=partial(taught_material, config.lesson))
         if not figures:  # a process beside the first
             return 0

@@ -36,7 +36,7 @@ from train.formats.fields import field_of, seconds_of
 from train.formats.flat import Reading
 from train.formats.record import Record
 from train.formats.registry import FORMATS, read_examples, write_examples
-from train.formats.tally import Tally
+from train.formats.tally import Fields, Tally
 from train.formats.words import Writing
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(config: SplitConfig) -> int:
     check_new(config.output)
-    lines = _read(config)
+    fields = Fields()
+    lines = _read(config, fields)
     train = 1 - config.dev - config.test
     shares = dict(zip(PARTS, (train, config.dev, config.test), strict=True))
     parts = _parts(config, [line.key for line in lines], shares)
@@ -129,6 +130,7 @@ def _run(config: SplitConfig) -> int:
             _check_some(part, tallies[-1], lines)
             logger.info("%s: %d lines", part, tallies[-1].num_lines)
     Tally.total(tallies).warn(config.output)
+    fields.warn(config.output)
     _say_leaks(lines, parts)
     _say_unknown(lines, parts)
     deliver(str(config.output))
@@ -154,13 +156,14 @@ def _check_some(part: str, tally: Tally, lines: Sequence[_Line]) -> None:
     )
 
 
-def _read(config: SplitConfig) -> list[_Line]:
+def _read(config: SplitConfig, fields: Fields) -> list[_Line]:
     label_map = dict(config.label_map)
     lines: list[_Line] = []
     labels: set[str] = set()
     for source in config.sources:
         for record, example in read_examples(source, config.reading):
             labels.update(span.label for span in example.spans)
+            fields.note(record)
             example = map_labels(example, label_map)
             lines.append(_Line(record.place, example, _key(config, record, example)))
     check_label_map(label_map, labels)

@@ -19,6 +19,7 @@ from serve.examples import Example
 from serve.labels import Tags
 from train.config import TrainConfig
 from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.leaks import warn_of_leaks
 from train.corpus.partition import fold
 from train.corpus.splits import find_splits
 from train.formats.flat import Reading
@@ -104,6 +105,7 @@ def read_corpus(config: TrainConfig) -> Corpus:
         train, dev = hold_out(train, config.seed)
     num_spans = train.labels
     _warn_of_rare({label: num_spans[label] for label in known})
+    warn_of_leaks(train, filter(None, (dev, test)))
     return Corpus(train, dev, test, Tags.from_labels(known))
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from train.corpus.data import Split
 from train.corpus.partition import fold
+
+if TYPE_CHECKING:
+    from train.corpus.data import Split
 
 logger = logging.getLogger(__name__)
 

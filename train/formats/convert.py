@@ -11,6 +11,7 @@ from serve.examples import Example
 from train.corpus.label_map import check_label_map, map_labels
 from train.formats.flat import Reading
 from train.formats.registry import read_examples, write_examples
+from train.formats.tally import Fields
 from train.formats.words import Writing
 
 logger = logging.getLogger(__name__)
@@ -33,19 +34,22 @@ def convert(
         DataError: If a line is not as expected, the format cannot hold it, there is none, or a
             label to map does not occur.
     """
-    examples = _examples(sources, reading, label_map)
+    fields = Fields()
+    examples = _examples(sources, reading, label_map, fields)
     tally = write_examples(target, name, examples, writing)
     logger.info("%s: %d lines, %d spans", target, tally.num_lines, tally.num_spans)
     tally.warn(target)
+    fields.warn(target)
 
 
 def _examples(
-    sources: Sequence[Path], reading: Reading, label_map: Mapping[str, str]
+    sources: Sequence[Path], reading: Reading, label_map: Mapping[str, str], fields: Fields
 ) -> Iterator[tuple[str, Example]]:
     num_lines, labels = 0, set[str]()
     for source in sources:
         for record, example in read_examples(source, reading):
             num_lines += 1
+            fields.note(record)
             labels.update(span.label for span in example.spans)
             yield record.place, map_labels(example, label_map)
     if not num_lines:

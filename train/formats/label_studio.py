@@ -4,9 +4,10 @@ Policy:
 * Of a task's annotations those that were cancelled do not count. Of the others the one marked as
   ground truth is taken, else the one updated last, else the last. A task without one is left out:
   it is not labelled, which is not the same as a text without entities.
-* The text is `data.text`, or the only text in `data`. Of the results those with labels and offsets
-  count; a result with two labels is two spans. Labels on a page or a dialogue have no offsets in
-  the text and are refused: left out, they would teach that nothing is there.
+* The text is the one in `data` that results name by `to_name`, else `data.text`, or the only text.
+  Of the results those with labels and offsets count; a result with two labels is two spans. Labels
+  on a page or a dialogue have no offsets in the text and are refused: left out, they would teach
+  that nothing is there.
 * Offsets count characters (code points). Versions before 1.4 counted UTF-16 units, so that a text
   with an emoji in it was off; `train.formats.marks` tells the two apart.
 """
@@ -53,7 +54,7 @@ def parse(place: str, task: object) -> Record | None:
     if not finished:
         return None
     number, annotation = max(finished, key=_rank)
-    text = _text(task["data"])
+    text = _text(task["data"], annotation)
     spans = tuple(_spans(annotation, f"annotations[{number}]", text))
     return Record(place, text, spans, fields=task)
 
@@ -84,9 +85,18 @@ def _rank(numbered: tuple[int, object]) -> tuple[bool, str, int]:
     return bool(fields.get("ground_truth")), str(fields.get("updated_at") or ""), number
 
 
-def _text(data: dict[str, object]) -> str:
+def _text(data: dict[str, object], annotation: object) -> str:
+    """Return the text that was labelled: by the name of its tag, where data has that, too."""
     texts = [value for value in data.values() if isinstance(value, str)]
     text = data.get("text", texts[0] if len(texts) == 1 else None)
+    results = annotation.get("result") if isinstance(annotation, dict) else None
+    named = {
+        name
+        for result in (results if isinstance(results, list) else ())
+        if isinstance(result, dict) and isinstance(name := result.get("to_name"), str)
+    }
+    if len(named) == 1 and isinstance(labelled := data.get(*named), str):
+        text = labelled
     if not isinstance(text, str):
         raise ValueError(
             f'expected a "text", or one text only, under data, got {shown(data)}; '

@@ -8,8 +8,38 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from serve.examples import Example
+from train.formats.fields import MOST_SHOWN
+from train.formats.record import Record
 
 logger = logging.getLogger(__name__)
+
+
+_READ = frozenset({"text", "spans", "entities", "label", "labels", "tokens", "id", "answer"})
+"""What a row of spans says in other words too, or for its tool alone."""
+
+
+class Fields:
+    """The fields of lines that go into no file: only texts and labels do."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._names: dict[str, None] = {}
+
+    def note(self, record: Record) -> None:
+        """Take what a line says besides, such as its machine or time."""
+        if isinstance(record.fields.get("text"), str):  # a row of spans; tasks have much of a tool
+            self._names |= dict.fromkeys(
+                name for name in record.fields if name not in _READ and not name.startswith("_")
+            )
+
+    def warn(self, path: Path) -> None:
+        """Warn of what was left out."""
+        if self._names:
+            names = ", ".join(list(self._names)[:MOST_SHOWN])
+            logger.warning(
+                "warning: %s: fields left out, as only texts and labels are written: %s",
+                path, names,
+            )  # fmt: skip
 
 
 @dataclass(slots=True)

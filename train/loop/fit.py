@@ -21,6 +21,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from serve.errors import TaggingError
 from train.loop.device import autocast, number_format
+from train.loop.interrupts import held
 from train.loop.optimizer import FIRST_EPOCH, SCALE
 from train.loop.plan import AnyBatch, Plan, Task
 from train.loop.processes import Processes, without_sync
@@ -116,13 +117,14 @@ class Fit(Generic[AnyBatch]):
             )
         score = self._task.score() if self._processes.is_first else 0.0
         epoch = Epoch(number, loss, self._processes.told(score))
-        self._is_at_rest = False
-        self._history = (*self._history, epoch)
-        self._underway = Underway()
-        self._loss.zero_()
-        if best_epoch(self._history, self._task.floor) is epoch:
-            self._best = {n: p.detach().clone() for n, p in self._trained.items()}
-        self._is_at_rest = True
+        with held():
+            self._is_at_rest = False
+            self._history = (*self._history, epoch)
+            self._underway = Underway()
+            self._loss.zero_()
+            if best_epoch(self._history, self._task.floor) is epoch:
+                self._best = {n: p.detach().clone() for n, p in self._trained.items()}
+            self._is_at_rest = True
         self._progress.epoch(epoch, self._num_done / self._num_steps)
 
     def _step(self, rows: Sequence[int], step: int) -> float:
@@ -143,12 +145,13 @@ class Fit(Generic[AnyBatch]):
                 loss += self._backward(batch, weight)
         loss += self._backward(batches[-1], weight)
         rate = config.learning_rate * rate_at(step, self._num_steps, config.schedule, config.warmup)
-        self._is_at_rest = False
-        self._update(rate)
-        self._loss += self._processes.summed(loss if parts else 0.0 * loss)
-        done = self._underway
-        self._underway = Underway(done.num_steps + 1, 0.0, done.num_trained + num_trained)
-        self._is_at_rest = True
+        with held():
+            self._is_at_rest = False
+            self._update(rate)
+            self._loss += self._processes.summed(loss if parts else 0.0 * loss)
+            done = self._underway
+            self._underway = Underway(done.num_steps + 1, 0.0, done.num_trained + num_trained)
+            self._is_at_rest = True
         return rate
 
     def _backward(self, batch: AnyBatch, weight: float) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from serve.errors import CheckpointError
 from serve.files import sync
+from train.config import RESUME
 
 Weights = dict[str, Tensor]
 
@@ -78,7 +79,7 @@ class TrainingState:
 
 def state_path(output: Path) -> Path:
     """Return where the state of a run with this output lies."""
-    return output.with_name(f"{output.name}.resume.safetensors")
+    return output.with_name(f"{output.name}{RESUME}")
 
 
 def save_state(path: Path, state: TrainingState) -> None:

@@ -19,7 +19,8 @@ It is written beside its place and renamed into it, so that a failure leaves the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,34 @@ def check_output(
             f"{output}: expected {kind} or nothing there, got {other[0]!r}; "
             "it is left alone, choose another --output"
         )
+    parent = next(path for path in output.absolute().parents if path.exists())
+    if not os.access(parent, os.W_OK | os.X_OK):  # before minutes are spent
+        raise CheckpointError(
+            f"{output}: expected a place that can be written, got {parent}; choose another --output"
+        )
     if output.resolve() == Path.cwd():  # replaced, it would be gone for the shell that stands in it
         raise CheckpointError(
             f"{output}: expected another folder than the current one; choose another --output"
         )
+
+
+def check_outside(output: Path, folders: Iterable[Path], owner: str) -> None:
+    """Refuse to write into what a run reads.
+
+    Args:
+        output: What would be replaced.
+        folders: Where it may not lie.
+        owner: Whose they are, in words.
+
+    Raises:
+        CheckpointError: If the output lies in one of them.
+    """
+    for folder in folders:
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise CheckpointError(
+                f"{output}: expected a folder outside of {owner}, got one in {folder}; "
+                "choose another --output"
+            )
 
 
 def check_events(output: Path, events: Path | None) -> None:
@@ -129,8 +154,8 @@ def write_checkpoint(output: Path, checkpoint: Checkpoint) -> None:
             _write(staging, checkpoint)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{output}: expected to write a checkpoint, got {error}; make room there and go on "
-            "with --resume, or choose another --output"
+            f"{output}: expected to write a checkpoint, got {error}; make room there and run again "
+            "with --resume, which goes on from what was last saved, or choose another --output"
         ) from error
 
 

@@ -10,13 +10,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from serve.errors import DataError
 from serve.files import replacing, write_durably
 from serve.tagger import Tagger
 from train.flags.new_folder import check_new
 from train.loop.processes import check_one_process
 from train.loop.state import state_path
-from train.model.checkpoint import Checkpoint, check_events, write_checkpoint
+from train.model.checkpoint import Checkpoint, check_events, check_outside, write_checkpoint
 from train.pipeline import Fitted, fit_corpus, pages
 from train.record import split_json
 from train.refit.agreement import doubt
@@ -52,7 +51,7 @@ def refit(config: RefitConfig) -> Decision:
     check_new(output)
     check_events(output, config.training.tensorboard)
     champion = find_champion(config.champion, config.checkpoint)
-    _check_outside(output, (config.champion, champion.checkpoint))
+    check_outside(output, (config.champion, champion.checkpoint), "the champion")
     new = read_new(config.new, config.training, champion.trained.tags)
     mixture = mix(champion, new, replay=config.replay, seed=config.training.seed)
     _say(mixture, len(new.set_aside))
@@ -79,20 +78,6 @@ def refit(config: RefitConfig) -> Decision:
         decision = replace(decision, published=version)
         write_durably(output / DECISION, decision.to_json().encode())
     return decision
-
-
-def _check_outside(output: Path, folders: tuple[Path, ...]) -> None:
-    """Refuse to write into the champion.
-
-    Raises:
-        DataError: If the output lies in one of its folders.
-    """
-    for folder in folders:
-        if output.resolve().is_relative_to(folder.resolve()):
-            raise DataError(
-                f"{output}: expected a folder outside of the champion, got one in {folder}; "
-                "choose another --output"
-            )
 
 
 def _tagger(fitted: Fitted, mixture: Mixture) -> Tagger:

@@ -27,7 +27,7 @@ from export.tensorrt.lint.subject import read_subject
 from export.tensorrt.lint.weights import check_weights
 from export.tensorrt.matrix import SOURCE
 from serve.commands import deliver, say
-from serve.errors import TaggingError
+from serve.errors import TaggingError, in_words
 
 RULES = (check_file, check_inputs, check_nodes, check_quantization, check_weights)
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         findings = lint(arguments.graph)
         deliver(shown(arguments.graph, findings))
     except (TaggingError, OSError) as error:
-        say(f"error: {error}")
+        say(f"error: {in_words(error)}")
         return 1
     return 0 if is_ready(findings) else 1
 

@@ -330,8 +330,11 @@ def test_a_reader_who_has_seen_enough_is_no_error(project: Path) -> None:
 @pytest.mark.parametrize(
     ("redirection", "message"),
     [
-        ("lines.txt > /dev/full", "[Errno 28] No space left on device: 'standard output'"),
-        ("lines.txt >&-", "[Errno 9] Bad file descriptor: 'standard output'"),
+        (
+            "lines.txt > /dev/full",
+            "standard output: No space left on device; make room there, or choose another place",
+        ),
+        ("lines.txt >&-", "standard output: Bad file descriptor"),
         ("<&-", "standard input: expected a readable file, got Bad file descriptor"),
     ],
 )
@@ -352,7 +355,7 @@ def test_a_closed_standard_output_is_told_by_those_who_watch(
 ) -> None:
     monkeypatch.setattr(sys, "stdout", None)  # as Python has it after >&-
     assert main(verb) == 1
-    assert capsys.readouterr().err == "error: [Errno 9] Bad file descriptor: 'standard output'\n"
+    assert capsys.readouterr().err == "error: standard output: Bad file descriptor\n"
 
 
 def test_closed_streams_that_are_not_used_are_no_error(project: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,21 @@ def test_a_usage_error_leaves_with_2(
 def test_a_teacher_that_is_none_is_told_in_one_line_and_nothing_is_written(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments[2] = str(tmp_path)
+    arguments[2] = str(tmp_path / "none")
     assert main(["distil", *arguments]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith(f"error: {tmp_path}: expected a checkpoint, got no config.json")
+    assert error.startswith(f"error: {tmp_path}/none: expected a checkpoint, got no config.json")
     assert not (tmp_path / "out" / "student").exists()
+
+
+def test_a_student_does_not_take_the_place_of_a_teacher(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teacher = tmp_path / "teacher"
+    shutil.copytree(arguments[1], teacher)
+    before = {path.name: path.read_bytes() for path in teacher.iterdir()}
+    arguments[1] = str(teacher)
+    arguments[arguments.index("--output") + 1] = f"{tmp_path}/other/../teacher"
+    assert main(["distil", *arguments]) == 1
+    assert "expected a folder outside of its teachers, got one in " in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in teacher.iterdir()} == before

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,23 @@ def test_spans_of_characters_are_widened_where_that_is_asked_for(
     converted([source], target, "jsonl", writing=writing)
     assert read_jsonl(target) == [Example("fix hoses.", (Span(4, 9, "Item"),)), Example(" ", ())]
     assert f"warning: {target}: 1 spans widened to whole words" in caplog.text
+
+
+def test_fields_that_are_not_written_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    rows = [
+        {"text": "fix", "spans": [], "_input_hash": 1, "answer": "accept"},
+        {"text": "leak", "spans": [], "meta": {"machine": 7}, "time": "2024-05-31"},
+    ]
+    source.write_text("\n".join(map(json.dumps, rows)))
+    converted([source], target, "jsonl")
+    (told,) = [line for line in caplog.messages if "fields left out" in line]
+    assert told == (
+        f"warning: {target}: fields left out, as only texts and labels are written: meta, time"
+    )
+    caplog.clear()
+    source.write_text(json.dumps(rows[0]))
+    converted([source], target, "jsonl")
+    assert not any("fields left out" in line for line in caplog.messages)

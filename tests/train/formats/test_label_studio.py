@@ -172,3 +172,16 @@ def test_the_interface_has_the_names_that_tasks_go_by() -> None:
     assert (labels.get("name"), labels.get("toName")) == ("label", "text")
     assert [label.get("value") for label in labels] == ['A"<&', "B"]
     assert (text.get("name"), text.get("value")) == ("text", "$text")
+
+
+def test_of_several_texts_the_one_that_results_name_is_read() -> None:
+    """Where the quotes fit both, labels would silently land on another text."""
+    texts = {"text": "Pumpe 12 links", "order": "Pumpe defekt"}
+    named = result(0, 5, "Item", text="Pumpe") | {"to_name": "order"}
+    record = parse("a:1", task(annotation(named), **texts))
+    assert record is not None
+    assert (record.text, record.spans) == ("Pumpe defekt", (Span(0, 5, "Item"),))
+    for other in (result(0, 5, "Item"), result(0, 5, "Item") | {"to_name": "t1"}):
+        record = parse("a:1", task(annotation(other), **texts))
+        assert record is not None
+        assert record.text == "Pumpe 12 links"

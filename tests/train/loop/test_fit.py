@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -17,11 +19,12 @@ from train.config import Arithmetic, TrainConfig
 from train.corpus.data import read_corpus
 from train.loop.device import has_bf16
 from train.loop.fit import MAX_NORM, Fit, best_epoch
+from train.loop.interrupts import held
 from train.loop.learner import Learner
 from train.loop.processes import Processes
 from train.loop.progress import Progress
 from train.loop.schedule import rate_at
-from train.loop.state import Epoch
+from train.loop.state import Epoch, load_state
 from train.model.base import find_base
 from train.model.method import prepare
 from train.task.collate import TrainingBatch
@@ -204,6 +207,49 @@ def test_an_interruption_between_gradients_and_weights_saves_nothing_inconsisten
     with pytest.raises(KeyboardInterrupt):
         run.fit()
     assert not state.exists()
+
+
+def test_ctrl_c_waits_for_the_end_of_a_step_and_what_it_did_is_saved(
+    base: Path, tiny_data: Path, state: Path
+) -> None:
+    config = replace(CONFIG, save_every_s=1e6)
+    whole = Run(base, tiny_data, [0.5, 0.6, 0.7, 0.8], config, state)
+    history = whole.fit()
+    assert not state.exists()
+    run = Run(base, tiny_data, [0.5, 0.6, 0.7, 0.8], config, state)
+    num_steps = 0
+
+    def press(*_: object) -> None:
+        nonlocal num_steps
+        num_steps += 1
+        if num_steps == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run.task.optimizer.register_step_post_hook(press)
+    with pytest.raises(KeyboardInterrupt):
+        run.fit()
+    assert num_steps == 2
+    left = load_state(state, "this run")
+    assert left is not None
+    assert left.underway.num_steps == 2
+    resumed = Run(base, tiny_data, [0.5, 0.6, 0.7, 0.8], replace(config, resume=True), state)
+    assert resumed.fit() == history
+    assert equal(resumed.weights(), whole.weights())
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    waited = []
+
+    def press_twice() -> None:
+        with held():
+            for number in (1, 2):
+                signal.raise_signal(signal.SIGINT)
+                waited.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        press_twice()
+    assert waited == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_between_two_savings_lies_the_time_asked_for(

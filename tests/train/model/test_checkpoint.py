@@ -1,4 +1,6 @@
 import json
+import os
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -146,9 +148,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 ) -> None:
     if weights_fit:
         checkpoint = replace(checkpoint, model=BertForTokenClassification(smallest_config()))
-    message = (
-        r"c: expected to write a checkpoint, got .*File too large.*; make room there and go on"
-    )
+    message = r"c: expected to write a checkpoint, got .*File too large.*; make room there and run "
     with pytest.raises(CheckpointError, match=message), full_disk():
         write_checkpoint(tmp_path / "c", checkpoint)
     assert list(tmp_path.iterdir()) == []
@@ -198,3 +198,13 @@ def test_events_inside_the_output_are_refused(tmp_path: Path, events: str) -> No
 def test_events_beside_the_output_are_fine(tmp_path: Path) -> None:
     check_events(tmp_path / "out", tmp_path / "output")
     check_events(tmp_path / "out", None)
+
+
+def test_a_place_that_cannot_be_written_is_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_output(tmp_path / "new" / "folder" / "c")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    message = f"new/c: expected a place that can be written, got {tmp_path}; choose another"
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        check_output(tmp_path / "new" / "c")
