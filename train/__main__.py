@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _what_is_left(output: Path) -> str:
     is_left = output.with_name(f"{output.name}{RESUME}").exists()
-    return "go on with --resume" if is_left else "no step was done yet, so nothing was saved"
+    return "go on with --resume" if is_left else "nothing was saved yet, so start anew"
 
 
 def is_first_process() -> bool:

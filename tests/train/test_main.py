@@ -260,7 +260,7 @@ def test_a_missing_package_is_one_line_with_the_remedy(tmp_path: Path) -> None:
 def test_an_interruption_while_pytorch_is_loaded_is_one_line(tmp_path: Path) -> None:
     assert run_with_torch("raise KeyboardInterrupt", tmp_path) == (
         1,
-        "error: interrupted; no step was done yet, so nothing was saved\n",
+        "error: interrupted; nothing was saved yet, so start anew\n",
     )
 
 
