@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import os
@@ -82,6 +83,8 @@ def _staged(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file() and not path.is_dir():
         yield path
         return
+    if path.is_symlink() and os.readlink(path).startswith("/proc/"):  # /dev/stdout, of a shell's >>
+        raise OSError(errno.EINVAL, "a stream that leads to a file; name the file", str(path))
     with staged_file(Path(os.path.realpath(path)) if path.is_symlink() else path) as staging:
         yield staging
 

@@ -35,13 +35,13 @@ class Beside:
 
         Args:
             then: Who takes it.
-            timeout_s: Of the call. One that was interrupted as it was sent is never heard of, and
-                counts until twice that long.
+            timeout_s: Of the call, before which some may wait. One that was interrupted as it was
+                sent is never heard of, and counts until four times that long.
         """
         call, now = object(), time.monotonic()
         for lost in [key for key, until in list(self._until.items()) if until < now]:
             self._until.pop(lost, None)
-        self._until[call] = now + 2 * timeout_s
+        self._until[call] = now + 4 * timeout_s
 
         def take(outcome: Outcome) -> None:
             self._until.pop(call, None)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from serve.client.beside import Beside
 from serve.client.dispatch import Dispatcher
-from serve.client.forking import check_process
 from serve.client.policy import Policy
 from serve.client.requests import Request, Requests
 from serve.client.route import Route
@@ -21,6 +20,7 @@ from serve.errors import ServerError
 from serve.limits import check_name
 from serve.triton import missing_package
 from serve.triton.failures import CLOSED_CLIENT
+from serve.triton.forking import check_process
 from serve.triton.names import ENTITIES, TRAFFIC
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.client.cancellation import is_asked_to_end
-from serve.client.forking import check_process, note_closed, note_opened
 from serve.client.interrupts import unlock
 from serve.client.requests import Request, read_entities
 from serve.client.steps import Answered, Outcome, Try
@@ -22,6 +21,7 @@ from serve.client.worker import Worker
 from serve.errors import AnswerError
 from serve.triton.channels import open_channel, raw_method
 from serve.triton.failures import Failed, Failure, classify
+from serve.triton.forking import note_closed, note_opened
 from serve.triton.messages import (
     read_graph,
     read_response,
@@ -46,7 +46,6 @@ class Wire:
         Raises:
             ServerError: If a file of TLS is unreadable, or this process may not use gRPC.
         """
-        check_process()
         self._model = model
         self._is_closed = False
         self._channels = [open_channel(url, tls, package=self._package) for url in urls]

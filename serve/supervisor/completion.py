@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from threading import Thread
 
 from serve.errors import TaggingError, first_line
 from serve.events import log_event
-from serve.repository import traffic_of
 from serve.triton.names import MODEL, ModelVersion
 from serve.triton.state import ServerState
 from serve.versions.servers import Running
@@ -42,29 +40,29 @@ class Completion:
         lacking: The versions that callers ask for and it does not have, as last seen.
     """
 
-    def __init__(self, repository: Path, load: Callable[[ServerState], None] = load) -> None:
-        """Take what it serves, and how it is told to load."""
+    def __init__(self, load: Callable[[ServerState], None] = load) -> None:
+        """Take how it is told to load."""
         self.lacking: frozenset[int] = frozenset()
-        self._repository, self._load = repository, load
+        self._load = load
         self._thread: Thread | None = None
         self._again = 0.0
 
-    def note(self, state: ServerState, versions: Iterable[ModelVersion], now: float) -> None:
-        """Take which versions the server has, none if it did not say; waits for nothing."""
+    def note(
+        self,
+        state: ServerState,
+        versions: Iterable[ModelVersion],
+        served: Iterable[int],
+        now: float,
+    ) -> None:
+        """Take which versions the server has, none if it did not say, and which callers ask for."""
         has = {int(v.version) for v in versions if v.model == MODEL and v.state == "READY"}
-        before, self.lacking = self.lacking, frozenset(self._served() - has if has else ())
+        before, self.lacking = self.lacking, frozenset(set(served) - has if has else ())
         # Twice: what was agreed between the one look and the other, it may have by now.
         is_idle = self._thread is None or not self._thread.is_alive()
         if self.lacking & before and is_idle and now >= self._again:
             self._again = now + PAUSE_S
             self._thread = Thread(target=self._complete, args=(state, self.lacking), daemon=True)
             self._thread.start()
-
-    def _served(self) -> set[int]:
-        try:
-            return set(traffic_of(self._repository).served)
-        except (TaggingError, OSError):  # whoever takes the next step is told
-            return set()
 
     def _complete(self, state: ServerState, lacking: frozenset[int]) -> None:
         fields = {"url": state.url, "versions": sorted(lacking)}

@@ -238,8 +238,8 @@ def _sick(life: Life, cause: Cause, reason: str, now: float, patience: Patience)
     was_stable = _is_stable(life, now, patience)
     if not was_stable:
         failures = (*failures, now)
-    pause_s = 0.0 if was_stable else patience.backoff_s(len(failures))
     num_in_vain = 0 if was_stable else life.num_in_vain + 1
+    pause_s = 0.0 if was_stable else patience.backoff_s(max(len(failures), num_in_vain))
     life = replace(life, failures=failures, num_in_vain=num_in_vain, resume=now + pause_s)
     return _end(replace(life, cause=cause, reason=reason), now, patience)
 

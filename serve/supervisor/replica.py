@@ -82,7 +82,7 @@ class Replica:
         self._trouble = ""
         self._served: set[str] = set()
         self._progress = Progress()
-        self._completion = Completion(order.repository)
+        self._completion = Completion()
 
     @property
     def lacking(self) -> frozenset[int]:
@@ -126,7 +126,7 @@ class Replica:
             tokens = sample.figures.tokens.items()
             self._progress.note({v: num for v, num in tokens if v in self._served}, now)
         if self.state and self.life.phase is Phase.READY:
-            self._completion.note(self.state, sample.versions, now)
+            self._completion.note(self.state, sample.versions, sample.served, now)
 
     def _take(self, taken: Step, now: float) -> None:
         before, (self.life, action) = self.life, taken
@@ -195,7 +195,7 @@ class Replica:
     def _launch(self) -> None:
         """Start a server, on nothing but what holds: a folder by hand would keep it from ready."""
         self._trouble, self.result = "", None
-        self._completion = Completion(self.order.repository)
+        self._completion = Completion()
         with contextlib.suppress(ServerError):  # Triton may take it as it is
             settle(self.order.repository)
         try:

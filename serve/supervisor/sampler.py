@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.errors import ServerError
+from serve.repository import traffic_of
 from serve.supervisor.figures import Figures
 from serve.supervisor.resources import Usage, usage
 from serve.supervisor.scrape import fetch, read_figures
@@ -41,6 +42,7 @@ class Sample:
         graph: The graph that answers; None if it did not say.
         metrics: Its metrics as text; empty if it gave none.
         figures: The same as numbers.
+        served: The versions that callers ask for, as its repository says.
     """
 
     pids: tuple[int, ...]
@@ -49,6 +51,7 @@ class Sample:
     graph: GraphJson | None = None
     metrics: str = ""
     figures: Figures | None = None
+    served: tuple[int, ...] = ()
 
 
 class Sampler:
@@ -105,7 +108,10 @@ def sample(state: ServerState) -> Sample:
         graph = asked.result()
     # After the versions: what one of them took that is ready by now is part of it.
     pids, used = tuple(processes_of(state.prefix)), usage(state.prefix)
-    return Sample(pids, used, versions, graph, metrics if figures else "", figures)
+    served: tuple[int, ...] = ()
+    with _noted(state):
+        served = traffic_of(Path(state.repository)).served
+    return Sample(pids, used, versions, graph, metrics if figures else "", figures, served)
 
 
 @contextlib.contextmanager

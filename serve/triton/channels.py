@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from serve.descriptors import NUM_CHANNEL, check_descriptors
+from serve.triton.forking import check_process
 from serve.triton.tls import LOCAL_NAME, TlsFiles
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -51,8 +52,9 @@ def open_channel(
 
     Raises:
         ServerError: If a file of TLS cannot be read, or this process may open hardly any more
-            files: gRPC would end it.
+            files: gRPC would end it; or was forked where gRPC does not survive that.
     """
+    check_process()
     check_descriptors(NUM_CHANNEL)
     url = f"dns:///{url}"  # or a host called unix or xds is a scheme to gRPC
     if tls is None:

@@ -41,6 +41,16 @@ def parent_of(pid: int) -> int | None:
     return None if fields is None else int(fields[1])
 
 
+def is_outside(pid: int) -> bool:
+    """Return whether a process is in no container within ours, where paths mean something else."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it ended
+        return False
+    numbers = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
+    return len(numbers.split()) <= 2  # its number here, and none further in
+
+
 def is_our_child(pid: int) -> bool:
     """Return whether this very process started a process."""
     return parent_of(pid) == os.getpid()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serve.errors import ServerError
-from serve.triton.processes import command_lines, parent_of
+from serve.triton.processes import command_lines, is_outside, parent_of
 from serve.triton.state import PREFIX_PATTERN, ServerState, read_state
 
 IDENTITY, REPOSITORY = "--id=", "--model-repository="
@@ -23,7 +23,8 @@ IDENTITY, REPOSITORY = "--id=", "--model-repository="
 def serving(repository: Path) -> list[ServerState]:
     """Return the notes of the servers that serve a repository, as far as they run by now.
 
-    Servers in another container or on another machine, which share its disk, are not seen.
+    Servers in another container or on another machine, which share its disk, are left out. What
+    another user's process says of itself is not believed, by root either.
 
     Raises:
         ServerError: If one runs as another user, its note is gone, or cannot be read.
@@ -43,8 +44,8 @@ def _processes(repository: Path) -> Iterator[tuple[int, str]]:
             flag: next((a.removeprefix(flag) for a in arguments if a.startswith(flag)), "")
             for flag in (IDENTITY, REPOSITORY)
         }
-        is_ours = re.fullmatch(PREFIX_PATTERN, values[IDENTITY])
-        if is_ours and values[REPOSITORY] and _is_same(pid, values[REPOSITORY], repository):
+        is_server = re.fullmatch(PREFIX_PATTERN, values[IDENTITY]) and values[REPOSITORY]
+        if is_server and is_outside(pid) and _is_same(pid, values[REPOSITORY], repository):
             yield pid, values[IDENTITY]
 
 
@@ -53,21 +54,22 @@ def _is_same(pid: int, served: str, repository: Path) -> bool:
     try:
         return os.path.samefile(f"/proc/{pid}/root{served}", repository)
     except PermissionError:  # another user's
-        return Path(served).resolve() == repository.resolve()
+        return os.path.realpath(served) == os.path.realpath(repository)
     except OSError:  # it ended, or its repository is gone
         return False
 
 
 def _state(pid: int, prefix: str, repository: Path) -> ServerState | None:
     try:
+        owner = os.stat(f"/proc/{pid}").st_uid
+        if owner != os.geteuid():
+            raise ServerError(
+                f"{repository}: expected servers of this user, got process {pid} of user {owner}; "
+                "take the step as the user who started it"
+            )
         folder = Path(os.readlink(f"/proc/{pid}/fd/1")).parent
     except FileNotFoundError:  # it ended
         return None
-    except PermissionError as error:
-        raise ServerError(
-            f"{repository}: expected servers of this user, got process {pid} of another; take the "
-            "step as the user who started it"
-        ) from error
     state = read_state(folder)
     if (state is None or state.prefix != prefix) and os.path.exists(f"/proc/{pid}/fd/1"):
         raise ServerError(

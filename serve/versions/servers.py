@@ -30,7 +30,6 @@ TIMEOUT_S = 120.0
 """Of loading a version; TensorRT may build engines then, which takes minutes."""
 _SHORT_TOKENS, _NUM_TOGETHER = 64, 32
 _READY = "READY"
-_UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 _ENDING_S = 15.0
 """For a server that refuses calls because it ends: answering what is in flight takes less."""
 
@@ -126,8 +125,7 @@ class Running:
         try:
             yield
         except ServerError as error:
-            cause = error.__cause__
-            is_ending = isinstance(cause, grpc.Call) and cause.code() is _UNAVAILABLE
+            is_ending = _code(error) is grpc.StatusCode.UNAVAILABLE
             if wait_until(self._has_ended, timeout_s=_ENDING_S if is_ending else 0.0):
                 raise EndedError(
                     f"{self.state.url}: expected a server that goes on, got one that ended "
@@ -218,9 +216,15 @@ class RunningServers(Collection[Running]):
         return isinstance(server, Running) and server.state in serving(self._repository)
 
 
+def _code(error: BaseException | None) -> grpc.StatusCode | None:
+    """Return the code of the call that an error comes from, if from one."""
+    while error is not None and not isinstance(error, grpc.Call):
+        error = error.__cause__
+    return None if error is None else error.code()
+
+
 def _remedy(error: ServerError) -> str:
-    cause = error.__cause__
-    if isinstance(cause, grpc.Call) and cause.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if _code(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
         return "; allow more with --timeout, or python -m serve restart if it is stuck"
     return ""
 

@@ -49,7 +49,8 @@ def traffic_of(repository: Path) -> Traffic:
         ServerError: If the history is damaged.
     """
     agreed = read_traffic(repository)  # first: a step writes its line before a version goes
-    there = sorted({*versions(repository), *aside(repository)})
+    # Before and after: one may be set aside, or put back, between two looks.
+    there = sorted({*versions(repository), *aside(repository), *versions(repository)})
     if agreed and agreed.stable in (0, *there):
         return agreed if agreed.canary in (0, *there) else replace(agreed, canary=0, share=0.0)
     older = sorted({*there[:-1], *versions_in(repository / MODEL / KEPT)}, reverse=True)

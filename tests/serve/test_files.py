@@ -14,6 +14,8 @@ import pytest
 from serve.errors import in_words
 from serve.files import locked, replacing, replacing_file, write_durably
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
@@ -194,3 +196,14 @@ def test_what_the_system_refuses_is_told_with_what_helps(number: int, remedy: st
     assert in_words(error) == f"page.html: {os.strerror(number)}{remedy}"
     assert in_words(OSError("a message")) == "a message"
     assert in_words(ValueError("another")) == "another"
+
+
+def test_a_stream_that_leads_to_a_file_is_refused(tmp_path: Path) -> None:
+    """Of a shell's `>> file` what stands there would be lost."""
+    (tmp_path / "all.jsonl").write_text("before")
+    with (tmp_path / "all.jsonl").open("a") as file:
+        link = tmp_path / "stdout"
+        link.symlink_to(f"/proc/self/fd/{file.fileno()}")
+        with pytest.raises(OSError, match="a stream that leads to a file; name the file"):
+            write_durably(link, b"lines")
+    assert (tmp_path / "all.jsonl").read_text() == "before"

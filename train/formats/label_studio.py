@@ -89,20 +89,31 @@ def _text(data: dict[str, object], annotation: object) -> str:
     """Return the text that was labelled: by the name of its tag, where data has that, too."""
     texts = [value for value in data.values() if isinstance(value, str)]
     text = data.get("text", texts[0] if len(texts) == 1 else None)
-    results = annotation.get("result") if isinstance(annotation, dict) else None
-    named = {
-        name
-        for result in (results if isinstance(results, list) else ())
-        if isinstance(result, dict) and isinstance(name := result.get("to_name"), str)
-    }
-    if len(named) == 1 and isinstance(labelled := data.get(*named), str):
-        text = labelled
+    named = sorted(name for name in _labelled(annotation) if isinstance(data.get(name), str))
+    if len(named) > 1:
+        raise ValueError(
+            f"expected labels on one text of a task, got some on {' and '.join(named)}; "
+            "make a task of each text"
+        )
+    if named:
+        text = data[named[0]]
     if not isinstance(text, str):
         raise ValueError(
             f'expected a "text", or one text only, under data, got {shown(data)}; '
             'name the labelled one "text"'
         )
     return text
+
+
+def _labelled(annotation: object) -> set[str]:
+    """Return the names of what has labels on it; of other results, such as choices, none."""
+    results = annotation.get("result") if isinstance(annotation, dict) else None
+    return {
+        name
+        for result in (results if isinstance(results, list) else ())
+        if isinstance(result, dict) and isinstance(name := result.get("to_name"), str)
+        if isinstance(value := result.get("value"), dict) and value.get("labels")
+    }
 
 
 def _spans(annotation: object, at: str, text: str) -> Iterable[Span]:

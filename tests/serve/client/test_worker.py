@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
 from serve.client import worker
-from serve.client.worker import Worker
+from serve.client.worker import MAX_WAITING, Worker
 from serve.triton.processes import wait_until
 from tests.serve.forked import holds_in_a_child
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "client-worker"]
 
 
-def done_by(idle: Worker, num_jobs: int = 3) -> list[int]:
+def done_by(idle: Worker) -> list[int]:
     done: list[int] = []
-    for number in range(num_jobs):
-        idle.do(lambda number=number: done.append(number))
-    assert wait_until(lambda: len(done) == num_jobs, timeout_s=10)
+    for number in range(3):
+        idle.do(partial(done.append, number))
+        assert wait_until(lambda: len(done) > number, timeout_s=10)  # noqa: B023  before the next
     return done
 
 
@@ -67,3 +70,28 @@ def test_where_no_thread_can_be_had_nothing_is_done_and_nothing_raised(
         idle.do(lambda: done.append(0))
     assert done_by(idle) == [0, 1, 2]
     assert done == []
+
+
+def test_what_would_wait_for_long_is_dropped() -> None:
+    busy, is_over, begun, done = Worker(), threading.Event(), threading.Event(), list[int]()
+
+    def hang() -> None:
+        begun.set()
+        is_over.wait(10)
+
+    busy.do(hang)
+    assert begun.wait(10)
+    for number in range(MAX_WAITING + 3):
+        busy.do(partial(done.append, number))
+    is_over.set()
+    assert wait_until(lambda: len(done) == MAX_WAITING, timeout_s=10)
+    assert done == list(range(MAX_WAITING))
+    assert done_by(busy) == [0, 1, 2]
+
+
+def test_what_comes_as_a_thread_ends_is_done_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "IDLE_S", 1e-4)
+    busy, done = Worker(), list[int]()
+    for number in range(500):
+        busy.do(partial(done.append, number))
+        assert wait_until(lambda: len(done) > number, timeout_s=10)  # noqa: B023

@@ -15,6 +15,8 @@ from serve.errors import GraphError
 from serve.running.lanes import TASK_TOKENS, Lanes, tasks
 from tests.serve.forked import holds_in_a_child
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
 
 def batch(num_tokens: int, *, number: int = 0) -> EncodedBatch:
     ids = np.full((1, num_tokens), number, dtype=np.int64)

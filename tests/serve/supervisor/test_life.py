@@ -242,3 +242,10 @@ def test_what_worked_for_a_while_is_not_given_up_for_what_was_before() -> None:
     assert story.life.num_in_vain == 4
     story.see(RIGHT, at=PATIENCE.stable_s)
     assert story.life.num_in_vain == 0, "whatever ends it then: a restart that is asked for, say"
+
+
+def test_the_pause_after_starts_that_hang_grows_as_after_others() -> None:
+    life = Life(phase=Phase.STARTING, num_in_vain=3)
+    story = Story(life)
+    story.see(DEAD, at=500.0)
+    assert story.life.resume == 500.0 + PATIENCE.backoff_s(4)

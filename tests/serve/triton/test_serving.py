@@ -72,10 +72,26 @@ def test_one_whose_note_is_gone_is_an_error(
 def test_one_of_another_user_is_an_error(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: str) -> str:
-        raise PermissionError(13, "Permission denied", path)
-
+    """What it says of itself is not believed: its note may lead to another's key."""
+    owner = os.geteuid()
     with stand_in(tmp_path / "folder", repository) as state:
-        monkeypatch.setattr(os, "readlink", refuse)
-        with pytest.raises(ServerError, match=f"of this user, got process {state.pid} of another"):
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        expected = f"of this user, got process {state.pid} of user {owner}; take the step as"
+        with pytest.raises(ServerError, match=expected):
             serving(repository)
+
+
+def test_one_in_a_container_within_is_none_of_ours(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its note lies at another path there, and the supervisor there has it load what it lacks."""
+    read = Path.read_text
+    with stand_in(tmp_path / "folder", repository) as state:
+        own = f"NSpid:\t{state.pid}"
+        assert own in read(Path(f"/proc/{state.pid}/status"))
+
+        def nested(path: Path) -> str:
+            return read(path).replace(own, f"{own}\t7")
+
+        monkeypatch.setattr(Path, "read_text", nested)
+        assert serving(repository) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,14 +33,16 @@ def repository(bundle: Path, tmp_path: Path) -> Path:
 
 @contextmanager
 def ending(folder: Path, repository: Path) -> Iterator[ServerState]:
-    """Run what does not listen yet, and is killed before it does."""
-    with stand_in(folder, repository) as state:
-        killing = Timer(LISTENS_S, os.kill, (state.pid, signal.SIGKILL))
-        killing.start()
-        try:
-            yield state
-        finally:
-            killing.cancel()
+    """Run what is killed as soon as it is waited for."""
+    wait = Running._await_start
+
+    def kill(server: Running) -> None:
+        os.kill(server.state.pid, signal.SIGKILL)
+        wait(server)
+
+    with stand_in(folder, repository) as state, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Running, "_await_start", kill)
+        yield state
 
 
 def test_a_version_that_a_server_may_have_died_of_is_refused(
@@ -93,6 +95,33 @@ class Dying(Running):
         super().unload()
 
 
+@contextmanager
+def administered(
+    calls: dict[str, Callable[[bytes, grpc.ServicerContext], bytes]], *, after_s: float = 0.0
+) -> Iterator[str]:
+    """Answer an administrator's calls, from a time on; give the address."""
+    methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
+    url = f"127.0.0.1:{choose_ports(0, http=False).grpc}"
+    with ThreadPoolExecutor(2) as pool:
+        triton = grpc.server(pool)
+        handler = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
+        triton.add_generic_rpc_handlers((handler,))
+
+        def listen() -> None:
+            triton.add_insecure_port(url)
+            triton.start()
+
+        listening = Timer(after_s, listen)
+        listening.start()
+        try:
+            if not after_s:
+                listening.join()
+            yield url
+        finally:
+            listening.join()
+            triton.stop(None).wait()
+
+
 def test_one_that_starts_is_told_when_it_listens(tmp_path: Path, repository: Path) -> None:
     told = []
 
@@ -101,19 +130,25 @@ def test_one_that_starts_is_told_when_it_listens(tmp_path: Path, repository: Pat
         return b""
 
     calls = {"RepositoryModelLoad": load, "RepositoryIndex": lambda content, context: b""}
-    methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
-    with ThreadPoolExecutor(2) as pool:
-        triton = grpc.server(pool)
-        handler = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
-        triton.add_generic_rpc_handlers((handler,))
-        url = f"127.0.0.1:{choose_ports(0, http=False).grpc}"
-
-        def listen() -> None:
-            triton.add_insecure_port(url)
-            triton.start()
-
-        with stand_in(tmp_path / "triton", repository, url=url) as state, Running(state) as server:
-            Timer(LISTENS_S, listen).start()
-            server.load()
-        triton.stop(None).wait()
+    with (
+        administered(calls, after_s=LISTENS_S) as url,
+        stand_in(tmp_path / "triton", repository, url=url) as state,
+        Running(state) as server,
+    ):
+        server.load()
     assert len(told) == 1
+
+
+def test_one_that_refuses_because_it_ends_is_waited_for(tmp_path: Path, repository: Path) -> None:
+    """Its socket closes before its process has ended."""
+
+    def refuse(content: bytes, context: grpc.ServicerContext) -> bytes:
+        Timer(LISTENS_S, os.kill, (state.pid, signal.SIGKILL)).start()
+        context.abort(grpc.StatusCode.UNAVAILABLE, "Server is stopping")
+        raise AssertionError
+
+    calls = {"RepositoryModelLoad": refuse, "RepositoryIndex": lambda content, context: b""}
+    with administered(calls) as url, stand_in(tmp_path / "triton", repository, url=url) as state:
+        with Running(state) as server, pytest.raises(EndedError):
+            server.load()
+        assert rollback(repository, servers=RunningServers(repository), heard_s=0) == 3

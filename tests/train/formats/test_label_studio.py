@@ -185,3 +185,15 @@ def test_of_several_texts_the_one_that_results_name_is_read() -> None:
         record = parse("a:1", task(annotation(other), **texts))
         assert record is not None
         assert record.text == "Pumpe 12 links"
+
+
+def test_choices_on_another_text_do_not_count_and_labels_on_two_are_refused() -> None:
+    texts = {"text": "Pumpe 12 links", "order": "Pumpe defekt"}
+    named = result(0, 5, "Item") | {"to_name": "order"}
+    choice = {"type": "choices", "to_name": "text", "value": {"choices": ["urgent"]}}
+    record = parse("a:1", task(annotation(named, choice), **texts))
+    assert record is not None
+    assert record.text == "Pumpe defekt"
+    other = result(0, 5, "Item") | {"to_name": "text"}
+    with pytest.raises(ValueError, match="labels on one text of a task, got some on order and te"):
+        parse("a:1", task(annotation(named, other), **texts))
