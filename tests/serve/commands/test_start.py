@@ -331,7 +331,7 @@ def test_a_start_that_is_interrupted_leaves_nothing(
     ("output", "message"),
     [
         (">&-", "expected a standard output for .*, got a closed one; > /dev/null does without"),
-        ("> /dev/full", "No space left on device: 'standard output'"),
+        ("> /dev/full", "standard output: No space left on device"),
     ],
 )
 def test_a_start_that_cannot_tell_the_addresses_fails_and_leaves_nothing(
