@@ -135,13 +135,14 @@ class Judge:
             refusal = str(error)
             self.refusals.append(error)
             logger.warning("%s: %s", candidate.method, error)
-        f1 = min(report.f1.overall.after for report in reports)
+        worst = min(reports, key=lambda report: report.f1.overall.after)
+        f1 = worst.f1.overall.after
         self.trials.append(Trial(candidate.method, candidate.fp32_nodes, f1, refusal))
         if refusal:
             return None
         content = candidate.model.SerializeToString()  # only now: the stand-in is large enough
-        file = GraphFile(self._info(candidate, content, reports[0]), content)
-        return Gated(file, reports[0], candidate.method, tuple(self.trials), reasons or {})
+        file = GraphFile(self._info(candidate, content, worst), content)
+        return Gated(file, worst, candidate.method, tuple(self.trials), reasons or {})
 
     def best_trial(self) -> Trial:
         """Return the trial with the highest F1, the first of equals."""

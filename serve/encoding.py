@@ -84,8 +84,8 @@ class Encoder:
         """Take a tokenizer whose post-processor puts one special token on either side.
 
         Raises:
-            ValueError: If it puts another number of special tokens, or `max_tokens` is below
-                `MIN_TOKENS`.
+            ValueError: If it puts another number of special tokens, or elsewhere; if its vocabulary
+                lacks the token of what it does not know; or `max_tokens` is below `MIN_TOKENS`.
         """
         if max_tokens < MIN_TOKENS:
             raise ValueError(f"expected max_tokens of at least {MIN_TOKENS}, got {max_tokens}")
@@ -96,6 +96,12 @@ class Encoder:
         num_special = len(tokenizer.encode("").ids)
         if num_special != 2:
             raise ValueError(f"expected a tokenizer adding 2 special tokens, got {num_special}")
+        special = tokenizer.encode("a").special_tokens_mask
+        if special and not special[0] == special[-1] == 1:
+            raise ValueError(f"expected a special token on either side of a text, got {special}")
+        unknown = getattr(tokenizer.model, "unk_token", None)
+        if unknown is not None and tokenizer.token_to_id(unknown) is None:
+            raise ValueError(f"expected {unknown!r:.40} in the vocabulary, which lacks it")
         self._tokenizer = tokenizer
         # As transformers' pipeline tells the two kinds of words apart.
         self._between_blanks = not getattr(tokenizer.model, "continuing_subword_prefix", None)

@@ -26,16 +26,17 @@ class Tags:
             ValueError: If a name is empty, doubled, neither `O`, `B-X` nor `I-X`, or not printable,
                 `O` is missing, or an `I-X` has no `B-X`.
         """
+        known = set(self.names)
         for name in self.names:
             if name != OUTSIDE and (name[:2] not in ("B-", "I-") or len(name) < 3):
                 raise ValueError(f"expected tags O, B-X or I-X, got {name!r}")
             if not name.isprintable():  # it could steer the terminal it is shown on
                 raise ValueError(f"expected tags of printable characters, got {name!r}")
-            if name.startswith("I-") and f"B-{name[2:]}" not in self.names:
+            if name.startswith("I-") and f"B-{name[2:]}" not in known:
                 raise ValueError(f"expected B-{name[2:]} beside {name}, got {list(self.names)}")
         if OUTSIDE not in self.names:
             raise ValueError(f"expected the tag O, got {list(self.names)}")
-        if len(set(self.names)) != len(self.names):
+        if len(known) != len(self.names):
             raise ValueError(f"expected every tag once, got {list(self.names)}")
         object.__setattr__(self, "_ids", {name: i for i, name in enumerate(self.names)})
 

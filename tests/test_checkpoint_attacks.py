@@ -172,6 +172,15 @@ def _(checkpoint: Path, outside: Path, part: str) -> None:
     edit(checkpoint / "config.json", vocab_size=10**9)
 
 
+@attacks(
+    "rows in the millions of",
+    *("intermediate_size", "max_position_embeddings", "hidden_size"),
+    reason="expected a model of .* bytes, as its weights have, got",
+)
+def _(checkpoint: Path, outside: Path, key: str) -> None:
+    edit(checkpoint / "config.json", **{key: 20_000_000, "embedding_size": 1})
+
+
 @attacks("layers:", "a billion", reason=f"expected 1 to {MAX_LAYERS} layers, got 1000000000")
 def _(checkpoint: Path, outside: Path, part: str) -> None:
     edit(checkpoint / "config.json", num_hidden_layers=10**9)

@@ -94,7 +94,7 @@ def _run_findings(
             yield Finding(Check.LABELS, message)
             return
         encoder = bundle.encoder()
-        batch = encoder.collate([text.windows[0] for text in encoder.encode(PROBES)])
+        batch = encoder.collate([w for text in encoder.encode(PROBES) for w in text.windows[:1]])
         logits = backend.logits(batch)
     except GraphError as error:
         yield Finding(Check.GRAPH, f"{path}: {error}; {REMEDY}")

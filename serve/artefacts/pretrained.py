@@ -44,7 +44,11 @@ _CODE = (
 )
 _ATTENTION = ("attn_implementation", "_attn_implementation")
 _PLAIN_ATTENTION = (None, "eager", "sdpa")
-_WIDTHS = ("embedding_size", "hidden_size", "dim")
+_WIDTHS = ("hidden_size", "dim")
+_NARROW = "embedding_size"
+"""Width of ELECTRA's embeddings, which other families pay no regard to."""
+_LENGTHS = ("intermediate_size", "hidden_dim", "max_position_embeddings")
+"""What a matrix of a width has rows of."""
 _LAYERS = ("num_hidden_layers", "n_layers")
 
 
@@ -139,17 +143,27 @@ class Pretrained:
         """
         path = self.folder / CONFIG
         size_bytes = sum(self.check(name, max_bytes=MAX_WEIGHT_BYTES) for name in self.weights())
-        width = next((config[key] for key in _WIDTHS if key in config), None)
+        hidden = next((config[key] for key in _WIDTHS if key in config), None)
+        width = config.get(_NARROW, hidden) if config.get("model_type") == "electra" else hidden
         layers = next((config[key] for key in _LAYERS if key in config), None)
-        for key, number in (("vocab_size", config.get("vocab_size")), (_WIDTHS[1], width)):
+        named: dict[str, Any] = {_WIDTHS[0]: hidden, _NARROW: width}
+        named |= {"vocab_size": config.get("vocab_size")}
+        named |= {key: config[key] for key in _LENGTHS if key in config}
+        for key, number in named.items():
             if type(number) is not int or number < 1:
                 raise CheckpointError(f"{path}: expected a number {key!r}, got {number!r:.80}")
         if type(layers) is not int or not 1 <= layers <= MAX_LAYERS:
             raise CheckpointError(f"{path}: expected 1 to {MAX_LAYERS} layers, got {layers!r:.80}")
-        if config["vocab_size"] * width > size_bytes:
+        for key in ("vocab_size", *_LENGTHS):
+            if named.get(key, 0) * named[_NARROW] > size_bytes:
+                raise CheckpointError(
+                    f"{path}: expected a model of {size_bytes:,} bytes, as its weights have, "
+                    f"got {key} {named[key]:,} of width {width:,}"
+                )
+        if named[_WIDTHS[0]] ** 2 * layers > size_bytes:
             raise CheckpointError(
                 f"{path}: expected a model of {size_bytes:,} bytes, as its weights have, "
-                f"got {config['vocab_size']:,} tokens of width {width:,}"
+                f"got {layers} layers of width {hidden:,}"
             )
 
     @contextmanager

@@ -9,7 +9,6 @@ that of its largest logit, and its score the plain softmax.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -88,5 +87,7 @@ class Decoding:
 
 def _check_weights(weights: Iterable[float]) -> None:
     for weight in weights:
-        if not math.isfinite(weight) or abs(weight) > MAX_WEIGHT:
-            raise ValueError(f"expected weights from {-MAX_WEIGHT} to {MAX_WEIGHT}, got {weight}")
+        if not abs(weight) <= MAX_WEIGHT:  # as NaN is not
+            raise ValueError(
+                f"expected weights from {-MAX_WEIGHT} to {MAX_WEIGHT}, got {weight!r:.40}"
+            )

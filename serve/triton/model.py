@@ -23,7 +23,7 @@ import triton_python_backend_utils as pb_utils
 from serve.bundle import Precision
 from serve.encoding import bucket_of
 from serve.entities import Entity, write_entities
-from serve.errors import DataError, ServerError
+from serve.errors import DataError, GraphError, ServerError
 from serve.events import log_event
 from serve.limits import decode_text
 from serve.tagger import Tagger
@@ -90,9 +90,14 @@ class TritonPythonModel:
         """Answer each of the requests that the dynamic batcher merged."""
         started = time.perf_counter()
         texts, owners, answers = self._read(requests)
-        entities = tag_in_portions(
-            self._tagger.tag, texts, owners, lambda number: not requests[number].is_cancelled()
-        )
+        try:
+            entities = tag_in_portions(
+                self._tagger.tag, texts, owners, lambda number: not requests[number].is_cancelled()
+            )
+        except GraphError:  # one text may overflow: those that it was merged with have an answer
+            if len(requests) == 1:
+                raise
+            return [self._alone(request) for request in requests]
         for number in abandoned(owners, entities):
             answers[number] = self._refused(requests[number], AbandonedError())
         traffic: list[bytes] = []  # read once, if anybody asks for it
@@ -108,6 +113,15 @@ class TritonPythonModel:
             else self._response(request, texts[answer], entities[answer], traffic)
             for request, answer in zip(requests, answers, strict=True)
         ]
+
+    def _alone(self, request: Any) -> Any:  # noqa: ANN401
+        """Answer a request by itself."""
+        try:
+            return self.execute([request])[0]
+        except GraphError as error:
+            log_event(logger, logging.ERROR, "no answer", error=str(error))
+            failed = pb_utils.TritonError(str(error), pb_utils.TritonError.INTERNAL)
+            return pb_utils.InferenceResponse(output_tensors=[], error=failed)
 
     def _read(
         self, requests: Sequence[Any]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordPiece
+from tokenizers.processors import TemplateProcessing
 
 from serve.encoding import Encoder, bucket_of
 from serve.errors import DataError
@@ -135,3 +138,22 @@ def test_a_tokenizer_without_the_two_special_tokens_is_refused() -> None:
         Encoder(bare, max_tokens=32, pad_id=0)
     with pytest.raises(ValueError, match="expected max_tokens of at least 8, got 7"):
         Encoder(tiny_tokenizer(), max_tokens=7, pad_id=0)
+
+
+def test_special_tokens_elsewhere_than_on_either_side_are_refused() -> None:
+    """Windows are cut between the two: a word would be in none of them."""
+    left = tiny_tokenizer()
+    left.post_processor = TemplateProcessing(
+        single="[CLS] [SEP] $A", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    with pytest.raises(ValueError, match=r"special token on either side of a text, got"):
+        Encoder(left, max_tokens=32, pad_id=0)
+
+
+def test_a_vocabulary_without_the_token_of_the_unknown_is_refused() -> None:
+    """Else a text with a character that it does not know would have no answer."""
+    saved = json.loads(tiny_tokenizer().to_str())
+    saved["model"]["vocab"].pop("[UNK]")
+    lacking = Tokenizer.from_str(json.dumps(saved))
+    with pytest.raises(ValueError, match=r"expected '\[UNK\]' in the vocabulary, which lacks it"):
+        Encoder(lacking, max_tokens=32, pad_id=0)

@@ -221,3 +221,15 @@ def test_a_session_that_took_other_options_is_refused(
     monkeypatch.setattr(on_cuda, "get_provider_options", lambda _: other)
     with pytest.raises(GraphError, match=r"expected the provider option .*, got None"):
         OrtBackend(tiny_graph(), provider=Provider.CUDA)
+
+
+def test_a_graph_in_onnx_runtimes_own_format_is_refused(tmp_path: Path) -> None:
+    """What was checked is read as ONNX; it knows the other by a mark within."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "graph.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    ort.InferenceSession(tiny_graph(), options, providers=["CPUExecutionProvider"])
+    content = (tmp_path / "graph.ort").read_bytes()
+    ort.InferenceSession(content, providers=["CPUExecutionProvider"])  # by itself it takes both
+    with pytest.raises(GraphError):
+        OrtBackend(content, provider=Provider.CPU)

@@ -1,0 +1,63 @@
+"""Tests when integer products take the slower kernel that is exact everywhere."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve import session
+from serve.bundle import Provider
+from serve.running import products
+from serve.running.products import may_saturate
+from serve.session import OrtBackend
+from tests.serve.tiny import tiny_graph
+
+
+@pytest.fixture(autouse=True)
+def _unknown_cpu() -> Iterator[None]:
+    may_saturate.cache_clear()
+    yield
+    may_saturate.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [
+        ("x86_64", "flags : fma avx2 avx512f", True),
+        ("AMD64", "flags : avx2", True),
+        ("x86_64", "flags : avx512f avx512_vnni", False),
+        ("x86_64", "flags : avx2 avx_vnni", False),
+        ("aarch64", "Features : fp asimd", False),
+        ("x86_64", "model name : of a system that tells no flags", False),
+    ],
+)
+def test_an_x86_without_vnni_may_saturate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, expected: bool
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\n{flags}\n")
+    monkeypatch.setattr(products, "_CPUINFO", cpuinfo)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert may_saturate() is expected
+
+
+@pytest.mark.parametrize("saturates", [False, True])
+def test_sessions_are_told(monkeypatch: pytest.MonkeyPatch, saturates: bool) -> None:
+    seen: list[str] = []
+    opened = session._open
+
+    def watched(graph: bytes, options: Any, *others: Any) -> Any:
+        try:
+            seen.append(options.get_session_config_entry("session.x64quantprecision"))
+        except RuntimeError:  # not set
+            seen.append("")
+        return opened(graph, options, *others)
+
+    monkeypatch.setattr(session, "_open", watched)
+    monkeypatch.setattr(session, "may_saturate", lambda: saturates)
+    OrtBackend(tiny_graph(), provider=Provider.CPU)
+    assert seen == ["1" if saturates else ""]

@@ -1,0 +1,54 @@
+"""Tests the model in a real Triton where one text of a batch cannot be answered."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from serve.client import Policy, TritonTagger
+from serve.errors import GraphError, ServerError
+from serve.repository import publish
+from serve.server import start_triton
+from serve.tagger import Tagger
+from tests.serve.tiny import VOCABULARY, replace_file, tiny_graph, write_bundle
+
+pytestmark = pytest.mark.triton
+GOOD, BAD = "replace pump", "replace valve"
+
+
+def overflowing(folder: Path) -> Path:
+    """Return a bundle whose graph overflows at one word, which no check has met."""
+    graph = onnx.load_from_string(tiny_graph())
+    (embedding,) = [tensor for tensor in graph.graph.initializer if tensor.name == "embedding"]
+    weights = numpy_helper.to_array(embedding).copy()
+    weights[VOCABULARY.index("valve")] = np.inf
+    embedding.CopyFrom(numpy_helper.from_array(weights, "embedding"))
+    bundle = write_bundle(folder)
+    replace_file(bundle, "model_fp32.onnx", graph.SerializeToString())
+    return bundle
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_text_whose_logits_are_not_finite_fails_alone(tmp_path: Path, environment: Path) -> None:
+    bundle = overflowing(tmp_path / "bundle")
+    embedded = Tagger.load(bundle)
+    expected = embedded.tag([GOOD])
+    with pytest.raises(GraphError, match="expected finite logits"):
+        embedded.tag([BAD])
+    publish(bundle, tmp_path / "repository")
+    with (
+        start_triton(tmp_path / "repository", environment=environment) as server,
+        TritonTagger(server.url, policy=Policy(deadline_s=20.0)) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        for _ in range(20):
+            bad = pool.submit(client.tag, [BAD])
+            good = [pool.submit(client.tag, [GOOD]) for _ in range(7)]
+            assert [one.result() for one in good] == [expected] * 7
+            with pytest.raises(ServerError, match="expected finite logits, got NaN or infinity"):
+                bad.result()
