@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from math import exp, isfinite
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from serve.decode.chain import best_chains, marginals
 from serve.decode.decoding import Decoding
-from serve.errors import GraphError
 from serve.labels import OUTSIDE, Tags
 
 _FEW_WORDS = 32
@@ -65,9 +64,6 @@ class Decoder:
         Args:
             logits: Of all texts' words, one text after the other. Shape: (W, L)
             num_words: Number of each text's words; they add up to W. Shape: (N,)
-
-        Raises:
-            GraphError: If a logit is not finite: no tag of that text would mean anything.
         """
         tag_ids, scores = best_tags(logits, self._decoding.temperature)
         wanted = self._unsettled(tag_ids, num_words)
@@ -80,8 +76,6 @@ class Decoder:
                 found = (words[seen], tags[seen], chances[seen].astype(np.float32))
                 for word, tag, chance in zip(*(part.tolist() for part in found), strict=True):
                     tag_ids[word], scores[word] = tag, chance
-        if not all(map(isfinite, scores)):
-            raise GraphError("expected finite logits, got NaN or infinity; export the graph again")
         return Decoded(tag_ids, scores)
 
     def _unsettled(self, tag_ids: Sequence[int], num_words: Sequence[int]) -> list[bool]:

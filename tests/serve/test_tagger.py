@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -23,7 +24,16 @@ from serve.labels import Tags
 from serve.limits import MAX_CHARS
 from serve.running import graphs
 from serve.tagger import Tagger
-from tests.serve.tiny import TAGS, noisy_lines, replace_file, tiny_graph, write_bundle
+from tests.serve.tiny import (
+    MAX_TOKENS,
+    TAGS,
+    VOCABULARY,
+    noisy_lines,
+    replace_file,
+    tiny_graph,
+    tiny_tokenizer,
+    write_bundle,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 _FORKING = """
@@ -224,3 +234,31 @@ def ill_formed(lines: list[list[str]]) -> int:
     """Return how many I-tags go on with nothing."""
     pairs = [pair for line in lines for pair in pairwise(["O", *line])]
     return sum(b[:2] == "I-" and a[2:] != b[2:] for a, b in pairs)
+
+
+class Overflowing:
+    """A backend whose logits are not finite at one token."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        logits = np.zeros((*batch.input_ids.shape, len(TAGS)), dtype=np.float32)
+        logits[batch.input_ids == VOCABULARY.index("valve"), 1] = self._value
+        return logits
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("constrained", [False, True])
+@pytest.mark.parametrize("num_words", [1, 100])
+def test_logits_that_are_not_finite_are_no_answer(
+    value: float, constrained: bool, num_words: int
+) -> None:
+    """A word would have some tag all the same, and a score that is no JSON."""
+    encoder = Encoder(tiny_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
+    decoding = Decoding(constrained=constrained)
+    tagger = Tagger(encoder, TAGS, Overflowing(value), decoding=decoding)
+    assert len(tagger.tag(["pump " * num_words])) == 1
+    with pytest.raises(GraphError, match="expected finite logits, got NaN or infinity"):
+        tagger.tag(["pump " * num_words + "valve"])

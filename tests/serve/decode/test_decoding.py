@@ -1,6 +1,5 @@
 import itertools
 import json
-import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 from serve.decode.chain import best_chains, marginals
 from serve.decode.decoder import Decoder, best_tags
 from serve.decode.decoding import Decoding
-from serve.errors import GraphError
 from serve.labels import Tags
 
 TAGS = Tags.from_labels(["A", "B"])
@@ -221,23 +219,6 @@ PLAIN = json.loads(Decoding().to_json())
 def test_a_file_that_is_no_decoding_is_refused(row: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Decoding.from_json(json.dumps(PLAIN | row), num_tags=len(TAGS))
-
-
-@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
-@pytest.mark.parametrize("num_words", [1, 100])
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-@pytest.mark.parametrize("constrained", [False, True])
-def test_logits_that_are_not_finite_are_no_answer(
-    num_words: int, value: float, constrained: bool
-) -> None:
-    """A word of such a text would have some tag all the same, and no score."""
-    tags = Tags.from_labels(["A"])
-    logits = np.zeros((num_words, len(tags)), dtype=np.float32)
-    decoder = Decoder(tags, Decoding(constrained=constrained))
-    assert len(decoder.decode(logits, [num_words]).tag_ids) == num_words
-    logits[-1, 1] = value
-    with pytest.raises(GraphError, match="expected finite logits, got NaN or infinity"):
-        decoder.decode(logits, [num_words])
 
 
 def test_a_weight_of_hundreds_of_digits_is_refused() -> None:
