@@ -181,6 +181,14 @@ def _(checkpoint: Path, outside: Path, key: str) -> None:
     edit(checkpoint / "config.json", **{key: 20_000_000, "embedding_size": 1})
 
 
+@attacks(
+    "layers wider than its", "embeddings", reason="expected a model of .*, got intermediate_si"
+)
+def _(checkpoint: Path, outside: Path, part: str) -> None:
+    narrow = {"model_type": "electra", "embedding_size": 1}
+    edit(checkpoint / "config.json", intermediate_size=20_000_000, **narrow)
+
+
 @attacks("layers:", "a billion", reason=f"expected 1 to {MAX_LAYERS} layers, got 1000000000")
 def _(checkpoint: Path, outside: Path, part: str) -> None:
     edit(checkpoint / "config.json", num_hidden_layers=10**9)

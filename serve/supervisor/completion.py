@@ -8,12 +8,11 @@ on the disk, and no server would answer it until it was started anew.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from threading import Thread
 
 from serve.errors import TaggingError, first_line
 from serve.events import log_event
-from serve.triton.names import MODEL, ModelVersion
 from serve.triton.state import ServerState
 from serve.versions.servers import Running
 
@@ -48,14 +47,10 @@ class Completion:
         self._again = 0.0
 
     def note(
-        self,
-        state: ServerState,
-        versions: Iterable[ModelVersion],
-        served: Iterable[int],
-        now: float,
+        self, state: ServerState, ready: Collection[str], served: Iterable[int], now: float
     ) -> None:
         """Take which versions the server has, none if it did not say, and which callers ask for."""
-        has = {int(v.version) for v in versions if v.model == MODEL and v.state == "READY"}
+        has = {int(version) for version in ready}
         before, self.lacking = self.lacking, frozenset(set(served) - has if has else ())
         # Twice: what was agreed between the one look and the other, it may have by now.
         is_idle = self._thread is None or not self._thread.is_alive()

@@ -80,7 +80,7 @@ class Replica:
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
         self._trouble = ""
-        self._served: set[str] = set()
+        self._ready: frozenset[str] = frozenset()
         self._progress = Progress()
         self._completion = Completion()
 
@@ -120,13 +120,12 @@ class Replica:
         self._stubs = {pid: start_ticks(pid) for pid in sample.pids if pid not in servers}
         if self._canary and sample.versions:
             self._canary.ask_versions(sample.versions)
-        if sample.versions:
-            self._served = {v.version for v in sample.versions if v.state == "READY"}
+        self._ready = sample.ready or self._ready
         if sample.figures:  # Triton tells the figures of versions that it has unloaded, too
             tokens = sample.figures.tokens.items()
-            self._progress.note({v: num for v, num in tokens if v in self._served}, now)
+            self._progress.note({v: num for v, num in tokens if v in self._ready}, now)
         if self.state and self.life.phase is Phase.READY:
-            self._completion.note(self.state, sample.versions, sample.served, now)
+            self._completion.note(self.state, sample.ready, sample.served, now)
 
     def _take(self, taken: Step, now: float) -> None:
         before, (self.life, action) = self.life, taken

@@ -21,7 +21,7 @@ from serve.supervisor.figures import Figures
 from serve.supervisor.resources import Usage, usage
 from serve.supervisor.scrape import fetch, read_figures
 from serve.triton.logs import cut
-from serve.triton.names import GraphJson, ModelVersion
+from serve.triton.names import MODEL, GraphJson, ModelVersion
 from serve.triton.probe import Probe
 from serve.triton.processes import processes_of
 from serve.triton.state import ServerState
@@ -52,6 +52,12 @@ class Sample:
     metrics: str = ""
     figures: Figures | None = None
     served: tuple[int, ...] = ()
+
+    @property
+    def ready(self) -> frozenset[str]:
+        """The tagger's versions that are loaded; none if the server did not say."""
+        listed = (v for v in self.versions if v.model == MODEL)
+        return frozenset(v.version for v in listed if v.state == "READY")
 
 
 class Sampler:

@@ -19,12 +19,13 @@ from train.adaptation.masking import Masker
 from train.adaptation.model import Guesser
 from train.adaptation.task import guessing_task
 from train.adaptation.write import check_adapted, write_adapted
+from train.config import state_path
 from train.loop.device import format_name, number_format, out_of_memory_told
 from train.loop.fit import Fit, best_epoch
 from train.loop.plan import Plan
 from train.loop.processes import Processes
 from train.loop.progress import Progress
-from train.loop.state import Epoch, state_path
+from train.loop.state import Epoch
 from train.model.base import Base, find_base
 from train.model.checkpoint import check_events
 from train.model.method import recompute

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from serve.errors import CheckpointError
 from serve.files import sync
-from train.config import RESUME
 
 Weights = dict[str, Tensor]
 
@@ -75,11 +74,6 @@ class TrainingState:
     optimizer: Weights
     underway: Underway = field(default=Underway())
     scaler: dict[str, float] = field(default_factory=dict)
-
-
-def state_path(output: Path) -> Path:
-    """Return where the state of a run with this output lies."""
-    return output.with_name(f"{output.name}{RESUME}")
 
 
 def save_state(path: Path, state: TrainingState) -> None:

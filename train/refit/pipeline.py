@@ -12,9 +12,9 @@ from pathlib import Path
 
 from serve.files import replacing, write_durably
 from serve.tagger import Tagger
+from train.config import state_path
 from train.flags.new_folder import check_new
 from train.loop.processes import check_one_process
-from train.loop.state import state_path
 from train.model.checkpoint import Checkpoint, check_events, check_outside, write_checkpoint
 from train.pipeline import Fitted, fit_corpus, pages
 from train.record import split_json

@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 
 from serve.errors import TaggingError
 from serve.files import write_durably
-from train.config import TrainConfig
+from train.config import TrainConfig, state_path
 from train.corpus.data import Corpus, read_corpus
 from train.flags.clash import clash
 from train.loop.processes import check_one_process
-from train.loop.state import Epoch, state_path
+from train.loop.state import Epoch
 from train.model.base import find_base
 from train.pipeline import fit_corpus
 from train.record import settings_json, start_digest

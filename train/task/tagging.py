@@ -9,12 +9,11 @@ from dataclasses import replace
 import torch
 
 from serve.tagger import Tagger
-from train.config import TrainConfig
+from train.config import TrainConfig, state_path
 from train.corpus.data import Corpus
 from train.loop.learner import Learner
 from train.loop.optimizer import CHAIN_SCALE, layer_scales, make_optimizer, parameter_groups
 from train.loop.plan import AnyBatch, Plan, Task
-from train.loop.state import state_path
 from train.model.base import Base
 from train.model.method import inner
 from train.scores.evaluate import TorchBackend, entity_f1

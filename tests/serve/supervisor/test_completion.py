@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from threading import Event
 
 import pytest
 
 from serve.errors import ServerError
 from serve.supervisor.completion import PAUSE_S, Completion
-from serve.triton.names import ENCODER, MODEL, ModelVersion
 from serve.triton.processes import wait_until
 from serve.triton.state import ServerState
+from tests.serve.stand_in import note_of
 
-STATE = ServerState(
-    pid=1,
-    start_ticks=1,
-    prefix="linetag-0123456789ab-",
-    url="127.0.0.1:1",
-    http_url=None,
-    repository="r",
-    log="l",
-    started="2026-01-01T00:00:00+00:00",
-)
-
+STATE = note_of(Path("l"), Path("r"))
 SERVED = (1, 2)
 """What callers ask for: version 2 is on trial."""
 
@@ -44,23 +35,17 @@ class Told:
             raise ServerError("expected a graph, got none\nat line 3")
 
 
-def listed(*versions: int, model: str = MODEL, state: str = "READY") -> list[ModelVersion]:
-    return [ModelVersion(model, str(version), state, "") for version in versions]
-
-
 def test_what_is_lacking_is_loaded_when_it_was_so_twice() -> None:
     told = Told()
     completion = Completion(told)
-    completion.note(STATE, listed(1, 2), SERVED, 1.0)
-    completion.note(
-        STATE, [*listed(1), *listed(2, state="LOADING"), *listed(2, model=ENCODER)], SERVED, 2
-    )
+    completion.note(STATE, ["1", "2"], SERVED, 1.0)
+    completion.note(STATE, ["1"], SERVED, 2.0)
     assert completion.lacking == {2}
-    completion.note(STATE, listed(1, 2), SERVED, 3.0)
+    completion.note(STATE, ["1", "2"], SERVED, 3.0)
     assert completion.lacking == frozenset()
-    completion.note(STATE, listed(1), SERVED, 4.0)
+    completion.note(STATE, ["1"], SERVED, 4.0)
     assert told.states == []
-    completion.note(STATE, listed(1), SERVED, 5.0)
+    completion.note(STATE, ["1"], SERVED, 5.0)
     assert wait_until(lambda: told.states == [STATE], timeout_s=5)
     told.is_over.set()
 
@@ -71,7 +56,7 @@ def test_a_server_that_says_nothing_lacks_nothing() -> None:
     for now in range(3):
         completion.note(STATE, [], SERVED, now)
     for now in range(3, 6):
-        completion.note(STATE, listed(1), [], now)
+        completion.note(STATE, ["1"], [], now)
     assert (completion.lacking, told.states) == (frozenset(), [])
 
 
@@ -80,21 +65,21 @@ def test_one_that_cannot_load_is_told_again_later_and_the_log_says_why(
 ) -> None:
     told = Told(fails=True)
     completion = Completion(told)
-    completion.note(STATE, listed(1), SERVED, 1.0)
-    completion.note(STATE, listed(1), SERVED, 2.0)
-    completion.note(STATE, listed(1), SERVED, 2.0 + 2 * PAUSE_S)
+    completion.note(STATE, ["1"], SERVED, 1.0)
+    completion.note(STATE, ["1"], SERVED, 2.0)
+    completion.note(STATE, ["1"], SERVED, 2.0 + 2 * PAUSE_S)
     assert wait_until(lambda: len(told.states) == 1, timeout_s=5), "one at a time"
     told.is_over.set()
     assert wait_until(lambda: bool(caplog.records), timeout_s=5)
     (record,) = caplog.records
     assert (record.levelno, record.getMessage().split()[0]) == (logging.ERROR, "load_failed")
     assert record.getMessage().endswith('reason="expected a graph, got none"')
-    completion.note(STATE, listed(1), SERVED, 1.9 + PAUSE_S)
+    completion.note(STATE, ["1"], SERVED, 1.9 + PAUSE_S)
     assert len(told.states) == 1, "not at once"
     assert wait_until(lambda: tried_again(completion, told), timeout_s=5)
     assert json.dumps(sorted(completion.lacking)) == "[2]"
 
 
 def tried_again(completion: Completion, told: Told) -> bool:
-    completion.note(STATE, listed(1), SERVED, 2.1 + PAUSE_S)
+    completion.note(STATE, ["1"], SERVED, 2.1 + PAUSE_S)
     return len(told.states) == 2

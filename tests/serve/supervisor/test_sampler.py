@@ -14,11 +14,14 @@ from pathlib import Path
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 
-from serve.supervisor.sampler import Sampler, sample
+from serve.supervisor.resources import Usage
+from serve.supervisor.sampler import Sample, Sampler, sample
 from serve.triton.logs import MAX_BYTES
+from serve.triton.names import ENCODER, MODEL, ModelVersion
 from serve.triton.processes import wait_until
 from serve.triton.state import ServerState
 from tests.serve.fake_triton import fake_triton, proper_answer
+from tests.serve.stand_in import note_of
 from tests.serve.supervisor.test_figures import TEXT
 
 
@@ -47,17 +50,8 @@ def metrics_page() -> Iterator[str]:
 
 
 def state_at(url: str, metrics_url: str, folder: Path) -> ServerState:
-    return ServerState(
-        pid=os.getpid(),
-        start_ticks=1,
-        prefix="linetag-0123456789ab-",
-        url=url,
-        http_url=None,
-        metrics_url=metrics_url,
-        repository="r",
-        log=str(folder / "triton.log"),
-        started="2026-01-01T00:00:00+00:00",
-    )
+    noted = note_of(folder / "triton.log", folder)
+    return replace(noted, pid=os.getpid(), url=url, metrics_url=metrics_url)
 
 
 def test_a_server_whose_model_is_late_still_gives_its_figures(tmp_path: Path) -> None:
@@ -140,3 +134,10 @@ def test_servers_are_looked_at_side_by_side(tmp_path: Path) -> None:
         sampler.start()
         assert have_met.wait(20.0)
         sampler.stop()
+
+
+def test_versions_of_the_tagger_that_are_loaded_are_ready() -> None:
+    states = [(MODEL, "1", "UNAVAILABLE"), (MODEL, "2", "READY"), (MODEL, "3", "LOADING")]
+    listed = [ModelVersion(*state, "") for state in [*states, (ENCODER, "4", "READY")]]
+    assert Sample((), Usage(0, 0, 0), tuple(listed)).ready == {"2"}
+    assert Sample((), Usage(0, 0, 0)).ready == frozenset()

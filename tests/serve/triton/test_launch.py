@@ -25,17 +25,9 @@ from serve.triton.logs import is_lost_port, reason_of
 from serve.triton.processes import processes_of, start_ticks, wait_until
 from serve.triton.state import ServerState, read_state, remove_state, write_state
 from serve.triton.tls import TlsFiles
+from tests.serve.stand_in import note_of
 
-STATE = ServerState(
-    pid=1,
-    start_ticks=2,
-    prefix="linetag-0123456789ab-",
-    url="127.0.0.1:1",
-    http_url=None,
-    repository="r",
-    log="l",
-    started="2026-01-01T00:00:00+00:00",
-)
+STATE = replace(note_of(Path("l"), Path("r")), start_ticks=2)
 
 
 def test_free_ports_differ() -> None:
