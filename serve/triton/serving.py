@@ -74,7 +74,7 @@ def _state(pid: int, prefix: str, repository: Path) -> ServerState | None:
     if (state is None or state.prefix != prefix) and os.path.exists(f"/proc/{pid}/fd/1"):
         raise ServerError(
             f"{folder}: expected the note of process {pid}, which serves {repository}, got none; "
-            f"end it with kill {parent_of(pid)}, who started it, and start anew with python -m "
-            "serve start"
+            f"end its supervisor if process {parent_of(pid)} is that, else {pid} itself, and start "
+            "anew with python -m serve start"
         )
     return state

@@ -65,7 +65,7 @@ def test_one_whose_note_is_gone_is_an_error(
         else:
             note.unlink()
         expected = re.escape(f"{tmp_path / 'folder'}: expected the note of process {state.pid}, ")
-        with pytest.raises(ServerError, match=f"^{expected}.* with kill {os.getpid()}, who "):
+        with pytest.raises(ServerError, match=f"^{expected}.*if process {os.getpid()} is that"):
             serving(repository)
 
 
