@@ -4,6 +4,7 @@ TaggingError
 ├── DataError        a data file or an input text is not as expected
 ├── CheckpointError  a checkpoint or base model is missing, unsafe or not a BERT tagger
 ├── GraphError       a graph is not what was asked for: fusion, tensors, opset, provider
+│   └── NonFiniteError    it overflows on a text
 ├── ParityError      a graph's answers differ from PyTorch's by more than allowed
 ├── BundleError      a bundle is missing, damaged or tampered with
 └── ServerError      Triton cannot be started, reached, or did not answer as agreed
@@ -32,6 +33,14 @@ class CheckpointError(TaggingError):
 
 class GraphError(TaggingError):
     """A graph is not what was asked for: fusion, tensors, opset or provider."""
+
+
+class NonFiniteError(GraphError):
+    """A graph overflows on a text: its logits are not finite."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("expected finite logits, got NaN or infinity; export the graph again")
 
 
 class ParityError(TaggingError):

@@ -252,10 +252,12 @@ def _introduce(
                     server.warm_up(version_folder(repository, version), str(version))
             agree(repository, step, version, after, note)
     except BaseException as error:
-        refuse(repository, version, before, str(error) or type(error).__name__)
-        settle_encoders(repository, before.served)
-        with contextlib.suppress(ServerError):  # the first error is the one to tell
-            _unload(servers)
+        try:
+            refuse(repository, version, before, str(error) or type(error).__name__)
+        finally:  # though the line could not be written: no server keeps what is not agreed
+            settle_encoders(repository, before.served)
+            with contextlib.suppress(ServerError):  # the first error is the one to tell
+                _unload(servers)
         raise
 
 

@@ -16,7 +16,7 @@ from serve.decode.decoder import Decoder
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
-from serve.errors import GraphError
+from serve.errors import NonFiniteError
 from serve.labels import Tags
 from serve.running.graphs import choose_graph, load_backends, usual_provider
 from serve.running.lanes import TASK_TOKENS, Lanes
@@ -145,7 +145,8 @@ class Tagger:
 
         Raises:
             DataError: If a text is too long or not valid Unicode; naming its index.
-            GraphError: If the graph cannot take what the tokenizer gives, or overflows.
+            GraphError: If the graph cannot take what the tokenizer gives; NonFiniteError where it
+                overflows.
             TypeError: If `texts` is a string or holds something else than strings.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
@@ -208,7 +209,7 @@ class Tagger:
     ) -> Iterator[list[Entity]]:
         best, scores = self._decoder.decode(logits, _num_words(encoded))
         if not all(map(isfinite, scores)):  # a tag there is all the same, but none that was meant
-            raise GraphError("expected finite logits, got NaN or infinity; export the graph again")
+            raise NonFiniteError
         names = self.tags.names
         row = 0
         for text in encoded:

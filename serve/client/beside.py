@@ -6,6 +6,7 @@ no request is; of what goes beside them it knows nothing. So a fork waits for it
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import weakref
@@ -49,6 +50,11 @@ class Beside:
 
         return take
 
+    def forked(self) -> None:
+        """Take that this is a fork's child: what was not heard of by now never is."""
+        now = time.monotonic()
+        self._until = {call: math.inf for call, until in self._until.items() if until >= now}
+
     def is_idle(self) -> bool:
         """Return whether all of it was heard of."""
         now = time.monotonic()
@@ -66,4 +72,9 @@ def _before_fork() -> None:
         time.sleep(_POLL_S)
 
 
-os.register_at_fork(before=_before_fork)
+def _in_child() -> None:
+    for beside in list(_WAITED_FOR):
+        beside.forked()
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_in_child)

@@ -109,6 +109,8 @@ class KnownAnswers:
             self._stamps[version] = _stamp(self._model / version)
             self._running[version] = _Child(self._python, self._model, version, now)
         child = self._running[version]
+        child.asked = now
+        self._end_forgotten(now)
         is_waited_for = child.is_running() and now - child.started < self._timeout_s
         if is_waited_for or first.keys() != set(LINES):
             return None
@@ -132,6 +134,13 @@ class KnownAnswers:
         logger.warning("version %s: another lies on the disk than before", version)
         return True
 
+    def _end_forgotten(self, now: float) -> None:
+        """End those whose version nobody asks for any more: it served for a moment only."""
+        for version, child in list(self._running.items()):
+            if now - child.asked > self._timeout_s:
+                child.answers()
+                del self._running[version]
+
     def close(self) -> None:
         """End what still runs."""
         for child in self._running.values():
@@ -142,7 +151,7 @@ class _Child:
     """An embedded tagger that answers `LINES`."""
 
     def __init__(self, python: Path, model: Path, version: str, now: float) -> None:
-        self.started = now
+        self.started = self.asked = now
         self._process: subprocess.Popen[bytes] | None = None
         key = model / PUBLIC_KEY
         signed = ["--public-key", str(key)] if os.path.lexists(key) else []

@@ -16,25 +16,29 @@ class ReadyMemory:
     """The memory of servers when they were ready with the versions that they have now.
 
     A version beside another takes as much memory as the first did, a gigabyte and more: that is no
-    leak. Each version is a process of its own, so what it leaks ends with it.
+    leak. Each version is a process of its own, so what it leaks ends with it; what the server
+    itself has grown by since it was first ready goes on counting.
     """
 
     def __init__(self) -> None:
         """Begin with no server."""
         self._seen: dict[str, tuple[frozenset[ModelVersion], int]] = {}
+        self._first: dict[str, int] = {}
 
-    def note(self, prefix: str, memory_bytes: int, versions: Iterable[ModelVersion]) -> None:
+    def note(self, prefix: str, used: Usage, versions: Iterable[ModelVersion]) -> None:
         """Take what a server uses, and has; no versions if it did not say."""
         ready = frozenset(version for version in versions if version.state == "READY")
         before, _ = self._seen.get(prefix, (None, 0))
         if any(version.state in _CHANGING for version in versions):
             self._seen.pop(prefix, None)
         elif before is None or (ready and ready != before):
-            self._seen[prefix] = ready, memory_bytes
+            grown = used.server_bytes - self._first.setdefault(prefix, used.server_bytes)
+            self._seen[prefix] = ready, used.memory_bytes - max(0, grown)
 
     def keep(self, prefixes: Collection[str]) -> None:
         """Forget all servers but these."""
         self._seen = {prefix: seen for prefix, seen in self._seen.items() if prefix in prefixes}
+        self._first = {prefix: first for prefix, first in self._first.items() if prefix in prefixes}
 
     def of(self, prefix: str) -> int | None:
         """Return a server's memory to count from, in bytes; None while that is not known."""

@@ -31,6 +31,8 @@ class Patience:
             unless another one serves: then it is tried again after the longest pause, for as long
             as it takes.
         window_s: How long a failure counts.
+        growth_s: How long a replica must have been ready before it is restarted for what it uses.
+            One that needs as much sooner would need it again: many connections are no leak.
         memory_growth_bytes: Growth since it was ready with its versions at which a replica is
             restarted; half of it is told.
         descriptors: Share of the file descriptors a process may open at which its replica is
@@ -49,6 +51,7 @@ class Patience:
     longest_backoff_s: float = 30.0
     max_failures: int = 5
     window_s: float = 120.0
+    growth_s: float = 600.0
     memory_growth_bytes: int = 1 << 30
     descriptors: float = 0.8
 

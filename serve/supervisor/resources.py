@@ -20,24 +20,27 @@ class Usage:
 
     Attributes:
         memory_bytes: Memory of their own, and the shared memory between them: what a leak grows.
+        server_bytes: The server's own part of it, without its versions'.
         num_descriptors: Open file descriptors of the process that has the most.
         max_descriptors: How many that process may open.
     """
 
     memory_bytes: int
+    server_bytes: int
     num_descriptors: int
     max_descriptors: int
 
 
-def usage(prefix: str) -> Usage:
-    """Return what the processes of a server use."""
+def usage(prefix: str, server: int) -> Usage:
+    """Return what the processes of a server use, of which one is the server itself."""
     pids = processes_of(prefix)
     shared = 0
     for region in shared_memory_of(prefix):
         with contextlib.suppress(OSError):  # it was removed meanwhile
             shared += 512 * region.stat().st_blocks
     used, allowed = max((_descriptors(pid) for pid in pids), default=(0, 0))
-    return Usage(shared + sum(_own_memory(pid) for pid in pids), used, allowed)
+    own = {pid: _own_memory(pid) for pid in pids}
+    return Usage(shared + sum(own.values()), own.get(server, 0), used, allowed)
 
 
 class Activity:

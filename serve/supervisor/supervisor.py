@@ -135,15 +135,18 @@ class Supervisor:
         if (sample := self.sample(replica)) and sample is not self._weighed.get(replica.number):
             self._weighed[replica.number] = sample
             replica.watch(sample, now)
-            self._weigh(replica, sample)
+            self._weigh(replica, sample, now)
 
     @contextlib.contextmanager
     def _noted(self, replica: Replica) -> Iterator[None]:
-        """Go on with the other replicas: a disk or descriptors that are short are so for a time."""
+        """Go on with the other replicas, whatever it is: what serves must not end with one's look.
+
+        A disk, threads or descriptors that are short are so for a time.
+        """
         try:
             yield
-        except OSError as error:
-            trouble = str(error)
+        except Exception as error:
+            trouble = str(error) or type(error).__name__
             if trouble != self._troubles.get(replica.number):  # once, not at each look
                 fields = {"replica": replica.number, "reason": trouble}
                 log_event(logger, logging.ERROR, "look_failed", **fields)
@@ -177,17 +180,18 @@ class Supervisor:
         self._hindrance = hindrance
         return not hindrance
 
-    def _weigh(self, replica: Replica, sample: Sample) -> None:
+    def _weigh(self, replica: Replica, sample: Sample, now: float) -> None:
         """Ask for a restart of a replica that uses too much."""
         if replica.state is None:
             return
-        prefix, memory_bytes = replica.state.prefix, sample.usage.memory_bytes
+        prefix = replica.state.prefix
         self._ready_memory.keep({r.state.prefix for r in self.replicas if r.state})
-        self._ready_memory.note(prefix, memory_bytes, sample.versions)
+        self._ready_memory.note(prefix, sample.usage, sample.versions)
         if (ready := self._ready_memory.of(prefix)) is None:
             return
-        share, words = growth(sample.usage, ready, self.config.patience)
-        if share >= 1.0:
+        patience, ready_s = self.config.patience, now - replica.life.since
+        share, words = growth(sample.usage, ready, patience)
+        if share >= 1.0 and ready_s >= patience.growth_s:
             self._rolling.ask(replica.number, words)
 
     def _give_up(self, now: float) -> None:

@@ -23,7 +23,7 @@ import triton_python_backend_utils as pb_utils
 from serve.bundle import Precision
 from serve.encoding import bucket_of
 from serve.entities import Entity, write_entities
-from serve.errors import DataError, GraphError, ServerError
+from serve.errors import DataError, GraphError, NonFiniteError, ServerError
 from serve.events import log_event
 from serve.limits import decode_text
 from serve.tagger import Tagger
@@ -94,10 +94,14 @@ class TritonPythonModel:
             entities = tag_in_portions(
                 self._tagger.tag, texts, owners, lambda number: not requests[number].is_cancelled()
             )
-        except GraphError:  # one text may overflow: those that it was merged with have an answer
+        except GraphError as error:
             if len(requests) == 1:
-                raise
-            return [self._alone(request) for request in requests]
+                return [self._failed(requests[0], error)]
+            # One text may overflow: those that it was merged with have an answer.
+            return [
+                _refusal(answer) if isinstance(answer, DataError) else self.execute([request])[0]
+                for request, answer in zip(requests, answers, strict=True)
+            ]
         for number in abandoned(owners, entities):
             answers[number] = self._refused(requests[number], AbandonedError())
         traffic: list[bytes] = []  # read once, if anybody asks for it
@@ -114,14 +118,20 @@ class TritonPythonModel:
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _alone(self, request: Any) -> Any:  # noqa: ANN401
-        """Answer a request by itself."""
-        try:
-            return self.execute([request])[0]
-        except GraphError as error:
-            log_event(logger, logging.ERROR, "no answer", error=str(error))
-            failed = pb_utils.TritonError(str(error), pb_utils.TritonError.INTERNAL)
-            return pb_utils.InferenceResponse(output_tensors=[], error=failed)
+    def _failed(self, request: Any, error: GraphError) -> Any:  # noqa: ANN401
+        """Answer a request that the graph has no answer to.
+
+        Where it is the request's own text, that is refused, so that no client takes this server
+        for sick; were it every text, the supervisor's canary would find out.
+        """
+        code = pb_utils.TritonError.INTERNAL
+        if isinstance(error, NonFiniteError):
+            code = pb_utils.TritonError.INVALID_ARG
+            self._meter.count_refusal("not_finite")
+        fields = {"request": request.request_id()[:_ID_CHARS], "error": str(error)}
+        log_event(logger, logging.ERROR, "no answer", **fields)
+        failed = pb_utils.TritonError(str(error), code)
+        return pb_utils.InferenceResponse(output_tensors=[], error=failed)
 
     def _read(
         self, requests: Sequence[Any]

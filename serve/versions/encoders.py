@@ -41,7 +41,7 @@ def settle_encoders(repository: Path, versions: Sequence[int]) -> None:
     model = repository / ENCODER
     model.mkdir(exist_ok=True)
     clear(model)
-    bundles = dict(_sound(repository, versions))
+    bundles = dict(_sound(repository, versions, made=versions_in(model)))
     shapes = {version: EncoderShape.of(bundle) for version, bundle in bundles.items()}
     shape = next(iter(shapes.values()), None)
     wanted = [version for version in shapes if shapes[version] == shape]
@@ -58,12 +58,19 @@ def settle_encoders(repository: Path, versions: Sequence[int]) -> None:
                 put(staging, model / str(version))
 
 
-def _sound(repository: Path, versions: Sequence[int]) -> Iterator[tuple[int, Bundle]]:
-    """Yield the versions that are as they were published; a damaged one must not stop the next."""
+def _sound(
+    repository: Path, versions: Sequence[int], *, made: Sequence[int]
+) -> Iterator[tuple[int, Bundle]]:
+    """Yield the versions that are as they were published; a damaged one must not stop the next.
+
+    Whose encoder was made had a sound graph then. It is not read again: a gigabyte takes seconds,
+    and the supervisor, which settles before each launch, looks at no other server meanwhile.
+    """
     for version in versions:
         with contextlib.suppress(BundleError):
             bundle = Bundle.load(version_folder(repository, version))
-            read_encoder_graph(bundle)
+            if version not in made:
+                read_encoder_graph(bundle)
             yield version, bundle
 
 
@@ -75,7 +82,7 @@ def _write_settings(model: Path, shape: EncoderShape) -> None:
     texts = encoder_texts(shape)
     stale = [name for name in texts if shape_line(shape) not in _content(model / name)]
     write_texts(model, texts, only=stale)
-    for path in (model / "configs").iterdir():
+    for path in (model / "configs").glob("*.pbtxt"):
         content = _content(path)
         if content.startswith(HEADER) and shape_line(shape) not in content:
             path.unlink()
@@ -83,5 +90,5 @@ def _write_settings(model: Path, shape: EncoderShape) -> None:
 
 def _content(path: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text()
+        return path.read_text(errors="replace")  # a user's own may be in any encoding
     return ""

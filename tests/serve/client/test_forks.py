@@ -169,6 +169,19 @@ def test_a_fork_of_a_process_with_channels_of_asyncio_is_refused(
     assert sync._make(["x"], ENTITIES).texts == ["x"], "it was closed"
 
 
+def test_what_a_fork_did_not_wait_for_is_never_heard_of_in_the_child() -> None:
+    """There time proves nothing: whoever would have heard of it is in the parent."""
+    beside = Beside(is_waited_for=True)
+    beside.heard(nothing, 0.2)  # counts for longer than a fork waits
+
+    def is_idle_for_ever() -> bool:
+        time.sleep(1.0)
+        return beside.is_idle()
+
+    assert not holds_in_a_child(is_idle_for_ever)
+    assert wait_until(beside.is_idle, timeout_s=10), "it does, in the parent"
+
+
 def test_a_fork_waits_for_nothing_that_the_forking_thread_would_hear() -> None:
     beside = Beside(is_waited_for=False)
     beside.heard(nothing, 10.0)

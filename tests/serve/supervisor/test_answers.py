@@ -53,6 +53,22 @@ def test_without_a_tagger_the_first_answer_to_every_line_stands_in(tmp_path: Pat
     assert known.answers == first
 
 
+def test_a_version_that_served_for_a_moment_leaves_no_process(tmp_path: Path) -> None:
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")
+    slow.chmod(0o755)
+    answers = KnownAnswers(tmp_path, slow, timeout_s=5.0)
+    assert answers.of("1", NONE, 0.0) is None
+    child = answers._running["1"]
+    assert child.is_running()
+    assert answers.of("2", NONE, 4.0) is None
+    assert child.is_running(), "somebody may ask for it yet"
+    assert answers.of("2", NONE, 6.0) is None
+    assert not child.is_running()
+    assert list(answers._running) == ["2"]
+    answers.close()
+
+
 def test_a_version_that_was_replaced_is_held_against_what_lies_on_the_disk(tmp_path: Path) -> None:
     folder = tmp_path / "tagger" / "1"
     folder.mkdir(parents=True)

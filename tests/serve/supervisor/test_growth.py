@@ -15,11 +15,15 @@ PATIENCE = Patience(memory_growth_bytes=1_000_000_000, descriptors=0.8)
 @pytest.mark.parametrize(
     ("used", "share", "words"),
     [
-        (Usage(300_000_000, 10, 1000), 0.0125, "file descriptors: expected at most 800 of the"),
-        (Usage(700_000_000, 10, 1000), 0.4, "memory: expected at most 1,000 MB more than when it"),
-        (Usage(1_300_000_000, 10, 1000), 1.0, "was ready, got 1,000 MB more"),
-        (Usage(300_000_000, 800, 1000), 1.0, "1,000 that are allowed, got 800"),
-        (Usage(100_000_000, 0, 0), -0.2, "got -200 MB more"),
+        (Usage(300_000_000, 0, 10, 1000), 0.0125, "file descriptors: expected at most 800 of the"),
+        (
+            Usage(700_000_000, 0, 10, 1000),
+            0.4,
+            "memory: expected at most 1,000 MB more than when it",
+        ),
+        (Usage(1_300_000_000, 0, 10, 1000), 1.0, "was ready, got 1,000 MB more"),
+        (Usage(300_000_000, 0, 800, 1000), 1.0, "1,000 that are allowed, got 800"),
+        (Usage(100_000_000, 0, 0, 0), -0.2, "got -200 MB more"),
     ],
 )
 def test_the_limit_that_is_nearest_is_told(used: Usage, share: float, words: str) -> None:
@@ -32,34 +36,49 @@ def listed(**states: str) -> list[ModelVersion]:
     return [ModelVersion("tagger", name[1:], state, "") for name, state in states.items()]
 
 
+def used(memory_bytes: int, server_bytes: int = 0) -> Usage:
+    return Usage(memory_bytes, server_bytes, 10, 1000)
+
+
+def test_what_the_server_itself_has_grown_by_counts_on_after_a_publication() -> None:
+    ready = ReadyMemory()
+    ready.note("a", used(1_000, 300), listed(v1="READY"))
+    ready.note("a", used(1_700, 900), listed(v1="READY"))
+    ready.note("a", used(1_800, 950), listed(v1="UNAVAILABLE", v2="READY"))
+    assert ready.of("a") == 1_150, "650 of what it has are growth"
+    ready.keep([])
+    ready.note("a", used(1_800, 950), listed(v2="READY"))
+    assert ready.of("a") == 1_800, "another server"
+
+
 def test_a_version_that_is_loaded_beside_another_is_no_growth() -> None:
     ready = ReadyMemory()
-    ready.note("a", 1_000, listed(v1="READY"))
-    ready.note("a", 1_200, listed(v1="READY"))
+    ready.note("a", used(1_000), listed(v1="READY"))
+    ready.note("a", used(1_200), listed(v1="READY"))
     assert ready.of("a") == 1_000
-    ready.note("a", 1_800, listed(v1="READY", v2="LOADING"))
+    ready.note("a", used(1_800), listed(v1="READY", v2="LOADING"))
     assert ready.of("a") is None, "nobody can say how much it will be"
-    ready.note("a", 2_300, listed(v1="READY", v2="READY"))
-    ready.note("a", 2_400, listed(v1="READY", v2="READY"))
+    ready.note("a", used(2_300), listed(v1="READY", v2="READY"))
+    ready.note("a", used(2_400), listed(v1="READY", v2="READY"))
     assert ready.of("a") == 2_300
-    ready.note("a", 1_400, listed(v1="UNAVAILABLE", v2="READY"))
+    ready.note("a", used(1_400), listed(v1="UNAVAILABLE", v2="READY"))
     assert ready.of("a") == 1_400
 
 
 def test_a_server_that_does_not_say_what_it_has_is_held_against_what_it_was() -> None:
     ready = ReadyMemory()
     assert ready.of("a") is None
-    ready.note("a", 1_000, [])
-    ready.note("a", 9_000, [])
+    ready.note("a", used(1_000), [])
+    ready.note("a", used(9_000), [])
     assert ready.of("a") == 1_000
-    ready.note("a", 1_100, listed(v1="READY"))
-    ready.note("a", 9_000, [])
+    ready.note("a", used(1_100), listed(v1="READY"))
+    ready.note("a", used(9_000), [])
     assert ready.of("a") == 1_100
 
 
 def test_servers_that_are_no_more_are_forgotten() -> None:
     ready = ReadyMemory()
     for name in "abc":
-        ready.note(name, 1_000, listed(v1="READY"))
+        ready.note(name, used(1_000), listed(v1="READY"))
         ready.keep({name, "a"})
     assert [ready.of(name) for name in "abc"] == [1_000, None, 1_000]

@@ -87,7 +87,7 @@ def test_a_version_that_was_unloaded_holds_up_no_progress(tmp_path: Path) -> Non
 
     def look(now: float, states: dict[str, str], tokens: dict[str, int]) -> float:
         versions = [ModelVersion(MODEL, version, state, "") for version, state in states.items()]
-        usage = Usage(0, 0, 0)
+        usage = Usage(0, 0, 0, 0)
         figures = Figures(tokens=tokens)
         replica.watch(Sample((), usage, tuple(versions), figures=figures), now)
         return replica._progress.moved

@@ -47,11 +47,13 @@ def busy_over(seconds: float) -> bool:
 
 
 def test_memory_of_one_s_own_and_descriptors_are_counted(start: Starter) -> None:
-    assert usage(PREFIX).memory_bytes == 0
-    start(IDLE)
-    before = usage(PREFIX)
+    assert usage(PREFIX, 1).memory_bytes == 0
+    server = start(IDLE).pid
+    before = usage(PREFIX, server)
+    assert before.server_bytes == before.memory_bytes
     start(f"{HOLD}; {IDLE}")
-    after = usage(PREFIX)
+    after = usage(PREFIX, server)
+    assert abs(after.server_bytes - before.server_bytes) < 1_000_000
     assert 50_000_000 <= after.memory_bytes - before.memory_bytes < 80_000_000
     assert after.num_descriptors >= before.num_descriptors + 40
     assert after.max_descriptors > after.num_descriptors

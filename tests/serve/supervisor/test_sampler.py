@@ -139,5 +139,5 @@ def test_servers_are_looked_at_side_by_side(tmp_path: Path) -> None:
 def test_versions_of_the_tagger_that_are_loaded_are_ready() -> None:
     states = [(MODEL, "1", "UNAVAILABLE"), (MODEL, "2", "READY"), (MODEL, "3", "LOADING")]
     listed = [ModelVersion(*state, "") for state in [*states, (ENCODER, "4", "READY")]]
-    assert Sample((), Usage(0, 0, 0), tuple(listed)).ready == {"2"}
-    assert Sample((), Usage(0, 0, 0)).ready == frozenset()
+    assert Sample((), Usage(0, 0, 0, 0), tuple(listed)).ready == {"2"}
+    assert Sample((), Usage(0, 0, 0, 0)).ready == frozenset()

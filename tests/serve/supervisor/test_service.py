@@ -77,7 +77,7 @@ def test_a_replica_that_never_comes_back_is_given_up_loudly(
 def test_a_replica_that_grows_too_much_is_restarted_and_the_reason_told(
     repository: Path, environment: Path, tmp_path: Path
 ) -> None:
-    patience = Patience(descriptors=1e-6, settle_s=0.1)  # whatever it uses
+    patience = Patience(descriptors=1e-6, settle_s=0.1, growth_s=0.5)  # whatever it uses
     config = SupervisorConfig(repository, environment, tmp_path, patience=patience)
     seen: list[ReplicaStatus] = []
 

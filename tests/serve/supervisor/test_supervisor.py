@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from serve.errors import ServerError
 from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.life import Life, Phase
 from serve.supervisor.patience import Patience
 from serve.supervisor.report import report
+from serve.supervisor.resources import Usage
+from serve.supervisor.sampler import Sample
 from serve.supervisor.supervisor import Supervisor
 from serve.triton.listening import Exposure
 from serve.triton.tls import TlsFiles
+from tests.serve.stand_in import note_of
 
 
 @pytest.mark.triton
@@ -40,8 +44,20 @@ def test_a_server_that_answers_is_not_ended_while_its_files_of_tls_would_not_do(
 
 
 @pytest.mark.triton
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        OSError(30, "Read-only file system"),
+        RuntimeError("can't start new thread"),
+        ServerError("expected no process of linetag-0123, got [7]; kill them"),
+    ],
+)
 def test_a_replica_whose_look_fails_keeps_nobody_from_looking_at_the_others(
-    repository: Path, environment: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    repository: Path,
+    environment: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    trouble: Exception,
 ) -> None:
     config = SupervisorConfig(repository, environment, tmp_path / "t", num_replicas=2)
     supervisor = Supervisor(config)
@@ -51,10 +67,10 @@ def test_a_replica_whose_look_fails_keeps_nobody_from_looking_at_the_others(
         number, life = 0, Life(phase=Phase.READY)
 
         def look(self, now: float) -> None:
-            raise OSError(30, "Read-only file system")
+            raise trouble
 
         def end(self) -> None:
-            raise OSError(30, "Read-only file system")
+            raise trouble
 
     class Sound:
         number, state, life = 1, None, Life(phase=Phase.READY)
@@ -73,7 +89,28 @@ def test_a_replica_whose_look_fails_keeps_nobody_from_looking_at_the_others(
     assert looks == [1.0, 2.0, -1.0]
     told = [record.message for record in caplog.records if "look_failed" in record.message]
     assert len(told) == 1
-    assert "Read-only file system" in told[0]
+    assert str(trouble) in told[0]
+
+
+@pytest.mark.triton
+def test_a_replica_that_needs_much_from_the_start_is_not_restarted_for_it_again_and_again(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    (replica,) = supervisor.replicas
+    replica.state, replica.life = note_of(tmp_path / "log", repository), Life(phase=Phase.READY)
+    sample = Sample((), Usage(0, 0, 900, 1000))
+    settled = Life(phase=Phase.READY)
+
+    def asked(now: float) -> tuple[int, str] | None:
+        supervisor._weigh(replica, sample, now)
+        return supervisor._rolling.next({0: settled}, now, supervisor.config.patience)
+
+    growth_s = supervisor.config.patience.growth_s
+    assert asked(growth_s - 1.0) is None, "it would need as much again"
+    number, reason = asked(growth_s) or (None, "")
+    assert number == 0
+    assert "expected at most 800 of the 1,000 that are allowed, got 900" in reason
 
 
 @pytest.mark.triton

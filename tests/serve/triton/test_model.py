@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from serve.client import Policy, TritonTagger
-from serve.errors import GraphError, ServerError
+from serve.errors import DataError, GraphError
 from serve.repository import publish
 from serve.server import start_triton
 from serve.tagger import Tagger
@@ -50,5 +50,8 @@ def test_a_text_whose_logits_are_not_finite_fails_alone(tmp_path: Path, environm
             bad = pool.submit(client.tag, [BAD])
             good = [pool.submit(client.tag, [GOOD]) for _ in range(7)]
             assert [one.result() for one in good] == [expected] * 7
-            with pytest.raises(ServerError, match="expected finite logits, got NaN or infinity"):
+            with pytest.raises(DataError, match="expected finite logits, got NaN or infinity"):
                 bad.result()
+        with pytest.raises(DataError, match="expected finite logits"):
+            client.tag([BAD])
+        assert not client.dispatcher.stats.num_ejected, "the server is well"

@@ -17,6 +17,7 @@ from serve.errors import BundleError, ServerError
 from serve.labels import Tags
 from serve.repository import promote, publish, rollback, settle, traffic_of, versions
 from serve.tagger import Tagger
+from serve.versions import settling
 from serve.versions.folders import versions_in
 from serve.versions.history import Step, read_events
 from serve.versions.servers import Running
@@ -347,6 +348,33 @@ def test_a_line_that_does_not_reach_the_disk_does_not_hold(
         promote(repository)
     assert history.read_bytes() == before
     assert promote(repository) == 2
+
+
+def test_no_server_keeps_a_version_that_could_neither_be_agreed_on_nor_refused(
+    bundle: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(bundle, repository)
+    server = Noting(repository)
+
+    def full(*arguments: object, **fields: object) -> None:
+        raise ServerError("No space left on device")
+
+    monkeypatch.setattr(settling, "record", full)
+    with pytest.raises(ServerError, match="No space left on device"):
+        publish(bundle, repository, servers=[server])
+    assert server.seen == [[1, 2], [1]], "told to load, then to unload, with what it may have"
+    assert versions(repository) == [1]
+
+
+def test_a_file_of_a_users_own_in_any_encoding_stops_no_step(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    own = repository / "encoder" / "configs" / "mine.pbtxt"
+    own.write_bytes(b"# gr\xfc\xdfe")
+    (own.parent / ".mine.pbtxt.swp").write_bytes(b"b0VIM\xff")
+    assert publish(bundle, repository) == 2
+    assert own.read_bytes() == b"# gr\xfc\xdfe"
 
 
 def test_a_damaged_history_is_told_and_nothing_is_done(bundle: Path, repository: Path) -> None:
