@@ -115,8 +115,10 @@ class Tagger:
             BundleError: If the bundle is missing, damaged, not signed with the key asked for, or
                 has no such graph.
             GraphError: If the graph or the provider is not what was asked for.
-            ValueError: If there is no such precision or provider.
+            ValueError: If there is no such precision or provider, or less than a thread.
         """
+        if num_threads is not None and num_threads < 1:
+            raise ValueError(f"expected at least 1 thread, got num_threads={num_threads}")
         key = None if public_key is None else Path(public_key)
         bundle = Bundle.load(Path(folder), public_key=key)
         asked = Precision(precision) if precision else None

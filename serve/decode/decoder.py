@@ -51,9 +51,10 @@ class Decoder:
         self._outside = tags.id_of(OUTSIDE)
         allowed = allowed_transitions(tags)
         self._may_follow: list[list[bool]] = allowed.tolist()
-        self._transitions = np.array(decoding.transitions or np.zeros((num_tags, num_tags)))
-        self._start = np.array(decoding.start or np.zeros(num_tags))
-        self._end = np.array(decoding.end or np.zeros(num_tags))
+        none = np.zeros((num_tags, num_tags))
+        self._transitions = np.array(decoding.transitions or none, dtype=np.float64)
+        self._start = np.array(decoding.start or none[0], dtype=np.float64)
+        self._end = np.array(decoding.end or none[0], dtype=np.float64)
         if decoding.constrained:
             self._transitions[~allowed] = -np.inf
             self._start[~allowed[self._outside]] = -np.inf  # a text begins as after an O

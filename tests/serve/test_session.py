@@ -78,9 +78,11 @@ def test_a_gpu_build_on_a_machine_without_gpu_means_the_cpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [*Provider])
-    device = tmp_path / "nvidia0"
-    monkeypatch.setattr(session, "_GPU_DEVICES", (str(device),))
+    pattern, _ = session._GPU_DEVICES
+    device = tmp_path / "nvidia3"  # as a container is given one of several
+    monkeypatch.setattr(session, "_GPU_DEVICES", (str(tmp_path / Path(pattern).name),))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (tmp_path / "nvidiactl").touch()
     assert default_provider() is Provider.CPU
     device.touch()
     assert default_provider() is Provider.CUDA

@@ -228,3 +228,12 @@ def test_a_weight_of_hundreds_of_digits_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected weights from -.* to .*, got 1000") as told:
         Decoding.from_json(json.dumps(crf), num_tags=3)
     assert len(str(told.value)) < 200
+
+
+def test_weights_that_are_whole_numbers_are_weights() -> None:
+    rows = [[0] * len(TAGS)] * len(TAGS)
+    record = {**PLAIN, "constrained": True, "transitions": rows, "start": rows[0], "end": rows[0]}
+    whole = Decoding.from_json(json.dumps(record), num_tags=len(TAGS))
+    logits = random_logits(6)
+    expected = Decoder(TAGS, Decoding(constrained=True)).decode(logits, [6])
+    assert Decoder(TAGS, whole).decode(logits, [6]).tag_ids == expected.tag_ids
