@@ -79,7 +79,7 @@ def test_a_killed_process_costs_nobody_an_answer(
             recoveries_s.append(pair.until_back(number, before, timeout_s=HEALTHY_S))
     soak.record(f"kill-{victim}", slowest_recovery_s=max(recoveries_s), **figures(seen))
     nothing_lost_or_wrong(seen)
-    assert seen.slowest_s() <= SLOWEST_S[victim] + seen.late_s
+    assert seen.slowest_s() <= SLOWEST_S[victim] + seen.allowed_s
 
 
 def test_a_frozen_server_is_left_out_replaced_and_taken_back(
@@ -113,8 +113,9 @@ def test_a_frozen_server_is_left_out_replaced_and_taken_back(
         **figures(seen),
     )
     nothing_lost_or_wrong(seen)
-    assert seen.slowest_s() <= deadline_s + LATE_S + seen.late_s
-    assert max(ejected_s for _, ejected_s, _ in times) <= EJECTED_S + seen.late_s
+    assert seen.slowest_s() <= deadline_s + LATE_S + seen.allowed_s
+    assert max(out_s for out_s, _, _ in times) <= OUT_S + seen.allowed_s
+    assert max(ejected_s for _, ejected_s, _ in times) <= EJECTED_S + seen.allowed_s
 
 
 def test_a_rolling_restart_costs_nobody_an_answer(
@@ -132,4 +133,4 @@ def test_a_rolling_restart_costs_nobody_an_answer(
                 pair.until_back(number, before[number], timeout_s=0.0)
     soak.record("rolling-restart", **figures(seen))
     nothing_lost_or_wrong(seen)
-    assert seen.slowest_s() <= ROLLING_SLOWEST_S + seen.late_s
+    assert seen.slowest_s() <= ROLLING_SLOWEST_S + seen.allowed_s

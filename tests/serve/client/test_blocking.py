@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -17,7 +18,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
-from serve.client import Policy, TritonTagger, connect, wire
+from serve.client import AsyncTritonTagger, Policy, TritonTagger, connect, wire
 from serve.client.blocking import read_ahead
 from serve.client.requests import MAX_REQUEST_TEXTS, STREAM_REQUESTS, Requests
 from serve.errors import AnswerError, DataError, Overloaded, ServerError
@@ -88,6 +89,29 @@ def test_answers_that_cross_are_refused_and_never_given_to_the_wrong_text() -> N
             AnswerError, match=r"expected the answer to request .*, got one to .*-1'"
         ):
             client.tag(["two"])
+
+
+def test_an_answer_of_another_version_than_was_asked_for_is_refused() -> None:
+    def answer(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        response = proper_answer(request)
+        if request.model_version:
+            response.model_version = "2"
+        return response
+
+    expected = "expected version 1 to answer, got '2'"
+
+    async def ask(url: str) -> None:
+        async with AsyncTritonTagger(url, policy=PATIENT) as client:
+            with pytest.raises(AnswerError, match=expected):
+                await client.tag(["one"])
+
+    with fake_triton(answer) as url:
+        with (
+            TritonTagger(url, policy=PATIENT) as client,
+            pytest.raises(AnswerError, match=expected),
+        ):
+            client.tag(["one"])
+        asyncio.run(ask(url))
 
 
 def test_callers_beyond_the_cap_are_turned_away_at_once_and_later_served() -> None:

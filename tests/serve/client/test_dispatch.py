@@ -160,12 +160,13 @@ def test_silent_endpoints_use_up_the_deadline_and_no_more() -> None:
     assert it.tries == [A, B], "with no endpoint left to take over, a try has until the deadline"
 
 
-def test_retries_stay_within_the_budget_however_many_requests_fail() -> None:
+@pytest.mark.parametrize("failure", [*PASSING, Failure.DEAD_STUB])
+def test_retries_stay_within_the_budget_however_many_requests_fail(failure: Failure) -> None:
     it = world(A, B)
     num_requests = 1_000
     for _ in range(num_requests):
-        with pytest.raises(UnreachableError):
-            it.run(failing(Failure.UNREACHABLE))
+        with pytest.raises(ServerError):
+            it.run(failing(failure))
     retries = len(it.tries) - num_requests
     assert retries <= 32 + 0.10 * num_requests
     assert retries > 100, "the budget is there to be used"

@@ -20,6 +20,12 @@ from serve.__main__ import main
 from serve.client import AsyncTritonTagger, Policy, TritonTagger
 from serve.commands.tls import tls_arguments
 from serve.errors import ServerError, UnreachableError
+from serve.server import prepare
+from serve.tagger import Tagger
+from serve.triton.ending import take_down
+from serve.triton.launch import Order, launch
+from serve.triton.lifecycle import await_ready
+from serve.triton.listening import Exposure, choose_ports
 from serve.triton.tls import TlsFiles
 from tests.serve.fake_triton import fake_triton, words
 
@@ -237,3 +243,31 @@ def test_a_file_that_is_taken_away_as_it_is_read_is_named(
     monkeypatch.setattr(Path, "read_bytes", read)
     with pytest.raises(ServerError, match=rf"{name}: expected .*, got No such file"):
         of_server(tmp_path, "plant-local").check_server()
+
+
+@pytest.mark.triton
+def test_a_real_triton_answers_whoever_shows_a_certificate_of_its_authority_and_nobody_else(
+    folder: Path, tmp_path: Path, repository: Path, environment: Path, served_bundle: Path
+) -> None:
+    installation, repository = prepare(environment, repository)
+    exposure = Exposure(tls=of_server(folder, "plant-local"))
+    order = Order(installation, repository, choose_ports(0, http=False), exposure)
+    trusted = (folder / "plant.pem").read_bytes()
+    nobody = grpc.ssl_channel_credentials(root_certificates=trusted)
+    try:
+        await_ready(launch(order, tmp_path))
+        with TritonTagger(order.client_url, policy=POLICY, tls=files(folder)) as client:
+            assert client.tag(["fix pump"]) == Tagger.load(served_bundle).tag(["fix pump"])
+        for tls in (None, files(folder, own="stranger")):
+            with (
+                TritonTagger(order.client_url, policy=POLICY, tls=tls) as client,
+                pytest.raises(UnreachableError),
+            ):
+                client.tag(["fix pump"])
+        with (
+            grpc.secure_channel(order.client_url, nobody) as channel,
+            pytest.raises(grpc.RpcError, match="UNAVAILABLE"),
+        ):
+            channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=10.0)
+    finally:
+        take_down(tmp_path)

@@ -422,7 +422,9 @@ class Noting:
 
     def __init__(self, repository: Path) -> None:
         self.encoders = repository / "encoder"
+        self.history = repository / "history.jsonl"
         self.seen: list[list[int]] = []
+        self.warmed: list[tuple[str, int]] = []
 
     def load(self) -> None:
         self.seen.append(versions_in(self.encoders))
@@ -430,7 +432,29 @@ class Noting:
     unload = load
 
     def warm_up(self, folder: Path, version: str) -> None:
-        pass
+        assert folder.name == version
+        assert len(self.seen) == 1, "it was loaded, and nothing more"
+        self.warmed.append((version, len(self.history.read_bytes().splitlines())))
+
+
+class Cold(Noting):
+    """A server whose new version does not get through its warm-up."""
+
+    def warm_up(self, folder: Path, version: str) -> None:
+        raise ServerError("expected an answer, got DEADLINE_EXCEEDED")
+
+
+def test_a_version_is_warmed_up_before_it_is_agreed_on_and_refused_where_that_fails(
+    bundle: Path, repository: Path
+) -> None:
+    publish(bundle, repository)
+    server = Noting(repository)
+    publish(bundle, repository, servers=[server], heard_s=0.0)
+    assert server.warmed == [("2", 1)], "with the first version's line only"
+    with pytest.raises(ServerError, match="DEADLINE_EXCEEDED"):
+        publish(bundle, repository, servers=[Cold(repository)], heard_s=0.0)
+    assert traffic_of(repository).stable == 2
+    assert versions(repository) == [2]
 
 
 class Forgetful(Noting):
