@@ -12,7 +12,7 @@ from export.bundle import GRAPH_FILES, GraphFile
 from export.config import OPSET, ExportConfig
 from export.gate import Allowance, check_gate, gated_labels
 from export.optimize import own_operators
-from export.parity import ParityReport
+from export.parity import ParityReport, worst_of
 from export.source import Source
 from serve.bundle import GraphInfo, Precision, Provider, sha256
 from serve.errors import GraphError, ParityError
@@ -74,7 +74,7 @@ class Gated:
 
     Attributes:
         file: The graph.
-        parity: How far its answers are from PyTorch's.
+        parity: How far its answers are from PyTorch's, at the worst of its comparisons.
         method: How it was made.
         trials: What was tried for it, in order; it is among them.
         reasons: Why each node that stayed FP32 did.
@@ -135,7 +135,7 @@ class Judge:
             refusal = str(error)
             self.refusals.append(error)
             logger.warning("%s: %s", candidate.method, error)
-        worst = min(reports, key=lambda report: report.f1.overall.after)
+        worst = worst_of(reports)
         f1 = worst.f1.overall.after
         self.trials.append(Trial(candidate.method, candidate.fp32_nodes, f1, refusal))
         if refusal:
