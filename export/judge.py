@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import onnx
 
 from export.bundle import GRAPH_FILES, GraphFile
-from export.config import OPSET, ExportConfig
+from export.config import OPSET, Device, ExportConfig
 from export.gate import Allowance, check_gate, gated_labels
 from export.optimize import own_operators
 from export.parity import ParityReport, worst_of
@@ -95,7 +95,13 @@ def provider_for(config: ExportConfig, precision: Precision) -> Provider:
     """
     if MEANT_FOR[precision] is Provider.CPU:
         return Provider.CPU
-    provider = config.device.provider if config.device else default_provider()
+    found = default_provider()
+    if config.device is Device.CUDA and found is not Provider.CUDA:
+        raise GraphError(
+            f"--device cuda: expected {Provider.CUDA} and a GPU, got {found}; leave it out, or "
+            "export on a machine with a GPU that CUDA_VISIBLE_DEVICES shows, and onnxruntime-gpu"
+        )
+    provider = config.device.provider if config.device else found
     if precision.needs_cuda and provider is not Provider.CUDA:
         raise GraphError(
             f"--{precision}: expected {Provider.CUDA}, without which the graph cannot be compared, "

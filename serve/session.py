@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import replace
+from glob import glob
 
 import numpy as np
 import onnxruntime as ort
@@ -34,7 +35,7 @@ from serve.tensors import (
 
 logger = logging.getLogger(__name__)
 _NO_RECORDING = "cannot use the graph capture feature"  # ONNX Runtime's words for it
-_GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg")  # the driver's first device; WSL's
+_GPU_DEVICES = ("/dev/nvidia[0-9]*", "/dev/dxg")  # the driver's devices; WSL's
 _ORT_TYPES = {"int64": "tensor(int64)", "int32": "tensor(int32)", "float32": "tensor(float)"}
 
 
@@ -146,7 +147,7 @@ def default_provider() -> Provider:
     """
     offered = Provider.CUDA in ort.get_available_providers()
     first_visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    is_there = first_visible not in ("", "-1") and any(map(os.path.exists, _GPU_DEVICES))
+    is_there = first_visible not in ("", "-1") and any(map(glob, _GPU_DEVICES))
     return Provider.CUDA if offered and is_there else Provider.CPU
 
 

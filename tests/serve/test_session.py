@@ -78,8 +78,10 @@ def test_a_gpu_build_on_a_machine_without_gpu_means_the_cpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [*Provider])
-    device = tmp_path / "nvidia0"
-    monkeypatch.setattr(session, "_GPU_DEVICES", (str(device),))
+    device = tmp_path / "nvidia3"  # a container's only one keeps the number it has outside
+    pattern, *_ = session._GPU_DEVICES
+    monkeypatch.setattr(session, "_GPU_DEVICES", (pattern.replace("/dev", str(tmp_path)),))
+    (tmp_path / "nvidiactl").touch()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert default_provider() is Provider.CPU
     device.touch()
