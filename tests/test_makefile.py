@@ -102,6 +102,7 @@ def test_a_gpu_that_came_later_is_used_and_one_that_went_is_not(checkout: Checko
     checkout.program("stub/nvidia-smi", GPU)
     checkout.make("setup")
     assert checkout.runtimes() == [".venv-triton: onnxruntime_gpu", ".venv: onnxruntime_gpu"]
+    assert checkout.make("setup").startswith("make: Nothing to be done for 'setup'")
     checkout.program("stub/nvidia-smi", NO_GPU)
     checkout.make("setup")
     assert checkout.runtimes() == [".venv-triton: onnxruntime", ".venv: onnxruntime"]
