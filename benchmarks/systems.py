@@ -115,6 +115,15 @@ def unfused(checkpoint: Path) -> Embedded:
     return Embedded("ONNX Runtime", "PyTorch's export, unfused", tagger, graph=graph)
 
 
+def served_precision(bundle: Path) -> Precision:
+    """Return the precision that Triton takes of a bundle on this machine.
+
+    Raises:
+        BundleError: If there is no bundle to read.
+    """
+    return choose_graph(Bundle.load(bundle), default_provider()).precision
+
+
 def embedded(bundle: Path, precision: Precision) -> Embedded:
     """Return the bundle's graph of a precision in the embedded tagger.
 

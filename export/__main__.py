@@ -2,8 +2,9 @@
 
 Every graph is compared with PyTorch on real lines and scored on all dev lines. A graph that loses
 more entity F1 than allowed (0.1 point for FP16, 0.5 for INT8; 1.5 on any label with 30 or more dev
-entities) is made again with less of it reduced, and if that does not help the export stops: nothing
-is written. The bundle's report.html and report.json say what was found.
+entities, if chance does not explain it) is made again with less of it reduced, and if that does not
+help the export stops: nothing is written. The bundle's report.html and report.json say what was
+found.
 
 Examples:
   python -m export                               FP32 only, build/checkpoint to build/bundle

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import onnx
 
 from export.bundle import GRAPH_FILES, GraphFile
-from export.config import OPSET, ExportConfig
+from export.config import OPSET, Device, ExportConfig
 from export.gate import Allowance, check_gate, gated_labels
 from export.optimize import own_operators
-from export.parity import ParityReport
+from export.parity import ParityReport, worst_of
 from export.source import Source
 from serve.bundle import GraphInfo, Precision, Provider, sha256
 from serve.errors import GraphError, ParityError
@@ -74,7 +74,7 @@ class Gated:
 
     Attributes:
         file: The graph.
-        parity: How far its answers are from PyTorch's.
+        parity: How far its answers are from PyTorch's, at the worst of its comparisons.
         method: How it was made.
         trials: What was tried for it, in order; it is among them.
         reasons: Why each node that stayed FP32 did.
@@ -95,7 +95,13 @@ def provider_for(config: ExportConfig, precision: Precision) -> Provider:
     """
     if MEANT_FOR[precision] is Provider.CPU:
         return Provider.CPU
-    provider = config.device.provider if config.device else default_provider()
+    found = default_provider()
+    if config.device is Device.CUDA and found is not Provider.CUDA:
+        raise GraphError(
+            f"--device cuda: expected {Provider.CUDA} and a GPU, got {found}; leave it out, or "
+            "export on a machine with a GPU that CUDA_VISIBLE_DEVICES shows, and onnxruntime-gpu"
+        )
+    provider = config.device.provider if config.device else found
     if precision.needs_cuda and provider is not Provider.CUDA:
         raise GraphError(
             f"--{precision}: expected {Provider.CUDA}, without which the graph cannot be compared, "
@@ -135,7 +141,7 @@ class Judge:
             refusal = str(error)
             self.refusals.append(error)
             logger.warning("%s: %s", candidate.method, error)
-        worst = min(reports, key=lambda report: report.f1.overall.after)
+        worst = worst_of(reports)
         f1 = worst.f1.overall.after
         self.trials.append(Trial(candidate.method, candidate.fp32_nodes, f1, refusal))
         if refusal:

@@ -7,7 +7,7 @@ tagged by `serve`'s own tagger with either model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from export.checkpoint import Checkpoint, TorchBackend
 from export.torch_fp16 import in_fp16
 from serve.backend import Backend
-from serve.bootstrap import F1Changes, f1_changes
+from serve.bootstrap import F1Change, F1Changes, f1_changes
 from serve.encoding import EncodedBatch
 from serve.entities import decode_entities
 from serve.errors import DataError
@@ -117,6 +117,36 @@ class Reference:
         checkpoint = self._checkpoint
         tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
         return self.compare(tagger, backend)
+
+
+def worst_of(reports: Sequence[ParityReport]) -> ParityReport:
+    """Return the worst figure of each kind among comparisons of one graph, one at least."""
+    lengths = sorted({length for report in reports for length in report.diff_by_length})
+    labels = sorted({label for report in reports for label in report.f1.by_label})
+    return ParityReport(
+        max_abs_diff=_largest(report.max_abs_diff for report in reports),
+        diff_by_length={
+            length: _largest(r.diff_by_length.get(length, 0.0) for r in reports)
+            for length in lengths
+        },
+        num_tokens=reports[0].num_tokens,
+        tag_agreement=min(report.tag_agreement for report in reports),
+        f1=F1Changes(
+            _most_lost(report.f1.overall for report in reports),
+            {
+                label: _most_lost(r.f1.by_label[label] for r in reports if label in r.f1.by_label)
+                for label in labels
+            },
+        ),
+    )
+
+
+def _largest(diffs: Iterable[float]) -> float:
+    return float(np.max(list(diffs)))  # NaN stays NaN
+
+
+def _most_lost(changes: Iterable[F1Change]) -> F1Change:
+    return max(changes, key=lambda change: change.loss_points)
 
 
 def parity_batches(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[EncodedBatch]:

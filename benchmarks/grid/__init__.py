@@ -1,1 +1,1 @@
-"""Measure a model by length and batch, against the machine's peak, and how its cost grows."""
+"""Measure a model by length and batch, against the cores' peak, and how its cost grows."""

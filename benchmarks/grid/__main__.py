@@ -3,9 +3,9 @@
 Five things in one run, in interleaved rounds, with raw samples:
 * tokens in, logits out, at 8 to 512 tokens and 1, 8 and 32 lines (2,048 tokens at most);
 * the INT8 graph's products with weights and nothing else, for one line: its time's lower bound;
-* offline: the INT8 graph on one single-threaded lane a core, and which share of the machine's
-  INT8 matrix peak its products with weights reach;
-* that peak, measured: ONNX Runtime's integer product alone, on all cores at once;
+* offline: the INT8 graph on one single-threaded lane a core, four at most, as in use, and which
+  share of these cores' INT8 matrix peak its products with weights reach;
+* that peak, measured: ONNX Runtime's integer product alone, on as many cores at once;
 * how time grows with tokens, and with the words of a text that is read through windows.
 Afterwards, by ONNX Runtime's profiler: where a line's time goes inside the INT8 graph.
 

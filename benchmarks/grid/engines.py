@@ -57,7 +57,7 @@ class Engines:
     Attributes:
         checkpoint: The model.
         engines: PyTorch first: the others are compared with it.
-        lanes: The INT8 graph as it runs offline, one single-threaded lane a core.
+        lanes: The INT8 graph as it runs offline, one single-threaded lane a core, four at most.
         products: That graph's products with weights alone.
         int8: That graph.
         macs_per_token: Multiply-adds of these for one token.

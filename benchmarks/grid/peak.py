@@ -1,7 +1,8 @@
-"""Owns the machine's INT8 matrix peak: what integer products reach when nothing else is done.
+"""Owns the cores' INT8 matrix peak: what integer products reach when nothing else is done.
 
 Measured, not looked up: ONNX Runtime's own MatMulInteger, unsigned activations by signed weights
-packed beforehand, one single-threaded session a core, all at once, which is how lines run offline.
+packed beforehand, one single-threaded session a core, all at once, which is how lines run offline:
+on four cores at most, so that where there are more it is not the whole machine's.
 The weights are 1024 x 1024, one megabyte; the rows are varied, and the fastest count is the peak.
 
 To hold against it: PyTorch's product (oneDNN, `torch._int_mm`) reached 0.97 to 1.08 times as much
@@ -33,7 +34,7 @@ def macs_of_call(num_cores: int) -> int:
 
 
 def peak_runner(num_rows: int, num_cores: int) -> Callable[[], object]:
-    """Return what multiplies on all cores at once, `num_rows` rows at a time."""
+    """Return what multiplies on so many cores at once, `num_rows` rows at a time."""
     session = _session()
     rows = np.random.default_rng(_SEED).integers(0, 256, (num_rows, WIDTH), dtype=np.uint8)
     pool = ThreadPoolExecutor(num_cores, thread_name_prefix="peak")

@@ -53,7 +53,7 @@ def products_graph(weights: list[onnx.TensorProto]) -> bytes:
 
 
 class Products:
-    """The products on one thread and on one a core: the quicker is the bound."""
+    """The products on one thread and on one a core, four at most: the quicker is the bound."""
 
     def __init__(self, int8: onnx.ModelProto) -> None:
         """Take the INT8 graph."""

@@ -106,6 +106,11 @@ class GridResult:
         return row.p50_s
 
     @property
+    def num_lanes(self) -> int:
+        """Cores that the peak was measured on: as many as lines take offline."""
+        return self.of(Scenario.PEAK)[0].count
+
+    @property
     def peak_macs_per_s(self) -> float:
         """Integer multiply-adds a second of the fastest products."""
         return max(macs_of_call(r.count) / r.p50_s for r in self.of(Scenario.PEAK))

@@ -121,7 +121,7 @@ def _texts(engines: Engines) -> Iterator[Group]:
 
 
 def _peak() -> Iterator[Group]:
-    num_cores = default_num_threads()
+    num_cores = default_num_threads()  # as many as there are lanes, or the share would mean nothing
     for num_rows in ROWS:
         runners = {"MatMulInteger": peak_runner(num_rows, num_cores)}
         yield Group(Scenario.PEAK, num_rows, num_cores, runners)

@@ -25,7 +25,7 @@ def caption(result: GridResult) -> str:
     return (
         f"{result.model}, {rounds} rounds, {machine.num_cores} cores of {machine.cpu}, load "
         f"{machine.load_average:.1f} before the run; measured INT8 peak "
-        f"{result.peak_macs_per_s / 1e9:,.0f} G multiply-adds/s. "
+        f"{result.peak_macs_per_s / 1e9:,.0f} G multiply-adds/s on {result.num_lanes} of them. "
         f"{machine.time[:10]}, {commit}Python {machine.python}, {versions}."
     )
 

@@ -5,7 +5,8 @@ process of threads before them. *Closed loops*: 1, 8 and 32 callers that wait fo
 they ask again, with one line a call and with 32. *Open loops*: lines arrive at random (Poisson) at
 shares of what the server does for 32 callers; a line's latency counts from its arrival, so that a
 server that stalls pays for every line that came meanwhile (no coordinated omission). The embedded
-runtime, given all lines at once, is what "of offline" compares with.
+runtime, given all lines at once, with the graph that Triton takes here, is what "of offline"
+compares with.
 
 The pipeline's server is what one would build without us: one uvicorn worker, the pipeline in FP32
 in FastAPI's pool of threads, as many as are best here, JSON over connections that stay open.
@@ -48,9 +49,9 @@ from benchmarks.load.plan import CAPACITY, Subject, measure, num_steps
 from benchmarks.load.result import LoadResult
 from benchmarks.load.table import tables
 from benchmarks.machine import describe_machine
-from benchmarks.systems import Served, embedded, open_served
+from benchmarks.systems import Served, embedded, open_served, served_precision
 from benchmarks.workload import describe_lines, lines_of, read_lines
-from serve.bundle import Bundle, Precision
+from serve.bundle import Bundle
 from serve.client import Policy
 from serve.errors import DataError, TaggingError
 
@@ -132,7 +133,7 @@ def run(config: LoadConfig) -> LoadResult:
     lines = read_lines(data)
     workload = describe_lines(data, lines, Bundle.load(config.bundle).encoder())
     with ExitStack() as stack:
-        offline = embedded(config.bundle, Precision.INT8)
+        offline = embedded(config.bundle, served_precision(config.bundle))
         served = stack.enter_context(
             open_served(config.bundle, policy=POLICY, is_telling=config.perf_analyzer is not None)
         )

@@ -5,7 +5,8 @@ begin and end by one clock: the client, Triton by its traces, and the model in T
 process. The steps of a call leave nothing out: they add up to what the caller waited.
 
 A step's p50 is its own median; medians do not add up, means do, so shares are of means. Noting has
-its cost: the row "without notes" is the same calls to a server that notes nothing.
+its cost: the row "without notes" is the same calls to a server that notes nothing, in turns with
+the others.
 
 Examples:
   python -m benchmarks.path
@@ -23,13 +24,15 @@ import gc
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arguments import json_file, seconds
-from benchmarks.load.calls import Closed, answered
-from benchmarks.load.loops import run_load
+from benchmarks.halting import halt, resume, running
+from benchmarks.load.calls import Call, Closed, answered
+from benchmarks.load.loops import Ask, run_load
 from benchmarks.machine import describe_machine
 from benchmarks.path.result import PathResult, table
 from benchmarks.path.spans import Span, noting
@@ -42,7 +45,8 @@ from serve.client import Policy, TritonTagger, wire
 from serve.errors import ServerError, TaggingError
 
 POLICY = Policy(deadline_s=30.0)
-WARM_S = 0.5
+NUM_ROUNDS = 10
+WARM_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class PathConfig:
     Attributes:
         bundle: What Triton serves.
         data: JSON lines; None for the test lines of build/checkpoint, or its dev lines.
-        seconds: How long calls are made, with notes and without.
+        seconds: How long calls are made with notes, in all rounds, and how long without.
         output: Where the raw samples go; None to write none.
     """
 
@@ -93,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(config: PathConfig) -> PathResult:
-    """Follow lines through a Triton, then time the same without notes.
+    """Follow lines through a Triton, and time the same without notes.
 
     Raises:
         TaggingError: If the lines, the bundle or Triton are not as expected.
@@ -103,36 +107,68 @@ def run(config: PathConfig) -> PathResult:
     lines = read_lines(data)
     workload = describe_lines(data, lines, Bundle.load(config.bundle).encoder())
     with tempfile.TemporaryDirectory(prefix="linetag-path-") as folder:
-        plain = _plain(config, lines)
-        followed = _followed(config, lines, Path(folder))
+        plain, followed = _measured(config, lines, Path(folder))
     if not followed:
         raise ServerError("expected calls with a trace each, got none; give it more --seconds")
     return PathResult(machine=machine, workload=workload, ways=tuple(followed), plain_s=plain)
 
 
-def _plain(config: PathConfig, lines: Sequence[str]) -> tuple[float, ...]:
-    with open_served(config.bundle, policy=POLICY) as served, served.alone():
-        run_load(Closed(1), served.tag, lines, seconds=WARM_S, seed=1)
+def _measured(
+    config: PathConfig, lines: Sequence[str], folder: Path
+) -> tuple[tuple[float, ...], list[Way]]:
+    """Return how long calls took without notes, and the way of those that were followed.
+
+    The two take turns, or the cost of noting would be that of a machine that gets slower meanwhile.
+    """
+    plain: list[float] = []
+    spans: list[Span] = []
+    with ExitStack() as stack:
+        served = stack.enter_context(open_served(config.bundle, policy=POLICY))
+        traced = stack.enter_context(traced_server(config.bundle, folder))
+        client = stack.enter_context(TritonTagger(traced.url, policy=POLICY))
+        halt(traced.process_group)
+        stack.callback(resume, traced.process_group)  # it must hear the stop
+
+        def ask_plain(seed: int) -> None:
+            with served.alone():
+                _warm(served.tag, lines, seed)
+                plain.extend(answered(_calls(served.tag, lines, config, seed)))
+
+        def ask_traced(seed: int) -> None:
+            with running(traced.process_group):
+                _warm(client.tag, lines, seed)
+                with _noting(spans):
+                    _calls(client.tag, lines, config, seed)
+
         gc.collect()
         gc.freeze()
-        calls = run_load(Closed(1), served.tag, lines, seconds=config.seconds, seed=0)
+        for number in range(NUM_ROUNDS):
+            turns = (ask_plain, ask_traced) if number % 2 == 0 else (ask_traced, ask_plain)
+            for ask in turns:
+                ask(number * len(lines) // NUM_ROUNDS)
         gc.unfreeze()
-        return answered(calls)
+    return tuple(plain), ways(spans, traced.traces(), traced.spans())
 
 
-def _followed(config: PathConfig, lines: Sequence[str], folder: Path) -> list[Way]:
-    spans: list[Span] = []
+def _warm(ask: Ask, lines: Sequence[str], seed: int) -> None:
+    """Make calls that do not count: what was halted is slow at first."""
+    run_load(Closed(1), ask, lines, seconds=WARM_S, seed=seed)
+
+
+def _calls(ask: Ask, lines: Sequence[str], config: PathConfig, seed: int) -> tuple[Call, ...]:
+    """Return the calls of a turn."""
+    return run_load(Closed(1), ask, lines, seconds=config.seconds / NUM_ROUNDS, seed=seed)
+
+
+@contextmanager
+def _noting(spans: list[Span]) -> Iterator[None]:
+    """Note the client's steps."""
     with (
         noting(wire, "write_request", "write", spans),
         noting(wire, "outcome_of", "read", spans),
         noting(TritonTagger, "tag", "call", spans),
-        traced_server(config.bundle, folder) as server,
-        TritonTagger(server.url, policy=POLICY) as client,
     ):
-        run_load(Closed(1), client.tag, lines, seconds=WARM_S, seed=1)
-        spans.clear()
-        run_load(Closed(1), client.tag, lines, seconds=config.seconds, seed=0)
-    return ways(spans, server.traces(), server.spans())
+        yield
 
 
 if __name__ == "__main__":

@@ -53,10 +53,12 @@ class TracedServer:
 
     Attributes:
         url: Address of its gRPC.
+        process_group: Of its processes, which may be halted.
         folder: Of repository, log and traces.
     """
 
     url: str
+    process_group: int
     folder: Path
 
     def traces(self) -> list[Trace]:
@@ -107,6 +109,6 @@ def traced_server(bundle: Path, folder: Path) -> Iterator[TracedServer]:
     )
     state = bring_up(traced, repository, folder, [choose_ports(0, http=False)])
     try:
-        yield TracedServer(state.url, folder)
+        yield TracedServer(state.url, state.pid, folder)
     finally:
         take_down(folder)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +46,11 @@ def splittable(model: onnx.ModelProto) -> list[str]:
     return [layer.activation.output[0] for layer in _layers(model)]
 
 
-def split(model: onnx.ModelProto, reach: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
+def split(
+    model: onnx.ModelProto,
+    reach: Mapping[str, NDArray[np.float32]],
+    whole_for: Collection[str] = (),
+) -> onnx.ModelProto:
     """Return a copy of a graph whose activations reach less far; the logits are nearly the same.
 
     Each activation is cut off by a Clip, which `export.precision.int8.to_int8` leaves to the
@@ -55,11 +59,15 @@ def split(model: onnx.ModelProto, reach: Mapping[str, NDArray[np.float32]]) -> o
     Args:
         model: A graph that `export.fusion.cpu.for_cpu` made.
         reach: How far each channel goes, for each of `splittable`. Shape: (channels,)
+        whole_for: Names of products that read their activation as it is: those that stay FP32,
+            for which nothing has to be cut off.
     """
     copy = without_weights(model)
     weights = Weights(model)
     clips: dict[str, onnx.NodeProto] = {}
     for layer in list(_layers(copy)):  # all of them before any is changed
+        if layer.outer.name in whole_for:
+            continue
         limit = limit_of(reach[layer.activation.output[0]])
         if sources := _extra(reach[layer.activation.output[0]], limit):
             _widen(layer, sources, limit, weights)

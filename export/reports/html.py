@@ -34,7 +34,10 @@ def _sections(report: Report) -> Iterator[str]:
         counts = ", ".join(f"{count} {name}" for name, count in operators) or "none"
         yield f"<p>ONNX Runtime's own operators: {escape(counts)}</p>"
         yield "<h3>F1 by label</h3>" + _labels(graph)
-        yield f"<p>Labels with {MIN_LABEL_ENTITIES} or more entities are gated on.</p>"
+        yield (
+            f"<p>Labels with {MIN_LABEL_ENTITIES} or more entities are gated on, where the 95 % "
+            "interval of the loss is above 0.</p>"
+        )
         yield "<h3>Graphs that were tried</h3>" + _trials(graph)
         if graph.reasons:
             yield "<h3>Left in FP32</h3>" + table(["node", "why"], list(graph.reasons.items()))

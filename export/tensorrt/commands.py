@@ -1,11 +1,16 @@
-"""Owns the script that builds the engines: one `trtexec` call per graph, profiles and all."""
+"""Owns the script that builds the engines: one `trtexec` call per graph, profiles and all.
+
+They go into a folder beside the bundle, which is a model repository for Triton. In the bundle they
+would be what no manifest names: it would not be sound, nor signed, and the next export would take
+hours of building with it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
-from export.tensorrt.triton import PLAN, REPOSITORY, model_name
+from export.tensorrt.triton import CONFIG, PLAN, REPOSITORY, model_name
 from serve.bundle import Precision
 from serve.triton.profiles import Profile, shapes_text
 
@@ -15,8 +20,13 @@ _HEADER = """\
 # Builds the engines with TensorRT 10 or 11, on the machine and GPU that will run them.
 # The number types are in the graphs: there is no --fp16 or --int8, which TensorRT 11 removed.
 # --stronglyTyped says so to TensorRT 10; TensorRT 11 ignores it.
+#
+# Usage: build.sh [FOLDER]
+# FOLDER becomes a model repository for Triton. It is not in the bundle, whose content its manifest
+# vouches for, but beside it: BUNDLE-engines, unless another one is named.
 set -eu
-cd "$(dirname "$0")"
+here=$(cd "$(dirname "$0")" && pwd -P)
+engines=${1:-$(dirname "$here")-engines}
 """
 
 
@@ -28,12 +38,14 @@ def build_script(graphs: dict[Precision, str], profiles: Sequence[Profile]) -> s
         profiles: The profiles of every engine, in the order Triton numbers them.
     """
     calls = [
-        f"mkdir -p {REPOSITORY}/{model_name(precision)}/1\n"
+        f'mkdir -p "$engines/{model_name(precision)}/1"\n'
+        f'cp "$here/{REPOSITORY}/{model_name(precision)}/{CONFIG}" '
+        f'"$engines/{model_name(precision)}/"\n'
         + " \\\n  ".join(
             [
                 "trtexec --stronglyTyped --skipInference",
-                f"--onnx={file}",
-                f"--saveEngine={REPOSITORY}/{model_name(precision)}/1/{PLAN}",
+                f'--onnx="$here/{file}"',
+                f'--saveEngine="$engines/{model_name(precision)}/1/{PLAN}"',
                 *(f"--profile={i} {shape_flags(profile)}" for i, profile in enumerate(profiles)),
             ]
         )

@@ -3,8 +3,9 @@
     tensorrt/
         model_fp16.onnx, model_int8.onnx    strongly typed; INT8 with explicit Q/DQ
         profiles.json                       optimization profiles per length bucket
-        build.sh                            trtexec commands that build the engines
-        model_repository/NAME/config.pbtxt  Triton's settings; build.sh puts the engine beside it
+        build.sh                            trtexec commands that build the engines, and put them
+                                            with Triton's settings beside the bundle
+        model_repository/NAME/config.pbtxt  Triton's settings
         gate.json                           what each graph scored
 
 Each graph passes the lint and the gate on entity F1; of INT8, the first calibration that does is

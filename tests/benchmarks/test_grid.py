@@ -239,7 +239,7 @@ def test_the_tables_have_a_row_a_cell(result: GridResult) -> None:
     assert "| 8 | 800 | 1 | 20% |" in lines
     assert "| operator | nodes | 8 tokens, us | share | 16 tokens, us | share |" in lines
     assert "| QAttention | 2 | 300 | 75% | 250 | 50% |" in lines
-    assert "measured INT8 peak 4 G multiply-adds/s" in lines[-1]
+    assert "measured INT8 peak 4 G multiply-adds/s on 2 of them." in lines[-1]
 
 
 def test_a_checkpoint_that_is_none_is_one_line(

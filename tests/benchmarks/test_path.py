@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.load.calls import Closed
+from benchmarks.load.loops import Ask
 from benchmarks.path import __main__ as path
 from benchmarks.path.spans import Span, noting
 from benchmarks.path.timeline import STEPS, ways
@@ -91,6 +96,74 @@ def test_noting_changes_nothing_but_the_notes_and_ends_with_the_block() -> None:
     assert Thing().double(3) == 6
     assert [span.name for span in spans] == ["name", "name"]
     assert all(span.start_ns <= span.end_ns for span in spans)
+
+
+class FakeServer:
+    """Either server of a run, and its client."""
+
+    url, process_group = "", 0
+
+    def __init__(self, name: str, done: list[str]) -> None:
+        self.name, self.done = name, done
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        self.done.append(f"{self.name} runs")
+        yield
+        self.done.append(f"{self.name} halts")
+
+    def tag(self, texts: Sequence[str]) -> None:
+        self.done.append(f"{self.name} is asked")
+
+    def traces(self) -> list[dict[str, int]]:
+        return []
+
+    spans = traces
+
+
+def test_calls_with_notes_and_without_take_turns_and_one_server_runs_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whole run after the other, the cost of noting would be that of a slower hour."""
+    done: list[str] = []
+    plain, traced = FakeServer("plain", done), FakeServer("traced", done)
+
+    class Client(FakeServer):
+        def __init__(self, *_: object, **__: object) -> None:
+            super().__init__("traced", done)
+
+        def __enter__(self) -> Client:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    def load(_: Closed, ask: Ask, lines: Sequence[str], *, seconds: float, seed: int) -> list[Any]:
+        ask(lines[seed : seed + 1])
+        is_noted = hasattr(Client.tag, "__wrapped__")
+        done.append(f"{'with' if is_noted else 'without'} notes for {seconds:g} s")
+        return []
+
+    monkeypatch.setattr(path, "open_served", lambda *_, **__: nullcontext(plain))
+    monkeypatch.setattr(path, "traced_server", lambda *_: nullcontext(traced))
+    monkeypatch.setattr(path, "TritonTagger", Client)
+    monkeypatch.setattr(path, "running", lambda _: traced.alone())
+    monkeypatch.setattr(path, "halt", lambda _: None)
+    monkeypatch.setattr(path, "resume", lambda _: None)
+    monkeypatch.setattr(path, "run_load", load)
+    assert path._measured(path.PathConfig(seconds=30.0), ["a", "b"], tmp_path) == ((), [])
+    turns = [
+        [
+            f"{name} runs",
+            f"{name} is asked",
+            "without notes for 0.2 s",
+            f"{name} is asked",
+            f"{notes} notes for 3 s",
+            f"{name} halts",
+        ]
+        for name, notes in (("plain", "without"), ("traced", "with"))
+    ]
+    assert done == [step for turn in (turns + turns[::-1]) * 5 for step in turn]
 
 
 @pytest.mark.triton

@@ -10,15 +10,16 @@ import pytest
 from export.config import ExportConfig
 from export.gate import Allowance, check_gate
 from export.parity import ParityReport
-from serve.bootstrap import F1Change, F1Changes
+from serve.bootstrap import F1Change, F1Changes, f1_changes
 from serve.bundle import Precision
 from serve.errors import ParityError
+from serve.examples import Span
 
 INT8 = Allowance(points=0.5, label_points=1.5)
 
 
-def change(after: float, *, num_gold: int = 100) -> F1Change:
-    return F1Change(num_gold, 0.9, after, (-1.0, 1.0))
+def change(after: float, *, num_gold: int = 100, low: float = 0.1) -> F1Change:
+    return F1Change(num_gold, 0.9, after, (low, 50.0))
 
 
 def report(after: float = 0.9, **by_label: F1Change) -> ParityReport:
@@ -80,6 +81,44 @@ def test_a_label_with_fewer_than_30_entities_cannot_close_the_gate() -> None:
     check_gate(report(Item=change(0.5, num_gold=29)), Precision.INT8, INT8)
     with pytest.raises(ParityError, match="F1 on Item"):
         check_gate(report(Item=change(0.5, num_gold=30)), Precision.INT8, INT8)
+
+
+def test_a_loss_on_a_label_that_chance_explains_does_not_close_the_gate() -> None:
+    """All labels together do, whatever the interval."""
+    check_gate(report(Item=change(0.5, low=0.0)), Precision.INT8, INT8)
+    chance = replace(report(), f1=F1Changes(change(0.8, low=-1.0), {}))
+    with pytest.raises(ParityError, match="points of entity F1"):
+        check_gate(chance, Precision.INT8, INT8)
+
+
+LABELS = tuple(f"L{i:02}" for i in range(20))
+
+
+def without_first_label(num_lost: int, *, of: int) -> ParityReport:
+    """Return the report where a graph no longer finds so many of one label's entities."""
+    gold = [[Span(0, 1, label)] for label in LABELS for _ in range(of)]
+    after = [[] if i < num_lost else spans for i, spans in enumerate(gold)]
+    return replace(report(), f1=f1_changes(gold, gold, after))
+
+
+def test_entities_that_flip_either_way_do_not_close_the_gate_on_twenty_labels() -> None:
+    """Of labels of 40 entities: one or two lost costs 1.3 to 2.6 points."""
+    draw = np.random.default_rng(3)
+    gold = [[Span(0, 1, label)] for label in LABELS for _ in range(40)]
+    missed = draw.choice(len(gold), size=32, replace=False).tolist()
+    before = [[] if i in missed[:16] else spans for i, spans in enumerate(gold)]
+    after = [[] if i in missed[16:] else spans for i, spans in enumerate(gold)]
+    found = replace(report(), f1=f1_changes(gold, before, after))
+    losses = [change.loss_points for change in found.f1.by_label.values()]
+    assert max(losses) > INT8.label_points, "or the flips were too few to prove anything"
+    check_gate(found, Precision.INT8, INT8)
+
+
+@pytest.mark.parametrize(("num_lost", "of"), [(40, 40), (4, 40), (10, 100)])
+def test_a_true_loss_of_one_label_of_twenty_closes_the_gate(num_lost: int, of: int) -> None:
+    lossy = without_first_label(num_lost, of=of)
+    with pytest.raises(ParityError, match="points of F1 on L00"):
+        check_gate(lossy, Precision.INT8, replace(INT8, points=100))
 
 
 @pytest.mark.parametrize("diff", [np.nan, np.inf])

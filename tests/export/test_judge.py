@@ -5,13 +5,28 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
+import onnx
 import pytest
 
 from export.config import ExportConfig
-from export.judge import Judge, Trial
+from export.judge import Candidate, Judge, Trial
+from export.parity import ParityReport
 from export.source import Source
+from serve.bootstrap import F1Change, F1Changes
 from serve.bundle import Precision
 from serve.errors import ParityError
+
+
+def compared(*, diff: float, agreement: float, **losses: float) -> ParityReport:
+    """Return a report of one length; each loss, in all and of labels, is in F1, of 0.9."""
+    changes = {k: F1Change(40, 0.9, 0.9 - loss, (-1.0, 1.0)) for k, loss in losses.items()}
+    return ParityReport(
+        max_abs_diff=diff,
+        diff_by_length={8: diff},
+        num_tokens=100,
+        tag_agreement=agreement,
+        f1=F1Changes(changes.pop("overall"), changes),
+    )
 
 
 @pytest.fixture
@@ -33,3 +48,24 @@ def test_the_best_graph_and_the_best_that_was_refused_are_found_among_all(judge:
         judge.refusals += [ParityError(refusal)] if refusal else []
     assert judge.best_trial().method == "passed"
     assert str(judge.best_refusal()) == "8"
+
+
+def test_each_figure_is_the_worst_of_all_comparisons(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in that rounds to FP16 may be worse on one label and equal over all."""
+    reports = [
+        compared(diff=1e-5, agreement=1.0, overall=0.0, Item=0.01, Activity=0.0),
+        compared(diff=2e-3, agreement=0.9, overall=0.0, Item=0.0, Activity=0.004, Event=0.002),
+    ]
+    monkeypatch.setattr(judge, "_reports", lambda _: iter(reports))
+    gated = judge.passed(Candidate(onnx.ModelProto(), "cast"))
+    assert gated is not None
+    info = gated.file.info
+    assert (info.max_abs_diff, info.tag_agreement, info.f1_after) == (2e-3, 0.9, 0.9)
+    assert info.label_f1_loss_points == {
+        "Activity": pytest.approx(0.4),
+        "Event": pytest.approx(0.2),
+        "Item": pytest.approx(1.0),
+    }
+    assert gated.parity.diff_by_length == {8: 2e-3}

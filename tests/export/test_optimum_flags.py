@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnxruntime as ort
 import pytest
 
+import export.judge
 from export.__main__ import main, parse_args
 from export.config import FP32_ATOL, Device
-from serve.bundle import Bundle, Precision
+from serve.bundle import Bundle, Precision, Provider
 
 
 def test_what_always_holds_may_be_said() -> None:
@@ -64,17 +64,15 @@ def test_atol_and_device_reach_the_export(
     assert graph.measured_on == "CPUExecutionProvider, and with every number rounded to FP16"
 
 
-@pytest.mark.skipif(
-    "CUDAExecutionProvider" in ort.get_available_providers(), reason="this build has CUDA"
-)
-def test_cuda_without_a_gpu_is_refused_and_nothing_is_written(
-    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_cuda_without_a_gpu_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(export.judge, "default_provider", lambda: Provider.CPU)
     output = tmp_path / "bundle"
-    arguments = ["--model", str(tiny_checkpoint), "--output", str(output), "--fp16"]
+    arguments = ["--model", str(tmp_path / "none"), "--output", str(output), "--fp16"]
     assert main([*arguments, "--device", "cuda"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: expected ")
-    assert "CUDAExecutionProvider" in error
+    assert error.startswith("error: --device cuda: expected CUDAExecutionProvider and a GPU, got ")
+    assert "onnxruntime-gpu" in error
     assert error.count("\n") == 1
     assert not output.exists()

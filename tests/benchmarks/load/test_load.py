@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import systems
 from benchmarks.facts import Facts
 from benchmarks.load import __main__ as load
 from benchmarks.load.calls import Call, Closed, Measured, Open
@@ -19,6 +20,7 @@ from benchmarks.load.table import tables
 from benchmarks.machine import describe_machine
 from benchmarks.workload import Workload
 from export.__main__ import main as export_main
+from serve.bundle import Precision, Provider
 from serve.errors import DataError, ServerError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -120,6 +122,28 @@ def test_one_command_measures_both_servers_and_ends_with_json(
     assert LoadResult.read(output).summary()["measured"] == summary["measured"]
     assert printed[0].startswith("| asked by | | lines/s | of offline")
     assert sorted(path.name for path in output.parent.iterdir()) == ["load.json", "load.png"]
+
+
+def test_offline_is_the_graph_that_triton_takes_here(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle for GPUs has no INT8, and a Triton on a GPU takes none where there is one."""
+    asked: list[Precision] = []
+
+    def only_ask(bundle: Path, precision: Precision) -> None:
+        asked.append(precision)
+        raise DataError("enough")
+
+    monkeypatch.setattr(load, "embedded", only_ask)
+    data, bundle = tmp_path / "lines.jsonl", tmp_path / "bundle"
+    data.write_text('{"text": "fix pump", "spans": []}\n')
+    flags = ["--model", str(tiny_checkpoint), "--output", str(bundle)]
+    assert export_main([*flags, "--fp16"]) == 0
+    here = [Provider.CPU]
+    monkeypatch.setattr(systems, "default_provider", lambda: here[0])
+    for here[0] in (Provider.CPU, Provider.CUDA):
+        assert load.main(["--bundle", str(bundle), "--data", str(data)]) == 1
+    assert asked == [Precision.FP32, Precision.FP16]
 
 
 def test_a_pipeline_server_that_cannot_start_is_told(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -57,22 +56,39 @@ def test_damaged_profiles_are_refused(text: str) -> None:
         from_json(text)
 
 
-def test_the_build_script_calls_trtexec_with_every_profile(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [None, "my engines"])
+def test_the_build_script_calls_trtexec_with_every_profile(
+    tmp_path: Path, named: str | None
+) -> None:
+    """The engines go beside the bundle, or where one says, and leave it as it is."""
     graphs = {Precision.FP16: "model_fp16.onnx", Precision.INT8: "model_int8.onnx"}
     (tmp_path / "trtexec").write_text('#!/bin/sh\nfor a; do echo "$a"; done >> "$PWD/calls"\n')
     (tmp_path / "trtexec").chmod(0o755)
-    (tmp_path / "build.sh").write_text(build_script(graphs, profiles_for(32)))
+    bundle = tmp_path / "my bundle"
+    for precision in graphs:
+        settings = bundle / f"tensorrt/model_repository/tagger_tensorrt_{precision}/config.pbtxt"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(precision)
+    (bundle / "tensorrt/build.sh").write_text(build_script(graphs, profiles_for(32)))
+    before = sorted(bundle.rglob("*"))
     subprocess.run(
-        ["sh", tmp_path / "build.sh"], check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        ["sh", bundle / "tensorrt/build.sh", *([named] if named else [])],
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
     )
+    assert sorted(bundle.rglob("*")) == before
+    engines = tmp_path / (named or "my bundle-engines")
     calls = (tmp_path / "calls").read_text().split("--stronglyTyped\n")[1:]
     assert len(calls) == 2
     for precision, call in zip(graphs, calls, strict=True):
-        flags = shlex.split(call)
-        plan = f"model_repository/tagger_tensorrt_{precision}/1/model.plan"
-        assert f"--onnx={graphs[precision]}" in flags
-        assert f"--saveEngine={plan}" in flags
-        assert (tmp_path / plan).parent.is_dir()
+        flags = call.splitlines()
+        model = engines / f"tagger_tensorrt_{precision}"
+        assert (model / "config.pbtxt").read_text() == precision
+        plan = model / "1/model.plan"
+        assert f"--onnx={bundle / 'tensorrt' / graphs[precision]}" in flags
+        assert f"--saveEngine={plan if named is None else plan.relative_to(tmp_path)}" in flags
+        assert plan.parent.is_dir()
         assert flags[flags.index("--profile=1") + 1 :] == [
             "--minShapes=input_ids:1x17,attention_mask:1x17",
             "--optShapes=input_ids:8x32,attention_mask:8x32",

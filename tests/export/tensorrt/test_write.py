@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from onnx import numpy_helper
 
 import export.tensorrt.write
 from export.__main__ import main
+from export.parity import ParityReport, Reference
 from export.tensorrt.lint.command import lint
 from export.tensorrt.write import check_ready
 from serve.bundle import Bundle, sha256
@@ -122,3 +124,21 @@ def test_the_first_calibration_that_passes_is_taken(
     gate = json.loads((output / "tensorrt" / "gate.json").read_text())
     assert [record["method"] for record in gate] == ["cast", "percentile"]
     assert any("min-max: TensorRT int8 graph: expected to lose" in line for line in caplog.messages)
+
+
+def test_the_record_has_the_worst_of_what_it_says_it_was_measured_on(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Reference.compare_torch_fp16
+
+    def worse(reference: Reference) -> ParityReport:
+        return replace(real(reference), max_abs_diff=7.0, tag_agreement=0.5)
+
+    monkeypatch.setattr(Reference, "compare_torch_fp16", worse)
+    output = tmp_path / "bundle"
+    arguments = ["--model", str(tiny_checkpoint), "--output", str(output)]
+    assert main([*arguments, "--tensorrt", "--int8"]) == 0
+    fp16, int8 = json.loads((output / "tensorrt" / "gate.json").read_text())
+    assert fp16["measured_on"].endswith("and PyTorch in FP16")
+    assert (fp16["max_abs_diff"], fp16["tag_agreement"]) == (7.0, 0.5)
+    assert int8["max_abs_diff"] < 7.0
