@@ -15,11 +15,10 @@ from typing import NamedTuple
 
 from serve.encoding import Encoder, Window
 from serve.errors import DataError
-from serve.examples import numbered_lines
+from serve.examples import fold, numbered_lines
 from serve.limits import check_text
 from train.adaptation.config import AdaptConfig
 from train.corpus.data import read_split
-from train.corpus.partition import fold
 from train.formats.flat import Overlaps, Reading
 
 _TOGETHER = 1000

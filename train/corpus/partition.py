@@ -16,11 +16,6 @@ Key = str | float
 PARTS = ("train", "dev", "test")
 
 
-def fold(text: str) -> str:
-    """Return what two texts share that differ in case and blanks only."""
-    return " ".join(text.casefold().split())
-
-
 def part_by_group(groups: Sequence[Key], shares: Mapping[str, float], seed: int) -> dict[Key, str]:
     """Return the part of each group.
 

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Example
+from serve.examples import Example, fold
 from serve.labels import Tags
 from train.corpus.data import Corpus, Split
-from train.corpus.partition import fold
 from train.model.checkpoint import DEV, TEST, TRAIN_LINES
 from train.refit.champion import Champion
 from train.refit.intake import Intake, Line, split_of

@@ -13,7 +13,7 @@ import pytest
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from serve.bundle import Bundle, sha256
-from serve.examples import Example, Span, read_jsonl, write_jsonl
+from serve.examples import Example, Span, fold, read_jsonl, write_jsonl
 from serve.tagger import Tagger
 from tests.conftest import tiny_lines
 from tests.train.conftest import vouch
@@ -21,7 +21,6 @@ from train.__main__ import main
 from train.commands.refit import parse_args
 from train.config import TrainConfig
 from train.corpus.data import read_corpus
-from train.corpus.partition import fold
 from train.refit.config import MAX_REPLAY
 from train.refit.gate import Rule
 from train.trained.origin import checkpoint_of

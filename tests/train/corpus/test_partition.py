@@ -3,7 +3,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.corpus.partition import PARTS, fold, part_by_group, part_by_time
+from serve.examples import fold
+from train.corpus.partition import PARTS, part_by_group, part_by_time
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from serve.errors import DataError
-from serve.examples import Example, Span
-from train.corpus.partition import fold
+from serve.examples import Example, Span, fold
 from train.model.checkpoint import TRAIN_LINES
 from train.refit.champion import Champion, find_champion
 from train.refit.config import MAX_REPLAY
