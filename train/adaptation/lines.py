@@ -1,25 +1,30 @@
 """Owns which lines an adaptation reads: raw ones, each once, none that is to be tested on.
 
-Two lines are the same if the tokenizer makes the same tokens of them. One that is to be tested on
-is known by its words too, so that a cased tokenizer does not let it in in other case. A part of the
+A line over the cap on characters counts as several: it would be cut into windows in any case. Two
+lines are the same if the tokenizer makes the same tokens of them. One that is to be tested on is
+known by its words too, so that a cased tokenizer does not let it in in other case. A part of the
 lines, drawn by the seed, is held out to measure perplexity on.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple
 
 from serve.encoding import Encoder, Window
 from serve.errors import DataError
 from serve.examples import fold, numbered_lines
-from serve.limits import check_text
+from serve.limits import MAX_CHARS
 from train.adaptation.config import AdaptConfig
 from train.corpus.data import read_split
 from train.formats.flat import Overlaps, Reading
+
+logger = logging.getLogger(__name__)
 
 _TOGETHER = 1000
 """Lines that are tokenized together."""
@@ -52,8 +57,8 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
         encoder: Cuts lines longer than a block into windows.
 
     Raises:
-        DataError: If a file cannot be read, a line is too long or no UTF-8, naming file and line;
-            or if fewer than two different lines are left.
+        DataError: If a file cannot be read or a line is no UTF-8, naming file and line; or if fewer
+            than two different lines are left.
     """
     forbidden: set[object] = set()
     for path in config.leave_out:
@@ -94,18 +99,23 @@ class _Line(NamedTuple):
 
 
 def _raw(path: Path, encoder: Encoder) -> Iterator[_Line]:
-    """Yield each line of a file that has a word."""
+    """Yield each line of a file that has a word, one over the cap in pieces."""
     some: list[str] = []
-    for number, line in numbered_lines(path):
-        try:
-            check_text(line.strip(), number)
-        except DataError as error:
-            raise DataError(f"{path}:{number}: {str(error).partition(': ')[2]}") from error
-        some.append(line.strip())
-        if len(some) == _TOGETHER:
+    num_cut = 0
+    for _, line in numbered_lines(path):
+        text = line.strip()
+        is_long = len(text) > MAX_CHARS
+        num_cut += is_long
+        some += wrap(text, MAX_CHARS, break_on_hyphens=False) if is_long else [text]
+        if len(some) >= _TOGETHER:
             yield from _lines(some, encoder)
             some.clear()
     yield from _lines(some, encoder)
+    if num_cut:
+        logger.warning(
+            "warning: %s: %d lines of more than %d characters cut into pieces, at blanks where "
+            "there are some", path, num_cut, MAX_CHARS,
+        )  # fmt: skip
 
 
 def _labelled(path: Path, encoder: Encoder) -> Iterator[_Line]:
