@@ -16,10 +16,11 @@ from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
 
-from serve.encoding import Encoder, Window
+from serve.encoding import Encoder
 from serve.errors import DataError
 from serve.examples import fold, numbered_lines
 from serve.limits import MAX_CHARS
+from train.adaptation.blocks import TokenSequence, sequence_of
 from train.adaptation.config import AdaptConfig
 from train.corpus.data import read_split
 from train.formats.flat import Overlaps, Reading
@@ -42,8 +43,8 @@ class Lines:
         num_repeated: Those of the rest that were there before.
     """
 
-    train: list[Window]
-    held_out: list[Window]
+    train: list[TokenSequence]
+    held_out: list[TokenSequence]
     num_read: int
     num_left_out: int
     num_repeated: int
@@ -65,13 +66,13 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
         for line in _labelled(path, encoder):
             forbidden |= {fold(line.text), line.identity}
     num_read = num_left_out = 0
-    distinct: dict[tuple[int, ...], tuple[Window, ...]] = {}
+    distinct: dict[bytes, tuple[TokenSequence, ...]] = {}
     for line in (line for path in config.texts for line in _raw(path, encoder)):
         num_read += 1
         if line.identity in forbidden or fold(line.text) in forbidden:
             num_left_out += 1
         else:
-            distinct.setdefault(line.identity, line.windows)
+            distinct.setdefault(line.identity, line.sequences)
     kept = list(distinct.values())
     if len(kept) < 2:
         raise DataError(
@@ -81,8 +82,8 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
     random.Random(config.seed).shuffle(kept)
     num_held = min(max(1, round(config.held_out_share * len(kept))), len(kept) - 1)
     return Lines(
-        train=[window for windows in kept[num_held:] for window in windows],
-        held_out=[window for windows in kept[:num_held] for window in windows],
+        train=[sequence for line in kept[num_held:] for sequence in line],
+        held_out=[sequence for line in kept[:num_held] for sequence in line],
         num_read=num_read,
         num_left_out=num_left_out,
         num_repeated=num_read - num_left_out - len(kept),
@@ -91,11 +92,11 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
 
 class _Line(NamedTuple):
     text: str
-    windows: tuple[Window, ...]
+    sequences: tuple[TokenSequence, ...]
 
     @property
-    def identity(self) -> tuple[int, ...]:
-        return tuple(token for window in self.windows for token in window.input_ids)
+    def identity(self) -> bytes:
+        return b"".join(sequence.input_ids.tobytes() for sequence in self.sequences)
 
 
 def _raw(path: Path, encoder: Encoder) -> Iterator[_Line]:
@@ -125,4 +126,6 @@ def _labelled(path: Path, encoder: Encoder) -> Iterator[_Line]:
 
 def _lines(texts: Sequence[str], encoder: Encoder) -> Iterator[_Line]:
     encoded = zip(texts, encoder.encode(texts), strict=True)
-    return (_Line(text, line.windows) for text, line in encoded if line.windows)
+    return (
+        _Line(text, tuple(map(sequence_of, line.windows))) for text, line in encoded if line.windows
+    )

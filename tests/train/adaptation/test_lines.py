@@ -1,3 +1,5 @@
+import tracemalloc
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,20 @@ def test_a_line_over_the_cap_is_read_in_pieces_that_end_at_blanks(
         )
     )
     assert kept == words | {tiny_tokenizer().token_to_id("[UNK]")}, "no word was cut but that one"
+
+
+def test_lines_take_a_few_times_the_memory_of_their_text(tmp_path: Path) -> None:
+    letters = product("abcdefghij", repeat=3)
+    content = "".join(f"replace hydraulic hose on engine {' '.join(some)}\n" for some in letters)
+    lines_of(tmp_path, content)  # what is loaded once is not the lines'
+    tracemalloc.start()
+    try:
+        lines = lines_of(tmp_path, content)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(lines.train) + len(lines.held_out) == 1000
+    assert held < 13 * len(content), "16 as lists, with tokens of few letters"
 
 
 @pytest.mark.parametrize(
