@@ -100,7 +100,7 @@ class Reference:
             diff_by_length=dict(sorted(diffs.items())),
             num_tokens=int(sum(batch.attention_mask.sum() for batch, _ in self._batches)),
             tag_agreement=sum(tag == expected for tag, expected in pairs) / len(pairs),
-            f1=f1_changes(self._gold, self._predicted, self._spans(word_tags)),
+            f1=f1_changes(self._gold, self._predicted, self._spans(word_tags), self._texts),
         )
 
     def _spans(self, word_tags: Sequence[Sequence[str]]) -> list[list[Span]]:

@@ -2,7 +2,8 @@
 
 Intervals come from the bootstrap: the lines are drawn again with replacement and scored anew. For a
 change it is paired: both models are scored on the same draw, and the difference is taken. Lines are
-drawn whole, for the entities of a line are not independent.
+drawn whole, for the entities of a line are not independent; and lines of one text together, for a
+model answers them alike: a text written down twelve times is one piece of evidence, not twelve.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.examples import Span
+from serve.examples import Span, fold
 from serve.scoring import score_entities
 
 NUM_RESAMPLES = 1000
 PERCENTILES = (2.5, 97.5)  # 95 % of the resamples lie between
-_BLOCK = 100  # resamples at once: bounds the memory to that many numbers a line
+_BLOCK = 100  # resamples at once: bounds the memory to that many numbers a text
 _SEED = 20
 
 Spans = Sequence[Sequence[Span]]
@@ -62,16 +63,17 @@ class F1Changes:
     by_label: dict[str, F1Change]
 
 
-def f1_changes(gold: Spans, before: Spans, after: Spans) -> F1Changes:
+def f1_changes(gold: Spans, before: Spans, after: Spans, texts: Sequence[str]) -> F1Changes:
     """Compare two models' spans on the same lines.
 
     Args:
         gold: Gold spans of each line.
         before: The first model's.
         after: The second's.
+        texts: Each line's text; F1 counts each line, the interval each text.
     """
     labels = labels_of(gold, before, after)
-    pair = np.stack([line_counts(gold, before, labels), line_counts(gold, after, labels)], axis=1)
+    pair = np.stack([text_counts(gold, spans, labels, texts) for spans in (before, after)], axis=1)
     f1 = f1_of(pair.sum(axis=0))  # (2, 1 + labels)
     support = pair[:, 0, :, 2].sum(axis=0)
     low, high = loss_intervals(pair)
@@ -92,19 +94,29 @@ def labels_of(*lines: Spans) -> list[str]:
     return sorted({span.label for spans in lines for line in spans for span in line})
 
 
-def line_counts(gold: Spans, predicted: Spans, labels: Sequence[str]) -> NDArray[np.int64]:
-    """Return what each line adds to the score of all labels together and of each.
+def text_counts(
+    gold: Spans, predicted: Spans, labels: Sequence[str], texts: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return what the lines of each text add to the score of all labels together and of each.
+
+    Args:
+        gold: Gold spans of each line.
+        predicted: A model's.
+        labels: The labels to count, sorted.
+        texts: Each line's text; they are equal if they differ in case and blanks only.
 
     Returns:
-        Correct, predicted and gold entities. Shape: (lines, 1 + labels, 3)
+        Correct, predicted and gold entities. Shape: (texts, 1 + labels, 3)
     """
-    counts = np.zeros((len(gold), 1 + len(labels), 3), dtype=np.int64)
+    row_of: dict[str, int] = {}
+    rows = [row_of.setdefault(fold(text), len(row_of)) for text in texts]
+    counts = np.zeros((len(row_of), 1 + len(labels), 3), dtype=np.int64)
     place = {label: 1 + i for i, label in enumerate(labels)}
-    for row, gold_spans, spans in zip(counts, gold, predicted, strict=True):
+    for row, gold_spans, spans in zip(rows, gold, predicted, strict=True):
         scores = score_entities([gold_spans], [spans])
-        row[0] = astuple(scores.micro)
+        counts[row, 0] += astuple(scores.micro)
         for label, score in scores.by_label.items():
-            row[place[label]] = astuple(score)
+            counts[row, place[label]] += astuple(score)
     return counts
 
 
@@ -118,7 +130,7 @@ def f1_intervals(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the ends of each F1's interval.
 
     Args:
-        counts: `line_counts` of a model. Shape: (lines, K, 3)
+        counts: `text_counts` of a model. Shape: (texts, K, 3)
 
     Returns:
         In [0, 1]. Shape: (2, K)
@@ -131,7 +143,7 @@ def loss_intervals(pair: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the ends of each loss's interval, in points.
 
     Args:
-        pair: `line_counts` of both models. Shape: (lines, 2, K, 3)
+        pair: `text_counts` of both models. Shape: (texts, 2, K, 3)
 
     Returns:
         Shape: (2, K)
@@ -141,10 +153,10 @@ def loss_intervals(pair: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _resamples(counts: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
-    """Yield the counts of lines drawn with replacement, a block of draws at a time."""
+    """Yield the counts of texts drawn with replacement, a block of draws at a time."""
     draw = np.random.default_rng(_SEED)
-    num_lines = len(counts)
-    rows = counts.reshape(num_lines, -1).astype(np.float64)
+    num_texts = len(counts)
+    rows = counts.reshape(num_texts, -1).astype(np.float64)
     for _ in range(NUM_RESAMPLES // _BLOCK):
-        times = draw.multinomial(num_lines, np.full(num_lines, 1 / num_lines), size=_BLOCK)
+        times = draw.multinomial(num_texts, np.full(num_texts, 1 / num_texts), size=_BLOCK)
         yield (times.astype(np.float64) @ rows).reshape(_BLOCK, *counts.shape[1:])

@@ -65,6 +65,11 @@ class Example:
             previous_end = span.end
 
 
+def fold(text: str) -> str:
+    """Return what two texts share that differ in case and blanks only."""
+    return " ".join(text.casefold().split())
+
+
 def read_jsonl(path: Path) -> list[Example]:
     """Read a JSON-lines file of texts with character spans.
 

@@ -6,13 +6,16 @@ import errno
 import fcntl
 import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+_NEW, _OLD = "new", "old"
+"""Beside a folder that is being replaced: what is in the making, and what it takes the place of."""
 _LEFT_S = 86_400.0
 """A day: nobody takes so long over a file, and clocks of a shared disk differ by less."""
 
@@ -64,6 +67,8 @@ def staged_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: Naming `path`, if it cannot be written.
     """
+    if not path.name:  # "", "." and "/" are folders
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield staging
@@ -105,25 +110,74 @@ def _sweep(path: Path, before: float) -> None:
 def replacing(target: Path) -> Iterator[Path]:
     """Give an empty folder beside `target` that takes its place when the block ends well.
 
-    Whatever interrupts it, what was there before is there after, or what is new.
+    All of it is on the disk by then. Whatever interrupts it, what was there before is there after,
+    or what is new; what a kill kept from being put back is put back the next time. Other remains of
+    a kill are swept when the same folder is written a day later.
     """
     target = target.absolute()  # "." has no name
     target.parent.mkdir(parents=True, exist_ok=True)
+    _mend(target)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    staging, old = work / "new", work / "old"
+    staging, old = work / _NEW, work / _OLD
     staging.mkdir()
     try:
-        yield staging
-        try:
-            if target.exists():
-                target.rename(old)
-            staging.rename(target)
-        except BaseException:
-            if old.exists() and not target.exists():
-                old.rename(target)
-            raise
+        with _lived_in(work):
+            yield staging
+            sync_below(staging)
+            try:
+                if target.exists():
+                    target.rename(old)
+                staging.rename(target)
+            except BaseException:
+                if old.exists() and not target.exists():
+                    old.rename(target)
+                raise
+        sync(target.parent)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _lived_in(work: Path) -> Iterator[None]:
+    """Let others see that a folder in the making is somebody's, as far as its disk knows locks."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(locked(work, wait=False))
+        yield
+
+
+def _mend(target: Path) -> None:
+    """Put back what a killed process had moved away for `target`, and remove its old remains."""
+    for work in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        is_ours = re.fullmatch(r"[a-z0-9_]{8}", work.name[len(target.name) + 2 :])  # mkdtemp's
+        # Who cannot write there, or on a disk without locks cannot know, leaves it.
+        with suppress(OSError):
+            if is_ours and work.is_dir() and not work.is_symlink():
+                with locked(work, wait=False):
+                    _mend_from(work, target)
+
+
+def _mend_from(work: Path, target: Path) -> None:
+    """Do so from one process's folder, which has ended; times are the disk's."""
+    if (work / _OLD).exists() and not target.exists():
+        (work / _OLD).rename(target)
+        sync(target.parent)
+    elif work.stat().st_mtime > _now_of(target.parent) - _LEFT_S:
+        return  # it may be another's, who has not come to lock it
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _now_of(folder: Path) -> float:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime
+
+
+def sync_below(folder: Path) -> None:
+    """Force a folder with all that is below it onto the disk."""
+    for below, _, names in os.walk(folder):
+        for name in names:
+            sync(Path(below) / name)
+        sync(Path(below))
 
 
 def sync(path: Path) -> None:

@@ -73,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] in COMMANDS:
         return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
     config = parse_args(arguments)
+    left = _state_of(config.output)
     try:
         # Late for that reason, and so that --help and usage errors need no PyTorch.
         from train.pipeline import run
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {in_words(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"error: interrupted; {_what_is_left(config.output)}", file=sys.stderr)
+        print(f"error: interrupted; {_what_is_left(config, left)}", file=sys.stderr)
         return 1
     if not evaluations:  # a process beside the first
         return 0
@@ -102,9 +103,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _what_is_left(output: Path) -> str:
-    is_left = state_path(output).exists()
+def _what_is_left(config: TrainConfig, before: tuple[int, int] | None) -> str:
+    """Say how to go on; a state that was there before is this run's only if it goes on with it."""
+    state = _state_of(config.output)
+    is_left = state is not None and (config.resume or state != before)
     return "go on with --resume" if is_left else "nothing was saved yet, so start anew"
+
+
+def _state_of(output: Path) -> tuple[int, int] | None:
+    """Return what tells the state of a run from another in its place; None if there is none."""
+    try:
+        found = state_path(output).stat()
+    except (OSError, ValueError):  # an output without a name is refused where it is used
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def is_first_process() -> bool:

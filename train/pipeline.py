@@ -39,6 +39,7 @@ from train.scores.report import evaluation_json
 from train.task.material import MakeMaterial, gold_material
 from train.task.tagging import tagging_plan, tagging_task
 from train.task.temperature import fit_temperature
+from train.trained.lines import warn_of_known_lines
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ def run(
     check_output(config.output)
     check_events(config.output, config.tensorboard)
     corpus = read_corpus(config)
+    warn_of_known_lines(find_base(config.model).folder, corpus)
     fitted = fit_corpus(config, corpus, on_epoch=on_epoch, material=material)
     if fitted is None:
         return {}

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -71,13 +71,21 @@ def cost_of(config: LoopConfig, processes: Processes, training_s: float) -> Cost
 
 def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module, material: str = "") -> str:
     """Return a hash of all that a run's result depends on; `material` is its material's digest."""
-    return run_digest(config, (corpus.train.examples, corpus.dev.examples, material), model)
+    lines = (*corpus.train.examples, "dev", *corpus.dev.examples, material)
+    return run_digest(config, lines, model)
 
 
-def run_digest(config: LoopConfig, content: object, model: nn.Module) -> str:
-    """Return a hash of settings, of what the data files hold, and of a model's weights."""
+def run_digest(config: LoopConfig, content: Iterable[object], model: nn.Module) -> str:
+    """Return a hash of settings, of what the data files hold, and of a model's weights.
+
+    Args:
+        config: The settings.
+        content: The lines, and whatever parts one kind of them from another.
+        model: The weights as the run finds them.
+    """
     digest = hashlib.sha256(json.dumps(settings_json(config), sort_keys=True).encode())
-    digest.update(repr(content).encode())
+    for line in content:  # one by one: as a text they take more than in memory
+        digest.update(repr(line).encode())
     for parameter in model.parameters():
         digest.update(parameter.detach().numpy().tobytes())
     return digest.hexdigest()

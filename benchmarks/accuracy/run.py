@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.accuracy.corpora import Source, domain_text, write_corpus
 from benchmarks.accuracy.plan import Experiment, draw_of, teacher_seeds
-from serve.bootstrap import f1_intervals, labels_of, line_counts
+from serve.bootstrap import f1_intervals, labels_of, text_counts
 from serve.examples import Span, read_jsonl
 from serve.files import write_durably
 
@@ -28,7 +28,7 @@ class Score:
 
     Attributes:
         f1: Micro, strict, in [0, 1].
-        interval: Between which values the true one lies, with 95 % confidence (bootstrap by line).
+        interval: Between which values the true one lies, with 95 % confidence (bootstrap by text).
         num_lines: Lines it was measured on.
     """
 
@@ -181,10 +181,11 @@ def _score(checkpoint: Path, lines: Path) -> Score:
     from train.trained.model import load_trained  # PyTorch: not before the run it would slow down
 
     examples = read_jsonl(lines)
-    answers = load_trained(checkpoint).tagger().tag([example.text for example in examples])
+    texts = [example.text for example in examples]
+    answers = load_trained(checkpoint).tagger().tag(texts)
     predicted = [[Span(e.start, e.end, e.label) for e in entities] for entities in answers]
     gold = [example.spans for example in examples]
-    counts = line_counts(gold, predicted, labels_of(gold, predicted))
+    counts = text_counts(gold, predicted, labels_of(gold, predicted), texts)
     low, high = f1_intervals(counts)[:, 0].tolist()
     correct, found, support = counts[:, 0].sum(axis=0).tolist()
     return Score(f1=2 * correct / (found + support), interval=(low, high), num_lines=len(gold))

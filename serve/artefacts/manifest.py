@@ -61,7 +61,7 @@ class GraphInfo:
         f1_before: PyTorch's micro entity F1 on the dev lines, in [0, 1].
         f1_after: The graph's.
         f1_loss_interval_points: Between which losses the true one lies, with 95 % confidence; from
-            a paired bootstrap over the dev lines, in points (1 point = 0.01).
+            a paired bootstrap over the dev lines' texts, in points (1 point = 0.01).
         label_f1_loss_points: Loss of each label that the gate looks at; negative for a gain.
         allowed_f1_loss_points: Largest loss the gate allowed, in points.
         allowed_label_f1_loss_points: Largest loss it allowed a label.

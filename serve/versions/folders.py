@@ -29,7 +29,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from serve.files import sync
+from serve.files import sync, sync_below
 from serve.triton.names import MODEL
 
 STAGING, KEPT = ".staging-", "kept"
@@ -76,10 +76,7 @@ def staged(model: Path) -> Iterator[Path]:
 def put(staging: Path, target: Path) -> None:
     """Give a complete folder its name, once all of it is on the disk."""
     staging.chmod(0o755)  # mkdtemp's folders are private, and Triton may be another user
-    for folder, _, names in os.walk(staging):
-        for name in names:
-            sync(Path(folder) / name)
-        sync(Path(folder))
+    sync_below(staging)
     staging.rename(target)
     sync(target.parent)
 

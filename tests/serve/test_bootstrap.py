@@ -5,16 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serve.bootstrap import NUM_RESAMPLES, f1_changes, f1_intervals, line_counts
+from serve.bootstrap import NUM_RESAMPLES, f1_changes, f1_intervals, text_counts
 from serve.examples import Span
 from serve.scoring import score_entities
 
 A, B = Span(0, 1, "A"), Span(2, 3, "B")
 
 
+def numbered(num: int) -> list[str]:
+    """Return so many texts, no two of them equal."""
+    return [f"fix hose {i}" for i in range(num)]
+
+
 def test_the_change_is_that_of_the_scores_overall_and_by_label() -> None:
     gold = [[A, B], [A], [B]]
-    changes = f1_changes(gold, gold, [[A, B], [], [B, A]])
+    changes = f1_changes(gold, gold, [[A, B], [], [B, A]], numbered(3))
     assert (changes.overall.before, changes.overall.after) == (1.0, 0.75)
     assert changes.overall.loss_points == 25
     assert changes.by_label["A"].after == pytest.approx(0.5)
@@ -23,16 +28,16 @@ def test_the_change_is_that_of_the_scores_overall_and_by_label() -> None:
 
 
 def test_equal_answers_leave_no_doubt_and_a_label_without_gold_is_no_error() -> None:
-    changes = f1_changes([[A], []], [[A], [B]], [[A], [B]])
+    changes = f1_changes([[A], []], [[A], [B]], [[A], [B]], numbered(2))
     assert changes.overall.interval_points == (0, 0)
     assert changes.by_label["B"].before == changes.by_label["B"].after == 0
 
 
 def test_the_interval_of_one_loss_in_two_lines_is_that_of_the_four_draws() -> None:
     # The draws: twice the good line (loss 0), each once (100 - 67), twice the lost one (100).
-    low, high = f1_changes([[A], [A]], [[A], [A]], [[A], []]).overall.interval_points
+    low, high = f1_changes([[A], [A]], [[A], [A]], [[A], []], numbered(2)).overall.interval_points
     assert (low, high) == (0, 100)
-    many = f1_changes([[A]] * 40, [[A]] * 40, [[A]] * 39 + [[]]).overall
+    many = f1_changes([[A]] * 40, [[A]] * 40, [[A]] * 39 + [[]], numbered(40)).overall
     assert many.loss_points == pytest.approx(100 - 100 * 78 / 79)
     assert many.interval_points[0] == 0  # in over a third of the draws that line is not there
     assert many.interval_points[1] == pytest.approx(100 - 100 * 2 * 37 / 77)  # three times
@@ -52,15 +57,27 @@ def test_the_interval_is_that_of_a_slow_loop() -> None:
         ]
         losses.append(100 * (f1[0] - f1[1]))
     expected = np.percentile(losses, [2.5, 97.5])
-    assert f1_changes(gold, before, after).overall.interval_points == pytest.approx(expected, abs=1)
+    found = f1_changes(gold, before, after, numbered(60)).overall
+    assert found.interval_points == pytest.approx(expected, abs=1)
 
 
 def test_the_interval_of_one_models_f1_is_that_of_the_draws_it_can_have() -> None:
     # Two lines, one found and one missed: F1 0, 2/3 or 1, each end in a quarter of the draws.
-    counts = line_counts([[A], [B]], [[A], []], ["A", "B"])
+    counts = text_counts([[A], [B]], [[A], []], ["A", "B"], numbered(2))
     low, high = f1_intervals(counts)
     assert (low[0], high[0]) == (0, 1)
     assert (low[2], high[2]) == (0, 0), "B is never found"
-    sure = line_counts([[A]] * 400, [[A]] * 200 + [[]] * 200, ["A"])
+    sure = text_counts([[A]] * 400, [[A]] * 200 + [[]] * 200, ["A"], numbered(400))
     low, high = f1_intervals(sure)
     assert 0.6 < low[0] < 2 / 3 < high[0] < 0.73
+
+
+def test_lines_of_one_text_are_drawn_together() -> None:
+    gold, lost = [[A]] * 24, [[A]] * 12 + [[]] * 12
+    twelve_each = ["fix pump"] * 12 + ["Fix  hose", "fix hose"] * 6
+    many = f1_changes(gold, gold, lost, twelve_each).overall
+    once = f1_changes([[A]] * 2, [[A]] * 2, [[A], []], numbered(2)).overall
+    assert (many.num_gold, many.loss_points) == (24, once.loss_points), "each line counts in F1"
+    assert many.interval_points == once.interval_points == (0, 100)
+    low, high = f1_intervals(text_counts(gold, lost, ["A"], twelve_each))
+    assert (low[0], high[0]) == (0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,6 +65,62 @@ def test_an_interruption_between_the_two_renames_leaves_what_was_there(
     with pytest.raises(KeyboardInterrupt), replacing(target) as staging:
         (staging / "file").touch()
     assert names_below(target.parent) == ["target", "target/old"]
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name_and_its_name_then(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def note(path: Path) -> None:
+        synced.append((path.name, (target / "below").exists()))
+
+    monkeypatch.setattr("serve.files.sync", note)
+    with replacing(target) as staging:
+        (staging / "below").mkdir()
+        (staging / "below" / "file").touch()
+    assert sorted(synced[:-1]) == [("below", False), ("file", False), ("new", False)]
+    assert synced[-1] == (target.parent.name, True)
+
+
+def killed_while_replacing(target: Path, *, between_the_renames: bool) -> Path:
+    """Kill a process that replaces a folder; return the folder it leaves."""
+    before = set(target.parent.iterdir())
+    child = os.fork()
+    if child == 0:
+        try:
+            with replacing(target) as staging:
+                (staging / "half").touch()
+                if between_the_renames:
+                    target.rename(staging.parent / "old")
+                os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    (left,) = {*target.parent.iterdir()} - before
+    return left
+
+
+def test_what_a_kill_between_the_two_renames_moved_away_is_put_back(target: Path) -> None:
+    killed_while_replacing(target, between_the_renames=True)
+    assert not target.exists()
+    with pytest.raises(ValueError, match="x"), replacing(target):
+        raise ValueError("x")
+    assert names_below(target.parent) == ["target", "target/old"]
+
+
+def test_a_killed_processs_folder_is_swept_a_day_later(target: Path) -> None:
+    left, younger = (killed_while_replacing(target, between_the_renames=False) for _ in "ab")
+    for kept in (".target.notours", ".target2.abcd_123", "target.abcd_123"):
+        (target.parent / kept).mkdir()
+        os.utime(target.parent / kept, (0, 0))
+    os.utime(left, (0, 0))
+    with replacing(target) as staging:
+        os.utime(staging.parent, (0, 0))
+        with replacing(target):
+            assert staging.exists(), "whoever is at work is left alone"
+    names = [younger.name, ".target.notours", ".target2.abcd_123", "target.abcd_123", "target"]
+    assert {path.name for path in target.parent.iterdir()} == set(names)
 
 
 def test_a_file_takes_the_place_of_another_when_all_is_written(tmp_path: Path) -> None:
@@ -207,3 +264,10 @@ def test_a_stream_that_leads_to_a_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="a stream that leads to a file; name the file"):
             write_durably(link, b"lines")
     assert (tmp_path / "all.jsonl").read_text() == "before"
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_name_that_names_no_file_is_told_as_the_folder_it_is(name: str) -> None:
+    with pytest.raises(IsADirectoryError) as error, replacing_file(Path(name)):
+        pass
+    assert "name a file" in in_words(error.value)

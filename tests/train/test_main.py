@@ -264,6 +264,25 @@ def test_an_interruption_while_pytorch_is_loaded_is_one_line(tmp_path: Path) -> 
     )
 
 
+def test_an_interruption_before_anything_is_saved_promises_no_other_runs_state(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.pipeline.read_corpus", interrupt)
+    state = tmp_path / "out" / "checkpoint.resume.safetensors"
+    state.parent.mkdir()
+    state.write_bytes(b"another run's")
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == "error: interrupted; nothing was saved yet, so start anew\n"
+    assert main([*arguments, "--resume"]) == 1
+    assert capsys.readouterr().err == "error: interrupted; go on with --resume\n"
+
+
 @pytest.mark.slow
 def test_an_interrupted_command_goes_on_to_the_same_checkpoint(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

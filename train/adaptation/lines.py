@@ -1,26 +1,31 @@
 """Owns which lines an adaptation reads: raw ones, each once, none that is to be tested on.
 
-Two lines are the same if the tokenizer makes the same tokens of them. One that is to be tested on
-is known by its words too, so that a cased tokenizer does not let it in in other case. A part of the
+A line over the cap on characters counts as several: it would be cut into windows in any case. Two
+lines are the same if the tokenizer makes the same tokens of them. One that is to be tested on is
+known by its words too, so that a cased tokenizer does not let it in in other case. A part of the
 lines, drawn by the seed, is held out to measure perplexity on.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple
 
-from serve.encoding import Encoder, Window
+from serve.encoding import Encoder
 from serve.errors import DataError
-from serve.examples import numbered_lines
-from serve.limits import check_text
+from serve.examples import fold, numbered_lines
+from serve.limits import MAX_CHARS
+from train.adaptation.blocks import TokenSequence, sequence_of
 from train.adaptation.config import AdaptConfig
 from train.corpus.data import read_split
-from train.corpus.partition import fold
 from train.formats.flat import Overlaps, Reading
+
+logger = logging.getLogger(__name__)
 
 _TOGETHER = 1000
 """Lines that are tokenized together."""
@@ -38,8 +43,8 @@ class Lines:
         num_repeated: Those of the rest that were there before.
     """
 
-    train: list[Window]
-    held_out: list[Window]
+    train: list[TokenSequence]
+    held_out: list[TokenSequence]
     num_read: int
     num_left_out: int
     num_repeated: int
@@ -53,21 +58,21 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
         encoder: Cuts lines longer than a block into windows.
 
     Raises:
-        DataError: If a file cannot be read, a line is too long or no UTF-8, naming file and line;
-            or if fewer than two different lines are left.
+        DataError: If a file cannot be read or a line is no UTF-8, naming file and line; or if fewer
+            than two different lines are left.
     """
     forbidden: set[object] = set()
     for path in config.leave_out:
         for line in _labelled(path, encoder):
             forbidden |= {fold(line.text), line.identity}
     num_read = num_left_out = 0
-    distinct: dict[tuple[int, ...], tuple[Window, ...]] = {}
+    distinct: dict[bytes, tuple[TokenSequence, ...]] = {}
     for line in (line for path in config.texts for line in _raw(path, encoder)):
         num_read += 1
         if line.identity in forbidden or fold(line.text) in forbidden:
             num_left_out += 1
         else:
-            distinct.setdefault(line.identity, line.windows)
+            distinct.setdefault(line.identity, line.sequences)
     kept = list(distinct.values())
     if len(kept) < 2:
         raise DataError(
@@ -77,8 +82,8 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
     random.Random(config.seed).shuffle(kept)
     num_held = min(max(1, round(config.held_out_share * len(kept))), len(kept) - 1)
     return Lines(
-        train=[window for windows in kept[num_held:] for window in windows],
-        held_out=[window for windows in kept[:num_held] for window in windows],
+        train=[sequence for line in kept[num_held:] for sequence in line],
+        held_out=[sequence for line in kept[:num_held] for sequence in line],
         num_read=num_read,
         num_left_out=num_left_out,
         num_repeated=num_read - num_left_out - len(kept),
@@ -87,26 +92,31 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
 
 class _Line(NamedTuple):
     text: str
-    windows: tuple[Window, ...]
+    sequences: tuple[TokenSequence, ...]
 
     @property
-    def identity(self) -> tuple[int, ...]:
-        return tuple(token for window in self.windows for token in window.input_ids)
+    def identity(self) -> bytes:
+        return b"".join(sequence.input_ids.tobytes() for sequence in self.sequences)
 
 
 def _raw(path: Path, encoder: Encoder) -> Iterator[_Line]:
-    """Yield each line of a file that has a word."""
+    """Yield each line of a file that has a word, one over the cap in pieces."""
     some: list[str] = []
-    for number, line in numbered_lines(path):
-        try:
-            check_text(line.strip(), number)
-        except DataError as error:
-            raise DataError(f"{path}:{number}: {str(error).partition(': ')[2]}") from error
-        some.append(line.strip())
-        if len(some) == _TOGETHER:
+    num_cut = 0
+    for _, line in numbered_lines(path):
+        text = line.strip()
+        is_long = len(text) > MAX_CHARS
+        num_cut += is_long
+        some += wrap(text, MAX_CHARS, break_on_hyphens=False) if is_long else [text]
+        if len(some) >= _TOGETHER:
             yield from _lines(some, encoder)
             some.clear()
     yield from _lines(some, encoder)
+    if num_cut:
+        logger.warning(
+            "warning: %s: %d lines of more than %d characters cut into pieces, at blanks where "
+            "there are some", path, num_cut, MAX_CHARS,
+        )  # fmt: skip
 
 
 def _labelled(path: Path, encoder: Encoder) -> Iterator[_Line]:
@@ -116,4 +126,6 @@ def _labelled(path: Path, encoder: Encoder) -> Iterator[_Line]:
 
 def _lines(texts: Sequence[str], encoder: Encoder) -> Iterator[_Line]:
     encoded = zip(texts, encoder.encode(texts), strict=True)
-    return (_Line(text, line.windows) for text, line in encoded if line.windows)
+    return (
+        _Line(text, tuple(map(sequence_of, line.windows))) for text, line in encoded if line.windows
+    )

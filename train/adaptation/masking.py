@@ -14,8 +14,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from serve.encoding import Window
 from serve.words import NO_WORD
+from train.adaptation.blocks import TokenSequence
 from train.task.mask import mask_id
 
 MASKED, REPLACED = 0.8, 0.1
@@ -68,21 +68,21 @@ class Masker:
         self._share = share
 
     def collate(
-        self, blocks: Sequence[Sequence[Window]], generator: torch.Generator | None = None
+        self, blocks: Sequence[Sequence[TokenSequence]], generator: torch.Generator | None = None
     ) -> MaskedBatch:
         """Return blocks as a batch, masked with the chance of a generator, or PyTorch's own."""
-        shape = (len(blocks), max(sum(len(w.input_ids) for w in block) for block in blocks))
+        shape = (len(blocks), max(sum(len(s.input_ids) for s in block) for block in blocks))
         input_ids, position_ids = torch.full(shape, self._pad_id), torch.zeros(shape).long()
         lines, words = torch.zeros(shape).long(), torch.full(shape, NO_WORD)
         num_words = 0
         for row, block in enumerate(blocks):
             start = 0
-            for number, window in enumerate(block, start=1):
-                here = slice(start, start := start + len(window.input_ids))
-                input_ids[row, here] = torch.tensor(window.input_ids)
-                position_ids[row, here] = torch.arange(len(window.input_ids))
+            for number, sequence in enumerate(block, start=1):
+                here = slice(start, start := start + len(sequence.input_ids))
+                input_ids[row, here] = torch.tensor(sequence.input_ids)
+                position_ids[row, here] = torch.arange(len(sequence.input_ids))
                 lines[row, here] = number
-                numbers = _numbered(window.word_ids, num_words)
+                numbers = _numbered(sequence.word_ids, num_words)
                 words[row, here] = torch.tensor(numbers)
                 num_words = max(num_words, *numbers) + 1
         sees = lines[:, None, :, None] == lines[:, None, None, :]
@@ -110,7 +110,7 @@ class Masker:
 
 
 def _numbered(word_ids: Sequence[int], first: int) -> list[int]:
-    """Return a window's word ids as numbers from `first` on; `NO_WORD` stays."""
+    """Return a sequence's word ids as numbers from `first` on; `NO_WORD` stays."""
     numbers: list[int] = []
     for word, tokens in groupby(word_ids):
         numbers += [NO_WORD if word == NO_WORD else first] * len(list(tokens))

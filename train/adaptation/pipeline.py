@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 import torch
@@ -53,7 +54,8 @@ def adapt(config: AdaptConfig) -> dict[str, Any]:
     lines = read_lines(config, _encoder(base, config.block_tokens))
     torch.manual_seed(config.seed)  # a new head's weights
     model, has_new_head = base.load_masked()
-    content = [[w.input_ids for w in part] for part in (lines.train, lines.held_out)]
+    trained, held_out = ((s.input_ids for s in part) for part in (lines.train, lines.held_out))
+    content = chain(trained, ["held out"], held_out)
     plan = Plan(
         config=config,
         num_epochs=config.epochs + has_new_head,

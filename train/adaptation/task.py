@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from serve.encoding import Window
-from train.adaptation.blocks import pack
+from train.adaptation.blocks import TokenSequence, pack
 from train.adaptation.config import AdaptConfig
 from train.adaptation.lines import Lines
 from train.adaptation.masking import MaskedBatch, Masker
@@ -33,7 +32,7 @@ def guessing_task(
     Its score is the held-out loss, negative. A new head is trained alone in the first epoch.
     """
     blocks = pack(lines.train, config.block_tokens)
-    lengths = [sum(len(window.input_ids) for window in block) for block in blocks]
+    lengths = [sum(len(sequence.input_ids) for sequence in block) for block in blocks]
     held_out = _held_out(config, lines.held_out, masker)
     device = next(guesser.parameters()).device
 
@@ -63,8 +62,10 @@ def _groups(guesser: Guesser, decay: float, *, has_new_head: bool) -> list[dict[
     return [group if group[SCALE] != 1.0 else {**group, FIRST_EPOCH: 2} for group in groups]
 
 
-def _held_out(config: AdaptConfig, windows: Sequence[Window], masker: Masker) -> list[MaskedBatch]:
+def _held_out(
+    config: AdaptConfig, sequences: Sequence[TokenSequence], masker: Masker
+) -> list[MaskedBatch]:
     generator = torch.Generator().manual_seed(_HELD_OUT_SEED)
-    blocks = pack(windows, config.block_tokens)
+    blocks = pack(sequences, config.block_tokens)
     parts = [blocks[i : i + config.batch_size] for i in range(0, len(blocks), config.batch_size)]
     return [masker.collate(part, generator) for part in parts]

@@ -25,10 +25,10 @@ from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status
 from serve.errors import DataError
-from serve.examples import Example
+from serve.examples import Example, fold
 from serve.files import replacing
 from train.corpus.label_map import check_label_map, map_labels
-from train.corpus.partition import PARTS, Key, fold, part_by_group, part_by_time
+from train.corpus.partition import PARTS, Key, part_by_group, part_by_time
 from train.flags.new_folder import check_new
 from train.flags.numbers import between, seed
 from train.formats.arguments import add_reading, add_writing, take_reading, take_writing

@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Example
+from serve.examples import Example, fold
 from serve.labels import Tags
 from train.config import TrainConfig
 from train.corpus.label_map import check_label_map, map_labels
 from train.corpus.leaks import warn_of_leaks
-from train.corpus.partition import fold
 from train.corpus.splits import find_splits
 from train.formats.flat import Reading
 from train.formats.registry import read_examples

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from train.corpus.partition import fold
+from serve.examples import fold
 
 if TYPE_CHECKING:
     from train.corpus.data import Split

@@ -1,8 +1,10 @@
 """Owns the parting of lines into train, dev and test.
 
 Policy: lines of one group stay on one side, a group being what the caller says: a text, a machine,
-a moment. By seed, groups are drawn at random, large ones first, and each goes where most is still
-missing; by time, the oldest are train and the newest test.
+a moment. By seed, the larger a group the earlier its part is drawn, each in proportion to what it
+still misses, of the parts that have room for the group; where none has, it goes where most is
+missing. So a text that is repeated comes to test as often as any other. Lone lines fill up what is
+missing in random order. By time, the oldest are train and the newest test.
 """
 
 from __future__ import annotations
@@ -16,27 +18,27 @@ Key = str | float
 PARTS = ("train", "dev", "test")
 
 
-def fold(text: str) -> str:
-    """Return what two texts share that differ in case and blanks only."""
-    return " ".join(text.casefold().split())
-
-
 def part_by_group(groups: Sequence[Key], shares: Mapping[str, float], seed: int) -> dict[Key, str]:
     """Return the part of each group.
 
     Args:
         groups: The group of each line.
         shares: Share of the lines of each part, in [0, 1].
-        seed: Of the order in which groups are drawn.
+        seed: Of all chance.
     """
+    draw = random.Random(seed)
     sizes = Counter(groups)
     order = list(sizes)
-    random.Random(seed).shuffle(order)
+    draw.shuffle(order)
     order.sort(key=lambda group: -sizes[group])
     missing = {part: share * len(groups) for part, share in shares.items()}
     parts: dict[Key, str] = {}
     for group in order:
-        part = max(missing, key=lambda name: missing[name])
+        room = {part: num for part, num in missing.items() if num >= sizes[group]}
+        if room and sizes[group] > 1:
+            (part,) = draw.choices(list(room), weights=list(room.values()))
+        else:
+            part = max(missing, key=lambda name: missing[name])
         missing[part] -= sizes[group]
         parts[group] = part
     return parts

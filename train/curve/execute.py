@@ -29,6 +29,7 @@ from train.record import settings_json, start_digest
 from train.scores.evaluate import TorchBackend, entity_f1
 from train.selection.choose import choose
 from train.selection.embedding import embed
+from train.trained.lines import warn_of_known_lines
 
 RUNS = "runs.jsonl"
 _NEVER_S = 1e9  # a run that is cut short begins again; its state would only cost time
@@ -50,6 +51,8 @@ def run_curve(config: CurveConfig) -> list[Run]:
     if config.score_test and corpus.test is None:
         raise DataError("--score-test: expected test lines, got none; name them with --test")
     made_of = {s.name: _made_of(s.training, corpus) for s in config.strategies}
+    for model in dict.fromkeys(s.training.model for s in config.strategies):
+        warn_of_known_lines(find_base(model).folder, corpus)
     tested_on = _digest(corpus.test.examples) if corpus.test else None
     file = RunsFile(config.folder / RUNS, made_of)
     sizes = sizes_of(config.sizes, len(corpus.train.examples))

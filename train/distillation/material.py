@@ -32,6 +32,7 @@ from train.distillation.teachers import teach
 from train.distillation.unlabelled import Unlabelled, read_unlabelled
 from train.task.material import Material
 from train.task.objective import Objective
+from train.trained.lines import warn_of_known_lines
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ def taught_material(
     lines = _unlabelled(lesson, config, corpus)
     texts = [*(example.text for example in train), *lines.texts]
     encoded = encoder.encode(texts)
+    for teacher in dict.fromkeys(lesson.teachers):
+        warn_of_known_lines(teacher, corpus)
     targets = teach(lesson.teachers, texts, encoded, corpus.tags)
     for row, example in enumerate(train):
         targets[row] = mix_gold(example, encoded[row], targets[row], corpus.tags, lesson.gold_share)

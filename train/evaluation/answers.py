@@ -54,6 +54,11 @@ def gold_of(answers: Sequence[Answer]) -> list[tuple[Span, ...]]:
     return [answer.gold for answer in answers]
 
 
+def texts_of(answers: Sequence[Answer]) -> list[str]:
+    """Return the text of each line."""
+    return [answer.text for answer in answers]
+
+
 def predicted_of(answers: Sequence[Answer]) -> list[tuple[Span, ...]]:
     """Return the predicted spans of each line."""
     return [answer.predicted for answer in answers]

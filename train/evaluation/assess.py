@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serve.bootstrap import f1_intervals, labels_of, line_counts
+from serve.bootstrap import f1_intervals, labels_of, text_counts
 from serve.examples import Example
 from serve.scoring import EntityScores, Score, score_entities
-from train.evaluation.answers import Answer, gold_of, predicted_of
+from train.evaluation.answers import Answer, gold_of, predicted_of, texts_of
 from train.evaluation.groups import by_entity_length, by_line_length, by_novelty
 from train.evaluation.modes import ModeScores, mode_scores
 from train.evaluation.pairs import Kind, confusion, kinds
@@ -86,7 +86,7 @@ def assess(
         train: The lines it was trained on, where they are known.
         other: Another tagger's answers to the same lines, to compare with.
     """
-    gold, predicted = gold_of(answers), predicted_of(answers)
+    gold, predicted, texts = gold_of(answers), predicted_of(answers), texts_of(answers)
     return Assessment(
         num_lines=len(answers),
         modes=mode_scores(answers),
@@ -100,14 +100,14 @@ def assess(
         confusion=confusion(answers),
         trust=_trust(answers, temperature),
         worst=worst_lines(answers),
-        against=None if other is None else differences(gold, predicted_of(other), predicted),
+        against=None if other is None else differences(gold, predicted_of(other), predicted, texts),
     )
 
 
 def _intervals(answers: Sequence[Answer]) -> dict[str, tuple[float, float]]:
     gold, predicted = gold_of(answers), predicted_of(answers)
     labels = labels_of(gold, predicted)
-    low, high = f1_intervals(line_counts(gold, predicted, labels)).tolist()
+    low, high = f1_intervals(text_counts(gold, predicted, labels, texts_of(answers))).tolist()
     return dict(zip([ALL, *labels], zip(low, high, strict=True), strict=True))
 
 

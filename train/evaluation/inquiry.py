@@ -12,8 +12,8 @@ from train.corpus.leaks import warn_of_leaks
 from train.evaluation.ask import ask
 from train.evaluation.assess import Assessment, assess
 from train.evaluation.config import EvaluateConfig
-from train.model.checkpoint import TRAIN_LINES
 from train.record import data_sha256
+from train.trained.lines import train_lines_of
 from train.trained.tagger import Loaded, load_tagger
 
 
@@ -82,8 +82,7 @@ def _train_lines(config: EvaluateConfig) -> Split | None:
         named = read_split(config.train, config.reading)
         mapped = (map_labels(example, dict(config.label_map)) for example in named.examples)
         return replace(named, examples=tuple(mapped))
-    path = config.tagger / TRAIN_LINES
-    return read_split(path) if path.is_file() else None
+    return train_lines_of(config.tagger)
 
 
 def _title(config: EvaluateConfig, loaded: Loaded, other: Loaded | None) -> str:

@@ -1,19 +1,20 @@
 """Owns whether a difference of F1 between two taggers is more than chance.
 
 Approximate randomization (Noreen 1989; Yeh 2000 for F1): if the taggers were equally good, either
-could have given either answer to a line. So answers are swapped line by line at random, and the
-p-value is the share of such shuffles whose difference is as large as the one seen.
+could have given either answer to a line. So answers are swapped text by text at random, and the
+p-value is the share of such shuffles whose difference is as large as the one seen. Lines of one
+text are swapped together: a tagger answers them alike, so that they are evidence once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.bootstrap import F1Change, Spans, f1_changes, f1_of, labels_of, line_counts
+from serve.bootstrap import F1Change, Spans, f1_changes, f1_of, labels_of, text_counts
 
 NUM_SHUFFLES = 2000
 _BLOCK = 100  # shuffles at once
@@ -28,7 +29,7 @@ class Difference:
     Attributes:
         change: Both F1 and the interval of the loss.
         p_value: Chance of a difference as large, either way, between equally good taggers.
-        num_apart: Lines whose two answers count differently; 0 where nothing is right with either
+        num_apart: Texts whose two answers count differently; 0 where nothing is right with either
             tagger, so that F1 is 0 whoever gave which answer.
     """
 
@@ -38,7 +39,7 @@ class Difference:
 
     @property
     def least_p_value(self) -> float:
-        """The least p-value that so many lines can give: that of the answers as they are.
+        """The least p-value that so many texts can give: that of the answers as they are.
 
         It and the one with all answers swapped are as large; no other need be.
         """
@@ -59,19 +60,36 @@ class Differences:
 
 
 def differences(
-    gold: Spans, before: Spans, after: Spans, *, num_shuffles: int = NUM_SHUFFLES
+    gold: Spans,
+    before: Spans,
+    after: Spans,
+    texts: Sequence[str],
+    *,
+    num_shuffles: int = NUM_SHUFFLES,
 ) -> Differences:
-    """Compare two taggers' spans on the same lines; no p-value is below 1 / (1 + shuffles)."""
-    changes = f1_changes(gold, before, after)
+    """Compare two taggers' spans on the same lines; no p-value is below 1 / (1 + shuffles).
+
+    Args:
+        gold: Gold spans of each line.
+        before: One tagger's.
+        after: The other's.
+        texts: Each line's text.
+        num_shuffles: How often answers are swapped at random, a multiple of 100.
+    """
+    changes = f1_changes(gold, before, after, texts)
     every = [changes.overall, *changes.by_label.values()]
-    p_values = randomization(gold, before, after, num_shuffles).tolist()
-    apart = _num_apart(gold, before, after).tolist()
+    p_values = randomization(gold, before, after, texts, num_shuffles).tolist()
+    apart = _num_apart(gold, before, after, texts).tolist()
     overall, *found = map(Difference, every, p_values, apart)
     return Differences(overall, dict(zip(changes.by_label, found, strict=True)))
 
 
 def randomization(
-    gold: Spans, before: Spans, after: Spans, num_shuffles: int = NUM_SHUFFLES
+    gold: Spans,
+    before: Spans,
+    after: Spans,
+    texts: Sequence[str],
+    num_shuffles: int = NUM_SHUFFLES,
 ) -> NDArray[np.float64]:
     """Return the p-values of all labels together and of each label, sorted by label.
 
@@ -79,13 +97,13 @@ def randomization(
         gold: Gold spans of each line.
         before: One tagger's.
         after: The other's.
+        texts: Each line's text.
         num_shuffles: How often answers are swapped at random, a multiple of 100.
 
     Returns:
         In (0, 1]. Shape: (1 + labels,)
     """
-    labels = labels_of(gold, before, after)
-    first, second = line_counts(gold, before, labels), line_counts(gold, after, labels)
+    first, second = _counts(gold, before, after, texts)
     seen = np.abs(f1_of(second.sum(axis=0)) - f1_of(first.sum(axis=0)))
     as_large = sum(
         (d >= seen - _ROUNDING).sum(axis=0) for d in _shuffled(first, second, num_shuffles)
@@ -93,10 +111,17 @@ def randomization(
     return np.asarray((1 + as_large) / (1 + num_shuffles))
 
 
-def _num_apart(gold: Spans, before: Spans, after: Spans) -> NDArray[np.int64]:
-    """Return `Difference.num_apart` of all labels together and of each. Shape: (1 + labels,)."""
+def _counts(
+    gold: Spans, before: Spans, after: Spans, texts: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each tagger's counts. Shape: (texts, 1 + labels, 3)."""
     labels = labels_of(gold, before, after)
-    first, second = line_counts(gold, before, labels), line_counts(gold, after, labels)
+    return text_counts(gold, before, labels, texts), text_counts(gold, after, labels, texts)
+
+
+def _num_apart(gold: Spans, before: Spans, after: Spans, texts: Sequence[str]) -> NDArray[np.int64]:
+    """Return `Difference.num_apart` of all labels together and of each. Shape: (1 + labels,)."""
+    first, second = _counts(gold, before, after, texts)
     any_right = (first + second)[..., 0].sum(axis=0) > 0
     return np.asarray((first != second).any(axis=-1).sum(axis=0) * any_right)
 
@@ -110,7 +135,7 @@ def _shuffled(
         Shape: (block, K)
     """
     draw = np.random.default_rng(_SEED)
-    # What a swapped line adds to the first's sum; floats, see `serve.bootstrap.Counts`.
+    # What a swapped text adds to the first's sum; floats, see `serve.bootstrap.Counts`.
     swap = (second - first).reshape(len(first), -1).astype(np.float64)
     shape = (_BLOCK, *first.shape[1:])
     for _ in range(num_shuffles // _BLOCK):

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from serve.examples import Span
+from serve.examples import Span, fold
 from train.corpus.data import RARE
-from train.corpus.partition import fold
 from train.formats.record import Record, shown
 from train.lint.figures import Figures
 from train.lint.finding import Finding, Rule, finding

@@ -36,6 +36,7 @@ from train.loop.state import (
     optimizer_tensors,
     restore_optimizer,
     save_state,
+    set_aside,
 )
 
 MAX_NORM = 1.0
@@ -86,6 +87,12 @@ class Fit(Generic[AnyBatch]):
         """
         if self._config.resume:
             self._restore(load_state(self._plan.state, self._plan.run))
+        elif self._processes.is_first and (aside := set_aside(self._plan.state)):
+            logger.warning(
+                "warning: a run that was interrupted left its state, now %s; to go on with it, "
+                "move it back to %s and run again with its settings and --resume",
+                aside, self._plan.state,
+            )  # fmt: skip
         with self._progress.over(self._num_steps, self._num_done), self._saved_if_interrupted():
             while not self._is_done():
                 self._one_epoch()

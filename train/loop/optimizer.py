@@ -25,7 +25,8 @@ steps, while the encoder's learning rate suits weights that are nearly right."""
 def make_optimizer(name: OptimizerName, groups: list[dict[str, Any]]) -> Optimizer:
     """Return an optimizer over groups that `parameter_groups` made."""
     if name is OptimizerName.SGD:
-        return SGD(groups, momentum=MOMENTUM, fused=True)
+        # Not fused: that leaves the momentum as memory happens to be if the first step overflows.
+        return SGD(groups, momentum=MOMENTUM, foreach=True)
     # Fused: one pass over memory instead of several; the step is bound by it.
     return AdamW(groups, fused=True)
 

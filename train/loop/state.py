@@ -107,6 +107,21 @@ def save_state(path: Path, state: TrainingState) -> None:
         ) from error
 
 
+def set_aside(path: Path) -> Path | None:
+    """Move a state that is not gone on with to where no run writes; return where, None if nowhere.
+
+    The last one is kept so. One that cannot be moved will be replaced: it must not stop a run.
+    """
+    if not path.is_file():
+        return None
+    aside = path.with_name(f"{path.name}.previous")
+    try:
+        path.replace(aside)
+    except OSError:
+        return None
+    return aside
+
+
 def load_state(path: Path, run: str) -> TrainingState | None:
     """Return the state an interrupted run left, None where there is none.
 

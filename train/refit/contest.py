@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serve.tagger import Tagger
-from train.evaluation.answers import Answer, gold_of, predicted_of
+from train.evaluation.answers import Answer, gold_of, predicted_of, texts_of
 from train.evaluation.ask import ask
 from train.evaluation.significance import Differences, differences
 from train.refit.agreement import Agreement, agreement
@@ -55,5 +55,9 @@ def contend(
 
 def _compared(before: list[Answer], after: list[Answer], shuffles: int) -> Differences:
     return differences(
-        gold_of(before), predicted_of(before), predicted_of(after), num_shuffles=shuffles
+        gold_of(before),
+        predicted_of(before),
+        predicted_of(after),
+        texts_of(before),
+        num_shuffles=shuffles,
     )

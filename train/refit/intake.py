@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Example, Span
+from serve.examples import Example, Span, fold
 from serve.labels import Tags
 from train.config import TrainConfig
 from train.corpus.data import Split, check_labels
 from train.corpus.label_map import map_labels, warn_of_label_map
-from train.corpus.partition import PARTS, fold, part_by_group
+from train.corpus.partition import PARTS, part_by_group
 from train.corpus.splits import parts_of
 from train.formats.flat import Dropped, Overlaps, Reading, at_level, flat_example
 from train.formats.record import Record

@@ -116,6 +116,11 @@ def _say(mixture: Mixture, num_set_aside: int) -> None:
         counts.num_new_train, counts.num_new_dev, counts.num_new_test, counts.num_left_out,
         num_set_aside, counts.num_replay, counts.num_old_train,
     )  # fmt: skip
+    if counts.num_old_test_left_out:
+        logger.warning(
+            "warning: %d of %d old test lines left out: the champion was trained on their text",
+            counts.num_old_test_left_out, counts.num_old_test_left_out + counts.num_old_test,
+        )  # fmt: skip
     if counts.num_conflicts:
         logger.warning(
             "warning: %d of %d new train lines that are old ones too are labelled otherwise now",

@@ -20,6 +20,7 @@ from train.search.plot import plot
 from train.search.space import Space, Value, read_space, space_json
 from train.search.study import Report, opened, search
 from train.search.trials import Outcome, outcome
+from train.trained.lines import warn_of_known_lines
 
 TABLE, PICTURE = "trials.json", "importance.png"
 _NEVER_S = 1e9  # a trial that is cut short begins again; its state would only cost time
@@ -36,6 +37,7 @@ def run_search(config: SearchConfig) -> Outcome:
     check_one_process("a search's trials are small")
     space = read_space(config.space)
     corpus = replace(read_corpus(config.training), test=None)
+    warn_of_known_lines(find_base(config.training.model).folder, corpus)
     training = replace(
         config.training, output=config.search / "trial", resume=False, save_every_s=_NEVER_S
     )

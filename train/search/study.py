@@ -74,7 +74,7 @@ def opened(folder: Path, run: str, seed: int) -> Iterator[optuna.Study]:
         study.set_user_attr(RUN, run)
         # Another seed each time it is gone on with, or the same settings would be drawn again.
         study.sampler = optuna.samplers.TPESampler(
-            seed=seed + len(study.trials), n_startup_trials=NUM_STARTUP_TRIALS
+            seed=(seed + len(study.trials)) % 2**32, n_startup_trials=NUM_STARTUP_TRIALS
         )
         _begin_again(study)
         yield study

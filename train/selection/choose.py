@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from serve.tagger import Tagger
 from train.selection.uncertainty import uncertainty
 
+_BLOCK = 64
+"""Labelled lines compared at once: all lines to choose from are read once for so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -66,8 +69,9 @@ def pick(
         num: How many to choose.
     """
     distances = np.full(len(doubts), 2.0)
-    for vector in labelled:
-        distances = np.minimum(distances, 1.0 - vectors @ vector)
+    for first in range(0, len(labelled), _BLOCK):
+        nearest = (vectors @ labelled[first : first + _BLOCK].T).max(axis=1)
+        distances = np.minimum(distances, 1.0 - nearest)
     chosen: list[Choice] = []
     left = np.ones(len(doubts), dtype=bool)
     for _ in range(min(num, len(doubts))):

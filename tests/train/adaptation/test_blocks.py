@@ -1,16 +1,16 @@
 import random
+from array import array
 
 import pytest
 
-from serve.encoding import Window
-from train.adaptation.blocks import pack
+from train.adaptation.blocks import TokenSequence, pack
 
 
-def window(num_tokens: int) -> Window:
-    return Window([7] * num_tokens, [0] * num_tokens, 0, [1])
+def window(num_tokens: int) -> TokenSequence:
+    return TokenSequence(array("i", [7] * num_tokens), array("i", [0] * num_tokens))
 
 
-def num_tokens(block: list[Window]) -> int:
+def num_tokens(block: list[TokenSequence]) -> int:
     return sum(len(window.input_ids) for window in block)
 
 

@@ -5,10 +5,10 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
-from serve.encoding import Encoder, Window
+from serve.encoding import Encoder
 from serve.errors import CheckpointError
 from tests.conftest import tiny_encoder, tiny_tokenizer
-from train.adaptation.blocks import pack
+from train.adaptation.blocks import TokenSequence, pack, sequence_of
 from train.adaptation.masking import MaskedBatch, Masker
 
 LINES = ["replace hydraulic hose on engine", "pump leaking", "rewelding", "clean oil pump # 12"]
@@ -20,15 +20,15 @@ def encoder() -> Encoder:
     return tiny_encoder()
 
 
-def windows_of(encoder: Encoder, texts: list[str]) -> list[Window]:
-    return [window for text in encoder.encode(texts) for window in text.windows]
+def windows_of(encoder: Encoder, texts: list[str]) -> list[TokenSequence]:
+    return [sequence_of(window) for text in encoder.encode(texts) for window in text.windows]
 
 
 def masker(share: float = 0.3) -> Masker:
     return Masker(tiny_tokenizer(), pad_id=0, share=share)
 
 
-def batch_of(blocks: list[list[Window]], share: float = 0.3, seed: int = 0) -> MaskedBatch:
+def batch_of(blocks: list[list[TokenSequence]], share: float = 0.3, seed: int = 0) -> MaskedBatch:
     return masker(share).collate(blocks, torch.Generator().manual_seed(seed))
 
 

@@ -13,7 +13,7 @@ import pytest
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from serve.bundle import Bundle, sha256
-from serve.examples import Example, Span, read_jsonl, write_jsonl
+from serve.examples import Example, Span, fold, read_jsonl, write_jsonl
 from serve.tagger import Tagger
 from tests.conftest import tiny_lines
 from tests.train.conftest import vouch
@@ -21,7 +21,6 @@ from train.__main__ import main
 from train.commands.refit import parse_args
 from train.config import TrainConfig
 from train.corpus.data import read_corpus
-from train.corpus.partition import fold
 from train.refit.config import MAX_REPLAY
 from train.refit.gate import Rule
 from train.trained.origin import checkpoint_of
@@ -98,15 +97,20 @@ def test_a_better_challenger_becomes_a_bundle_is_published_and_leads_to_the_next
     assert "Item" in {entity.label for entity in entities}
     parts = {p: read_jsonl(output / "checkpoint" / f"{p}.jsonl") for p in ("train", "dev", "test")}
     texts = {part: {fold(line.text) for line in lines} for part, lines in parts.items()}
-    old = read_jsonl(champion / "checkpoint" / "test.jsonl")
-    assert {fold(line.text) for line in old} < texts["test"]
+    known = {fold(line.text) for line in read_jsonl(champion / "checkpoint" / "train.jsonl")}
+    old = [fold(line.text) for line in read_jsonl(champion / "checkpoint" / "test.jsonl")]
+    tested = [text for text in old if text not in known]
+    assert set(tested) < texts["test"]
+    lines = decision["lines"]
+    assert lines["num_old_test"] == len(tested)
+    assert lines["num_old_test_left_out"] == 60 - len(tested) > 0, "it was trained on their text"
     assert not texts["train"] & (texts["dev"] | texts["test"])
-    assert len(parts["test"]) == 60 + decision["lines"]["num_new_test"]
+    assert len(parts["test"]) == len(tested) + lines["num_new_test"]
     record = json.loads((output / "checkpoint" / "train.json").read_text())
     card = (output / "checkpoint" / "README.md").read_text()
     assert "# A tagger of" in card
-    assert f"| test | new.jsonl (new) | {decision['lines']['num_new_test']} |" in card
-    assert "| test | test.jsonl (old) | 60 |" in card
+    assert f"| test | new.jsonl (new) | {lines['num_new_test']} |" in card
+    assert f"| test | test.jsonl (old) | {len(tested)} |" in card
     assert record["refit"]["champion"]["weights_sha256"] == decision["champion"]["weights_sha256"]
 
 

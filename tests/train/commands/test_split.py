@@ -3,12 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from serve.examples import read_jsonl
+from serve.examples import fold, read_jsonl
 from train.__main__ import main
 from train.commands.split import SplitConfig, parse_args
 from train.config import TrainConfig
 from train.corpus.data import read_corpus
-from train.corpus.partition import fold
 from train.formats.registry import FORMATS
 
 

@@ -3,7 +3,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.corpus.partition import PARTS, fold, part_by_group, part_by_time
+from serve.examples import fold
+from train.corpus.partition import PARTS, part_by_group, part_by_time
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 
@@ -25,6 +26,28 @@ def test_a_large_group_comes_first_so_that_small_ones_fill_up_the_shares() -> No
     for seed in range(5):
         found = sizes(keys, part_by_group(keys, SHARES, seed))
         assert found == {"train": 80, "dev": 10, "test": 10}
+
+
+def test_groups_come_to_every_part_they_have_room_in_as_often_as_its_share() -> None:
+    twins = [f"twin {i}" for i in range(100)]
+    keys = [*twins, *twins, *(f"line {i}" for i in range(800))]
+    found: Counter[str] = Counter()
+    for seed in range(50):
+        parts = part_by_group(keys, SHARES, seed)
+        assert sizes(keys, parts) == {"train": 800, "dev": 100, "test": 100}
+        found.update(parts[twin] for twin in twins)
+    assert {part: round(num / 5000, 1) for part, num in found.items()} == SHARES
+
+
+def test_few_groups_of_many_sizes_are_parted_otherwise_by_another_seed() -> None:
+    numbers = (300, 220, 160, 90, 70, 60, 50, 35, 15)
+    keys = [f"group {num}" for num in numbers for _ in range(num)]
+    tests = set()
+    for seed in range(20):
+        parts = part_by_group(keys, SHARES, seed)
+        assert all(abs(num - SHARES[p] * 1000) <= 90 for p, num in sizes(keys, parts).items())
+        tests.add(frozenset(key for key, part in parts.items() if part == "test"))
+    assert len(tests) > 5
 
 
 @given(st.lists(st.sampled_from("abcdefghij"), min_size=1), st.integers(0, 9))

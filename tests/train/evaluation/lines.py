@@ -61,6 +61,11 @@ def of_spans(
     )
 
 
+def numbered(num: int) -> list[str]:
+    """Return so many texts, no two of them equal."""
+    return [f"fix hose {i}" for i in range(num)]
+
+
 def random_answers(seed: int, num_lines: int = 40, labels: str = "ABC") -> list[Answer]:
     """Return answers with random spans of whole words, about half of them right."""
     choose = random.Random(seed)

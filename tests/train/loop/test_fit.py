@@ -324,12 +324,27 @@ def test_without_a_state_a_resumed_run_starts_and_says_so(
     assert "nothing to resume: starting from the first epoch" in caplog.text
 
 
-def test_without_resume_a_state_left_behind_is_ignored(
+def test_without_resume_a_state_left_behind_is_set_aside_and_can_be_gone_on_with(
+    base: Path, tiny_data: Path, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Run(base, tiny_data, [0.5, 0.6], CONFIG, state).fit()
+    with pytest.raises(KeyboardInterrupt):
+        Run(base, tiny_data, [], CONFIG, state).fit()
+    aside = state.with_name(f"{state.name}.previous")
+    assert f"left its state, now {aside}; to go on with it, move it back to {state}" in caplog.text
+    aside.replace(state)
+    again = Run(base, tiny_data, [0.4, 0.3], RESUMED, state)
+    assert [epoch.number for epoch in again.fit()] == [1, 2, 3, 4]
+
+
+def test_a_state_that_cannot_be_set_aside_stops_no_run(
     base: Path, tiny_data: Path, state: Path
 ) -> None:
-    for _ in range(2):
-        run = Run(base, tiny_data, [0.5], replace(CONFIG, epochs=1), state)
-        assert [epoch.number for epoch in run.fit()] == [1]
+    config = replace(CONFIG, epochs=1)
+    Run(base, tiny_data, [0.5], config, state).fit()
+    state.with_name(f"{state.name}.previous").mkdir()
+    assert len(Run(base, tiny_data, [0.5], config, state).fit()) == 1
 
 
 def test_frozen_weights_stay_and_are_not_in_the_state(

@@ -1,8 +1,10 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.amp.grad_scaler import GradScaler
 from transformers import BertConfig, BertForTokenClassification
 
 from train.config import OptimizerName, TrainConfig
@@ -23,6 +25,14 @@ def model() -> BertForTokenClassification:
             intermediate_size=8,
         )
     )
+
+
+@pytest.fixture
+def _no_memory_is_zero() -> Iterator[None]:
+    """Have PyTorch fill what it does not initialise with NaN."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 def by_parameter(groups: list[dict[str, Any]], key: str) -> dict[int, float]:
@@ -53,6 +63,20 @@ def test_every_optimizer_follows_the_gradient(name: OptimizerName) -> None:
         group["lr"] = 0.5
     optimizer.step()
     torch.testing.assert_close(linear.weight.detach(), before - 0.5)
+
+
+@pytest.mark.usefixtures("_no_memory_is_zero")
+@pytest.mark.parametrize("name", list(OptimizerName))
+def test_a_first_step_that_overflows_leaves_nothing_behind(name: OptimizerName) -> None:
+    linear = nn.Linear(2, 2)
+    before = linear.weight.detach().clone()
+    optimizer = make_optimizer(name, parameter_groups(linear, 0.0))
+    scaler = GradScaler("cpu")
+    scaler.scale(linear.weight.sum() * torch.inf).backward()
+    scaler.step(optimizer)
+    torch.testing.assert_close(linear.weight.detach(), before)
+    written = [value for row in optimizer.state.values() for value in row.values()]
+    assert not any(value.any() for value in written), "momentum of a step that was not taken"
 
 
 def test_adamws_weight_decay_is_decoupled_from_the_gradient() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from serve.bootstrap import F1Change
 from serve.examples import Span
+from tests.train.evaluation.lines import numbered
 from train.evaluation.significance import NUM_SHUFFLES, Difference, Differences, differences
 from train.refit.gate import NEW, OLD, Contest, Rule, holm, judge, num_shuffles
 
@@ -136,7 +137,7 @@ def rare_label_lost(num_lines: int) -> Contest:
         (span, Span(3, 5, "Rare")) if i < num_lines else (span,) for i, span in enumerate(common)
     ]
     lost = [(span,) for span in common]
-    found = differences(gold, gold, lost, num_shuffles=num_shuffles(11, Rule()))
+    found = differences(gold, gold, lost, numbered(200), num_shuffles=num_shuffles(11, Rule()))
     return Contest(found, found, Differences(BETTER, {}))
 
 

@@ -3,11 +3,10 @@ from pathlib import Path
 import pytest
 
 from serve.errors import DataError
-from serve.examples import Example, Span, write_jsonl
+from serve.examples import Example, Span, fold, write_jsonl
 from serve.labels import Tags
 from tests.conftest import TINY_LABELS, tiny_lines
 from train.config import TrainConfig
-from train.corpus.partition import fold
 from train.formats.flat import Overlaps
 from train.refit.intake import read_new
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from serve.errors import DataError
-from serve.examples import Example, Span
-from train.corpus.partition import fold
+from serve.examples import Example, Span, fold
 from train.model.checkpoint import TRAIN_LINES
 from train.refit.champion import Champion, find_champion
 from train.refit.config import MAX_REPLAY
@@ -71,7 +70,7 @@ def test_the_draw_of_old_lines_is_the_seeds(champion: Champion) -> None:
 
 
 def test_no_text_of_a_test_or_dev_part_is_learnt_whatever_its_case(champion: Champion) -> None:
-    leaking = (Example("FIX  E0", (Span(0, 3, "Item"),)), *of("d", 1), *of("m", 2), *of("v", 1))
+    leaking = (Example("FIX  E3", (Span(0, 3, "Item"),)), *of("d", 1), *of("m", 2), *of("v", 1))
     champion = replace(champion, train=(*champion.train, *of("e", 2)))
     new = intake(train=(*of("n", 5), *leaking), dev=of("v", 2), test=of("m", 3))
     mixture = mix(champion, new, replay=MAX_REPLAY, seed=1)
@@ -80,10 +79,26 @@ def test_no_text_of_a_test_or_dev_part_is_learnt_whatever_its_case(champion: Cha
         for split in (mixture.corpus.dev, mixture.old_test, mixture.new_test)
         for example in split.examples
     }
-    assert len(held) == 3 + 2 + 4 + 3
+    assert len(held) == 3 + 2 + 2 + 3
     assert not held & {fold(e.text) for e in (*mixture.corpus.train.examples, *mixture.pool)}
     assert mixture.counts.num_new_train == 5
     assert mixture.counts.num_left_out == len(leaking)
+
+
+def test_old_test_lines_that_the_champion_was_trained_on_test_nobody(champion: Champion) -> None:
+    known = (Example("FIX  E0", (Span(0, 3, "Item"),)), *of("e", 2)[1:])
+    champion = replace(champion, train=(*champion.train, *known))
+    mixture = mix(champion, intake(train=of("n", 5), test=of("m", 3)), replay=5000, seed=1)
+    assert mixture.old_test.examples == of("e", 4)[2:]
+    assert mixture.test.examples == (*of("m", 3), *of("e", 4)[2:])
+    assert (mixture.counts.num_old_test, mixture.counts.num_old_test_left_out) == (2, 2)
+    assert set(known) <= set(mixture.pool), "they are train lines"
+
+
+def test_a_champion_trained_on_its_whole_test_is_refused(champion: Champion) -> None:
+    champion = replace(champion, train=(*champion.train, *champion.test))
+    with pytest.raises(DataError, match=r"test.jsonl: expected test lines .* got none of 4; train"):
+        mix(champion, intake(train=of("n", 5), test=of("m", 3)), replay=5000, seed=1)
 
 
 def test_new_test_and_dev_lines_that_any_old_line_has_are_left_out(champion: Champion) -> None:

@@ -94,6 +94,13 @@ def test_the_same_seed_tries_the_same_settings(tmp_path: Path) -> None:
     assert trainers[0].tried == trainers[1].tried
 
 
+def test_a_study_of_the_largest_seed_is_gone_on_with(tmp_path: Path) -> None:
+    for num in (1, 2):
+        with opened(tmp_path, "this run", seed=2**32 - 1) as study:
+            search(study, SPACE, num, lambda *_: 0.5)
+            assert num_ended(study) == num
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("x"), CheckpointError("x")])
 def test_a_trial_that_is_cut_short_begins_again(tmp_path: Path, error: BaseException) -> None:
     broken, then = Trainer(fails_after=2, error=error), Trainer()

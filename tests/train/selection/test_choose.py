@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,28 @@ def test_lines_like_labelled_ones_are_passed_over() -> None:
 
 def test_of_lines_apart_the_doubt_decides() -> None:
     assert rows([0.1, 0.9, 0.5], [0.0, 2.0, 4.0], [], 1) == [1]
+
+
+class Counted(np.ndarray):  # type: ignore[type-arg]
+    """An array that counts its products."""
+
+    num_products = 0
+
+    def __matmul__(self, other: object) -> object:
+        Counted.num_products += 1
+        return np.asarray(self) @ other
+
+
+def test_labelled_lines_are_compared_many_at_once() -> None:
+    draw = np.random.default_rng(1)
+    pool, labelled = (draw.normal(size=(num, 5)).astype(np.float32) for num in (200, 500))
+    pool, labelled = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (pool, labelled))
+    Counted.num_products = 0
+    (chosen,) = pick(np.ones(200), pool.view(Counted), labelled, 1)
+    assert Counted.num_products <= 10, "one for many labelled lines, one for the line chosen"
+    slowly = [min(1 - vector @ other for other in labelled) for vector in pool]
+    assert chosen.row == np.argmax(slowly)
+    assert chosen.distance == pytest.approx(max(slowly), abs=1e-6)
 
 
 @given(
