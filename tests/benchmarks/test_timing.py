@@ -14,6 +14,8 @@ from benchmarks.timing import (
     measure,
     rotated,
     take,
+    time_all,
+    time_lines,
 )
 from serve.entities import Entity
 
@@ -126,3 +128,37 @@ def test_a_system_that_times_itself_is_believed() -> None:
     (samples,) = measure([Clock()], ["x", "y"], seconds=0.0, on_round=lambda _: None)
     assert samples.latency_s == ((7.0, 7.0),) * MIN_ROUNDS
     assert samples.offline_s == (1.0,) * MIN_ROUNDS
+
+
+class Slow:
+    """A system for whose every line a clock goes on by as many seconds as the line says."""
+
+    now_s = 1000.0
+
+    def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+        self.now_s += sum(map(float, texts))
+        return [[] for _ in texts]
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    """Return a system that alone moves the clock."""
+    system = Slow()
+    monkeypatch.setattr("benchmarks.timing.time.perf_counter", lambda: system.now_s)
+    return system
+
+
+def test_a_lines_latency_is_its_own_and_not_of_those_before_it(slow: Slow) -> None:
+    assert time_lines(slow, ["0.5", "2", "0.25"]) == (0.5, 2.0, 0.25)
+
+
+def test_the_clock_of_all_lines_runs_while_they_are_tagged(slow: Slow) -> None:
+    assert time_all(slow, ["0.5", "2", "0.25"]) == 2.75
+
+
+def test_a_round_is_timed_line_by_line_and_whole_without_the_lines_before_it(slow: Slow) -> None:
+    took_s: list[float] = []
+    (samples,) = measure([slow], ["0.5", "2"], seconds=0.0, on_round=took_s.append)
+    assert samples.latency_s == ((0.5, 2.0),) * MIN_ROUNDS
+    assert samples.offline_s == (2.5,) * MIN_ROUNDS
+    assert took_s == [2.5 * WARM_LINES / 2 + 2.5 + 2.5] * MIN_ROUNDS

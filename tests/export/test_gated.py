@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from export.gate import Allowance
 from export.parity import ParityReport
 from export.precision.calibration import Range
 from export.precision.int8 import quantized_nodes, to_int8
+from export.precision.rounding import rounded_to_fp16
 from serve.bundle import Bundle, Precision
 from serve.errors import ParityError
 from serve.tagger import Tagger
@@ -204,4 +205,31 @@ def test_without_a_gpu_it_is_said_whose_loss_keeps_a_fp16_graph_out(
     told = capsys.readouterr().err
     assert "fp16 graph: expected to lose at most 0.1 points; it is PyTorch in FP16 that" in told
     assert "export on a GPU" in told
+    assert not output.exists()
+
+
+def test_without_a_gpu_a_fp16_graph_is_gated_with_every_number_rounded(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The graph itself passes: on a CPU it is computed in FP32."""
+
+    def damaged(
+        fused: onnx.ModelProto, fp32_nodes: Collection[str], floats: Collection[str]
+    ) -> onnx.ModelProto:
+        rounded = rounded_to_fp16(fused, fp32_nodes, floats)
+        (bias,) = [t for t in rounded.graph.initializer if t.name.endswith("classifier.bias")]
+        values = numpy_helper.to_array(bias).copy()
+        values[0] += 50  # no entity is left
+        bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+        return rounded
+
+    monkeypatch.setattr(export.precision.choose_fp16, "rounded_to_fp16", damaged)
+    output = tmp_path / "bundle"
+    assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--fp16"]) == 1
+    told = capsys.readouterr().err
+    assert "fp16 graph: expected to lose at most 0.1 points of entity F1" in told
+    assert "PyTorch in FP16" not in told
     assert not output.exists()

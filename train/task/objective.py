@@ -97,6 +97,6 @@ def tag_weights(windows: Sequence[LabelledWindow], num_tags: int, power: float) 
     Tags that nothing is trained on weigh as much as the rarest. Shape: (L,)
     """
     trained = torch.tensor([t for w in windows for t in w.tag_ids if t != IGNORE_INDEX])
-    counts = trained.bincount(minlength=num_tags).clamp(min=1).double()
-    weights = counts**-power
+    counts = trained.bincount(minlength=num_tags).double()
+    weights = counts.clamp(min=1) ** -power
     return (weights * counts.sum() / (weights * counts).sum()).float()

@@ -124,9 +124,21 @@ def test_rare_tags_weigh_more_and_the_mean_is_1() -> None:
     weights = tag_weights([window], len(TAGS), 0.5)
     assert (weights[B_A] / weights[OUT]).item() == pytest.approx(2.0)  # 4 times as rare
     assert weights[I_A] == weights[I_B] == pytest.approx(2 * weights[B_A].item())
-    assert (16 * weights[OUT] + 4 * weights[B_A]).item() / 20 == pytest.approx(1.0, abs=0.25), (
-        "but for tags that are not there"
-    )
+    mean = (16 * weights[OUT] + 4 * weights[B_A]).item() / 20
+    assert mean == pytest.approx(1.0, abs=1e-6), "tags that are not there have no part in it"
+    assert weights.isfinite().all()
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_the_mean_weight_is_1_whatever_the_power_and_however_many_tags_are_absent(
+    power: float,
+) -> None:
+    window = LabelledWindow(window=None, tag_ids=[OUT] * 7 + [I_B])  # type: ignore[arg-type]
+    for num_tags in (len(TAGS), 100):
+        weights = tag_weights([window], num_tags, power)
+        mean = (7 * weights[OUT] + weights[I_B]).item() / 8
+        assert mean == pytest.approx(1.0, abs=1e-6)
+        assert weights[B_A] == weights[I_B], "an absent tag weighs as much as the rarest"
 
 
 @pytest.mark.parametrize(
