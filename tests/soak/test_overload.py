@@ -25,6 +25,12 @@ from tests.soak.lateness import Lateness, watching
 pytestmark = pytest.mark.triton
 POLICY = Policy()
 FACTORS = (1, 2, 8)
+LEAST_SHARES = (0.85, 0.9, 0.9)
+"""Least goodput at each factor, of the capacity.
+
+At the first, arrivals come in bunches and with gaps, and in a small run 2 % fewer than expected:
+large runs had 0.96, small ones 0.93 to 0.95.
+"""
 AFTER_FACTOR = 0.5
 AFTER_S = 6.0
 RECOVERY_S = 5.0
@@ -122,7 +128,8 @@ def test_overload_sheds_what_is_too_much_and_answers_the_rest(
     )
     assert failures == {"Overloaded"}  # shed at once, and no other way of failing
     assert len(answered[-1]) < len(parts[-1]) / 4, "eight times too much was not too much"
-    assert shares[-1] >= 0.9
+    for factor, share, least in zip(FACTORS, shares, LEAST_SHARES, strict=True):
+        assert share >= least, f"at {factor} times the capacity"
     assert max(p99_s) <= POLICY.deadline_s
     assert recovery_of(after, end_s) <= RECOVERY_S
     assert stalled == []

@@ -50,13 +50,23 @@ class Watched:
         assert len(text) <= MAX_CHARS, "tokenized"
         return self._tokenizer.encode(text)
 
+    def encode_batch(self, texts: list[str]) -> object:
+        assert max(map(len, texts)) <= MAX_CHARS, "tokenized"
+        return self._tokenizer.encode_batch(texts)
 
-def seconds_until_refused(refuse: Callable[[], object]) -> float:
-    """Return the time of a refusal, the best of three: a machine stumbles now and then."""
+
+def seconds_until_refused(refuse: Callable[[], object], number: int = 0) -> float:
+    """Return the time until a text is refused, the best of three: a machine stumbles now and then.
+
+    Args:
+        refuse: What refuses it.
+        number: Its place among the texts, by which it is named.
+    """
+    reason = f"text {number}: expected at most {MAX_CHARS} characters"
     times_s = []
     for _ in range(3):
         began = time.perf_counter()
-        with pytest.raises(DataError, match=f"text 0: expected at most {MAX_CHARS} characters"):
+        with pytest.raises(DataError, match=reason):
             refuse()
         times_s.append(time.perf_counter() - began)
     return min(times_s)
@@ -77,6 +87,22 @@ def test_a_text_over_the_cap_is_refused_within_5_ms_everywhere_and_never_tokeniz
             lambda: decode_text(content, 0),
         ):
             assert seconds_until_refused(refuse) <= REFUSED_WITHIN_S
+        for refuse in (
+            lambda: nowhere.tag(["fine", text]),
+            lambda: encoder.encode(["fine", text]),
+            lambda: decode_text(content, 1),
+        ):
+            assert seconds_until_refused(refuse, number=1) <= REFUSED_WITHIN_S
+
+
+def test_the_tokenizer_that_is_watched_sees_texts_by_themselves_and_in_lists() -> None:
+    encoder = Encoder(Watched(), max_tokens=MAX_TOKENS, pad_id=0)  # type: ignore[arg-type]
+    assert len(encoder.encode(["fine"])) == 1
+    assert len(encoder.encode(["fine", "fine, too"])) == 2
+    with pytest.raises(AssertionError, match="tokenized"):
+        Watched().encode("x" * (MAX_CHARS + 1))
+    with pytest.raises(AssertionError, match="tokenized"):
+        Watched().encode_batch(["fine", "x" * (MAX_CHARS + 1)])
 
 
 def test_a_check_that_reads_the_text_first_is_too_slow() -> None:
