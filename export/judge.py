@@ -93,14 +93,14 @@ def provider_for(config: ExportConfig, precision: Precision) -> Provider:
     Raises:
         GraphError: If nothing here runs them.
     """
-    if MEANT_FOR[precision] is Provider.CPU:
-        return Provider.CPU
     found = default_provider()
     if config.device is Device.CUDA and found is not Provider.CUDA:
         raise GraphError(
             f"--device cuda: expected {Provider.CUDA} and a GPU, got {found}; leave it out, or "
             "export on a machine with a GPU that CUDA_VISIBLE_DEVICES shows, and onnxruntime-gpu"
         )
+    if MEANT_FOR[precision] is Provider.CPU:
+        return Provider.CPU
     provider = config.device.provider if config.device else found
     if precision.needs_cuda and provider is not Provider.CUDA:
         raise GraphError(

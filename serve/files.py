@@ -152,9 +152,15 @@ def _mend(target: Path) -> None:
         is_ours = re.fullmatch(r"[a-z0-9_]{8}", work.name[len(target.name) + 2 :])  # mkdtemp's
         # Who cannot write there, or on a disk without locks cannot know, leaves it.
         with suppress(OSError):
-            if is_ours and work.is_dir() and not work.is_symlink():
+            if is_ours and not work.is_symlink() and _is_in_the_making(work):
                 with locked(work, wait=False):
                     _mend_from(work, target)
+
+
+def _is_in_the_making(work: Path) -> bool:
+    """Return whether a folder holds what `replacing` puts there; a user's may have such a name."""
+    names = {path.name for path in work.iterdir()}
+    return bool(names) and names <= {_NEW, _OLD}
 
 
 def _mend_from(work: Path, target: Path) -> None:
@@ -181,9 +187,15 @@ def sync_below(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Force a file's content, or a folder's list of names, onto the disk."""
+    """Force a file's content, or a folder's list of names, onto the disk.
+
+    Some disks, of a network or in user space, know no such thing as the latter.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
     finally:
         os.close(descriptor)

@@ -79,6 +79,7 @@ def test_names_with_blanks_and_quotes_reach_the_commands_whole(checkout: Checkou
         "LABEL_MAP": "My label=It's,Other=",
         "PYTHON": str(checkout.folder / "my stub" / "python3"),
     }
+    checkout.program("my stub/python3", PYTHON)
     printed = checkout.make("-n", "run", *(f"{name}={value}" for name, value in given.items()))
     commands = [shlex.split(line) for line in printed.splitlines()]
     (train,) = [command for command in commands if command[1:3] == ["-m", "train"]]
@@ -96,7 +97,9 @@ def test_a_second_setup_does_nothing(checkout: Checkout) -> None:
     assert (checkout.folder / "calls").read_text() == done
 
 
-def test_a_gpu_that_came_later_is_used_and_one_that_went_is_not(checkout: Checkout) -> None:
+def test_a_gpu_that_came_later_is_used_and_a_driver_that_fails_costs_nothing(
+    checkout: Checkout,
+) -> None:
     """Each venv has one of the two ONNX Runtimes, whose files lie in the same folder."""
     checkout.make("setup")
     checkout.program("stub/nvidia-smi", GPU)
@@ -104,8 +107,16 @@ def test_a_gpu_that_came_later_is_used_and_one_that_went_is_not(checkout: Checko
     assert checkout.runtimes() == [".venv-triton: onnxruntime_gpu", ".venv: onnxruntime_gpu"]
     assert checkout.make("setup").startswith("make: Nothing to be done for 'setup'")
     checkout.program("stub/nvidia-smi", NO_GPU)
+    assert checkout.make("setup").startswith("make: Nothing to be done for 'setup'")
+    later = (checkout.folder / ".venv/ready").stat().st_mtime + 1
+    os.utime(checkout.folder / "pyproject.toml", (later, later))
     checkout.make("setup")
-    assert checkout.runtimes() == [".venv-triton: onnxruntime", ".venv: onnxruntime"]
+    assert checkout.runtimes() == [".venv-triton: onnxruntime_gpu", ".venv: onnxruntime_gpu"]
+
+
+def test_a_python_of_several_words_is_a_command(checkout: Checkout) -> None:
+    printed = checkout.make("-n", "setup", "PYTHON=/usr/bin/env python3")
+    assert "\n/usr/bin/env python3 -m venv --clear .venv\n" in printed
 
 
 def test_other_packages_are_installed_over_those_that_are_there(checkout: Checkout) -> None:

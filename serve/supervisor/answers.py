@@ -103,6 +103,7 @@ class KnownAnswers:
             first: What the server itself answered, for want of better if it is to all `LINES`.
             now: The time, to bound the wait.
         """
+        self._end_forgotten(now)
         if version in self._known:
             return self._known[version]
         if version not in self._running:
@@ -110,7 +111,6 @@ class KnownAnswers:
             self._running[version] = _Child(self._python, self._model, version, now)
         child = self._running[version]
         child.asked = now
-        self._end_forgotten(now)
         is_waited_for = child.is_running() and now - child.started < self._timeout_s
         if is_waited_for or first.keys() != set(LINES):
             return None

@@ -94,11 +94,16 @@ def test_a_loss_on_a_label_that_chance_explains_does_not_close_the_gate() -> Non
 LABELS = tuple(f"L{i:02}" for i in range(20))
 
 
+def texts_of(gold: list[list[Span]]) -> list[str]:
+    """Return a text of its own for each line."""
+    return [f"fix hose {number}" for number in range(len(gold))]
+
+
 def without_first_label(num_lost: int, *, of: int) -> ParityReport:
     """Return the report where a graph no longer finds so many of one label's entities."""
     gold = [[Span(0, 1, label)] for label in LABELS for _ in range(of)]
     after = [[] if i < num_lost else spans for i, spans in enumerate(gold)]
-    return replace(report(), f1=f1_changes(gold, gold, after))
+    return replace(report(), f1=f1_changes(gold, gold, after, texts_of(gold)))
 
 
 def test_entities_that_flip_either_way_do_not_close_the_gate_on_twenty_labels() -> None:
@@ -108,7 +113,7 @@ def test_entities_that_flip_either_way_do_not_close_the_gate_on_twenty_labels() 
     missed = draw.choice(len(gold), size=32, replace=False).tolist()
     before = [[] if i in missed[:16] else spans for i, spans in enumerate(gold)]
     after = [[] if i in missed[16:] else spans for i, spans in enumerate(gold)]
-    found = replace(report(), f1=f1_changes(gold, before, after))
+    found = replace(report(), f1=f1_changes(gold, before, after, texts_of(gold)))
     losses = [change.loss_points for change in found.f1.by_label.values()]
     assert max(losses) > INT8.label_points, "or the flips were too few to prove anything"
     check_gate(found, Precision.INT8, INT8)

@@ -271,3 +271,41 @@ def test_a_name_that_names_no_file_is_told_as_the_folder_it_is(name: str) -> Non
     with pytest.raises(IsADirectoryError) as error, replacing_file(Path(name)):
         pass
     assert "name a file" in in_words(error.value)
+
+
+def test_a_folder_of_a_users_own_with_such_a_name_stays(target: Path) -> None:
+    own = target.parent / f".{target.name}.original"
+    own.mkdir()
+    (own / "notes.txt").write_text("mine")
+    os.utime(own, (1.0, 1.0))
+    with replacing(target) as staging:
+        (staging / "file").write_text("new")
+    assert (own / "notes.txt").read_text() == "mine"
+
+
+def fail_to_sync_folders(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    whole = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        whole(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_a_disk_that_cannot_sync_folders_is_written_to(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_to_sync_folders(monkeypatch, errno.EINVAL)
+    with replacing(target) as staging:
+        (staging / "new").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["new"]
+
+
+def test_a_broken_disk_leaves_what_was_there(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(target.iterdir())
+    fail_to_sync_folders(monkeypatch, errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"), replacing(target) as staging:
+        (staging / "new").write_text("new")
+    assert sorted(target.iterdir()) == before

@@ -108,7 +108,7 @@ def test_a_publisher_killed_half_way_leaves_nothing_triton_would_load(
 ) -> None:
     repository = tmp_path / "repository"
     script = (
-        "import os, signal, sys, pathlib, serve.repository as r, serve.versions.folders as f;"
+        "import os, signal, sys, pathlib, serve.repository as r, serve.files as f;"
         "f.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL) if 'staging' in str(path)"
         " and path.name == 'model.py' else None;"
         "r.publish(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))"

@@ -19,7 +19,6 @@ def test_a_thread_that_waits_makes_nobody_late_and_one_that_holds_the_interprete
         ctypes.PyDLL(None).usleep(HELD_US)  # keeps the interpreter's lock
     assert held.worst_s > 0.1
     assert idle.worst_s < held.worst_s
-    assert held.allowed_s <= MOST_S
 
 
 def test_only_the_part_of_a_halt_that_falls_into_a_call_is_allowed_for() -> None:
