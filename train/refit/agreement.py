@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from scipy.stats import binom
 
+from serve.examples import fold
 from train.evaluation.answers import Answer
 from train.evaluation.pairs import Kind, pair_up
 
@@ -54,10 +55,11 @@ class Agreement:
 
 
 def agreement(name: str, answers: Sequence[Answer]) -> Agreement:
-    """Return how gold and a tagger agree on lines."""
+    """Return how gold and a tagger agree on lines; those that repeat one another count once."""
     spans: Counter[str] = Counter()
     agreed: Counter[str] = Counter()
-    for pair in (pair for a in answers for pair in pair_up(a.gold, a.predicted)):
+    said = dict.fromkeys((fold(a.text), a.gold, a.predicted) for a in answers)
+    for pair in (pair for _, gold, predicted in said for pair in pair_up(gold, predicted)):
         if pair.predicted and pair.kind in (Kind.RIGHT, Kind.LABEL):
             spans[pair.predicted.label] += 1
             agreed[pair.predicted.label] += pair.kind is Kind.RIGHT

@@ -18,6 +18,13 @@ def test_only_spans_with_equal_borders_are_counted() -> None:
     assert found.share == pytest.approx(2 / 3)
 
 
+def test_a_line_that_is_written_down_again_is_no_further_evidence() -> None:
+    mixed = answer("fix oil pump", gold="fix:B", predicted="fix:A")
+    right = answer("fix oil pump", gold="fix:A", predicted="fix:A")
+    found = agreement("x", [mixed, right, *[mixed] * 11])
+    assert (found.num_spans, found.num_agreed) == (2, 1)
+
+
 @pytest.mark.parametrize(("num_spans", "num_agreed"), [(500, 5), (500, 400), (20, 10), (8, 3)])
 def test_labels_that_contradict_the_champions_are_doubted(num_spans: int, num_agreed: int) -> None:
     said = doubt(Agreement("may.txt", num_spans, num_agreed), OLD)
