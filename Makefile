@@ -17,7 +17,7 @@ comma := ,
 # What a user gives, as one word of a command, whatever is in it; a home's ~ stays one.
 quoted = $(subst '~/,"$$HOME"/','$(subst ','\'',$(1))')
 
-LOADS_LIBPYTHON := import ctypes, os, sys, sysconfig; name = "libpython%d.%d.so.1.0" % sys.version_info[:2]; places = [sysconfig.get_config_var("LIBDIR") or "", os.path.join(sys.base_prefix, "lib")]; ctypes.CDLL(next(filter(os.path.exists, (os.path.join(place, name) for place in places)), name))
+LOADS_LIBPYTHON := import sys; from pathlib import Path; from serve.triton.installation import libpython_of; sys.exit(libpython_of(Path(sys.executable)) is None)
 python := $(if $(shell command -v $(call quoted,$(PYTHON))),$(call quoted,$(PYTHON)),$(PYTHON))
 
 PY := .venv/bin/python

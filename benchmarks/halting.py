@@ -1,6 +1,6 @@
 """Owns halting the processes of a system while others are measured: even idle ones take time.
 
-A Triton that is halted for a second while it is answering mostly dies of going on: its Python
+A Triton that is halted for a second while it is answering often dies of going on: its Python
 backend's waits for the model's process time out, it takes that for dead and frees memory which the
 other still writes to. Its last answer is out before its work is done, so it is given time to rest.
 """

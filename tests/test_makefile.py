@@ -140,7 +140,8 @@ def test_a_python_that_triton_cannot_link_is_told_before_anything_is_installed(
     checkout: Checkout,
 ) -> None:
     checkout.program(
-        "stub/python3", PYTHON.replace("case", 'case "$*" in *ctypes*) exit 1 ;; esac\ncase', 1)
+        "stub/python3",
+        PYTHON.replace("case", 'case "$*" in *libpython_of*) exit 1 ;; esac\ncase', 1),
     )
     with pytest.raises(subprocess.CalledProcessError) as error:
         checkout.make("setup")

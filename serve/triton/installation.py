@@ -128,6 +128,16 @@ class Installation:
             ) from error
 
 
+def libpython_of(python: Path) -> str | None:
+    """Return the name of an interpreter's shared library, or None if it has none to load.
+
+    Raises:
+        ServerError: If it does not run.
+    """
+    library: str | None = _probe(python)["library"]
+    return library
+
+
 def _probe(python: Path) -> dict[str, Any]:
     """Ask an interpreter where its parts lie."""
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.bootstrap import F1Change, Spans, f1_changes, f1_of, labels_of, text_counts
+from serve.bootstrap import F1Change, Spans, f1_changes, f1_of, text_counts
 
 NUM_SHUFFLES = 2000
 _BLOCK = 100  # shuffles at once
@@ -78,32 +78,18 @@ def differences(
     """
     changes = f1_changes(gold, before, after, texts)
     every = [changes.overall, *changes.by_label.values()]
-    p_values = randomization(gold, before, after, texts, num_shuffles).tolist()
-    apart = _num_apart(gold, before, after, texts).tolist()
+    labels = list(changes.by_label)
+    first, second = (text_counts(gold, spans, labels, texts) for spans in (before, after))
+    p_values = _p_values(first, second, num_shuffles).tolist()
+    apart = _num_apart(first, second).tolist()
     overall, *found = map(Difference, every, p_values, apart)
     return Differences(overall, dict(zip(changes.by_label, found, strict=True)))
 
 
-def randomization(
-    gold: Spans,
-    before: Spans,
-    after: Spans,
-    texts: Sequence[str],
-    num_shuffles: int = NUM_SHUFFLES,
+def _p_values(
+    first: NDArray[np.int64], second: NDArray[np.int64], num_shuffles: int
 ) -> NDArray[np.float64]:
-    """Return the p-values of all labels together and of each label, sorted by label.
-
-    Args:
-        gold: Gold spans of each line.
-        before: One tagger's.
-        after: The other's.
-        texts: Each line's text.
-        num_shuffles: How often answers are swapped at random, a multiple of 100.
-
-    Returns:
-        In (0, 1]. Shape: (1 + labels,)
-    """
-    first, second = _counts(gold, before, after, texts)
+    """Return the p-values of two taggers' counts, in (0, 1]. Shape: (1 + labels,)."""
     seen = np.abs(f1_of(second.sum(axis=0)) - f1_of(first.sum(axis=0)))
     as_large = sum(
         (d >= seen - _ROUNDING).sum(axis=0) for d in _shuffled(first, second, num_shuffles)
@@ -111,17 +97,8 @@ def randomization(
     return np.asarray((1 + as_large) / (1 + num_shuffles))
 
 
-def _counts(
-    gold: Spans, before: Spans, after: Spans, texts: Sequence[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each tagger's counts. Shape: (texts, 1 + labels, 3)."""
-    labels = labels_of(gold, before, after)
-    return text_counts(gold, before, labels, texts), text_counts(gold, after, labels, texts)
-
-
-def _num_apart(gold: Spans, before: Spans, after: Spans, texts: Sequence[str]) -> NDArray[np.int64]:
+def _num_apart(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return `Difference.num_apart` of all labels together and of each. Shape: (1 + labels,)."""
-    first, second = _counts(gold, before, after, texts)
     any_right = (first + second)[..., 0].sum(axis=0) > 0
     return np.asarray((first != second).any(axis=-1).sum(axis=0) * any_right)
 

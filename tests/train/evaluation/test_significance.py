@@ -10,7 +10,7 @@ from serve.examples import Span
 from serve.scoring import score_entities
 from tests.train.evaluation.lines import numbered, random_answers
 from train.evaluation.answers import gold_of, predicted_of
-from train.evaluation.significance import NUM_SHUFFLES, differences, randomization
+from train.evaluation.significance import NUM_SHUFFLES, differences
 
 
 def test_equal_answers_differ_by_chance_only() -> None:
@@ -34,7 +34,9 @@ def test_the_p_value_is_the_share_of_all_shuffles() -> None:
         first, second = zip(*pairs, strict=True)
         shuffled.append(abs(_f1(gold, second) - _f1(gold, first)) >= abs(seen) - 1e-12)
     exact = sum(shuffled) / len(shuffled)
-    assert randomization(gold, before, after, numbered(7))[0] == pytest.approx(exact, abs=0.03)
+    assert differences(gold, before, after, numbered(7)).overall.p_value == pytest.approx(
+        exact, abs=0.03
+    )
 
 
 def test_an_obvious_difference_is_told_from_chance_on_the_label_it_is_of() -> None:
