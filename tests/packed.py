@@ -103,6 +103,5 @@ class NumpyBackend:
 
     def logits(self, batch: EncodedBatch) -> Floats:
         feeds = {INPUT_IDS.name: batch.input_ids, ATTENTION_MASK.name: batch.attention_mask}
-        (logits,) = self._evaluator.run(None, feeds)
-        result: Floats = logits
-        return result
+        logits: Floats = self._evaluator.run(None, feeds)[0]
+        return logits

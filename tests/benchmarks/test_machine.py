@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from benchmarks.machine import describe_machine
 
 
@@ -16,6 +18,6 @@ def test_a_machine_names_its_hardware_and_the_versions_that_matter() -> None:
     assert machine.time.endswith("+00:00")
 
 
-def test_a_machine_without_git_has_no_commit(monkeypatch) -> None:
+def test_a_machine_without_git_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert describe_machine().commit is None

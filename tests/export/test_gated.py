@@ -30,7 +30,7 @@ from tests.exported import report_of
 def test_a_product_that_costs_f1_is_found_and_left_in_fp32(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    culprit = []
+    culprit: list[str] = []
 
     def quantize(
         model: onnx.ModelProto, ranges: dict[str, Range] | None, fp32_nodes: Sequence[str] = ()

@@ -82,8 +82,8 @@ def test_other_families_are_fused_whole(tiny_checkpoint: Path, tmp_path: Path, f
     (folder / "dev.jsonl").write_text(json.dumps({"text": "pump", "spans": spans}) + "\n")
     assert main(["--model", str(folder), "--output", str(output), "--fp16", "--int8"]) == 0
     for graph in Bundle.load(output).manifest.graphs:
-        names = {"Attention", "QAttention"} & graph.operators.keys()
-        assert [graph.operators[name] for name in names] == [2]
+        attention = {"Attention", "QAttention"} & graph.operators.keys()
+        assert [graph.operators[name] for name in attention] == [2]
 
 
 @pytest.mark.parametrize(("activation", "fused"), [("gelu_new", {"FastGelu": 2}), ("relu", {})])

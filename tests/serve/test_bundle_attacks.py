@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -54,7 +55,7 @@ def attacks(
     return register
 
 
-def edit(bundle: Path, change: Callable[[dict], object]) -> None:
+def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the manifest and renew its seal."""
     body = json.loads((bundle / "manifest.json").read_text())
     del body["sha256"]

@@ -20,7 +20,7 @@ def test_the_longest_text_passes_and_a_character_more_does_not() -> None:
 
 def test_bytes_beyond_any_text_are_refused_before_they_are_decoded() -> None:
     class Undecodable(bytes):
-        def decode(self, *_: object) -> str:  # type: ignore[override]
+        def decode(self, *_: object) -> str:
             raise AssertionError("decoded")
 
     with pytest.raises(DataError, match=f"text 0: .* got {MAX_TEXT_BYTES + 1} bytes; split it"):

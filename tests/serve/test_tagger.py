@@ -131,7 +131,7 @@ def test_a_bad_text_is_named_and_a_bare_string_is_refused(embedded: Tagger) -> N
         embedded.tag(["fine", "x" * (MAX_CHARS + 1)])
     for wrong in ("text", ["fine", None], [b"bytes"]):
         with pytest.raises(TypeError, match="expected a list of strings"):
-            embedded.tag(wrong)  # type: ignore[arg-type]
+            embedded.tag(wrong)
 
 
 def test_the_best_graph_for_the_hardware_runs(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_text_over_the_cap_is_refused_within_5_ms_everywhere_and_never_tokeniz
 ) -> None:
     text = text_of(kind, OVER[size])
     content = text.encode()
-    encoder = Encoder(Watched(), max_tokens=MAX_TOKENS, pad_id=0)  # type: ignore[arg-type]
+    encoder = Encoder(Watched(), max_tokens=MAX_TOKENS, pad_id=0)
     with TritonTagger("127.0.0.1:1", policy=POLICY) as nowhere:  # sent, it would not be a DataError
         for refuse in (
             lambda: nowhere.tag([text]),
@@ -96,7 +96,7 @@ def test_a_text_over_the_cap_is_refused_within_5_ms_everywhere_and_never_tokeniz
 
 
 def test_the_tokenizer_that_is_watched_sees_texts_by_themselves_and_in_lists() -> None:
-    encoder = Encoder(Watched(), max_tokens=MAX_TOKENS, pad_id=0)  # type: ignore[arg-type]
+    encoder = Encoder(Watched(), max_tokens=MAX_TOKENS, pad_id=0)
     assert len(encoder.encode(["fine"])) == 1
     assert len(encoder.encode(["fine", "fine, too"])) == 2
     with pytest.raises(AssertionError, match="tokenized"):

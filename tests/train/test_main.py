@@ -191,7 +191,7 @@ def test_labels_are_printed_as_utf8_whatever_the_locale(
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)
     assert main(["check", str(tmp_path)]) == 0
-    assert "\u96f6\u4ef6" in out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert "\u96f6\u4ef6" in out.buffer.getvalue().decode()
 
 
 def test_the_largest_seed_trains(arguments: list[str]) -> None:

@@ -20,7 +20,7 @@ from benchmarks.cuda.sampling import Limits, Step
 from benchmarks.cuda.scale import FULL, rounds, tasks
 from benchmarks.cuda.subject import Subject, trained_subject
 from benchmarks.cuda.table import table
-from benchmarks.cuda.tasks import engine_task, single_stream_task
+from benchmarks.cuda.tasks import Task, engine_task, single_stream_task
 from benchmarks.cuda.variants import NEEDS_CUDA, Source, Variant
 from benchmarks.machine import describe_machine
 from export.__main__ import main as export_main
@@ -191,7 +191,7 @@ def test_what_does_not_fit_into_the_budget_says_so(source: Source) -> None:
     task = replace(engine_task(1, 8), limits=QUICK)
     budget = Budget(6.0, clock=lambda: now[0])
 
-    def at_work(*_: object) -> list:
+    def at_work(*_: object) -> list[Task]:
         now[0] += 1.0  # opening took the rest
         return [task]
 

@@ -128,7 +128,9 @@ def test_rows_are_rounded_the_largest_inputs_first_and_the_rest_makes_up_for_eac
     monkeypatch.setattr(gptq, "_BLOCK", 8)
     inputs, weight = _together(20)
     inputs += 4 * inputs[:, :1]  # so that much is put upon the rest
-    weight = np.sign(weight) * (1 - np.abs(weight) / 999)  # all of them nearly the largest
+    weight = (np.sign(weight) * (1 - np.abs(weight) / 999)).astype(
+        np.float32
+    )  # all of them nearly the largest
     gram = inputs.T @ inputs + np.eye(20, dtype=np.float32)
     weight[np.diag(gram).argmin()] *= beyond  # the row that is rounded last
     missing = inputs.T @ inputs[:, :7] / 99

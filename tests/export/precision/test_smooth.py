@@ -43,7 +43,7 @@ def uneven(model: onnx.ModelProto) -> onnx.ModelProto:
 def _scale(model: onnx.ModelProto, name: str, place: object, factor: float) -> None:
     (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
     values = numpy_helper.to_array(tensor).copy()
-    values[place] *= factor  # type: ignore[index]
+    values[place] *= factor
     tensor.CopyFrom(numpy_helper.from_array(values, name))
 
 

@@ -132,7 +132,7 @@ def test_a_new_key_is_refused_while_something_unsigned_goes_on_serving(
     message = r"tagger/1: expected what goes on serving to be signed with .*key\.pub, got a version"
     for settings in ({"share": 0.1}, {"servers": [NeverAsked()]}):
         with pytest.raises(BundleError, match=message):
-            publish(bundle, repository, public_key=key, **settings)  # type: ignore[arg-type]
+            publish(bundle, repository, public_key=key, **settings)
         assert versions(repository) == [1]
         assert not (repository / "tagger" / "public_key.pem").exists()
     assert publish(bundle, repository, public_key=key) == 2

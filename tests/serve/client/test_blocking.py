@@ -54,8 +54,8 @@ def test_a_request_goes_on_at_another_server_when_one_takes_none(
         (record for record in caplog.records if record.name == "serve.client"),
         key=lambda record: record.levelno,
     )
-    assert retry.fields["request_id"] == answer.request_id  # type: ignore[attr-defined]
-    assert (retry.fields["url"], retry.fields["reason"]) == (sick, "stopping")  # type: ignore[attr-defined]
+    assert retry.fields["request_id"] == answer.request_id
+    assert (retry.fields["url"], retry.fields["reason"]) == (sick, "stopping")
     assert ejected.getMessage() == f"ejected url={sick} reason=stopping"
 
 

@@ -280,7 +280,8 @@ def test_whatever_happens_no_request_outlives_its_deadline_or_its_tries(seed: in
         if lasts_s > step.timeout_s:
             return it.silent(step)
         it.clock.now += lasts_s
-        return chance.choice([ANSWER, *(Failed(failure, "") for failure in Failure)])
+        outcomes: list[Outcome] = [ANSWER, *(Failed(failure, "") for failure in Failure)]
+        return chance.choice(outcomes)
 
     for _ in range(30):
         began, it.tries = it.clock.now, []
@@ -360,7 +361,7 @@ def test_a_signals_exception_in_the_midst_of_it_gives_the_place_back(where: str)
         it.dispatcher._clock = struck
     else:
         course = it.dispatcher.course(a_request())
-        it.dispatcher._timeout_s = struck  # type: ignore[method-assign]
+        it.dispatcher._timeout_s = struck  # type: ignore[method-assign, assignment]
     with pytest.raises(KeyboardInterrupt):
         course.send(ANSWER if it.held else None)
     assert it.in_flight() == [0, 0]

@@ -35,7 +35,8 @@ def nothing(outcome: Outcome) -> None:
 
 
 def test_what_was_sent_counts_until_it_is_heard_of() -> None:
-    beside, taken = Beside(is_waited_for=True), []
+    taken: list[object] = []
+    beside = Beside(is_waited_for=True)
     first = beside.heard(taken.append, 10.0)
     second = beside.heard(taken.append, 10.0)
     assert not beside.is_idle()

@@ -66,7 +66,7 @@ def test_endpoints_slower_than_a_try_may_be_lose_no_answer(
 
 @pytest.mark.parametrize("num_callers", [2, 8, 32])
 def test_a_silent_endpoint_loses_no_answer_and_is_soon_left_out(num_callers: int) -> None:
-    left_out_s = []
+    left_out_s: list[float] = []
 
     def serve(step: Sent) -> tuple[float, Outcome]:
         now = it.clock.now - began

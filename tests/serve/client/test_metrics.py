@@ -62,7 +62,7 @@ def test_requests_given_up_and_shed_and_under_way_are_seen() -> None:
     class Client:
         dispatcher = it.dispatcher
 
-    export_metrics(Client(), registry=registry)  # type: ignore[arg-type]
+    export_metrics(Client(), registry=registry)
     shown = Shown(registry)
     with pytest.raises(DataError):
         it.run(failing(Failure.REFUSED))
@@ -86,7 +86,7 @@ def test_several_clients_are_one_in_the_figures_and_the_text_parses() -> None:
         def __init__(self, dispatcher: object) -> None:
             self.dispatcher = dispatcher
 
-    export_metrics(*(Client(it.dispatcher) for it in worlds), registry=registry)  # type: ignore[arg-type]
+    export_metrics(*(Client(it.dispatcher) for it in worlds), registry=registry)
     for it in worlds:
         it.run(answers)
     with pytest.raises(UnreachableError):

@@ -54,4 +54,4 @@ SECONDS = "expected seconds above 0, at most 31,536,000"
 )
 def test_a_setting_out_of_range_is_named(setting: str, value: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Policy(**{setting: value})  # type: ignore[arg-type]
+        Policy(**{setting: value})

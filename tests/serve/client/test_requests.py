@@ -58,7 +58,7 @@ def test_texts_that_must_not_be_sent_are_named() -> None:
     with pytest.raises(TypeError, match="expected texts, got one string; put it into a list"):
         list(checked("text"))
     with pytest.raises(TypeError, match="text 1: expected a string, got bytes"):
-        list(checked(["fine", b"bytes"]))  # type: ignore[list-item]
+        list(checked(["fine", b"bytes"]))
     with pytest.raises(DataError, match=f"text 1: expected at most {MAX_CHARS} characters"):
         list(checked(["fine", "x" * (MAX_CHARS + 1)]))
     with pytest.raises(DataError, match="text 0: expected valid Unicode, got a lone surrogate"):

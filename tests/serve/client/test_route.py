@@ -31,12 +31,14 @@ class Client:
     def call(self, *outcomes: Outcome) -> list[Step]:
         """Return the steps of a request, pauses left out, given what comes of its tries."""
         course = self.dispatcher.course(Requests().make(["x"], ENTITIES))
-        left, steps, outcome = list(outcomes), [], None
+        left, outcome = list(outcomes), None
+        steps: list[Step] = []
         try:
             while True:
                 step = course.send(outcome)
                 outcome = left.pop(0) if isinstance(step, Try | Ask) else None
-                steps += [] if isinstance(step, Pause | Probe) else [step]
+                if not isinstance(step, Pause | Probe):
+                    steps.append(step)
         except StopIteration:
             return steps
 

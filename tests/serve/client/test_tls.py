@@ -140,7 +140,7 @@ def test_tag_shows_the_certificate_that_it_is_given(
 def test_without_them_nothing_is_answered(folder: Path, tls: object, remedy: str) -> None:
     with (
         fake_triton(credentials=server_credentials(folder)) as url,
-        TritonTagger(url, policy=POLICY, tls=tls(folder)) as client,  # type: ignore[operator]
+        TritonTagger(url, policy=POLICY, tls=tls(folder)) as client,
         pytest.raises(UnreachableError, match=remedy),
     ):
         client.tag(["fix pump"])

@@ -226,7 +226,7 @@ def test_start_status_top_and_stop(
 def test_what_a_killed_supervisor_leaves_is_told_and_cleared_away_by_start_and_by_stop(
     project: Path, environment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    orphans = []
+    orphans: list[ServerState] = []
     for verb in (["start", "--detach", f"--triton={environment}"], ["stop"]):
         if not orphans:
             assert main(["start", "--detach", f"--triton={environment}"]) == 0

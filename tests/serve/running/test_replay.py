@@ -81,7 +81,7 @@ class Recorder:
 
 
 def replay_of(recorder: Recorder) -> Replay:
-    return Replay(recorder.plain, recorder)  # type: ignore[arg-type]
+    return Replay(recorder.plain, recorder)
 
 
 def test_a_length_is_recorded_once_and_then_replayed() -> None:

@@ -57,7 +57,7 @@ def test_a_replica_that_never_comes_back_is_given_up_loudly(
     folder = tmp_path / "triton"
     patience = Patience(first_backoff_s=0.05, max_failures=3)
     config = SupervisorConfig(tmp_path / "repository", environment, folder, patience=patience)
-    prefixes = []
+    prefixes: list[str] = []
 
     def ruin(status: SupervisorStatus) -> None:
         prefixes.extend(state.prefix for state in read_states(folder))

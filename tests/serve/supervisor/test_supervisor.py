@@ -81,7 +81,7 @@ def test_a_replica_whose_look_fails_keeps_nobody_from_looking_at_the_others(
         def end(self) -> None:
             looks.append(-1.0)
 
-    supervisor.replicas = [Broken(), Sound()]  # type: ignore[list-item]
+    supervisor.replicas = [Broken(), Sound()]
     caplog.set_level(logging.ERROR, logger="serve")
     for now in (1.0, 2.0):
         supervisor._look(now)

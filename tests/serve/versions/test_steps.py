@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.entities import Entity
 from serve.errors import BundleError, ServerError
 from serve.labels import Tags
 from serve.repository import promote, publish, rollback, settle, traffic_of, versions
@@ -43,7 +44,7 @@ def kept(repository: Path) -> list[int]:
     return versions_in(repository / "tagger" / "kept")
 
 
-def answers(repository: Path, version: int) -> list[list[object]]:
+def answers(repository: Path, version: int) -> list[list[Entity]]:
     return Tagger.load(repository / "tagger" / str(version)).tag(LINES)
 
 
@@ -85,7 +86,7 @@ def test_rollback_gives_the_version_before_a_new_number_twice_and_no_further(
         rollback(repository)
 
 
-def answers_of(bundle: Path) -> list[list[object]]:
+def answers_of(bundle: Path) -> list[list[Entity]]:
     return Tagger.load(bundle).tag(LINES)
 
 

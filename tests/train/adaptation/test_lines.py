@@ -15,7 +15,7 @@ from train.adaptation.lines import Lines, read_lines
 def lines_of(folder: Path, content: str, **settings: object) -> Lines:
     path = folder / "raw.txt"
     path.write_text(content)
-    return read_lines(AdaptConfig(texts=(path,), **settings), tiny_encoder())  # type: ignore[arg-type]
+    return read_lines(AdaptConfig(texts=(path,), **settings), tiny_encoder())
 
 
 def test_each_line_is_taken_once_whatever_its_case_and_blanks(tmp_path: Path) -> None:

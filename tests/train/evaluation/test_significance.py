@@ -79,4 +79,4 @@ def test_a_text_that_is_repeated_is_evidence_once() -> None:
 
 
 def _f1(gold: object, predicted: object) -> float:
-    return score_entities(gold, predicted).micro.f1  # type: ignore[arg-type]
+    return score_entities(gold, predicted).micro.f1

@@ -15,7 +15,7 @@ LINES = [Example("fix hose", (Span(0, 3, "Act"), Span(4, 8, "Item"))), Example("
 
 def converted(sources: list[Path], target: Path, name: str, **choices: object) -> None:
     choices = {"reading": Reading(), "writing": Writing(), "label_map": {}} | choices
-    convert(sources, target, name, **choices)  # type: ignore[arg-type]
+    convert(sources, target, name, **choices)
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def test_tasks_are_written_as_label_studio_exports_them(tmp_path: Path) -> None:
 def test_predictions_are_no_annotations() -> None:
     found = prediction_task(Example("fix hose", (Span(4, 8, "Item"),)), model="m", score=0.5)
     assert "annotations" not in found
-    (prediction,) = found["predictions"]  # type: ignore[misc]
+    (prediction,) = list(found["predictions"])
     assert (prediction["model_version"], prediction["score"]) == ("m", 0.5)
     assert prediction["result"][0]["value"]["labels"] == ["Item"]
 

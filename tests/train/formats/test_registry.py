@@ -72,7 +72,8 @@ def test_a_named_format_is_taken_at_its_word(
 def test_how_many_were_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "train")
     path = tmp_path / "a.jsonl"
-    rows = [{"text": "a", "spans": [], "answer": answer} for answer in ("accept", "reject")]
+    row = {"text": "a", "spans": []}
+    rows = [row | {"answer": answer} for answer in ("accept", "reject")]
     path.write_text("\n".join(map(json.dumps, rows)))
     assert len(list(read_examples(path, Reading()))) == 1
     assert f"{path}: 1 left out that their annotators did not finish" in caplog.text

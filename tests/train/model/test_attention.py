@@ -43,8 +43,10 @@ def test_answers_and_gradients_are_those_of_sdpa(
     monkeypatch.setattr(own, "drop", lambda weights, _: weights)
     ours, theirs = heads(), heads()
 
-    output, _ = attention(layer, *ours, seen, dropout=0.1, scaling=scaling)
-    expected, _ = sdpa_attention_forward(layer, *theirs, seen, dropout=0.0, scaling=scaling)
+    output, _ = attention(layer, *ours, attention_mask=seen, dropout=0.1, scaling=scaling)
+    expected, _ = sdpa_attention_forward(
+        layer, *theirs, attention_mask=seen, dropout=0.0, scaling=scaling
+    )
     for result in (output, expected):
         (result * torch.arange(8)).sum().backward()
 

@@ -26,17 +26,17 @@ def checkpoint(tiny_base: Path, tiny_data: Path, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def record(checkpoint: Path) -> dict[str, Any]:
-    return json.loads((checkpoint / "train.json").read_text())  # type: ignore[no-any-return]
+    return json.loads((checkpoint / "train.json").read_text())
 
 
 @pytest.fixture
 def evaluation(checkpoint: Path) -> dict[str, Any]:
-    return json.loads((checkpoint / "evaluation.json").read_text())  # type: ignore[no-any-return]
+    return json.loads((checkpoint / "evaluation.json").read_text())
 
 
 def row(card: str, name: str) -> list[str]:
     (line,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", card, re.MULTILINE)
-    return line.split(" | ")  # type: ignore[no-any-return]
+    return line.split(" | ")
 
 
 def test_the_card_tells_data_hashes_figures_and_how_it_was_made(

@@ -55,7 +55,7 @@ FAMILIES = [bert, distilbert, electra, roberta]
 
 @pytest.fixture(params=FAMILIES, ids=lambda make: make.__name__)
 def model(request: pytest.FixtureRequest) -> PreTrainedModel:
-    return request.param()  # type: ignore[no-any-return]
+    return request.param()
 
 
 def trained(module: nn.Module) -> set[str]:

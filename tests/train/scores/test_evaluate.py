@@ -138,7 +138,7 @@ def test_the_tables_and_the_json_show_the_same_figures(evaluation: Evaluation) -
         shown = rows[name][-4:]
         assert shown == [f"{row[k]:.4f}" for k in ("precision", "recall", "f1")] + [
             str(row["support"])
-        ]  # type: ignore[literal-required]
+        ]
     assert figures["entities"]["micro"]["f1"] == evaluation.entities.micro.f1
     assert figures["entities"]["macro"]["f1"] == pytest.approx(evaluation.entities.macro_f1)
     assert figures["words"]["micro"]["precision"] == pytest.approx(evaluation.words.accuracy)

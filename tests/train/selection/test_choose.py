@@ -29,7 +29,7 @@ def test_of_lines_apart_the_doubt_decides() -> None:
     assert rows([0.1, 0.9, 0.5], [0.0, 2.0, 4.0], [], 1) == [1]
 
 
-class Counted(np.ndarray):  # type: ignore[type-arg]
+class Counted(np.ndarray):
     """An array that counts its products."""
 
     num_products = 0

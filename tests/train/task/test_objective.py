@@ -120,7 +120,7 @@ def test_smoothing_gives_every_tag_a_share_of_the_target() -> None:
 
 
 def test_rare_tags_weigh_more_and_the_mean_is_1() -> None:
-    window = LabelledWindow(window=None, tag_ids=[OUT] * 16 + [B_A] * 4 + [NO] * 9)  # type: ignore[arg-type]
+    window = LabelledWindow(window=None, tag_ids=[OUT] * 16 + [B_A] * 4 + [NO] * 9)
     weights = tag_weights([window], len(TAGS), 0.5)
     assert (weights[B_A] / weights[OUT]).item() == pytest.approx(2.0)  # 4 times as rare
     assert weights[I_A] == weights[I_B] == pytest.approx(2 * weights[B_A].item())
@@ -133,7 +133,7 @@ def test_rare_tags_weigh_more_and_the_mean_is_1() -> None:
 def test_the_mean_weight_is_1_whatever_the_power_and_however_many_tags_are_absent(
     power: float,
 ) -> None:
-    window = LabelledWindow(window=None, tag_ids=[OUT] * 7 + [I_B])  # type: ignore[arg-type]
+    window = LabelledWindow(window=None, tag_ids=[OUT] * 7 + [I_B])
     for num_tags in (len(TAGS), 100):
         weights = tag_weights([window], num_tags, power)
         mean = (7 * weights[OUT] + weights[I_B]).item() / 8
@@ -157,7 +157,7 @@ def test_the_decoder_asked_for_is_the_one_that_serves(
 @pytest.mark.parametrize(("smoothing", "power"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.5), (0.2, 0.5)])
 def test_the_loss_is_smoothed_and_weighted_as_asked_for(smoothing: float, power: float) -> None:
     logits, batch = torch.randn(1, 2, len(TAGS)), batch_of(torch.tensor([[OUT, B_A]]))
-    window = LabelledWindow(window=None, tag_ids=[OUT] * 16 + [B_A] * 4)  # type: ignore[arg-type]
+    window = LabelledWindow(window=None, tag_ids=[OUT] * 16 + [B_A] * 4)
     config = TrainConfig(label_smoothing=smoothing, class_weights=power)
     expected = CrossEntropy(
         Decoding(),
