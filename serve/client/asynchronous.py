@@ -54,7 +54,7 @@ class AsyncTritonTagger(Front):
             tls: Files of mutual TLS; None for plain text.
 
         Raises:
-            ValueError: If an address or the name is none.
+            ValueError: If an address or the name is not valid.
         """
         super().__init__(urls, policy, model)
         self._tls = tls

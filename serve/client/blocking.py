@@ -53,7 +53,7 @@ class TritonTagger(Front):
 
         Raises:
             ServerError: If the package tritonclient is not installed, or a file of TLS unreadable.
-            ValueError: If an address or the name is none.
+            ValueError: If an address or the name is not valid.
         """
         super().__init__(urls, policy, model)
         try:
