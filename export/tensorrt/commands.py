@@ -56,5 +56,5 @@ def build_script(graphs: dict[Precision, str], profiles: Sequence[Profile]) -> s
 
 def shape_flags(profile: Profile) -> str:
     """Return the three flags of `trtexec` that state a profile."""
-    shapes = partial(shapes_text, [profile])
+    shapes = partial(shapes_text, profile)
     return f"--minShapes={shapes('min')} --optShapes={shapes('opt')} --maxShapes={shapes('max')}"
