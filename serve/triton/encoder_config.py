@@ -5,8 +5,8 @@
   of any other graph. The number types are in the graph, so no `precision_mode` is asked for. The
   provider gets one optimization profile, for all lengths: of several it builds each and runs the
   first alone, and fails on what only another holds (microsoft/onnxruntime#31624, open in 2026-08).
-* `configs/trt.pbtxt`: a TensorRT plan, built from the graph by `build.sh` of the bundle. It has one
-  profile per length bucket, between which Triton's own backend chooses.
+* `configs/trt.pbtxt`: a TensorRT plan, which `build.sh` of the bundle builds from the graph; see
+  `serve.versions.plans`. It has a profile per length bucket; Triton's own backend chooses.
 * `configs/embedded.pbtxt`: the Python backend, for a Triton without the others.
 
 All three have the graph's own tensors. The number of tags is fixed in the graph, and the

@@ -1,5 +1,7 @@
 """Owns the versions of the model `encoder`, which are made of the tagger's and nothing else.
 
+Each has the graph, and the TensorRT plan where the tagger's has one.
+
 One configuration serves versions of one shape: as many tags, the same inputs. The stable version's
 shape is the one; versions of another have no encoder, and a Triton that calls it refuses them. An
 embedded tagger serves them all the same.
@@ -27,6 +29,7 @@ from serve.versions.folders import (
     versions_in,
     write_texts,
 )
+from serve.versions.plans import add_plan, plan_of
 
 
 def settle_encoders(repository: Path, versions: Sequence[int]) -> None:
@@ -55,6 +58,7 @@ def settle_encoders(repository: Path, versions: Sequence[int]) -> None:
         if not (model / str(version)).exists():
             with staged(model) as staging:
                 (staging / ENCODER_FILE).write_bytes(read_encoder_graph(bundles[version]))
+                add_plan(staging, plan_of(bundles[version].folder))
                 add_model_file(staging, "serve.triton.encoder")
                 put(staging, model / str(version))
 
@@ -70,6 +74,7 @@ def _sound(repository: Path, versions: Sequence[int]) -> Iterator[tuple[int, Bun
             bundle = Bundle.load(version_folder(repository, version))
             if not _is_made(repository / ENCODER / str(version), bundle):
                 read_encoder_graph(bundle)
+                plan_of(bundle.folder)
             yield version, bundle
 
 
