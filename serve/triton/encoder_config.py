@@ -2,9 +2,10 @@
 
 * `config.pbtxt`: the C++ onnxruntime backend on a GPU. Where the graph is made for TensorRT, the
   TensorRT provider runs it and keeps its engines in a cache; CUDA takes what is left, and the whole
-  of any other graph. The number types are in the graph, so no `precision_mode` is asked for. The
-  provider gets one optimization profile, for all lengths: of several it builds each and runs the
-  first alone, and fails on what only another holds (microsoft/onnxruntime#31624, open in 2026-08).
+  of any other graph. The number types are in the graph, so no `precision_mode` is asked for; that
+  the provider keeps to them is not proven (microsoft/onnxruntime#18707 was closed unmerged). It
+  gets one optimization profile, for all lengths: of several it builds each and runs the first
+  alone, and fails on what only another holds (microsoft/onnxruntime#31624, open in 2026-08).
 * `configs/trt.pbtxt`: a TensorRT plan, which `build.sh` of the bundle builds from the graph; see
   `serve.versions.plans`. It has a profile per length bucket; Triton's own backend chooses.
 * `configs/embedded.pbtxt`: the Python backend, for a Triton without the others.
