@@ -2,6 +2,11 @@
 
 The graph for TensorRT, where the bundle has one: TensorRT takes nothing of the runtime's fused
 operators. Else the FP16 graph, or the FP32 one; INT8 is for CPUs, and those run embedded.
+
+A graph for TensorRT gets a name of its own here. ONNX Runtime finds an engine that it built by the
+names of the graph and of what its nodes give, and sees no weights: under the exporter's name,
+`main_graph`, the engine of one model answers for the next (microsoft/onnxruntime#6455 and #32254,
+both open in 2026-08).
 """
 
 from __future__ import annotations
@@ -43,7 +48,7 @@ def encoder_graph(manifest: Manifest) -> EncoderGraph:
 
 
 def read_encoder_graph(bundle: Bundle) -> bytes:
-    """Return the bytes of the graph that `encoder` runs, checked.
+    """Return the bytes of the graph that `encoder` runs, checked; they end with `own_name`.
 
     Raises:
         BundleError: If the file is missing or not as the manifest says.
@@ -52,4 +57,19 @@ def read_encoder_graph(bundle: Bundle) -> bytes:
     for graph in bundle.manifest.graphs:
         if graph.file == name:
             return bundle.read_graph(graph)
-    return bundle.read_other_graph(name)
+    return bundle.read_other_graph(name) + own_name(bundle.manifest)
+
+
+def own_name(manifest: Manifest) -> bytes:
+    """Return the bytes that name a graph by its SHA-256; none where it is not for TensorRT.
+
+    They are a `ModelProto.graph` (field 7) with a `name` (2) and nothing else. At the end of the
+    file, readers of protobuf merge it into the graph before.
+    """
+    digest = manifest.files.get(TENSORRT_GRAPH)
+    return _field(7, _field(2, f"linetag_{digest[:16]}".encode())) if digest else b""
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Return a field of protobuf that holds up to 127 bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content

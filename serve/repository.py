@@ -35,6 +35,7 @@ from serve.versions.folders import (
     write_texts,
 )
 from serve.versions.history import Step, read_events
+from serve.versions.plans import check_plan, plan_of
 from serve.versions.settling import (
     NUM_KEPT,
     agree,
@@ -62,6 +63,7 @@ def publish(
     repository: Path,
     *,
     public_key: Path | None = None,
+    plan: Path | None = None,
     share: float = 1.0,
     servers: Collection[Running] = (),
     heard_s: float = HEARD_S,
@@ -75,6 +77,7 @@ def publish(
         repository: The repository; made where missing.
         public_key: File of the key that must have signed what the repository serves, from now on;
             None for the key that is there, if any.
+        plan: A TensorRT plan of its graph, see `serve.versions.plans`; None for none.
         share: Share of callers that get the new version; with 1 it serves, and the old one is kept.
             The first version of a repository serves in any case.
         servers: Those that serve the repository.
@@ -85,14 +88,15 @@ def publish(
 
     Raises:
         BundleError: If the bundle is missing, damaged or not signed with the key asked for, or the
-            repository has another key, or what goes on serving is damaged or not signed with a key
-            that is new; the repository is as before.
+            plan is another's, or the repository has another key, or what goes on serving is damaged
+            or not signed with a key that is new; the repository is as before.
         ServerError: If the repository cannot be written, has a version on trial, or a server cannot
             load the new one; the versions that serve are as before.
         ValueError: If the share is not in [0, 1].
     """
     _check_share(share)
     digest = check_version(bundle, agreed_key(repository, public_key))
+    check_plan(plan, bundle)
     with writing(repository):
         (repository / MODEL).mkdir(parents=True, exist_ok=True)
     with _opened(repository, servers) as before:
@@ -106,7 +110,7 @@ def publish(
         check_pinnable(repository, public_key, needed)
         if servers and before.stable and share < 1:
             check_again(version_folder(repository, before.stable), None, _NO_TRIAL)
-        version = _add(repository, bundle, digest, public_key)
+        version = _add(repository, bundle, digest, public_key, plan)
         after = _given(before, version, share if before.stable else 1.0)
         if needed:
             pin_key(repository, public_key)
@@ -182,7 +186,7 @@ def rollback(
         old, kept, remedy = earlier(repository, before)
         check_again(old, agreed_key(repository, None), remedy)
         digest = check_version(old, agreed_key(repository, None))
-        version = _add(repository, old, digest, None)
+        version = _add(repository, old, digest, None, plan_of(old))
         after = Traffic(stable=version, kept=kept)
         note = f"{old.name} again"
         _introduce(repository, Step.ROLLBACK, version, before, after, servers, note)
@@ -218,12 +222,14 @@ def _given(before: Traffic, version: int, share: float) -> Traffic:
     return Traffic(stable=version, kept=(*old, *before.kept)[:NUM_KEPT])
 
 
-def _add(repository: Path, bundle: Path, digest: str, public_key: Path | None) -> int:
+def _add(
+    repository: Path, bundle: Path, digest: str, public_key: Path | None, plan: Path | None
+) -> int:
     """Write a version, and give it its number."""
     model = repository / MODEL
     write_texts(model, _config_texts())
     with staged(model) as staging:
-        fill(staging, bundle, digest, agreed_key(repository, public_key))
+        fill(staging, bundle, digest, agreed_key(repository, public_key), plan)
         known = [event.version for event in read_events(repository)]
         version = 1 + max(highest_number(model), highest_number(model / KEPT), *known, 0)
         put(staging, version_folder(repository, version))

@@ -2,7 +2,8 @@
 
 They go into a folder beside the bundle, which is a model repository for Triton. In the bundle they
 would be what no manifest names: it would not be sound, nor signed, and the next export would take
-hours of building with it.
+hours of building with it. A note beside each says from which graph it was built, and is there only
+once it is whole: `serve publish --plan` goes by it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from export.tensorrt.triton import CONFIG, PLAN, REPOSITORY, model_name
+from export.tensorrt.triton import CONFIG, REPOSITORY, model_name
 from serve.bundle import Precision
+from serve.triton.names import PLAN_FILE, PLAN_NOTE
 from serve.triton.profiles import Profile, shapes_text
 
 BUILD = "build.sh"
@@ -37,24 +39,31 @@ def build_script(graphs: dict[Precision, str], profiles: Sequence[Profile]) -> s
         graphs: File name of each graph beside the script.
         profiles: The profiles of every engine, in the order Triton numbers them.
     """
-    calls = [
-        f'mkdir -p "$engines/{model_name(precision)}/1"\n'
-        f'cp "$here/{REPOSITORY}/{model_name(precision)}/{CONFIG}" '
-        f'"$engines/{model_name(precision)}/"\n'
-        + " \\\n  ".join(
-            [
-                "trtexec --stronglyTyped --skipInference",
-                f'--onnx="$here/{file}"',
-                f'--saveEngine="$engines/{model_name(precision)}/1/{PLAN}"',
-                *(f"--profile={i} {shape_flags(profile)}" for i, profile in enumerate(profiles)),
-            ]
-        )
-        for precision, file in graphs.items()
-    ]
+    calls = [_build(model_name(precision), file, profiles) for precision, file in graphs.items()]
     return "\n".join([_HEADER, *(f"{call}\n" for call in calls)])
+
+
+def _build(name: str, file: str, profiles: Sequence[Profile]) -> str:
+    plan = f'"$engines/{name}/1/{PLAN_FILE}"'
+    note = f'"$engines/{name}/1/{PLAN_FILE}{PLAN_NOTE}"'
+    trtexec = [
+        "trtexec --stronglyTyped --skipInference",
+        f'--onnx="$here/{file}"',
+        f"--saveEngine={plan}",
+        *(f"--profile={i} {shape_flags(profile)}" for i, profile in enumerate(profiles)),
+    ]
+    return "\n".join(
+        [
+            f'mkdir -p "$engines/{name}/1"',
+            f"rm -f {note}",
+            f'cp "$here/{REPOSITORY}/{name}/{CONFIG}" "$engines/{name}/"',
+            " \\\n  ".join(trtexec),
+            f'sha256sum < "$here/{file}" > {note}',
+        ]
+    )
 
 
 def shape_flags(profile: Profile) -> str:
     """Return the three flags of `trtexec` that state a profile."""
-    shapes = partial(shapes_text, [profile])
+    shapes = partial(shapes_text, profile)
     return f"--minShapes={shapes('min')} --optShapes={shapes('opt')} --maxShapes={shapes('max')}"

@@ -11,7 +11,6 @@ from serve.triton import missing_package
 from serve.triton.profiles import Profile
 
 REPOSITORY = "model_repository"
-PLAN = "model.plan"
 CONFIG = "config.pbtxt"
 HEADER = "# Written by python -m export --tensorrt; see serve/triton/encoder_config.py.\n"
 

@@ -9,9 +9,14 @@ python -m serve start take it up as they run, wherever on this machine they were
     python -m serve publish --bundle build/bundle --share 0.5
     python -m serve publish --promote
     python -m serve publish --public-key linetag.key.pub --promote
+    python -m serve publish --plan build/bundle-engines/tagger_tensorrt_fp16/1/model.plan
 
 With a public key the repository takes and serves only bundles signed with it, from then on. A key
 that is new is refused while something unsigned goes on serving: stop the servers, and --promote.
+
+A plan, which tensorrt/build.sh of the bundle built on the GPU it is to run on, is for a Triton that
+is started with --model-config-name=trt; there a version without one does not load. It must be of
+the bundle's graph, and is kept and gone back to with the version.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ class PublishConfig:
         repository: Triton's model repository.
         public_key: File of the key that must have signed what the repository serves; None for what
             the repository says.
+        plan: A TensorRT plan of the bundle's graph; None for none.
         share: Share of callers that get it, in [0, 1].
         promote: Whether all get it at once.
         timeout: Seconds that a server may take to load it.
@@ -43,6 +49,7 @@ class PublishConfig:
     bundle: Path = Path("build/bundle")
     repository: Path = Path("model_repository")
     public_key: Path | None = None
+    plan: Path | None = None
     share: float = 0.1
     promote: bool = False
     timeout: float = 120.0
@@ -55,6 +62,7 @@ def parse_args(argv: Sequence[str]) -> PublishConfig:
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="FOLDER")
     add_arguments(parser, default.repository, default.timeout)
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="signed bundles only")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="TensorRT plan of its graph")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--share", type=float, default=default.share, help="of callers, 0 to 1")
     choice.add_argument("--promote", action="store_true", help="give it to all at once")
@@ -67,13 +75,14 @@ def run(config: PublishConfig) -> int:
     """Publish and print the version.
 
     Raises:
-        TaggingError: If the bundle is damaged, the repository cannot be written, or a server cannot
-            load it.
+        TaggingError: If the bundle is damaged, the plan is another's, the repository cannot be
+            written, or a server cannot load it.
     """
     version = publish(
         config.bundle,
         config.repository,
         public_key=config.public_key,
+        plan=config.plan,
         share=1.0 if config.promote else config.share,
         servers=servers_of(config.repository, config.timeout),
     )

@@ -1,10 +1,13 @@
 """Owns Triton's configurations of the encoder: token ids to logits, once for each backend.
 
 * `config.pbtxt`: the C++ onnxruntime backend on a GPU. Where the graph is made for TensorRT, the
-  TensorRT provider runs it, one optimization profile per length bucket, and keeps its engines in a
-  cache; CUDA takes what is left, and the whole of any other graph. The number types are in the
-  graph, so no `precision_mode` is asked for.
-* `configs/trt.pbtxt`: a TensorRT plan, built from the graph by `build.sh` of the bundle.
+  TensorRT provider runs it and keeps its engines in a cache; CUDA takes what is left, and the whole
+  of any other graph. The number types are in the graph, so no `precision_mode` is asked for; that
+  the provider keeps to them is not proven (microsoft/onnxruntime#18707 was closed unmerged). It
+  gets one optimization profile, for all lengths: of several it builds each and runs the first
+  alone, and fails on what only another holds (microsoft/onnxruntime#31624, open in 2026-08).
+* `configs/trt.pbtxt`: a TensorRT plan, which `build.sh` of the bundle builds from the graph; see
+  `serve.versions.plans`. It has a profile per length bucket; Triton's own backend chooses.
 * `configs/embedded.pbtxt`: the Python backend, for a Triton without the others.
 
 All three have the graph's own tensors. The number of tags is fixed in the graph, and the
@@ -29,12 +32,17 @@ from serve.encoder_graph import encoder_graph
 from serve.tensors import INPUTS, LOGITS, IdType
 from serve.triton.config import CONFIG, as_text, every_version, named
 from serve.triton.names import EMBEDDED, ENCODER, ENCODER_FILE, NUM_THREADS
-from serve.triton.profiles import MAX_BATCH, Profile, profiles_for, shapes_text
+from serve.triton.profiles import MAX_BATCH, Profile, profiles_for, shapes_text, spanning
 
 PLAN = "trt"
 ENGINES = "engine_cache"
-"""Where TensorRT's engines are kept, below the folder that Triton runs in; nobody else may write
-there, for an engine is code."""
+"""Where TensorRT's engines are kept, below the folder that Triton runs in, as the backend hands the
+path on as it is: /opt/tritonserver in the container, where it lasts only as a volume. Nobody else
+may write there, for an engine is code. Each graph has an engine of its own, see
+`serve.encoder_graph`; those of versions that are gone stay until somebody removes them."""
+_REVISION = 2
+"""Of the settings for a graph for TensorRT; where it rises, those in repositories are written anew,
+whatever was tuned in them. 1 told ONNX Runtime of several profiles."""
 HEADER = "# Written by python -m serve publish; see serve/triton/encoder_config.py.\n"
 _KINDS = {"int64": pb.TYPE_INT64, "int32": pb.TYPE_INT32}
 
@@ -80,7 +88,7 @@ def encoder_texts(shape: EncoderShape) -> dict[str, str]:
 
 def shape_line(shape: EncoderShape) -> str:
     """Return the comment by which a configuration says what it was written for."""
-    made_for = "TensorRT" if shape.is_for_tensorrt else "CUDA"
+    made_for = f"TensorRT, revision {_REVISION}" if shape.is_for_tensorrt else "CUDA"
     return (
         f"# For {shape.num_tags} tags, {shape.max_tokens} tokens, {shape.ids} ids, a graph for "
         f"{made_for}.\n"
@@ -113,20 +121,20 @@ def _onnxruntime(shape: EncoderShape) -> Any:  # noqa: ANN401
     config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_GPU)
     accelerators = config.optimization.execution_accelerators.gpu_execution_accelerator
     if shape.is_for_tensorrt:
-        accelerators.add(name="tensorrt", parameters=_tensorrt_parameters(profiles))
+        accelerators.add(name="tensorrt", parameters=_tensorrt_parameters(spanning(profiles)))
     accelerators.add(name="cuda")
     return config
 
 
-def _tensorrt_parameters(profiles: Sequence[Profile]) -> dict[str, str]:
+def _tensorrt_parameters(profile: Profile) -> dict[str, str]:
     return {
         "trt_engine_cache_enable": "true",
         "trt_engine_cache_path": ENGINES,
         "trt_timing_cache_enable": "true",
         "trt_timing_cache_path": ENGINES,
-        "trt_profile_min_shapes": shapes_text(profiles, "min"),
-        "trt_profile_opt_shapes": shapes_text(profiles, "opt"),
-        "trt_profile_max_shapes": shapes_text(profiles, "max"),
+        "trt_profile_min_shapes": shapes_text(profile, "min"),
+        "trt_profile_opt_shapes": shapes_text(profile, "opt"),
+        "trt_profile_max_shapes": shapes_text(profile, "max"),
     }
 
 

@@ -26,6 +26,9 @@ EMBEDDED = "embedded"
 """Name of the configurations for a Triton that has no backend but Python's."""
 ENCODER_FILE = "model.onnx"
 """The graph in a version of the encoder."""
+PLAN_FILE, PLAN_NOTE = "model.plan", ".graph"
+"""A TensorRT plan in a version, and how the note beside one ends that says what it was built from:
+the SHA-256 of the graph's file."""
 PUBLIC_KEY = "public_key.pem"
 """Beside the versions: where it is there, the model takes only versions signed with it."""
 

@@ -72,15 +72,22 @@ def profiles_for(max_tokens: int) -> list[Profile]:
     ]
 
 
-def shapes_text(profiles: Sequence[Profile], kind: Literal["min", "opt", "max"]) -> str:
-    """Return shapes as trtexec and ONNX Runtime's TensorRT provider write them.
+def spanning(profiles: Sequence[Profile]) -> Profile:
+    """Return one profile of all shapes from the first's to the last's, tuned for the first's `opt`.
 
-    An input named more than once has a shape in each of as many profiles.
+    Most lines fit the shortest bucket.
     """
+    first, last = profiles[0], profiles[-1]
+    return {
+        name: Shapes(min=shapes.min, opt=shapes.opt, max=last[name].max)
+        for name, shapes in first.items()
+    }
+
+
+def shapes_text(profile: Profile, kind: Literal["min", "opt", "max"]) -> str:
+    """Return shapes as trtexec and ONNX Runtime's TensorRT provider write them."""
     return ",".join(
-        f"{name}:{'x'.join(map(str, getattr(shapes, kind)))}"
-        for profile in profiles
-        for name, shapes in profile.items()
+        f"{name}:{'x'.join(map(str, getattr(shapes, kind)))}" for name, shapes in profile.items()
     )
 
 

@@ -14,6 +14,7 @@ from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_grap
 from serve.errors import BundleError, GraphError
 from serve.triton.names import MODEL, PUBLIC_KEY
 from serve.versions.folders import add_model_file, version_folder, write_file
+from serve.versions.plans import add_plan
 
 
 def check_version(folder: Path, public_key: Path | None = None) -> str:
@@ -46,7 +47,9 @@ def check_files(folder: Path, public_key: Path | None = None) -> None:
         pass
 
 
-def fill(staging: Path, bundle: Path, digest: str, public_key: Path | None) -> None:
+def fill(
+    staging: Path, bundle: Path, digest: str, public_key: Path | None, plan: Path | None = None
+) -> None:
     """Write a bundle's files into a version in the making, and check what was written.
 
     Args:
@@ -54,9 +57,11 @@ def fill(staging: Path, bundle: Path, digest: str, public_key: Path | None) -> N
         bundle: The bundle.
         digest: What `check_version` said of it.
         public_key: File of the key that must have signed it, if any.
+        plan: The TensorRT plan of its graph, if any.
 
     Raises:
-        BundleError: If a file is not as the manifest says, or the bundle was changed meanwhile.
+        BundleError: If a file is not as the manifest says, the bundle was changed meanwhile, or the
+            plan cannot be read.
     """
     manifest = Bundle.load(bundle, public_key=public_key).manifest
     for name in _names(bundle, manifest):
@@ -65,6 +70,7 @@ def fill(staging: Path, bundle: Path, digest: str, public_key: Path | None) -> N
     check_files(staging, public_key)  # not what was meant
     if manifest_digest(staging) != digest:
         raise BundleError(f"{bundle}: expected it to stay as it was checked; publish it again")
+    add_plan(staging, plan)
     add_model_file(staging, "serve.triton.model")
 
 

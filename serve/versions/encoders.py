@@ -1,5 +1,7 @@
 """Owns the versions of the model `encoder`, which are made of the tagger's and nothing else.
 
+Each has the graph, and the TensorRT plan where the tagger's has one.
+
 One configuration serves versions of one shape: as many tags, the same inputs. The stable version's
 shape is the one; versions of another have no encoder, and a Triton that calls it refuses them. An
 embedded tagger serves them all the same.
@@ -8,11 +10,12 @@ embedded tagger serves them all the same.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from serve.bundle import Bundle
-from serve.encoder_graph import read_encoder_graph
+from serve.encoder_graph import own_name, read_encoder_graph
 from serve.errors import BundleError
 from serve.triton.encoder_config import HEADER, EncoderShape, encoder_texts, shape_line
 from serve.triton.names import ENCODER, ENCODER_FILE
@@ -26,6 +29,7 @@ from serve.versions.folders import (
     versions_in,
     write_texts,
 )
+from serve.versions.plans import add_plan, plan_of
 
 
 def settle_encoders(repository: Path, versions: Sequence[int]) -> None:
@@ -41,12 +45,12 @@ def settle_encoders(repository: Path, versions: Sequence[int]) -> None:
     model = repository / ENCODER
     model.mkdir(exist_ok=True)
     clear(model)
-    bundles = dict(_sound(repository, versions, made=versions_in(model)))
+    bundles = dict(_sound(repository, versions))
     shapes = {version: EncoderShape.of(bundle) for version, bundle in bundles.items()}
     shape = next(iter(shapes.values()), None)
     wanted = [version for version in shapes if shapes[version] == shape]
     for version in versions_in(model):
-        if version not in wanted:
+        if version not in wanted or not _is_made(model / str(version), bundles[version]):
             remove(model / str(version))
     if shape:
         _write_settings(model, shape)
@@ -54,13 +58,12 @@ def settle_encoders(repository: Path, versions: Sequence[int]) -> None:
         if not (model / str(version)).exists():
             with staged(model) as staging:
                 (staging / ENCODER_FILE).write_bytes(read_encoder_graph(bundles[version]))
+                add_plan(staging, plan_of(bundles[version].folder))
                 add_model_file(staging, "serve.triton.encoder")
                 put(staging, model / str(version))
 
 
-def _sound(
-    repository: Path, versions: Sequence[int], *, made: Sequence[int]
-) -> Iterator[tuple[int, Bundle]]:
+def _sound(repository: Path, versions: Sequence[int]) -> Iterator[tuple[int, Bundle]]:
     """Yield the versions that are as they were published; a damaged one must not stop the next.
 
     Whose encoder was made had a sound graph then. It is not read again: a gigabyte takes seconds,
@@ -69,9 +72,24 @@ def _sound(
     for version in versions:
         with contextlib.suppress(BundleError):
             bundle = Bundle.load(version_folder(repository, version))
-            if version not in made:
+            if not _is_made(repository / ENCODER / str(version), bundle):
                 read_encoder_graph(bundle)
+                plan_of(bundle.folder)
             yield version, bundle
+
+
+def _is_made(folder: Path, bundle: Bundle) -> bool:
+    """Return whether a version of the encoder is there, and its graph has the name it should have.
+
+    Before graphs for TensorRT had names of their own, they were written without.
+    """
+    name = own_name(bundle.manifest)
+    try:
+        with (folder / ENCODER_FILE).open("rb") as file:
+            file.seek(-len(name), os.SEEK_END)
+            return file.read() == name
+    except OSError:
+        return False
 
 
 def _write_settings(model: Path, shape: EncoderShape) -> None:

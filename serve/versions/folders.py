@@ -10,6 +10,7 @@
             .staging-XXXXXX/     a folder in the making, or on its way out
         encoder/
             4/model.onnx         the graph of version 4 by itself; see `serve.versions.encoders`
+            4/model.plan         its plan, if it has one; see `serve.versions.plans`
 
 Triton serves every version it finds. A folder gets its number, or loses it, by one rename, when it
 is complete and on the disk. A crash leaves a staging folder, which the next step removes.

@@ -22,6 +22,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from serve.bundle import GraphInfo, Manifest, Precision, Provider, sha256
+from serve.encoder_graph import TENSORRT, TENSORRT_GRAPH
 from serve.entities import Entity
 from serve.labels import Tags
 
@@ -51,7 +52,13 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_graph(*, seed: int = 0, num_tags: int = len(TAGS), mask: str = "attention_mask") -> bytes:
+def tiny_graph(
+    *,
+    seed: int = 0,
+    num_tags: int = len(TAGS),
+    mask: str = "attention_mask",
+    ids: int = TensorProto.INT64,
+) -> bytes:
     """Return a graph: (embedding of a token + mean of its text's) times a matrix."""
     random = np.random.default_rng(seed)
     weights = {
@@ -71,7 +78,7 @@ def tiny_graph(*, seed: int = 0, num_tags: int = len(TAGS), mask: str = "attenti
         helper.make_node("Add", ["tokens", "mean"], ["mixed"]),
         helper.make_node("MatMul", ["mixed", "head"], ["logits"]),
     ]
-    ids, shape = TensorProto.INT64, ["B", "T"]
+    shape = ["B", "T"]
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -147,6 +154,12 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
     is_graph = name in {graph.file for graph in graphs}
     files = manifest.files if is_graph else {**manifest.files, name: sha256(content)}
     path.write_text(replace(manifest, graphs=graphs, files=files).to_json())
+
+
+def add_tensorrt_graph(folder: Path, *, seed: int = 0) -> None:
+    """Put a graph where `python -m export --tensorrt` puts the one that TensorRT runs."""
+    (folder / TENSORRT).mkdir(exist_ok=True)
+    replace_file(folder, TENSORRT_GRAPH, tiny_graph(seed=seed, ids=TensorProto.INT32))
 
 
 def noisy_lines(count: int, *, seed: int = 0) -> list[str]:

@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from export.__main__ import main
 from export.tensorrt.commands import build_script
 from export.tensorrt.triton import engine_config_text
-from serve.bundle import Precision
+from serve.bundle import Precision, sha256
 from serve.errors import GraphError
 from serve.triton.config import parse_config
 from serve.triton.profiles import MAX_BATCH, buckets, from_json, profiles_for, to_json
@@ -69,6 +69,7 @@ def test_the_build_script_calls_trtexec_with_every_profile(
         settings = bundle / f"tensorrt/model_repository/tagger_tensorrt_{precision}/config.pbtxt"
         settings.parent.mkdir(parents=True)
         settings.write_text(precision)
+        (bundle / "tensorrt" / graphs[precision]).write_text(f"graph in {precision}")
     (bundle / "tensorrt/build.sh").write_text(build_script(graphs, profiles_for(32)))
     before = sorted(bundle.rglob("*"))
     subprocess.run(
@@ -95,6 +96,27 @@ def test_the_build_script_calls_trtexec_with_every_profile(
             "--maxShapes=input_ids:32x32,attention_mask:32x32",
         ]
         assert not {"--fp16", "--int8", "--best"} & set(flags)  # TensorRT 11 has none of them
+        built_from = (plan.parent / "model.plan.graph").read_text().split()[0]
+        assert built_from == sha256(f"graph in {precision}".encode())
+
+
+def test_a_build_that_fails_leaves_no_note_of_what_the_plan_was_built_from(tmp_path: Path) -> None:
+    (tmp_path / "trtexec").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "trtexec").chmod(0o755)
+    folder = tmp_path / "bundle" / "tensorrt"
+    settings = folder / "model_repository" / "tagger_tensorrt_fp16" / "config.pbtxt"
+    settings.parent.mkdir(parents=True)
+    settings.touch()
+    (folder / "model_fp16.onnx").touch()
+    (folder / "build.sh").write_text(
+        build_script({Precision.FP16: "model_fp16.onnx"}, profiles_for(32))
+    )
+    note = tmp_path / "bundle-engines" / "tagger_tensorrt_fp16" / "1" / "model.plan.graph"
+    note.parent.mkdir(parents=True)
+    note.write_text("of the last build")
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    assert subprocess.run(["sh", folder / "build.sh"], check=False, env=environment).returncode == 1
+    assert not note.exists()
 
 
 def test_the_settings_offer_every_profile_and_parse_back() -> None:

@@ -157,6 +157,10 @@ def test_what_a_triton_answered_is_written_before_a_later_request_fails(
         (["tag", "--url", "127.0.0.1:1"], "127.0.0.1:1: expected a Triton that answers"),
         (["tag", "--public-key", "none"], "none: expected an Ed25519 key in PEM, got No such"),
         (["publish", "--public-key", "none"], "none: expected an Ed25519 key in PEM, got No such"),
+        (
+            ["publish", "--plan", "none"],
+            "bundle: expected a graph for TensorRT that none was built",
+        ),
         (["publish", "--bundle", "none"], "none/manifest.json: expected a readable file"),
         (["start", "--triton", "none"], "none/bin/python: expected a Python that runs"),
     ],

@@ -14,7 +14,7 @@ from serve.bundle import Bundle
 from serve.encoder_graph import encoder_graph, read_encoder_graph
 from serve.repository import publish
 from serve.triton.config import parse_config
-from serve.triton.encoder_config import EncoderShape, encoder_configs, encoder_texts
+from serve.triton.encoder_config import HEADER, EncoderShape, encoder_configs, encoder_texts
 from serve.triton.profiles import MAX_BATCH, profiles_for
 from serve.versions.encoders import _write_settings as write_settings
 
@@ -55,21 +55,54 @@ def test_each_backend_has_a_file_of_its_own() -> None:
     assert "configs/trt.pbtxt" not in encoder_configs(PLAIN), "there is no plan without its graph"
 
 
-def test_tensorrt_gets_each_profile_and_a_cache_and_cuda_the_rest() -> None:
+def test_tensorrt_gets_one_profile_for_all_shapes_and_a_cache_and_cuda_the_rest() -> None:
+    """ONNX Runtime builds as many profiles as it is told of, and then runs the first alone."""
     config = encoder_configs(TENSORRT)["config.pbtxt"]
     tensorrt, cuda = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert (tensorrt.name, cuda.name) == ("tensorrt", "cuda")
     assert "precision_mode" not in tensorrt.parameters, "the graph says its types itself"
     assert tensorrt.parameters["trt_engine_cache_enable"] == "true"
-    shapes = tensorrt.parameters["trt_profile_max_shapes"].split(",")
-    assert shapes[:2] == ["input_ids:32x16", "attention_mask:32x16"]
-    assert len(shapes) == 2 * len(profiles_for(64)) == 6
-    plan = encoder_configs(TENSORRT)["configs/trt.pbtxt"]
-    assert list(plan.instance_group[0].profile) == ["0", "1", "2"]
+    low, best, high = (
+        shapes_of(tensorrt.parameters[f"trt_profile_{end}_shapes"]) for end in ("min", "opt", "max")
+    )
+    for name in (spec.name for spec in config.input):
+        for warmup in config.model_warmup:
+            num_tokens = warmup.inputs[name].dims[0]
+            for num_texts in (1, MAX_BATCH):
+                assert low[name][0] <= num_texts <= high[name][0]
+                assert low[name][1] <= num_tokens <= high[name][1]
+        assert (low[name], best[name]) == ([1, 1], [8, 16]), "tuned for most lines"
+        assert high[name] == [MAX_BATCH, TENSORRT.max_tokens]
     (alone,) = encoder_configs(PLAIN)[
         "config.pbtxt"
     ].optimization.execution_accelerators.gpu_execution_accelerator
     assert alone.name == "cuda"
+
+
+def shapes_of(text: str) -> dict[str, list[int]]:
+    """Return the shape of each input; refuse a second one, which would be another profile's."""
+    rows = [row.split(":") for row in text.split(",")]
+    shapes = {name: [int(size) for size in shape.split("x")] for name, shape in rows}
+    assert len(shapes) == len(rows)
+    return shapes
+
+
+def test_a_plan_has_each_profile_and_triton_takes_the_nearest() -> None:
+    plan = encoder_configs(TENSORRT)["configs/trt.pbtxt"]
+    assert list(plan.instance_group[0].profile) == ["0", "1", "2"]
+    assert len(profiles_for(TENSORRT.max_tokens)) == 3
+
+
+def test_settings_that_were_written_before_a_mend_are_written_anew(tmp_path: Path) -> None:
+    """The first told ONNX Runtime of several profiles; this line is what they are known by."""
+    config = tmp_path / "config.pbtxt"
+    config.write_text(HEADER + "# For 7 tags, 64 tokens, int32 ids, a graph for TensorRT.\n")
+    write_settings(tmp_path, TENSORRT)
+    assert config.read_text() == encoder_texts(TENSORRT)["config.pbtxt"]
+    tuned = config.read_text() + "# tuned by hand\n"
+    config.write_text(tuned)
+    write_settings(tmp_path, TENSORRT)
+    assert config.read_text() == tuned
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))

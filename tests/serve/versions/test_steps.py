@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.encoder_graph import TENSORRT_GRAPH
 from serve.entities import Entity
 from serve.errors import BundleError, ServerError
 from serve.labels import Tags
@@ -23,7 +24,14 @@ from serve.versions.folders import versions_in
 from serve.versions.history import Step, read_events
 from serve.versions.servers import Running
 from serve.versions.traffic import Traffic
-from tests.serve.tiny import MAX_TOKENS, TAGS, replace_file, tiny_graph, write_bundle
+from tests.serve.tiny import (
+    MAX_TOKENS,
+    TAGS,
+    add_tensorrt_graph,
+    replace_file,
+    tiny_graph,
+    write_bundle,
+)
 
 LINES = ["fix pump", "replace the broken hose"]
 
@@ -484,6 +492,19 @@ def test_a_version_on_trial_has_its_encoder_until_its_callers_have_heard_of_the_
     server = Noting(repository)
     assert rollback(repository, servers=[server], heard_s=0.0) == 3
     assert server.seen == [[1, 2, 3], [3]], "as it loads the old bundle again, and afterwards"
+
+
+def test_an_encoder_whose_graph_has_no_name_of_its_own_is_made_anew(
+    bundle: Path, repository: Path
+) -> None:
+    """As those that were published before graphs had one: an engine may be taken for another's."""
+    add_tensorrt_graph(bundle)
+    publish(bundle, repository)
+    made = repository / "encoder" / "1" / "model.onnx"
+    named = made.read_bytes()
+    made.write_bytes((bundle / TENSORRT_GRAPH).read_bytes())
+    settle(repository)
+    assert made.read_bytes() == named
 
 
 def test_settings_of_the_encoder_are_kept_while_they_fit_and_written_anew_for_other_labels(
