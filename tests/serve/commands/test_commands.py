@@ -300,7 +300,7 @@ def test_a_command_that_needs_no_package_runs_without(
         ("rollback", " tritonclient, got ", "linetag[triton]"),
         ("tune", " onnxruntime, got ", "linetag[cpu]"),
         ("tag", " onnxruntime, got ", "linetag[cpu], or tag with --url"),
-        ("top", " rich, got ", "rich"),
+        ("top", " rich, got ", "linetag[top]"),
         ("export", " torch, got ", "'linetag[export]'"),
     ],
 )
