@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from serve.errors import ServerError
 from serve.supervisor.config import SupervisorConfig
+from serve.supervisor.control import LOG
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
 from serve.supervisor.service import run_service
@@ -65,13 +67,15 @@ def test_a_replica_that_never_comes_back_is_given_up_loudly(
         os.kill(status.replicas[0].pid or 0, signal.SIGKILL)
 
     message = r"replica 0: gave up after 3 failures: ended by itself: .*; see "
-    with pytest.raises(ServerError, match=message):
+    with pytest.raises(ServerError, match=message) as caught:
         run_service(config, lambda status: threading.Thread(target=ruin, args=(status,)).start())
     assert prefixes
     assert not any(processes_of(prefix) or shared_memory_of(prefix) for prefix in prefixes)
     assert read_states(folder) == []
     health = read_health(folder)
     assert not health.is_ready
+    told = json.loads((folder / LOG).read_text().splitlines()[-1])
+    assert (told["level"], told["event"], told["reason"]) == ("ERROR", "gave_up", str(caught.value))
 
 
 def test_a_replica_that_grows_too_much_is_restarted_and_the_reason_told(
