@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from serve.errors import ServerError
-from serve.supervisor.life import Phase
+from serve.supervisor.life import Cause, Phase, Verdict
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus
 from serve.triton.listening import HOST
 
@@ -150,8 +150,9 @@ def _values(replica: ReplicaStatus) -> dict[str, Mapping[str, float]]:
     seconds = {} if replica.canary_ms is None else {"": replica.canary_ms / 1e3}
     return {
         "phase": {str(phase): float(phase is replica.phase) for phase in Phase},
-        "restarts": replica.restarts,
-        "canaries": replica.canaries,
+        # From the beginning: a rate over time sees no growth of what was not there before.
+        "restarts": {str(cause): replica.restarts.get(cause, 0) for cause in Cause},
+        "canaries": {str(verdict): replica.canaries.get(verdict, 0) for verdict in Verdict},
         "recent_failures": {"": replica.num_failures},
         "canary_seconds": seconds,
         "memory_bytes": {"": usage.memory_bytes} if usage else {},

@@ -78,6 +78,20 @@ def test_requests_given_up_and_shed_and_under_way_are_seen() -> None:
     assert [shown("in_flight", endpoint=url) for url in (A, B)] == [1, 1]
 
 
+def test_a_client_that_has_done_nothing_shows_zeros_for_all_that_may_go_wrong() -> None:
+    """Prometheus sees no growth of what was not there before."""
+    registry = CollectorRegistry()
+
+    class Client:
+        dispatcher = world(A, B).dispatcher
+
+    export_metrics(Client(), registry=registry)
+    shown = Shown(registry)
+    for name in ("failures_total", "failed_tries_total", "retries_total"):
+        assert [shown(name, reason=reason) for reason in Failure] == [0] * len(Failure)
+    assert [shown("ejections_total", endpoint=url) for url in (A, B)] == [0, 0]
+
+
 def test_several_clients_are_one_in_the_figures_and_the_text_parses() -> None:
     worlds = [world(A), world(A, B)]
     registry = CollectorRegistry()

@@ -7,16 +7,20 @@ import math
 import socket
 import struct
 import threading
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.errors import ServerError
 from serve.supervisor.figures import Figures
-from serve.supervisor.metrics import MAX_CALLERS, export, labelled
+from serve.supervisor.life import Cause, Phase, Verdict
+from serve.supervisor.metrics import MAX_CALLERS, export, exposition, labelled
 from serve.supervisor.scrape import fetch, read_figures
 from serve.triton.processes import wait_until
+from tests.serve.supervisor.replicas import replica, supervised
 
+NOW = "2026-01-01T00:00:00+00:00"
 TEXT = """\
 # HELP nv_inference_request_success Number of successful inference requests, all batch sizes
 # TYPE nv_inference_request_success counter
@@ -96,6 +100,23 @@ def test_metrics_are_passed_on_with_a_label_and_one_family_together() -> None:
     latencies = families["nv_inference_request_summary_us"].samples
     assert len(latencies) == 10
     assert sum(math.isnan(sample.value) for sample in latencies) == 2
+
+
+def test_what_has_not_happened_yet_is_a_zero() -> None:
+    """Prometheus sees no growth of what was not there before."""
+    quiet = supervised(replica(0, Phase.READY, 10, NOW), now=NOW)
+    lines = exposition(quiet, {}).splitlines()
+    for name, kinds in {"restarts": Cause, "canaries": Verdict}.items():
+        for kind in kinds:
+            assert f'linetag_supervisor_{name}_total{{kind="{kind}",replica="0"}} 0.0' in lines
+
+
+def test_what_has_happened_is_counted_beside_the_zeros() -> None:
+    busy = replace(replica(0, Phase.READY, 10, NOW), restarts={"died": 2}, canaries={"right": 7})
+    text = exposition(supervised(busy, now=NOW), {})
+    assert 'linetag_supervisor_restarts_total{kind="died",replica="0"} 2.0' in text
+    assert 'linetag_supervisor_canaries_total{kind="right",replica="0"} 7.0' in text
+    assert 'linetag_supervisor_canaries_total{kind="wrong",replica="0"} 0.0' in text
 
 
 def test_a_caller_that_hangs_up_costs_no_output_and_a_failure_goes_to_the_log(
