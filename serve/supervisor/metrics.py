@@ -35,7 +35,7 @@ _OWN = {
     "restarts": ("counter", "Restarts of the replica, by cause as `kind`."),
     "canaries": ("counter", "Canaries, by what came of them as `kind`."),
     "recent_failures": ("gauge", "Failures that count against the replica."),
-    "canary_seconds": ("gauge", "Time that the last canary took."),
+    "canary_seconds": ("gauge", "Time that the last canary took, of a replica that answers."),
     "memory_bytes": ("gauge", "Memory of the replica's own."),
     "open_fds": ("gauge", "File descriptors of its process that has the most."),
     "max_fds": ("gauge", "File descriptors which that process may open."),

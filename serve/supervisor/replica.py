@@ -61,7 +61,7 @@ class Replica:
         folder: For its log and the note of its state.
         life: Where it is in its life.
         state: What to know its processes by; None when there are none.
-        result: Its last canary that was answered.
+        result: Its last canary that was answered rightly.
         canaries: What came of its canaries, counted.
         restarts: Why it was restarted, counted.
     """
@@ -80,6 +80,7 @@ class Replica:
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
         self._trouble = ""
+        self._is_right = False
         self._ready: frozenset[str] = frozenset()
         self._progress = Progress()
         self._completion = Completion()
@@ -88,6 +89,11 @@ class Replica:
     def lacking(self) -> frozenset[int]:
         """The versions that callers ask for and it does not have, as last seen."""
         return self._completion.lacking
+
+    @property
+    def answering(self) -> Result | None:
+        """Its last canary, if it serves and that was answered rightly; else None."""
+        return self.result if self._is_right and self.life.phase is Phase.READY else None
 
     def look(self, now: float) -> None:
         """See how it is, and do what follows from it."""
@@ -150,7 +156,8 @@ class Replica:
             is_learning = self._canary is not None and self._canary.is_learning
             return Seen(is_alive=True, reason=self._delay(now), is_learning=is_learning)
         self.canaries[result.verdict] += 1
-        if result.verdict is Verdict.RIGHT:
+        self._is_right = result.verdict is Verdict.RIGHT
+        if self._is_right:
             self.result = result
         return Seen(
             is_alive=True,
