@@ -44,12 +44,12 @@ class Meter:
         self._counts: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._lock = threading.Lock()
 
-    def count_windows(self, windows: Sequence[Window], num_tokens: int) -> None:
-        """Count windows that run together, each padded to `num_tokens`."""
+    def count_windows(self, windows: Sequence[Window], num_padding: int) -> None:
+        """Count windows that ran together, and the padding tokens that ran beside theirs."""
         tokens = sum(len(window.input_ids) for window in windows)
         with self._lock:
             self._counts["tokens", ""] += tokens
-            self._counts["padding", ""] += len(windows) * num_tokens - tokens
+            self._counts["padding", ""] += num_padding
 
     def count_answers(
         self,

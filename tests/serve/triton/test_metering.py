@@ -20,8 +20,8 @@ def window(num_tokens: int) -> Window:
 def test_an_execution_is_counted_over_its_requests_texts_and_entities() -> None:
     meter = Meter()
     item, activity = Entity("Item", 0, 4, 0.9), Entity("Activity", 0, 3, 0.8)
-    meter.count_windows([window(5), window(7)], 8)
-    meter.count_windows([window(3)], 3)
+    meter.count_windows([window(5), window(7)], 4)
+    meter.count_windows([window(3)], 0)
     meter.count_answers(["pump", "fix it"], [[item], [activity, item]], num_requests=1, seconds=0.5)
     meter.count_answers(["x"], [[]], num_requests=3, seconds=0.25)
     assert dict(meter.take()) == {
