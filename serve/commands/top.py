@@ -6,8 +6,9 @@
     python -m serve top --json
 
 On a terminal it is drawn anew every two seconds until Ctrl-C; elsewhere, and with --json, it is one
-snapshot, over one interval. p50 and p99 are of the last minute, inside the server. texts/batch are
-those that the batcher merged on average; the largest batch is 256.
+snapshot, over one interval. Requests and texts are callers'. p50 and p99 are of the last minute,
+inside the server, the supervisor's canaries among them. texts/batch are those that the batcher
+merged on average; the largest batch is 256.
 """
 
 from __future__ import annotations

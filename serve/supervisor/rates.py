@@ -14,9 +14,9 @@ class Rates:
     """What a replica did between two looks.
 
     Attributes:
-        requests_per_s: Requests answered.
+        requests_per_s: Requests of callers answered.
         failures_per_s: Requests refused or failed.
-        texts_per_s: Texts tagged.
+        texts_per_s: Texts tagged for callers.
         texts_per_batch: Texts that ran together, on average; None when nothing ran.
         batch_fill: The same as a share of the largest batch.
     """

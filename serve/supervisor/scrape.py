@@ -13,10 +13,11 @@ from serve.errors import ServerError
 from serve.supervisor.figures import Figures
 
 MAX_BYTES = 1_000_000
-_REQUESTS, _FAILURES = "nv_inference_request_success", "nv_inference_request_failure"
-_TEXTS, _BATCHES = "nv_inference_count", "nv_inference_exec_count"
-_TOKENS = "linetag_model_tokens_total"
-_PENDING, _LATENCY = "nv_inference_pending_request_count", "nv_inference_request_summary_us"
+# The model's own, where it has them: Triton counts canaries, and the encoder's work once more.
+_REQUESTS, _TEXTS = "linetag_model_requests_total", "linetag_model_texts_total"
+_BATCHES, _TOKENS = "linetag_model_batches_total", "linetag_model_tokens_total"
+_FAILURES, _PENDING = "nv_inference_request_failure", "nv_inference_pending_request_count"
+_LATENCY = "nv_inference_request_summary_us"
 
 
 def fetch(url: str, *, timeout_s: float) -> str:

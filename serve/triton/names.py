@@ -26,6 +26,10 @@ EMBEDDED = "embedded"
 """Name of the configurations for a Triton that has no backend but Python's."""
 ENCODER_FILE = "model.onnx"
 """The graph in a version of the encoder."""
+OWN_ID = "linetag:"
+"""How ids of requests begin that ask for entities on nobody's behalf: canaries, probes, warm-up.
+The model does not count them as callers' work; one of before, which does not know this, answers
+them all the same."""
 PUBLIC_KEY = "public_key.pem"
 """Beside the versions: where it is there, the model takes only versions signed with it."""
 

@@ -36,6 +36,16 @@ nv_inference_count{model="tagger",version="1"} 1204
 # HELP nv_inference_exec_count Number of model executions performed
 # TYPE nv_inference_exec_count counter
 nv_inference_exec_count{model="tagger",version="1"} 301
+# HELP linetag_model_requests_total Callers' requests answered.
+# TYPE linetag_model_requests_total counter
+linetag_model_requests_total{model="tagger",version="1"} 500
+linetag_model_requests_total{model="tagger",version="2"} 7
+# HELP linetag_model_texts_total Texts tagged for callers.
+# TYPE linetag_model_texts_total counter
+linetag_model_texts_total{model="tagger",version="1"} 1000
+# HELP linetag_model_batches_total Executions of the model for callers
+# TYPE linetag_model_batches_total counter
+linetag_model_batches_total{model="tagger",version="1"} 250
 # HELP linetag_model_tokens_total Tokens that the graph ran, special ones included.
 # TYPE linetag_model_tokens_total counter
 linetag_model_tokens_total{model="tagger",version="1"} 9000
@@ -53,13 +63,13 @@ nv_inference_request_summary_us{model="tagger",version="2",quantile="0.99"} nan
 """
 
 
-def test_figures_are_summed_over_versions_and_the_slower_latency_is_taken() -> None:
+def test_figures_are_callers_summed_over_versions_and_the_slower_latency_is_taken() -> None:
     assert read_figures(TEXT, at=7.0) == Figures(
         at=7.0,
-        num_requests=610,
+        num_requests=507,
         num_failures=7,
-        num_texts=1204,
-        num_batches=301,
+        num_texts=1000,
+        num_batches=250,
         num_pending=5,
         p50_ms=0.9,
         p99_ms=9.345,
