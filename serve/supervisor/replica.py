@@ -257,7 +257,8 @@ def _signal_name(number: int) -> str:
 
 
 def _log(number: int, before: Life, after: Life) -> None:
-    is_sick = before.phase in (Phase.STARTING, Phase.READY) and after.phase is Phase.ENDING
+    was_alive = before.phase in (Phase.STARTING, Phase.READY)
+    is_sick = was_alive and after.phase is Phase.ENDING and after.is_wanted
     has_reason = is_sick or after.phase is Phase.DRAINING
     fields = {"reason": after.reason} if has_reason else {}
     level = logging.ERROR if is_sick else logging.INFO
