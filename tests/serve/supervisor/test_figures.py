@@ -7,6 +7,7 @@ import math
 import socket
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from serve.supervisor.figures import Figures
 from serve.supervisor.life import Cause, Phase, Verdict
 from serve.supervisor.metrics import MAX_CALLERS, export, exposition, labelled
 from serve.supervisor.scrape import fetch, read_figures
+from serve.triton.listening import HOST
 from serve.triton.processes import wait_until
 from tests.serve.supervisor.replicas import replica, supervised
 
@@ -91,6 +93,25 @@ def test_what_is_no_metrics_is_told() -> None:
 def test_a_server_that_gives_no_metrics_is_told() -> None:
     with pytest.raises(ServerError, match=r"127\.0\.0\.1:1: expected metrics, got "):
         fetch("127.0.0.1:1", timeout_s=1.0)
+
+
+@pytest.mark.parametrize("num_sent", [0, len(TEXT) // 2])
+def test_metrics_that_are_cut_short_are_none(num_sent: int) -> None:
+    """Taken for whole they would look like counters that began anew."""
+    with socket.create_server((HOST, 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def answer() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                caller.recv(4096)
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(TEXT)}\r\n\r\n"
+                caller.sendall((head + TEXT[:num_sent]).encode())
+
+        answered = pool.submit(answer)
+        message = f"expected {len(TEXT)} bytes of metrics, got {num_sent}"
+        with pytest.raises(ServerError, match=message):
+            fetch(f"{HOST}:{listener.getsockname()[1]}", timeout_s=20.0)
+        answered.result()
 
 
 def test_metrics_are_passed_on_with_a_label_and_one_family_together() -> None:
