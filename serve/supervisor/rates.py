@@ -47,7 +47,7 @@ def _rates(before: ReplicaStatus, after: ReplicaStatus) -> Rates | None:
         return None
     grown = _grown(before.figures, after.figures)
     if min(grown.num_requests, grown.num_failures, grown.num_texts, grown.num_batches) < 0:
-        return None  # a version was unloaded, and its figures with it
+        return None  # a version was unloaded: Triton drops its own figures of it, not the model's
     texts_per_batch = grown.num_texts / grown.num_batches if grown.num_batches else None
     return Rates(
         requests_per_s=grown.num_requests / seconds,

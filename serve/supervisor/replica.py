@@ -127,7 +127,7 @@ class Replica:
         if self._canary and sample.versions:
             self._canary.ask_versions(sample.versions)
         self._ready = sample.ready or self._ready
-        if sample.figures:  # Triton tells the figures of versions that it has unloaded, too
+        if sample.figures:  # Triton tells the model's figures of versions that it has unloaded, too
             tokens = sample.figures.tokens.items()
             self._progress.note({v: num for v, num in tokens if v in self._ready}, now)
         if self.state and self.life.phase is Phase.READY:

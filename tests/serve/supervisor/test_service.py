@@ -15,6 +15,7 @@ import pytest
 from serve.errors import ServerError
 from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.control import LOG
+from serve.supervisor.figures import Figures
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
 from serve.supervisor.service import run_service
@@ -121,3 +122,28 @@ def test_a_stub_that_dies_is_noticed_and_replaced_although_triton_says_ready(
     # Triton refuses what comes after the death, and never answers what was under way.
     assert seen[0].restarts in ({"failed": 1}, {"silent": 1})
     assert read_states(tmp_path) == []
+
+
+def test_a_replica_that_nobody_asks_shows_no_work_although_canaries_run_tokens(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    config = SupervisorConfig(
+        repository, environment, tmp_path, patience=Patience(canary_interval_s=0.1)
+    )
+    seen: list[Figures] = []
+
+    def tokens() -> int:
+        figures = the_only(tmp_path).figures
+        return sum(figures.tokens.values()) if figures else 0
+
+    def watch(status: SupervisorStatus) -> None:
+        wait_until(lambda: tokens() > 0, timeout_s=30.0)
+        early = tokens()
+        wait_until(lambda: tokens() > early, timeout_s=30.0)
+        seen.extend(filter(None, [the_only(tmp_path).figures]))
+
+    run(config, watch)
+    (figures,) = seen
+    assert sum(figures.tokens.values()) > 0
+    counts = (figures.num_requests, figures.num_texts, figures.num_batches)
+    assert counts == (1, 1, 1), "Triton's warm-up"
