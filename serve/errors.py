@@ -17,14 +17,35 @@ TaggingError
 
 import errno
 import os
+from enum import StrEnum
 
 
 class TaggingError(Exception):
     """Root of what a user can act on; the message says what was expected, got, and the remedy."""
 
 
+class Refusal(StrEnum):
+    """Why a request for entities has no answer; the values are what metrics and logs say."""
+
+    TOO_LONG = "too_long"
+    NOT_UNICODE = "not_unicode"
+    ABANDONED = "abandoned"
+    NOT_FINITE = "not_finite"
+    GRAPH = "graph"
+    OTHER = "other"
+
+
 class DataError(TaggingError):
-    """A data file or an input text is not as expected."""
+    """A data file or an input text is not as expected.
+
+    Attributes:
+        reason: The same of a text in a word, which what callers send has no part in.
+    """
+
+    def __init__(self, message: str, *, reason: Refusal = Refusal.OTHER) -> None:
+        """Take what was expected and got, and the reason of a refusal."""
+        super().__init__(message)
+        self.reason = reason
 
 
 class CheckpointError(TaggingError):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from serve.errors import DataError
+from serve.errors import DataError, Refusal
 
 MAX_CHARS = 20_000
 MAX_TEXT_BYTES = 4 * MAX_CHARS
@@ -28,14 +28,16 @@ def check_text(text: str, index: int) -> None:
     """
     if len(text) > MAX_CHARS:
         raise DataError(
-            f"text {index}: expected at most {MAX_CHARS} characters, got {len(text)}; split it"
+            f"text {index}: expected at most {MAX_CHARS} characters, got {len(text)}; split it",
+            reason=Refusal.TOO_LONG,
         )
     if not text.isascii():
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise DataError(
-                f"text {index}: expected valid Unicode, got a lone surrogate at {error.start}"
+                f"text {index}: expected valid Unicode, got a lone surrogate at {error.start}",
+                reason=Refusal.NOT_UNICODE,
             ) from error
 
 
@@ -49,13 +51,15 @@ def decode_text(content: bytes, index: int) -> str:
     if len(content) > MAX_TEXT_BYTES:
         raise DataError(
             f"text {index}: expected at most {MAX_CHARS} characters, got {len(content)} bytes; "
-            "split it"
+            "split it",
+            reason=Refusal.TOO_LONG,
         )
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise DataError(
-            f"text {index}: expected UTF-8, got byte {error.start} that is not"
+            f"text {index}: expected UTF-8, got byte {error.start} that is not",
+            reason=Refusal.NOT_UNICODE,
         ) from error
     check_text(text, index)
     return text

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from serve.errors import DataError
 from serve.limits import MAX_CHARS, MAX_TEXT_BYTES
@@ -40,7 +40,21 @@ class Source(Protocol):
         ...
 
 
+class Line(NamedTuple):
+    """A line, and where it stands: in which file, from 1."""
+
+    text: str
+    file: str
+    number: int
+
+
 def read_chunks(files: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the lines of files without where they stand; as `placed_chunks` otherwise."""
+    for chunk in placed_chunks(files):
+        yield [line.text for line in chunk]
+
+
+def placed_chunks(files: Iterable[str]) -> Iterator[list[Line]]:
     """Yield the lines of files in order, in chunks of bounded number and length.
 
     A chunk is also at its end where the next line would have to be waited for.
@@ -51,13 +65,13 @@ def read_chunks(files: Iterable[str]) -> Iterator[list[str]]:
     Raises:
         DataError: Naming file and line, after the lines before it were yielded.
     """
-    chunk: list[str] = []
+    chunk: list[Line] = []
     num_chars = 0
     try:
         for line in _lines(files):
             if line is not None:
                 chunk.append(line)
-                num_chars += len(line)
+                num_chars += len(line.text)
             is_full = len(chunk) >= CHUNK_LINES or num_chars >= CHUNK_CHARS
             if chunk and (is_full or line is None):
                 yield chunk
@@ -70,7 +84,7 @@ def read_chunks(files: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _lines(files: Iterable[str]) -> Iterator[str | None]:
+def _lines(files: Iterable[str]) -> Iterator[Line | None]:
     """Yield lines, and None before waiting for more of them."""
     for name in files:
         shown = "standard input" if name == STDIN else name
@@ -89,7 +103,7 @@ def _open(name: str) -> AbstractContextManager[Source]:
     return nullcontext(cast(Source, sys.stdin.buffer))
 
 
-def _lines_of(file: Source, shown: str) -> Iterator[str | None]:
+def _lines_of(file: Source, shown: str) -> Iterator[Line | None]:
     number = 0
     for raw in _raw_lines(file):
         if raw is None:
@@ -109,7 +123,7 @@ def _lines_of(file: Source, shown: str) -> Iterator[str | None]:
             ) from error
         if len(line) > MAX_CHARS:
             raise DataError(_over_the_cap(shown, number, str(len(line))))
-        yield line
+        yield Line(line, shown, number)
 
 
 def _raw_lines(file: Source) -> Iterator[bytes | None]:

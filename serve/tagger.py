@@ -40,8 +40,8 @@ class Tagger:
         decoding: How its logits are read.
         graph: The bundle's graph that runs, or None for a backend of the caller's own.
         provider: Where it runs, as the session reports it, or None likewise.
-        on_windows: Called, if it is set, with windows that have run together and the length that
-            they were padded to.
+        on_windows: Called, if it is set, with windows that have run together and the number of
+            padding tokens that ran beside theirs.
     """
 
     def __init__(
@@ -203,8 +203,11 @@ class Tagger:
         return rows
 
     def _tell(self, windows: Sequence[Window], num_tokens: int) -> None:
-        if self.on_windows:
-            self.on_windows(windows, num_tokens)
+        if not self.on_windows:
+            return
+        is_packed = self._mixed and len(windows) > 1  # as `UnpaddedBackend` has it
+        num_real = sum(len(window.input_ids) for window in windows)
+        self.on_windows(windows, 0 if is_packed else len(windows) * num_tokens - num_real)
 
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]

@@ -18,7 +18,7 @@ from serve.client.journey import Journey
 from serve.client.policy import Policy
 from serve.client.requests import Request
 from serve.client.route import Route
-from serve.client.stats import Stats
+from serve.client.stats import CANCELLED, Stats
 from serve.client.steps import Answered, Ask, Course, Outcome, Pause, Probe, Refresh, Try
 from serve.errors import TaggingError
 from serve.events import log_event
@@ -88,6 +88,12 @@ class Dispatcher:
         journey = Journey(request, self._clock())
         try:
             return (yield from self._travel(journey))
+        except TaggingError:
+            raise
+        except BaseException:
+            with self.lock:
+                self.stats.failures[CANCELLED] += 1
+            raise
         finally:  # wherever a signal's exception struck: places that are never given back run out
             if journey.holding is not None:
                 with self.lock:
@@ -176,6 +182,8 @@ class Dispatcher:
             version = self._version
             if endpoint is not None:
                 journey.tried.append(endpoint)
+                if journey.failed:
+                    self.stats.retries[journey.failed.failure] += 1
                 left_s = self._timeout_s(journey, left_s)
         if endpoint is None:
             return self._wait_for_room(journey, left_s)
@@ -289,7 +297,6 @@ class Dispatcher:
         with self.lock:
             is_left = is_free or journey.has_retry or self._budget.spend()
             journey.has_retry = journey.has_retry and is_free
-            self.stats.retries[reason] += is_left
             return is_left
 
     def _given_up(self, journey: Journey, failed: Failed) -> TaggingError:

@@ -101,7 +101,7 @@ class Front:
         if isinstance(step, Refresh):
             request, then = self._question(), self._dispatcher.learned
         else:
-            request = self._requests.make([PROBE_TEXT], ENTITIES)
+            request = self._requests.make([PROBE_TEXT], ENTITIES, is_own=True)
             then = partial(self._dispatcher.probed, step.endpoint)
         return request, self._beside.heard(then, step.timeout_s)
 

@@ -1,6 +1,7 @@
 """Owns the figures of clients for Prometheus: read from their counters whenever somebody scrapes.
 
-Nothing is added to a request's way. Several clients of one program are one in the figures.
+Nothing is added to a request's way. Several clients of one program are one in the figures. What can
+go wrong is a zero from the beginning: a rate over time sees no growth of what was not there before.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from serve.client.dispatch import Dispatcher
-from serve.client.stats import DURATION_BOUNDS_S, Stats
+from serve.client.stats import CANCELLED, DURATION_BOUNDS_S, Stats
+from serve.triton.failures import Failure
 
 PREFIX = "linetag_client_"
 
@@ -38,6 +40,7 @@ class ClientCollector(Collector):
                 stats.add(dispatcher.stats)
                 for endpoint in dispatcher.endpoints:
                     in_flight[endpoint.url] += endpoint.in_flight
+                    stats.num_ejected[endpoint.url] += 0
                     up = endpoint.probe_at is None and is_up.get(endpoint.url, True)
                     is_up[endpoint.url] = float(up)
         yield from _counters(stats)
@@ -52,10 +55,17 @@ def _counters(stats: Stats) -> Iterator[Metric]:
     yield _counter("probes", "Probes of endpoints left out.", stats.num_probes)
     yield _counter("texts", "Texts answered.", stats.num_texts)
     yield _counter("characters", "Characters of the texts answered.", stats.num_chars)
+    none: dict[str, float] = dict.fromkeys(Failure, 0)
+    given_up = none | {CANCELLED: 0} | stats.failures
     rows: Iterable[tuple[str, str, str, Mapping[str, float]]] = (
-        ("failures", "Requests given up, by reason.", "reason", stats.failures),
-        ("failed_tries", "Tries without an answer, by reason.", "reason", stats.failed_tries),
-        ("retries", "Retries, by the reason for them.", "reason", stats.retries),
+        ("failures", "Requests given up, by reason.", "reason", given_up),
+        (
+            "failed_tries",
+            "Tries without an answer, by reason.",
+            "reason",
+            none | stats.failed_tries,
+        ),
+        ("retries", "Retries, by the reason for them.", "reason", none | stats.retries),
         ("ejections", "Times an endpoint was left out.", "endpoint", stats.num_ejected),
         ("entities", "Entities found, by label.", "label", stats.entities),
     )

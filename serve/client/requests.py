@@ -18,6 +18,7 @@ from serve.client.steps import Answered
 from serve.entities import Entity
 from serve.errors import AnswerError
 from serve.limits import check_text
+from serve.triton.names import OWN_ID
 
 MAX_REQUEST_TEXTS = 64
 MAX_REQUEST_CHARS = 2_048
@@ -55,9 +56,12 @@ class Requests:
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)  # a step of it is atomic
 
-    def make(self, texts: Sequence[str], output: str, *, is_patient: bool = False) -> Request:
-        """Return a request under a number of its own."""
-        request_id = f"{self._prefix}-{next(self._numbers)}"
+    def make(
+        self, texts: Sequence[str], output: str, *, is_patient: bool = False, is_own: bool = False
+    ) -> Request:
+        """Return a request under a number of its own; one that no caller asks for is marked so."""
+        own = OWN_ID if is_own else ""
+        request_id = f"{own}{self._prefix}-{next(self._numbers)}"
         return Request(request_id, texts, output, sum(map(len, texts)), is_patient)
 
 

@@ -24,6 +24,8 @@ DURATION_BOUNDS_S = (
 MAX_LABELS = 256
 """A broken server's labels must not fill the memory; beyond these, all count as one."""
 OTHER_LABELS = "(other)"
+CANCELLED = "cancelled"
+"""Reason of a request that its caller gave up: a task was cancelled, or a signal interrupted it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +36,7 @@ class Stats:
         num_requests: Requests, answered or not.
         num_texts: Texts answered.
         num_chars: Characters of the texts answered.
-        failures: Requests given up, by reason.
+        failures: Requests given up, by a `Failure` or as `CANCELLED`.
         failed_tries: Tries without an answer, by reason.
         retries: Retries made, by the reason of the try before.
         num_shed: Requests not sent because no endpoint had room.

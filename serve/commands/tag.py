@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -30,8 +30,8 @@ from serve.commands import command_parser, deliver, importing, say
 from serve.commands.tls import add_tls_flags, taken_tls
 from serve.display.render import Painter
 from serve.entities import Entity
-from serve.errors import TaggingError
-from serve.lines import STDIN, read_chunks
+from serve.errors import DataError, GraphError, TaggingError
+from serve.lines import STDIN, Line, placed_chunks
 from serve.triton.tls import TlsFiles
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 30.0
 """Deadline of a request: nobody waits for a single line here, and a long one may take seconds."""
+Tag = Callable[[list[str]], Iterable[Sequence[Entity]]]
 
 
 @dataclass(frozen=True)
@@ -133,19 +134,35 @@ def _load(config: TagConfig) -> Tagger:
     return Tagger.load(config.bundle, precision=config.precision, public_key=config.public_key)
 
 
-def _write(
-    tag: Callable[[list[str]], Iterable[Sequence[Entity]]],
-    config: TagConfig,
-) -> None:
+def _write(tag: Tag, config: TagConfig) -> None:
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     as_json = config.json or not (config.color or on_terminal)
     painter = Painter(in_colour=config.color or not os.environ.get("NO_COLOR"))
     form = to_json if as_json else painter.line
-    for chunk in read_chunks(config.files):
-        for line, entities in zip(chunk, tag(chunk), strict=True):
-            deliver(form(line, entities))
+    for chunk in placed_chunks(config.files):
+        for line, entities in zip(chunk, _each(tag, chunk), strict=True):
+            deliver(form(line.text, entities))
     if not as_json and (legend := painter.legend()):
         deliver(f"\n{legend}")
+
+
+def _each(tag: Tag, lines: Sequence[Line]) -> Iterator[Sequence[Entity]]:
+    """Yield the entities of each line, all tagged together unless that fails.
+
+    Raises:
+        TaggingError: After the lines before it; naming file and line where that is to blame.
+    """
+    done = 0
+    try:
+        for entities in tag([line.text for line in lines]):
+            yield entities
+            done += 1
+    except (DataError, GraphError):
+        for line in lines[done:]:
+            try:
+                yield from tag([line.text])
+            except (DataError, GraphError) as error:
+                raise TaggingError(f"{line.file}:{line.number}: {error}") from error
 
 
 def to_json(text: str, entities: Sequence[Entity]) -> str:

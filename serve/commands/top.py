@@ -6,8 +6,9 @@
     python -m serve top --json
 
 On a terminal it is drawn anew every two seconds until Ctrl-C; elsewhere, and with --json, it is one
-snapshot, over one interval. p50 and p99 are of the last minute, inside the server. texts/batch are
-those that the batcher merged on average; the largest batch is 256.
+snapshot, over one interval. Requests and texts are callers'. p50 and p99 are of the last minute,
+inside the server, the supervisor's canaries among them. texts/batch are those that the batcher
+merged on average; the largest batch is 256.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def run(config: TopConfig) -> int:
         ServerError: If the status cannot be read, or the package rich is not installed.
     """
     if config.json:
-        health, lately = _look(read_health(FOLDER), config.interval)
+        health, lately = _snapshot(config.interval)
         deliver(json.dumps({**asdict(health), "rates": {n: asdict(r) for n, r in lately.items()}}))
     else:
         health = _draw(config.interval)
@@ -75,27 +76,36 @@ def _draw(interval_s: float) -> Health:
 
             from serve.supervisor.view import view
     except ImportError as error:
-        raise ServerError(f"expected the package rich, got {error}; pip install rich") from error
-    health = read_health(FOLDER)
+        raise ServerError(
+            f"expected the package rich, got {error}; pip install linetag[top]"
+        ) from error
     if sys.stdout is None or not sys.stdout.isatty():
-        health, lately = _look(health, interval_s)
+        health, lately = _snapshot(interval_s)
         drawn = io.StringIO()  # rich would write nowhere without a word where there is no output
         Console(file=drawn, width=_WIDTH).print(view(health, lately))
         deliver(drawn.getvalue().removesuffix("\n"))
         return health
+    health = read_health(FOLDER)
     with Live(view(health, {}), console=Console(), auto_refresh=False) as live:
         try:
             while True:
-                health, lately = _look(health, interval_s)
+                time.sleep(interval_s)  # whatever there is to see: a supervisor may come
+                health, lately = _look(health)
                 live.update(view(health, lately), refresh=True)
         except KeyboardInterrupt:
             return health
 
 
-def _look(before: Health, interval_s: float) -> tuple[Health, Mapping[int, Rates]]:
-    """Return how things are an interval later, and what happened meanwhile."""
+def _snapshot(interval_s: float) -> tuple[Health, Mapping[int, Rates]]:
+    """Return how things are, and what happens during an interval; at once if nothing can happen."""
+    before = read_health(FOLDER)
     if before.is_running:
         time.sleep(interval_s)
+    return _look(before)
+
+
+def _look(before: Health) -> tuple[Health, Mapping[int, Rates]]:
+    """Return how things are now, and what happened meanwhile."""
     after = read_health(FOLDER)
     if before.supervisor is None or after.supervisor is None:
         return after, {}

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 class Figures:
     """A server's figures since its start, all versions together; latencies are of the last minute.
 
+    Failures, what waits and latencies are Triton's, with the supervisor's canaries among them.
+
     Attributes:
         at: When they were read, in seconds since 1970.
-        num_requests: Requests answered.
+        num_requests: Requests of callers answered.
         num_failures: Requests refused or failed.
-        num_texts: Texts tagged.
-        num_batches: Executions of the model.
+        num_texts: Texts tagged for callers.
+        num_batches: Executions of the model for callers.
         num_pending: Requests that wait for the model just now.
         p50_ms: Median time of a request inside the server; None without requests.
         p99_ms: 99th percentile of the same.

@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from serve.errors import ServerError
-from serve.supervisor.life import Phase
+from serve.supervisor.life import Cause, Phase, Verdict
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus
 from serve.triton.listening import HOST
 
@@ -35,7 +35,7 @@ _OWN = {
     "restarts": ("counter", "Restarts of the replica, by cause as `kind`."),
     "canaries": ("counter", "Canaries, by what came of them as `kind`."),
     "recent_failures": ("gauge", "Failures that count against the replica."),
-    "canary_seconds": ("gauge", "Time that the last canary took."),
+    "canary_seconds": ("gauge", "Time that the last canary took, of a replica that answers."),
     "memory_bytes": ("gauge", "Memory of the replica's own."),
     "open_fds": ("gauge", "File descriptors of its process that has the most."),
     "max_fds": ("gauge", "File descriptors which that process may open."),
@@ -150,8 +150,9 @@ def _values(replica: ReplicaStatus) -> dict[str, Mapping[str, float]]:
     seconds = {} if replica.canary_ms is None else {"": replica.canary_ms / 1e3}
     return {
         "phase": {str(phase): float(phase is replica.phase) for phase in Phase},
-        "restarts": replica.restarts,
-        "canaries": replica.canaries,
+        # From the beginning: a rate over time sees no growth of what was not there before.
+        "restarts": {str(cause): replica.restarts.get(cause, 0) for cause in Cause},
+        "canaries": {str(verdict): replica.canaries.get(verdict, 0) for verdict in Verdict},
         "recent_failures": {"": replica.num_failures},
         "canary_seconds": seconds,
         "memory_bytes": {"": usage.memory_bytes} if usage else {},

@@ -14,9 +14,9 @@ class Rates:
     """What a replica did between two looks.
 
     Attributes:
-        requests_per_s: Requests answered.
+        requests_per_s: Requests of callers answered.
         failures_per_s: Requests refused or failed.
-        texts_per_s: Texts tagged.
+        texts_per_s: Texts tagged for callers.
         texts_per_batch: Texts that ran together, on average; None when nothing ran.
         batch_fill: The same as a share of the largest batch.
     """
@@ -47,7 +47,7 @@ def _rates(before: ReplicaStatus, after: ReplicaStatus) -> Rates | None:
         return None
     grown = _grown(before.figures, after.figures)
     if min(grown.num_requests, grown.num_failures, grown.num_texts, grown.num_batches) < 0:
-        return None  # a version was unloaded, and its figures with it
+        return None  # a version was unloaded: Triton drops its own figures of it, not the model's
     texts_per_batch = grown.num_texts / grown.num_batches if grown.num_batches else None
     return Rates(
         requests_per_s=grown.num_requests / seconds,

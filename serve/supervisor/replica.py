@@ -61,7 +61,7 @@ class Replica:
         folder: For its log and the note of its state.
         life: Where it is in its life.
         state: What to know its processes by; None when there are none.
-        result: Its last canary that was answered.
+        result: Its last canary that was answered rightly.
         canaries: What came of its canaries, counted.
         restarts: Why it was restarted, counted.
     """
@@ -80,6 +80,7 @@ class Replica:
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
         self._trouble = ""
+        self._is_right = False
         self._ready: frozenset[str] = frozenset()
         self._progress = Progress()
         self._completion = Completion()
@@ -88,6 +89,11 @@ class Replica:
     def lacking(self) -> frozenset[int]:
         """The versions that callers ask for and it does not have, as last seen."""
         return self._completion.lacking
+
+    @property
+    def answering(self) -> Result | None:
+        """Its last canary, if it serves and that was answered rightly; else None."""
+        return self.result if self._is_right and self.life.phase is Phase.READY else None
 
     def look(self, now: float) -> None:
         """See how it is, and do what follows from it."""
@@ -121,7 +127,7 @@ class Replica:
         if self._canary and sample.versions:
             self._canary.ask_versions(sample.versions)
         self._ready = sample.ready or self._ready
-        if sample.figures:  # Triton tells the figures of versions that it has unloaded, too
+        if sample.figures:  # Triton tells the model's figures of versions that it has unloaded, too
             tokens = sample.figures.tokens.items()
             self._progress.note({v: num for v, num in tokens if v in self._ready}, now)
         if self.state and self.life.phase is Phase.READY:
@@ -150,7 +156,8 @@ class Replica:
             is_learning = self._canary is not None and self._canary.is_learning
             return Seen(is_alive=True, reason=self._delay(now), is_learning=is_learning)
         self.canaries[result.verdict] += 1
-        if result.verdict is Verdict.RIGHT:
+        self._is_right = result.verdict is Verdict.RIGHT
+        if self._is_right:
             self.result = result
         return Seen(
             is_alive=True,
@@ -250,7 +257,8 @@ def _signal_name(number: int) -> str:
 
 
 def _log(number: int, before: Life, after: Life) -> None:
-    is_sick = before.phase in (Phase.STARTING, Phase.READY) and after.phase is Phase.ENDING
+    was_alive = before.phase in (Phase.STARTING, Phase.READY)
+    is_sick = was_alive and after.phase is Phase.ENDING and after.is_wanted
     has_reason = is_sick or after.phase is Phase.DRAINING
     fields = {"reason": after.reason} if has_reason else {}
     level = logging.ERROR if is_sick else logging.INFO

@@ -49,7 +49,7 @@ def report(
 
 
 def _replica(supervisor: Supervisor, replica: Replica) -> ReplicaStatus:
-    life, order, result = replica.life, replica.order, replica.result
+    life, order, result = replica.life, replica.order, replica.answering
     sample, now = supervisor.sample(replica), time.monotonic()
     failures = life.recent_failures(now, supervisor.config.patience)
     return ReplicaStatus(

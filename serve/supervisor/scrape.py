@@ -13,27 +13,33 @@ from serve.errors import ServerError
 from serve.supervisor.figures import Figures
 
 MAX_BYTES = 1_000_000
-_REQUESTS, _FAILURES = "nv_inference_request_success", "nv_inference_request_failure"
-_TEXTS, _BATCHES = "nv_inference_count", "nv_inference_exec_count"
-_TOKENS = "linetag_model_tokens_total"
-_PENDING, _LATENCY = "nv_inference_pending_request_count", "nv_inference_request_summary_us"
+# The model's own, where it has them: Triton counts canaries, and the encoder's work once more.
+_REQUESTS, _TEXTS = "linetag_model_requests_total", "linetag_model_texts_total"
+_BATCHES, _TOKENS = "linetag_model_batches_total", "linetag_model_tokens_total"
+_FAILURES, _PENDING = "nv_inference_request_failure", "nv_inference_pending_request_count"
+_LATENCY = "nv_inference_request_summary_us"
 
 
 def fetch(url: str, *, timeout_s: float) -> str:
     """Return a server's metrics as text.
 
     Raises:
-        ServerError: If it does not answer in time, or with more than `MAX_BYTES`.
+        ServerError: If it does not answer in time, with more than `MAX_BYTES`, or with fewer than
+            it announced.
     """
     # A proxy for the web has no business between two processes of one machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{url}/metrics", timeout=timeout_s) as response:
             content: bytes = response.read(MAX_BYTES + 1)
+            num_missing = response.length or 0  # asked for a number, Python takes fewer for all
     except (OSError, HTTPException) as error:
         raise ServerError(f"{url}: expected metrics, got {error}") from error
     if len(content) > MAX_BYTES:
         raise ServerError(f"{url}: expected at most {MAX_BYTES} bytes of metrics, got more")
+    if num_missing:
+        num_expected = len(content) + num_missing
+        raise ServerError(f"{url}: expected {num_expected} bytes of metrics, got {len(content)}")
     return content.decode(errors="replace")
 
 

@@ -6,11 +6,14 @@ import contextlib
 import logging
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from serve.errors import TaggingError, in_words
+from serve.events import log_event
 from serve.journal import journal
 from serve.supervisor.config import SupervisorConfig, make_folder
 from serve.supervisor.control import LOG, RESTART, clear, sole
@@ -21,6 +24,8 @@ from serve.supervisor.supervisor import Supervisor
 from serve.supervisor.telling import Teller
 from serve.triton.ending import ENDINGS
 from serve.triton.processes import start_ticks
+
+logger = logging.getLogger(__name__)
 
 
 def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus], None]) -> None:
@@ -36,7 +41,7 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
         OSError: If the folder cannot be written.
     """
     make_folder(config.folder)
-    with sole(config.folder), _journaled(config.folder / LOG):
+    with sole(config.folder), _journaled(config.folder / LOG), _end_told():
         clear(config.folder)
         supervisor = Supervisor(config)
         with _signals(supervisor):
@@ -87,6 +92,22 @@ def _journaled(path: Path) -> Iterator[None]:
         root.setLevel(before)
         root.removeHandler(handler)
         handler.close()
+
+
+@contextlib.contextmanager
+def _end_told() -> Iterator[None]:
+    """Log an end that nobody asked for: the error goes to an output that few collect."""
+    try:
+        yield
+    except Exception as error:
+        fields = {"reason": in_words(error) or type(error).__name__}
+        if not isinstance(error, TaggingError):
+            fields["exception"] = traceback.format_exc()
+        log_event(logger, logging.ERROR, "gave_up", **fields)
+        raise
+    except BaseException:
+        log_event(logger, logging.WARNING, "interrupted")
+        raise
 
 
 @contextlib.contextmanager

@@ -38,9 +38,9 @@ class ReplicaStatus:
         num_failures: Failures that count against it now.
         reason: Why it last ended; empty if it never did.
         canaries: What came of its canaries, counted.
-        canary_ms: How long its last canary took; None before the first.
-        version: The model's version that answered it; empty before the first.
-        graph: That version's graph, its precision and provider; empty before the first.
+        canary_ms: How long its last canary took; None unless it serves and answered that rightly.
+        version: The model's version that answered it; empty likewise.
+        graph: The graph that answers, its precision and provider; empty before the first look.
         versions: Every version the server knows of.
         usage: What its processes use; None before the first look.
         ready_memory_bytes: Its memory when it was ready with these versions; growth counts from

@@ -37,7 +37,8 @@ def _replica_rows(replica: ReplicaStatus) -> Iterator[tuple[str, str]]:
     if replica.http_url:
         yield "  HTTP", replica.http_url
     if replica.graph:
-        yield "  graph", f"version {replica.version}: {replica.graph}"
+        answering = f"version {replica.version}: " if replica.version else ""
+        yield "  graph", f"{answering}{replica.graph}"
     for version in replica.versions:
         yield f"  {version.model} {version.version}", f"{version.state} {version.reason}".strip()
     if usage := replica.usage:

@@ -41,7 +41,7 @@ def view(health: Health, rates: Mapping[int, Rates]) -> RenderableType:
     head = Text(f"Triton {status.triton}, supervised by process {status.pid}, {status.updated}")
     told = [Text(f"problem: {health.problem}", style="red")] if health.problem else []
     told += [Text(f"warning: {warning}", style="yellow") for warning in status.warnings]
-    return Group(head, _Rows(rows), *told)
+    return Group(head, *told, _Rows(rows))  # a low terminal shows what comes first
 
 
 class _Rows:

@@ -7,6 +7,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from serve.errors import Refusal
 from serve.events import JsonFormatter
 from serve.triton.metering import FAMILIES, KINDS, Counts
 
@@ -28,7 +29,9 @@ class TritonMetrics:
             for name, description in FAMILIES.items()
         }
         self._metrics: dict[tuple[str, str], Any] = {}
+        # From the beginning: a rate over time sees no growth of what was not there before.
         self.add({(name, ""): 0 for name in FAMILIES if name not in KINDS})
+        self.add({("refusals", str(reason)): 0 for reason in Refusal})
 
     def add(self, counts: Counts) -> None:
         """Add to the counters."""

@@ -23,19 +23,20 @@ import triton_python_backend_utils as pb_utils
 from serve.bundle import Precision
 from serve.encoding import bucket_of
 from serve.entities import Entity, write_entities
-from serve.errors import DataError, GraphError, NonFiniteError, ServerError
+from serve.errors import DataError, GraphError, NonFiniteError, Refusal, ServerError
 from serve.events import log_event
 from serve.limits import decode_text
 from serve.tagger import Tagger
 from serve.triton.called import load_called
 from serve.triton.exporting import TritonHandler, TritonMetrics
-from serve.triton.metering import Flusher, Meter, reason_of
+from serve.triton.metering import Flusher, Meter
 from serve.triton.names import (
     ENTITIES,
     GRAPH,
     LOGITS_OF,
     NUM_CHARS,
     NUM_THREADS,
+    OWN_ID,
     PUBLIC_KEY,
     TEXT,
     TRAFFIC,
@@ -105,10 +106,12 @@ class TritonPythonModel:
         for number in abandoned(owners, entities):
             answers[number] = self._refused(requests[number], AbandonedError())
         traffic: list[bytes] = []  # read once, if anybody asks for it
+        callers = {number for number, request in enumerate(requests) if is_callers(request)}
+        places = [place for place, owner in enumerate(owners) if owner in callers]
         self._meter.count_answers(
-            texts,
-            entities,
-            num_requests=sum(isinstance(answer, slice) for answer in answers),
+            [texts[place] for place in places],
+            [entities[place] for place in places],
+            num_requests=sum(isinstance(answers[number], slice) for number in callers),
             seconds=time.perf_counter() - started,
         )
         return [
@@ -124,11 +127,11 @@ class TritonPythonModel:
         Where it is the request's own text, that is refused, so that no client takes this server
         for sick; were it every text, the supervisor's canary would find out.
         """
-        code = pb_utils.TritonError.INTERNAL
+        code, reason = pb_utils.TritonError.INTERNAL, Refusal.GRAPH
         if isinstance(error, NonFiniteError):
-            code = pb_utils.TritonError.INVALID_ARG
-            self._meter.count_refusal("not_finite")
-        fields = {"request": request.request_id()[:_ID_CHARS], "error": str(error)}
+            code, reason = pb_utils.TritonError.INVALID_ARG, Refusal.NOT_FINITE
+        self._meter.count_refusal(reason)
+        fields = {"request_id": request.request_id()[:_ID_CHARS], "error": str(error)}
         log_event(logger, logging.ERROR, "no answer", **fields)
         failed = pb_utils.TritonError(str(error), code)
         return pb_utils.InferenceResponse(output_tensors=[], error=failed)
@@ -152,11 +155,10 @@ class TritonPythonModel:
 
     def _refused(self, request: Any, error: DataError) -> DataError:  # noqa: ANN401
         """Count and tell that a request is refused; return why."""
-        reason = reason_of(error)
-        self._meter.count_refusal(reason)
+        self._meter.count_refusal(error.reason)
         fields = {
-            "request": request.request_id()[:_ID_CHARS],
-            "reason": reason,
+            "request_id": request.request_id()[:_ID_CHARS],
+            "reason": error.reason,
             "error": str(error),
         }
         log_event(logger, logging.WARNING, "refused", **fields)
@@ -185,6 +187,12 @@ class TritonPythonModel:
                 traffic.append(read_traffic(self._repository))
             tensors.append(_tensor(TRAFFIC, traffic * len(entities)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
+
+
+def is_callers(request: Any) -> bool:  # noqa: ANN401
+    """Return whether somebody wants a request's entities: it is no question about the server."""
+    is_own = request.request_id().startswith(OWN_ID)
+    return ENTITIES in request.requested_output_names() and not is_own
 
 
 def read_texts(request: Any) -> list[str]:  # noqa: ANN401  Triton's classes have no types

@@ -29,6 +29,10 @@ ENCODER_FILE = "model.onnx"
 PLAN_FILE, PLAN_NOTE = "model.plan", ".graph"
 """A TensorRT plan in a version, and how the note beside one ends that says what it was built from:
 the SHA-256 of the graph's file."""
+OWN_ID = "linetag:"
+"""How ids of requests begin that ask for entities on nobody's behalf: canaries, probes, warm-up.
+The model does not count them as callers' work; one of before, which does not know this, answers
+them all the same."""
 PUBLIC_KEY = "public_key.pem"
 """Beside the versions: where it is there, the model takes only versions signed with it."""
 

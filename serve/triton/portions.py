@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from serve.entities import Entity
-from serve.errors import DataError
+from serve.errors import DataError, Refusal
 
 PORTION_CHARS = 32_768
 """Some 8,000 tokens, a third of a second of MiniLM in INT8 on two cores. 256 lines of 128 letters
@@ -23,7 +23,8 @@ class AbandonedError(DataError):
 
     def __init__(self) -> None:
         """Say so."""
-        super().__init__("expected a caller that waits, got one that has gone")
+        message = "expected a caller that waits, got one that has gone"
+        super().__init__(message, reason=Refusal.ABANDONED)
 
 
 def tag_in_portions(

@@ -19,7 +19,7 @@ from serve.errors import AnswerError, ServerError
 from serve.triton.admin import Admin, read_admin_key
 from serve.triton.channels import method, open_channel
 from serve.triton.messages import Reply, read_graph, read_response, version_part, write_request
-from serve.triton.names import ENTITIES, GRAPH, GraphJson
+from serve.triton.names import ENTITIES, GRAPH, OWN_ID, GraphJson
 from serve.triton.state import ServerState
 from serve.triton.tls import TlsFiles
 
@@ -163,7 +163,7 @@ class Probe:
         version: str = "",
         timeout_s: float | None = None,
     ) -> Flight[T]:
-        name = f"canary-{next(self._numbers)}"
+        name = f"{OWN_ID}canary-{next(self._numbers)}"
         request = write_request(texts, output, request_id=name)
         request += version_part(version)
         return self._send(

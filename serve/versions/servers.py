@@ -19,7 +19,7 @@ from serve.triton.admin import Admin, read_admin_key
 from serve.triton.channels import method, open_channel
 from serve.triton.listening import listens
 from serve.triton.messages import read_response, version_part, write_request
-from serve.triton.names import ENCODER, ENTITIES, MODEL
+from serve.triton.names import ENCODER, ENTITIES, MODEL, OWN_ID
 from serve.triton.processes import wait_until
 from serve.triton.serving import serving
 from serve.triton.state import ServerState
@@ -163,7 +163,7 @@ class Running:
             raise ServerError(f"{self.state.url}: {error}{_remedy(error)}") from error
 
     def _ask(self, texts: list[str], version: str) -> None:
-        request_id = f"warm-up-{version}"
+        request_id = f"{OWN_ID}warm-up-{version}"
         request = write_request(texts, ENTITIES, request_id=request_id)
         request += version_part(version)
         try:

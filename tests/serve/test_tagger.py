@@ -23,6 +23,7 @@ from serve.errors import BundleError, DataError, GraphError
 from serve.labels import Tags
 from serve.limits import MAX_CHARS
 from serve.running import graphs
+from serve.running.unpadded import UnpaddedBackend
 from serve.tagger import Tagger
 from tests.serve.tiny import (
     MAX_TOKENS,
@@ -145,6 +146,33 @@ def test_the_best_graph_for_the_hardware_runs(tmp_path: Path) -> None:
     tagger = Tagger.load(half, provider="CPUExecutionProvider")
     assert tagger.graph is not None
     assert tagger.graph.precision is Precision.FP32
+
+
+class PaddingBackend(ScriptedBackend):
+    """Counts the padding it runs."""
+
+    num_padding = 0
+
+    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        self.num_padding += int((batch.attention_mask == 0).sum())
+        return super().logits(batch)
+
+
+@pytest.mark.parametrize("num_texts", [1, 16])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_padding_told_is_what_was_run(
+    encoder: Encoder, is_packed: bool, num_texts: int
+) -> None:
+    """A packed graph runs none; a single text, and what needs none, do not take that one."""
+    padded, packed = PaddingBackend({}), ScriptedBackend({})
+    backend = UnpaddedBackend(padded, packed) if is_packed else padded
+    tagger = Tagger(encoder, TAGS, backend, mixed=is_packed)
+    told: list[int] = []
+    tagger.on_windows = lambda windows, num_padding: told.append(num_padding)
+    texts = [" ".join(["pump"] * (9 * number + 6)) for number in range(1, num_texts + 1)]
+    tagger.tag(texts)
+    tagger.tag(texts[:1])
+    assert sum(told) == padded.num_padding > 0
 
 
 def test_labels_that_do_not_match_the_logits_are_refused(bundle: Path) -> None:

@@ -162,6 +162,18 @@ def add_tensorrt_graph(folder: Path, *, seed: int = 0) -> None:
     replace_file(folder, TENSORRT_GRAPH, tiny_graph(seed=seed, ids=TensorProto.INT32))
 
 
+def overflowing(folder: Path) -> Path:
+    """Return a bundle whose graph overflows at one word, which no check has met."""
+    graph = onnx.load_from_string(tiny_graph())
+    (embedding,) = [tensor for tensor in graph.graph.initializer if tensor.name == "embedding"]
+    weights = numpy_helper.to_array(embedding).copy()
+    weights[VOCABULARY.index("valve")] = np.inf
+    embedding.CopyFrom(numpy_helper.from_array(weights, "embedding"))
+    bundle = write_bundle(folder)
+    replace_file(bundle, "model_fp32.onnx", graph.SerializeToString())
+    return bundle
+
+
 def noisy_lines(count: int, *, seed: int = 0) -> list[str]:
     """Return seeded lines of 0 to 14 words, some typed badly, a few longer than a window."""
     random = np.random.default_rng(seed)

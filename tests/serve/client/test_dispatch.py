@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from serve.client.policy import Policy
+from serve.client.stats import CANCELLED
 from serve.client.steps import Answered, Outcome, Pause, Probe, Try
 from serve.errors import (
     AnswerError,
@@ -459,3 +460,37 @@ def test_a_course_without_an_outcome_is_refused() -> None:
 def test_the_words_of_a_course_are_told_apart() -> None:
     assert not isinstance(Pause(1.0), Try | Probe)
     assert not isinstance(Answered([], ""), Failed)
+
+
+def test_a_request_whose_driver_was_interrupted_is_told_as_cancelled() -> None:
+    it = world(A)
+    _, _ = it.start()
+    it.held[0].close()
+    course, _ = it.start()
+    with pytest.raises(KeyboardInterrupt):
+        course.throw(KeyboardInterrupt)
+    it.run(answers)
+    with pytest.raises(DataError):
+        it.run(failing(Failure.REFUSED))
+    stats = it.dispatcher.stats
+    assert stats.failures == {CANCELLED: 2, Failure.REFUSED: 1}
+    assert stats.num_requests == sum(stats.durations) + stats.failures.total()
+
+
+def test_a_course_that_never_began_is_no_request() -> None:
+    it = world(A)
+    it.dispatcher.course(a_request()).close()
+    assert it.dispatcher.stats.num_requests == it.dispatcher.stats.failures.total() == 0
+
+
+def test_a_retry_that_finds_no_room_in_time_was_not_made() -> None:
+    it = world(A, policy=Policy(max_in_flight=1, deadline_s=0.1))
+
+    def fails_and_is_taken(step: Try) -> Outcome:
+        step.endpoint.in_flight += 1  # somebody else, who takes the place as soon as it is left
+        return Failed(Failure.UNREACHABLE, "details")
+
+    with pytest.raises(UnreachableError, match=r"\(request id-1, 1 try\)"):
+        it.run(fails_and_is_taken)
+    assert it.tries == [A]
+    assert it.dispatcher.stats.retries.total() == 0

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.client import Policy, TritonTagger, export_metrics
-from serve.client.stats import DURATION_BOUNDS_S, MAX_LABELS, OTHER_LABELS, Stats
+from serve.client.stats import CANCELLED, DURATION_BOUNDS_S, MAX_LABELS, OTHER_LABELS, Stats
 from serve.entities import Entity
 from serve.errors import DataError, ServerError, UnreachableError
 from serve.triton.failures import Failure
@@ -76,6 +76,21 @@ def test_requests_given_up_and_shed_and_under_way_are_seen() -> None:
     assert shown("failures_total", reason="unreachable") == 1
     assert shown("shed_total") == 1
     assert [shown("in_flight", endpoint=url) for url in (A, B)] == [1, 1]
+
+
+def test_a_client_that_has_done_nothing_shows_zeros_for_all_that_may_go_wrong() -> None:
+    """Prometheus sees no growth of what was not there before."""
+    registry = CollectorRegistry()
+
+    class Client:
+        dispatcher = world(A, B).dispatcher
+
+    export_metrics(Client(), registry=registry)
+    shown = Shown(registry)
+    for name in ("failures_total", "failed_tries_total", "retries_total"):
+        assert [shown(name, reason=reason) for reason in Failure] == [0] * len(Failure)
+    assert shown("failures_total", reason=CANCELLED) == 0
+    assert [shown("ejections_total", endpoint=url) for url in (A, B)] == [0, 0]
 
 
 def test_several_clients_are_one_in_the_figures_and_the_text_parses() -> None:

@@ -27,7 +27,7 @@ from serve.limits import MAX_CHARS
 from serve.server import TritonServer
 from serve.tagger import Tagger
 from tests.serve.fake_triton import fake_triton, proper_answer, texts_of
-from tests.serve.tiny import noisy_lines, write_bundle
+from tests.serve.tiny import noisy_lines, overflowing, write_bundle
 
 ROOT = Path(__file__).resolve().parents[3]
 LINES = ["fix pump 🔧", "", "e\u0301tat hose"]
@@ -126,6 +126,42 @@ def test_a_bad_line_ends_it_after_the_lines_before(
     out, err = capsys.readouterr()
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["fix"]
     assert err.splitlines()[-1].startswith(f"error: {message}")
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_line_that_the_graph_fails_on_is_named_after_the_lines_before(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = overflowing(project / "overflowing")
+    (project / "first.txt").write_text("fix\nhose\n")
+    (project / "second.txt").write_text("pump\nreplace valve\nhose\n")
+    assert main(["tag", "--bundle", str(bundle), "first.txt", "second.txt"]) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["fix", "hose", "pump"]
+    assert err.splitlines()[-1].startswith("error: second.txt:2: expected finite logits, got NaN")
+
+
+def test_a_line_that_a_triton_refuses_is_named_after_the_lines_before(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"pump {number}" for number in range(MAX_REQUEST_TEXTS + 10)]
+    (project / "many.txt").write_text("\n".join([*lines, "sick", "pump"]))
+    asked: list[list[str]] = []
+
+    def answer(
+        request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        asked.append(texts_of(request))
+        if "sick" in asked[-1]:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not this one")
+        return proper_answer(request)
+
+    with fake_triton(answer) as url:
+        assert main(["tag", "--url", url, "many.txt"]) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in out.splitlines()] == lines
+    assert f"error: many.txt:{len(lines) + 1}: {url} refused: not this one" in err
+    assert asked.count(lines[:MAX_REQUEST_TEXTS]) == 1, "what was answered is not asked again"
 
 
 def test_what_a_triton_answered_is_written_before_a_later_request_fails(
@@ -304,7 +340,7 @@ def test_a_command_that_needs_no_package_runs_without(
         ("rollback", " tritonclient, got ", "linetag[triton]"),
         ("tune", " onnxruntime, got ", "linetag[cpu]"),
         ("tag", " onnxruntime, got ", "linetag[cpu], or tag with --url"),
-        ("top", " rich, got ", "rich"),
+        ("top", " rich, got ", "linetag[top]"),
         ("export", " torch, got ", "'linetag[export]'"),
     ],
 )

@@ -7,16 +7,22 @@ import math
 import socket
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.errors import ServerError
 from serve.supervisor.figures import Figures
-from serve.supervisor.metrics import MAX_CALLERS, export, labelled
+from serve.supervisor.life import Cause, Phase, Verdict
+from serve.supervisor.metrics import MAX_CALLERS, export, exposition, labelled
 from serve.supervisor.scrape import fetch, read_figures
+from serve.triton.listening import HOST
 from serve.triton.processes import wait_until
+from tests.serve.supervisor.replicas import replica, supervised
 
+NOW = "2026-01-01T00:00:00+00:00"
 TEXT = """\
 # HELP nv_inference_request_success Number of successful inference requests, all batch sizes
 # TYPE nv_inference_request_success counter
@@ -32,6 +38,16 @@ nv_inference_count{model="tagger",version="1"} 1204
 # HELP nv_inference_exec_count Number of model executions performed
 # TYPE nv_inference_exec_count counter
 nv_inference_exec_count{model="tagger",version="1"} 301
+# HELP linetag_model_requests_total Callers' requests answered.
+# TYPE linetag_model_requests_total counter
+linetag_model_requests_total{model="tagger",version="1"} 500
+linetag_model_requests_total{model="tagger",version="2"} 7
+# HELP linetag_model_texts_total Texts tagged for callers.
+# TYPE linetag_model_texts_total counter
+linetag_model_texts_total{model="tagger",version="1"} 1000
+# HELP linetag_model_batches_total Executions of the model for callers
+# TYPE linetag_model_batches_total counter
+linetag_model_batches_total{model="tagger",version="1"} 250
 # HELP linetag_model_tokens_total Tokens that the graph ran, special ones included.
 # TYPE linetag_model_tokens_total counter
 linetag_model_tokens_total{model="tagger",version="1"} 9000
@@ -49,13 +65,13 @@ nv_inference_request_summary_us{model="tagger",version="2",quantile="0.99"} nan
 """
 
 
-def test_figures_are_summed_over_versions_and_the_slower_latency_is_taken() -> None:
+def test_figures_are_callers_summed_over_versions_and_the_slower_latency_is_taken() -> None:
     assert read_figures(TEXT, at=7.0) == Figures(
         at=7.0,
-        num_requests=610,
+        num_requests=507,
         num_failures=7,
-        num_texts=1204,
-        num_batches=301,
+        num_texts=1000,
+        num_batches=250,
         num_pending=5,
         p50_ms=0.9,
         p99_ms=9.345,
@@ -79,6 +95,25 @@ def test_a_server_that_gives_no_metrics_is_told() -> None:
         fetch("127.0.0.1:1", timeout_s=1.0)
 
 
+@pytest.mark.parametrize("num_sent", [0, len(TEXT) // 2])
+def test_metrics_that_are_cut_short_are_none(num_sent: int) -> None:
+    """Taken for whole they would look like counters that began anew."""
+    with socket.create_server((HOST, 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def answer() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                caller.recv(4096)
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(TEXT)}\r\n\r\n"
+                caller.sendall((head + TEXT[:num_sent]).encode())
+
+        answered = pool.submit(answer)
+        message = f"expected {len(TEXT)} bytes of metrics, got {num_sent}"
+        with pytest.raises(ServerError, match=message):
+            fetch(f"{HOST}:{listener.getsockname()[1]}", timeout_s=20.0)
+        answered.result()
+
+
 def test_metrics_are_passed_on_with_a_label_and_one_family_together() -> None:
     other = TEXT.replace("602", "7") + "# TYPE alone gauge\nalone 1\n"
     passed_on = labelled({0: TEXT, 1: other})
@@ -96,6 +131,23 @@ def test_metrics_are_passed_on_with_a_label_and_one_family_together() -> None:
     latencies = families["nv_inference_request_summary_us"].samples
     assert len(latencies) == 10
     assert sum(math.isnan(sample.value) for sample in latencies) == 2
+
+
+def test_what_has_not_happened_yet_is_a_zero() -> None:
+    """Prometheus sees no growth of what was not there before."""
+    quiet = supervised(replica(0, Phase.READY, 10, NOW), now=NOW)
+    lines = exposition(quiet, {}).splitlines()
+    for name, kinds in {"restarts": Cause, "canaries": Verdict}.items():
+        for kind in kinds:
+            assert f'linetag_supervisor_{name}_total{{kind="{kind}",replica="0"}} 0.0' in lines
+
+
+def test_what_has_happened_is_counted_beside_the_zeros() -> None:
+    busy = replace(replica(0, Phase.READY, 10, NOW), restarts={"died": 2}, canaries={"right": 7})
+    text = exposition(supervised(busy, now=NOW), {})
+    assert 'linetag_supervisor_restarts_total{kind="died",replica="0"} 2.0' in text
+    assert 'linetag_supervisor_canaries_total{kind="right",replica="0"} 7.0' in text
+    assert 'linetag_supervisor_canaries_total{kind="wrong",replica="0"} 0.0' in text
 
 
 def test_a_caller_that_hangs_up_costs_no_output_and_a_failure_goes_to_the_log(

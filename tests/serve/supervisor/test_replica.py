@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -62,6 +63,24 @@ def test_a_server_is_started_again_without_what_somebody_put_beside_its_versions
     assert replica.life.phase is Phase.STARTING
     assert versions(repository) == ([1] if is_readable else [1, 7])
     replica.end()
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_an_end_that_was_asked_for_during_a_start_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_asked: bool
+) -> None:
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None))
+    replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+    replica.life = Life(phase=Phase.STARTING, reason="killed by SIGKILL")  # the start before
+    caplog.set_level(logging.INFO, logger="serve")
+    if is_asked:
+        replica.stop(1.0)
+    else:
+        replica.look(1.0)  # and finds no process
+    assert replica.life.phase is Phase.ENDING
+    (record,) = [r for r in caplog.records if r.message.startswith("replica_ending")]
+    assert record.levelno == (logging.INFO if is_asked else logging.ERROR)
+    assert ("reason=" in record.message) is not is_asked
 
 
 def test_every_signal_that_ends_a_server_can_be_told() -> None:

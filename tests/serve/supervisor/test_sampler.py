@@ -67,7 +67,7 @@ def test_a_server_whose_model_is_late_still_gives_its_figures(tmp_path: Path) ->
     assert seen.graph is None
     assert seen.metrics == TEXT
     assert seen.figures is not None
-    assert seen.figures.num_requests == 610
+    assert seen.figures.num_requests == 507
 
 
 def test_what_a_server_does_not_tell_stays_empty_and_the_rest_is_told(tmp_path: Path) -> None:

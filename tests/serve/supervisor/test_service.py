@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,8 @@ import pytest
 
 from serve.errors import ServerError
 from serve.supervisor.config import SupervisorConfig
+from serve.supervisor.control import LOG
+from serve.supervisor.figures import Figures
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
 from serve.supervisor.service import run_service
@@ -65,13 +68,15 @@ def test_a_replica_that_never_comes_back_is_given_up_loudly(
         os.kill(status.replicas[0].pid or 0, signal.SIGKILL)
 
     message = r"replica 0: gave up after 3 failures: ended by itself: .*; see "
-    with pytest.raises(ServerError, match=message):
+    with pytest.raises(ServerError, match=message) as caught:
         run_service(config, lambda status: threading.Thread(target=ruin, args=(status,)).start())
     assert prefixes
     assert not any(processes_of(prefix) or shared_memory_of(prefix) for prefix in prefixes)
     assert read_states(folder) == []
     health = read_health(folder)
     assert not health.is_ready
+    told = json.loads((folder / LOG).read_text().splitlines()[-1])
+    assert (told["level"], told["event"], told["reason"]) == ("ERROR", "gave_up", str(caught.value))
 
 
 def test_a_replica_that_grows_too_much_is_restarted_and_the_reason_told(
@@ -117,3 +122,28 @@ def test_a_stub_that_dies_is_noticed_and_replaced_although_triton_says_ready(
     # Triton refuses what comes after the death, and never answers what was under way.
     assert seen[0].restarts in ({"failed": 1}, {"silent": 1})
     assert read_states(tmp_path) == []
+
+
+def test_a_replica_that_nobody_asks_shows_no_work_although_canaries_run_tokens(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    config = SupervisorConfig(
+        repository, environment, tmp_path, patience=Patience(canary_interval_s=0.1)
+    )
+    seen: list[Figures] = []
+
+    def tokens() -> int:
+        figures = the_only(tmp_path).figures
+        return sum(figures.tokens.values()) if figures else 0
+
+    def watch(status: SupervisorStatus) -> None:
+        wait_until(lambda: tokens() > 0, timeout_s=30.0)
+        early = tokens()
+        wait_until(lambda: tokens() > early, timeout_s=30.0)
+        seen.extend(filter(None, [the_only(tmp_path).figures]))
+
+    run(config, watch)
+    (figures,) = seen
+    assert sum(figures.tokens.values()) > 0
+    counts = (figures.num_requests, figures.num_texts, figures.num_batches)
+    assert counts == (1, 1, 1), "Triton's warm-up"

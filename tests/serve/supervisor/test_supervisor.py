@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from serve.errors import ServerError
+from serve.supervisor.canary import Result
 from serve.supervisor.config import SupervisorConfig
-from serve.supervisor.life import Life, Phase
+from serve.supervisor.life import Action, Life, Phase, Verdict
 from serve.supervisor.patience import Patience
+from serve.supervisor.replica import _ACTIONS
 from serve.supervisor.report import report
 from serve.supervisor.resources import Usage
 from serve.supervisor.sampler import Sample
 from serve.supervisor.supervisor import Supervisor
 from serve.triton.listening import Exposure
+from serve.triton.processes import start_ticks
 from serve.triton.tls import TlsFiles
 from tests.serve.stand_in import note_of
 
@@ -127,3 +132,34 @@ def test_how_things_are_is_told_without_a_descriptor_left(
     monkeypatch.setattr(Path, "iterdir", refuse)
     status = report(supervisor, started=datetime.now(UTC), start_ticks=7, metrics_url=None)
     assert (status.start_ticks, len(status.replicas)) == (7, 1)
+
+
+@pytest.mark.triton
+def test_only_a_replica_that_answers_just_now_has_a_canary_and_a_version(
+    repository: Path, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    (replica,) = supervisor.replicas
+    ticks = start_ticks(os.getpid()) or 0
+    noted = note_of(tmp_path / "log", repository)
+    replica.state = replace(noted, pid=os.getpid(), start_ticks=ticks)
+    replica.life = Life(phase=Phase.STARTING)
+    right = Result(Verdict.RIGHT, latency_s=0.003, version="7", triton="2.51.0")
+    came = iter([right, Result(Verdict.SILENT, is_busy=True), right, None, right])
+    monkeypatch.setattr(replica, "_ask", lambda state, now: next(came))
+    monkeypatch.setitem(_ACTIONS, Action.DRAIN, lambda replica: None)
+
+    def told() -> tuple[Phase, float | None, str]:
+        status = report(supervisor, started=datetime.now(UTC), start_ticks=7, metrics_url=None)
+        assert status.triton == "2.51.0", "that is known, whatever a replica is doing"
+        (one,) = status.replicas
+        return one.phase, one.canary_ms, one.version
+
+    seen = []
+    for now in (1.0, 2.0, 3.0, 3.5):
+        replica.look(now)
+        seen.append(told())
+    answering = (Phase.READY, 3.0, "7")
+    assert seen == [answering, (Phase.READY, None, ""), answering, answering]
+    replica.restart("asked to restart", 4.0)
+    assert told() == (Phase.DRAINING, None, "")

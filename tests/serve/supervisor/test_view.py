@@ -47,6 +47,16 @@ def test_no_number_is_cut(width: int) -> None:
     ]
 
 
+def test_what_is_wrong_stands_above_the_rows_which_a_low_terminal_cuts_off() -> None:
+    rows = [replica(number, Phase.WAITING, 10, NOW) for number in range(22)]
+    status = replace(supervised(*rows, now=NOW), warnings=("Triton is old",))
+    file = io.StringIO()
+    Console(file=file, width=160).print(view(Health(True, False, "0 of 22 ready", status), {}))
+    lines = file.getvalue().splitlines()
+    assert lines[1:3] == ["problem: 0 of 22 ready", "warning: Triton is old"]
+    assert lines[3].startswith("replica")
+
+
 def test_a_wide_terminal_shows_all() -> None:
     _, head, _ = drawn(160)
     assert all(column in head for column in _COLUMNS)

@@ -5,32 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
 from serve.client import Policy, TritonTagger
 from serve.errors import DataError, GraphError
 from serve.repository import publish
 from serve.server import start_triton
 from serve.tagger import Tagger
-from tests.serve.tiny import VOCABULARY, replace_file, tiny_graph, write_bundle
+from tests.serve.tiny import overflowing
 
 pytestmark = pytest.mark.triton
 GOOD, BAD = "replace pump", "replace valve"
-
-
-def overflowing(folder: Path) -> Path:
-    """Return a bundle whose graph overflows at one word, which no check has met."""
-    graph = onnx.load_from_string(tiny_graph())
-    (embedding,) = [tensor for tensor in graph.graph.initializer if tensor.name == "embedding"]
-    weights = numpy_helper.to_array(embedding).copy()
-    weights[VOCABULARY.index("valve")] = np.inf
-    embedding.CopyFrom(numpy_helper.from_array(weights, "embedding"))
-    bundle = write_bundle(folder)
-    replace_file(bundle, "model_fp32.onnx", graph.SerializeToString())
-    return bundle
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")

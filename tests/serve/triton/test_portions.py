@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serve.entities import Entity
-from serve.triton.metering import Meter, reason_of
+from serve.triton.metering import Meter
 from serve.triton.portions import (
     PORTION_CHARS,
     AbandonedError,
@@ -74,7 +74,7 @@ def test_who_has_gone_by_the_time_of_a_portion_is_left_out_of_it() -> None:
 def test_what_was_skipped_counts_as_abandoned_and_not_as_tagged() -> None:
     meter = Meter()
     meter.count_answers(["abc", "de"], [[], None], num_requests=1, seconds=0.5)
-    meter.count_refusal(reason_of(AbandonedError()))
+    meter.count_refusal(AbandonedError().reason)
     counts = dict(meter.take())
     assert counts["texts", ""] == 1
     assert counts["characters", ""] == 3
