@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from serve.client.answers import Answer
@@ -120,12 +119,7 @@ class AsyncTritonTagger(Front):
         """Return the tagger; leaving closes it."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
         await self.close()
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import grpc
@@ -110,12 +109,7 @@ class Running:
         """Return the server; leaving closes the connection."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connection."""
         self.close()
 
