@@ -18,7 +18,6 @@ from serve.client.route import Route
 from serve.client.steps import Outcome, Probe, Refresh
 from serve.errors import ServerError
 from serve.limits import check_name
-from serve.triton import missing_package
 from serve.triton.failures import CLOSED_CLIENT
 from serve.triton.forking import check_process
 from serve.triton.names import ENTITIES, TRAFFIC
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.registry import Collector
 
-    from serve.triton.rpc import Connection
-    from serve.triton.tls import TlsFiles
 
 DEFAULT = Policy()
 PROBE_TEXT = "a"
@@ -152,16 +149,3 @@ def export_metrics(*clients: Front, registry: CollectorRegistry | None = None) -
     collector = ClientCollector([client.dispatcher for client in clients])
     (registry or REGISTRY).register(collector)
     return collector
-
-
-def connect(url: str, *, timeout_s: float, tls: TlsFiles | None = None) -> Connection:
-    """Return a connection to one Triton, for what is no tagging.
-
-    Raises:
-        ServerError: If the package tritonclient is not installed, or a file of TLS unreadable.
-    """
-    try:
-        from serve.triton.rpc import Connection
-    except ImportError as error:
-        raise missing_package(error) from error
-    return Connection(url, timeout_s=timeout_s, tls=tls)

@@ -115,7 +115,7 @@ def _failure(code: str, details: str) -> Failure:
     return Failure.OTHER
 
 
-def explain(failed: Failed, *, url: str, deadline_s: float, note: str = "") -> TaggingError:
+def explain(failed: Failed, *, url: str, deadline_s: float, note: str) -> TaggingError:
     """Return the error that tells a user of a request that came to nothing.
 
     Args:
@@ -124,8 +124,7 @@ def explain(failed: Failed, *, url: str, deadline_s: float, note: str = "") -> T
         deadline_s: How long the request could take.
         note: Which request it was, and how often it was tried.
     """
-    failure, details = failed.failure, failed.details
-    end = f" ({note})" if note else ""
+    failure, details, end = failed.failure, failed.details, f" ({note})"
     if failure is Failure.REFUSED:
         return DataError(f"{url} refused: {details}{end}")
     if failure is Failure.TIMEOUT:
