@@ -139,7 +139,7 @@ class AsyncTritonTagger(Front):
         """Take a request through its course."""
         wire = self._wire()
         message = wire.message(request)
-        course = self._dispatcher.course(request)
+        course = self.dispatcher.course(request)
         outcome: Outcome | None = None
         try:
             while True:

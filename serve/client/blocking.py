@@ -134,7 +134,7 @@ class TritonTagger(Front):
     def _run(self, request: Request) -> Answered:
         """Take a request through its course."""
         message = self._wire.message(request)
-        course = self._dispatcher.course(request)
+        course = self.dispatcher.course(request)
         outcome: Outcome | None = None
         try:
             while True:

@@ -39,6 +39,7 @@ class Front:
     Attributes:
         urls: Addresses of the endpoints.
         policy: The settings.
+        dispatcher: What its requests share: the endpoints and the figures, for metrics.
     """
 
     _hears_in_threads = True
@@ -50,15 +51,10 @@ class Front:
         self._model = check_name(model, "model name")
         self._requests = Requests()
         self._route = Route(random.random())
-        self._dispatcher = Dispatcher(self.urls, policy, route=self._route)
+        self.dispatcher = Dispatcher(self.urls, policy, route=self._route)
         self._beside = Beside(is_waited_for=self._hears_in_threads)
         self._pid, self._taking_over = os.getpid(), threading.Lock()
         self._is_closed = False
-
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """What its requests share: the endpoints and the figures, for metrics."""
-        return self._dispatcher
 
     def _make(self, texts: Sequence[str], output: str, *, is_patient: bool = False) -> Request:
         """Return a caller's request under a number of its own.
@@ -83,7 +79,7 @@ class Front:
         if os.getpid() == self._pid:
             return
         check_process()
-        if not (self._dispatcher.take_over() and self._beside.is_idle()):
+        if not (self.dispatcher.take_over() and self._beside.is_idle()):
             raise ServerError(
                 "expected a client of this process, got one that had requests under way when "
                 f"process {self._pid} was forked, which gRPC does not survive; make a client in "
@@ -96,10 +92,10 @@ class Front:
     def _aside(self, step: Probe | Refresh) -> tuple[Request, Callable[[Outcome], None]]:
         """Return what is sent beside the requests, and who takes what comes of it."""
         if isinstance(step, Refresh):
-            request, then = self._question(), self._dispatcher.learned
+            request, then = self._question(), self.dispatcher.learned
         else:
             request = self._requests.make([PROBE_TEXT], ENTITIES)
-            then = partial(self._dispatcher.probed, step.endpoint)
+            then = partial(self.dispatcher.probed, step.endpoint)
         return request, self._beside.heard(then, step.timeout_s)
 
     def _question(self) -> Request:
