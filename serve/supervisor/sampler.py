@@ -105,7 +105,7 @@ def sample(state: ServerState) -> Sample:
     versions: tuple[ModelVersion, ...] = ()
     graph, metrics, figures = None, "", None
     with _noted(state):
-        metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S) if state.metrics_url else ""
+        metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S)
         figures = read_figures(metrics, at=time.time())
     with _noted(state), Probe(state, timeout_s=_TIMEOUT_S) as probe:
         asked = probe.send_graph()

@@ -71,6 +71,7 @@ def canary_of(
         prefix=NAME,
         url=url,
         http_url=None,
+        metrics_url="127.0.0.1:1",
         repository="r",
         log="l",
         started="2026-01-01T00:00:00+00:00",

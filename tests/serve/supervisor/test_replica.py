@@ -26,7 +26,7 @@ from serve.triton.state import ServerState
 
 
 def test_files_of_tls_that_cannot_be_read_fail_a_start_and_no_supervisor(tmp_path: Path) -> None:
-    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None))
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
     replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
     replica.life = Life(phase=Phase.STARTING)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -36,6 +36,7 @@ def test_files_of_tls_that_cannot_be_read_fail_a_start_and_no_supervisor(tmp_pat
             prefix="linetag-00000000-",
             url=f"127.0.0.1:{server.getsockname()[1]}",
             http_url=None,
+            metrics_url="127.0.0.1:1",
             repository="r",
             log=str(tmp_path / "log"),
             started="2026-01-01T00:00:00+00:00",
@@ -56,7 +57,7 @@ def test_a_server_is_started_again_without_what_somebody_put_beside_its_versions
     (repository / "tagger" / "7").mkdir()
     if not is_readable:
         (repository / "history.jsonl").write_text("damaged\n")
-    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), repository, Ports(1, None))
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), repository, Ports(1, None, 2))
     replica = Replica(0, order, tmp_path, KnownAnswers(repository, tmp_path), Patience())
     replica.look(1.0)
     assert replica.life.phase is Phase.STARTING
@@ -82,7 +83,7 @@ def test_a_server_is_started_again_although_its_metrics_port_is_taken(tmp_path: 
 
 def test_a_version_that_was_unloaded_holds_up_no_progress(tmp_path: Path) -> None:
     """Its figures stand still: a server busy with long texts would be taken for one that hangs."""
-    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None))
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
     replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
 
     def look(now: float, states: dict[str, str], tokens: dict[str, int]) -> float:
