@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from serve.artefacts.parts import MAX_GRAPH_BYTES, read_plain
+from serve.artefacts.parts import MAX_GRAPH_BYTES
 from serve.artefacts.signature import SIGNATURE, read_key
-from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, sha256
+from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, read_file, sha256
 from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
 from serve.errors import BundleError, GraphError
@@ -61,7 +61,7 @@ def fill(staging: Path, bundle: Path, digest: str, public_key: Path | None) -> N
     manifest = Bundle.load(bundle, public_key=public_key).manifest
     for name in _names(bundle, manifest):
         (staging / name).parent.mkdir(exist_ok=True)
-        (staging / name).write_bytes(_read(bundle / name))
+        (staging / name).write_bytes(read_file(bundle / name, MAX_GRAPH_BYTES))
     check_files(staging, public_key)  # not what was meant
     if manifest_digest(staging) != digest:
         raise BundleError(f"{bundle}: expected it to stay as it was checked; publish it again")
@@ -74,7 +74,7 @@ def manifest_digest(folder: Path) -> str:
     Raises:
         BundleError: If it cannot be read.
     """
-    return sha256(_read(folder / MANIFEST))
+    return sha256(read_file(folder / MANIFEST, MAX_GRAPH_BYTES))
 
 
 def agreed_key(repository: Path, public_key: Path | None) -> Path | None:
@@ -135,16 +135,6 @@ def _graphs(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
         yield graph.file, bundle.read_graph(graph)
     if TENSORRT_GRAPH in bundle.manifest.files:
         yield TENSORRT_GRAPH, read_encoder_graph(bundle)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_plain(path, max_bytes=MAX_GRAPH_BYTES)
-    except OSError as error:
-        raise BundleError(
-            f"{path}: expected a readable file, got {error.strerror}; export again with "
-            "python -m export"
-        ) from error
 
 
 def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
