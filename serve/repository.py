@@ -13,9 +13,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.errors import EndedError, ServerError
+from serve.errors import EndedError, ServerError, needing
 from serve.files import locked
-from serve.triton import missing_package
 from serve.triton.names import MODEL
 from serve.versions.content import (
     agreed_key,
@@ -221,7 +220,9 @@ def _given(before: Traffic, version: int, share: float) -> Traffic:
 def _add(repository: Path, bundle: Path, digest: str, public_key: Path | None) -> int:
     """Write a version, and give it its number."""
     model = repository / MODEL
-    write_texts(model, _config_texts())
+    with needing("the package tritonclient", "triton"):
+        from serve.triton.config import config_texts
+    write_texts(model, config_texts())
     with staged(model) as staging:
         fill(staging, bundle, digest, agreed_key(repository, public_key))
         known = [event.version for event in read_events(repository)]
@@ -283,11 +284,3 @@ def _unload(servers: Collection[Running]) -> None:
     for server in servers:
         with contextlib.suppress(EndedError):
             server.unload()
-
-
-def _config_texts() -> dict[str, str]:
-    try:
-        from serve.triton.config import config_texts
-    except ImportError as error:
-        raise missing_package(error) from error
-    return config_texts()

@@ -15,8 +15,7 @@ from serve.client.requests import Request, answers, checked, cut
 from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
 from serve.client.streaming import Texts, stream
 from serve.entities import Entity
-from serve.errors import ServerError
-from serve.triton import missing_package
+from serve.errors import ServerError, needing
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
 
 if TYPE_CHECKING:
@@ -177,10 +176,8 @@ class AsyncTritonTagger(Front):
             ServerError: If that was another event loop, or the package tritonclient is missing.
         """
         if self._opened is None:
-            try:
+            with needing("the package tritonclient", "triton"):
                 from serve.client.wire import AsyncWire
-            except ImportError as error:
-                raise missing_package(error) from error
             self._opened = AsyncWire(self.urls, model=self._model, tls=self._tls)
             self._loop = asyncio.get_running_loop()
         if self._loop is not asyncio.get_running_loop():

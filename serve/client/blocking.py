@@ -15,7 +15,7 @@ from serve.client.policy import Policy
 from serve.client.requests import STREAM_REQUESTS, Request, answers, checked, cut
 from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
 from serve.entities import Entity
-from serve.triton import missing_package
+from serve.errors import needing
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
 
 if TYPE_CHECKING:
@@ -55,10 +55,8 @@ class TritonTagger(Front):
             ValueError: If an address or the name is none.
         """
         super().__init__(urls, policy, model)
-        try:
+        with needing("the package tritonclient", "triton"):
             from serve.client.wire import BlockingWire
-        except ImportError as error:
-            raise missing_package(error) from error
         self._wire = BlockingWire(self.urls, model=model, tls=tls)
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:

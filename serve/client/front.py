@@ -16,7 +16,7 @@ from serve.client.policy import Policy
 from serve.client.requests import Request, Requests
 from serve.client.route import Route
 from serve.client.steps import Outcome, Probe, Refresh
-from serve.errors import ServerError
+from serve.errors import ServerError, needing
 from serve.limits import check_name
 from serve.triton.failures import CLOSED_CLIENT
 from serve.triton.forking import check_process
@@ -134,14 +134,10 @@ def export_metrics(*clients: Front, registry: CollectorRegistry | None = None) -
     Raises:
         ServerError: If the package prometheus_client is not installed.
     """
-    try:
+    with needing("the package prometheus_client", "metrics"):
         from prometheus_client import REGISTRY
 
         from serve.client.metrics import ClientCollector
-    except ImportError as error:
-        raise ServerError(
-            f"expected the package prometheus_client, got {error}; pip install linetag[metrics]"
-        ) from error
     collector = ClientCollector([client.dispatcher for client in clients])
     (registry or REGISTRY).register(collector)
     return collector

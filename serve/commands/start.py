@@ -29,7 +29,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, discard_output, importing, say
 from serve.commands.tls import add_tls_flags, taken_tls, tls_arguments
 from serve.descriptors import NUM_SERVERS, check_descriptors
-from serve.errors import ServerError
+from serve.errors import ServerError, needing
 from serve.supervisor.config import FOLDER, MAX_REPLICAS, SupervisorConfig
 from serve.supervisor.control import LOG
 from serve.supervisor.detached import start_detached
@@ -130,14 +130,8 @@ def run(config: StartConfig) -> int:
         ServerError: If they do not come up, or were given up, or a package is not installed.
         OSError: If the folder of logs and notes, or standard output, cannot be written.
     """
-    try:
-        with importing():
-            from serve.supervisor.service import run_service
-    except ImportError as error:
-        raise ServerError(
-            f"expected the packages tritonclient and prometheus_client, got {error}; "
-            "pip install linetag[triton,metrics]"
-        ) from error
+    with needing("the packages tritonclient and prometheus_client", "triton,metrics"), importing():
+        from serve.supervisor.service import run_service
     supervised = SupervisorConfig(
         repository=config.repository,
         triton=config.triton,

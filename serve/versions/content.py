@@ -11,7 +11,7 @@ from serve.artefacts.signature import SIGNATURE, read_key
 from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, read_file, sha256
 from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
-from serve.errors import BundleError, GraphError
+from serve.errors import BundleError, GraphError, needing
 from serve.triton.names import MODEL, PUBLIC_KEY
 from serve.versions.folders import add_model_file, version_folder, write_file
 
@@ -144,13 +144,9 @@ def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
         BundleError: If it does not, or scores another number of tags than there are; or if ONNX
             Runtime is not installed.
     """
-    try:  # late: a machine that publishes has ONNX Runtime, one that tags may not
+    # Late: a machine that publishes has ONNX Runtime, one that tags may not.
+    with needing("the package onnxruntime to try it", "cpu", BundleError, at=bundle.folder / name):
         from serve.session import OrtBackend, trial_provider
-    except ImportError as error:
-        raise BundleError(
-            f"{bundle.folder / name}: expected the package onnxruntime to try it, got {error}; "
-            "pip install linetag[cpu]"
-        ) from error
 
     graph = encoder_graph(bundle.manifest)
     ids = graph.ids if name == graph.file else "int64"

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from serve.errors import BundleError, ServerError
+from serve.errors import BundleError, ServerError, needing
 from serve.files import locked
-from serve.triton import missing_package
 from serve.triton.names import MODEL
 from serve.versions.content import manifest_digest
 from serve.versions.damage import aside
@@ -154,8 +153,6 @@ def settle_encoders(repository: Path, served: Sequence[int]) -> None:
         OSError: If the repository cannot be written.
         ServerError: If the package tritonclient is not installed.
     """
-    try:
+    with needing("the package tritonclient", "triton"):
         from serve.versions import encoders
-    except ImportError as error:
-        raise missing_package(error) from error
     encoders.settle_encoders(repository, served)
