@@ -81,6 +81,18 @@ def test_a_server_is_started_again_although_its_metrics_port_is_taken(tmp_path: 
     replica.end()
 
 
+def test_the_memory_of_a_server_is_not_counted_from_that_of_the_one_before(tmp_path: Path) -> None:
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
+    replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+    replica.ready_memory.note(Usage(1_000, 300, 0, 0), [])
+    assert replica.ready_memory.num_bytes == 1_000
+    replica.look(1.0)
+    assert replica.life.phase is Phase.STARTING
+    replica.ready_memory.note(Usage(1_800, 950, 0, 0), [])
+    assert replica.ready_memory.num_bytes == 1_800
+    replica.end()
+
+
 def test_a_version_that_was_unloaded_holds_up_no_progress(tmp_path: Path) -> None:
     """Its figures stand still: a server busy with long texts would be taken for one that hangs."""
     order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
