@@ -40,7 +40,7 @@ from serve.versions.settling import (
     refuse,
     settle,
     settle_encoders,
-    settled,
+    settle_locked,
     traffic_of,
     versions,
     writing,
@@ -203,7 +203,7 @@ def _opened(repository: Path, servers: Collection[Running]) -> Iterator[Traffic]
             "publish a bundle with python -m serve publish"
         )
     with writing(repository), locked(repository):
-        if settled(repository):
+        if settle_locked(repository):
             _unload(servers)
         len(servers)  # one that cannot be told is told of now, before anything holds
         yield traffic_of(repository)
@@ -271,7 +271,7 @@ def _retire(
     try:
         if servers:
             time.sleep(heard_s)
-        settled(repository)
+        settle_locked(repository)
         _unload(servers)
     except (OSError, ServerError) as error:
         raise ServerError(

@@ -80,10 +80,10 @@ def settle(repository: Path) -> None:
     if not (repository / MODEL).is_dir():
         return
     with writing(repository), contextlib.suppress(BlockingIOError), locked(repository, wait=False):
-        settled(repository)
+        settle_locked(repository)
 
 
-def settled(repository: Path) -> bool:
+def settle_locked(repository: Path) -> bool:
     """Let the disk of a repository that is locked say what holds; return whether it did not.
 
     A version that no line tells of is one whose step died before it took hold: it goes. One that
