@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serve.artefacts.parts import MAX_JSON_BYTES, read_plain
-from serve.artefacts.signature import SIGNATURE, missing_package, read_key
+from serve.artefacts.signature import SIGNATURE, needing_cryptography, read_key
 from serve.bundle import MANIFEST
 from serve.errors import BundleError
 from serve.files import write_durably
@@ -27,11 +27,9 @@ def write_key_pair(path: Path) -> Path:
     Raises:
         BundleError: If either file is there already, or `cryptography` is not installed.
     """
-    try:
+    with needing_cryptography(path):
         from cryptography.hazmat.primitives import serialization as form
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    except ImportError as error:
-        raise missing_package(path, error) from error
     public = path.with_name(path.name + PUBLIC_SUFFIX)
     key = Ed25519PrivateKey.generate()
     private_pem = key.private_bytes(
@@ -66,12 +64,10 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
         BundleError: If others may read the file, it holds no such key, or `cryptography` is not
             installed.
     """
-    try:
+    with needing_cryptography(path):
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    except ImportError as error:
-        raise missing_package(path, error) from error
     content = read_key(path)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:

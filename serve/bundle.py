@@ -43,6 +43,7 @@ __all__ = [
     "Manifest",
     "Precision",
     "Provider",
+    "read_file",
     "seal",
     "sha256",
 ]
@@ -78,7 +79,7 @@ class Bundle:
             BundleError: Naming the file, what was expected and what was found.
         """
         path = folder / MANIFEST
-        content = _read(path, MAX_JSON_BYTES)
+        content = read_file(path, MAX_JSON_BYTES)
         if public_key is not None:  # before anything else is made of the content
             check_signature(folder / SIGNATURE, content, public_key)
         try:
@@ -171,7 +172,12 @@ def _decoding(path: Path, manifest: Manifest, num_tags: int) -> Decoding:
         raise BundleError(f"{path}: {error}; {REMEDY}") from error
 
 
-def _read(path: Path, max_bytes: int) -> bytes:
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a bundle's file, unchecked.
+
+    Raises:
+        BundleError: If it cannot be read, or is none that a bundle may hold.
+    """
     try:
         return read_plain(path, max_bytes=max_bytes)
     except OSError as error:
@@ -180,7 +186,7 @@ def _read(path: Path, max_bytes: int) -> bytes:
 
 
 def _checked(path: Path, digests: dict[str, str], max_bytes: int) -> bytes:
-    content = _read(path, max_bytes)
+    content = read_file(path, max_bytes)
     expected, actual = digests.get(path.name), sha256(content)
     if actual != expected:
         raise BundleError(f"{path}: expected SHA-256 {expected}, got {actual}; {REMEDY}")

@@ -15,9 +15,12 @@ TaggingError
     └── EndedError        a server ended before it had done what it was asked to
 """
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 
 
 class TaggingError(Exception):
@@ -97,6 +100,26 @@ class AnswerError(ServerError):
 
 class EndedError(ServerError):
     """A server ended before it had done what it was asked to; the next one reads what is there."""
+
+
+@contextlib.contextmanager
+def needing(
+    what: str, extra: str, kind: type[TaggingError] = ServerError, *, at: Path | None = None
+) -> Iterator[None]:
+    """Tell in words of an import that fails in the block.
+
+    Args:
+        what: What is expected, such as "the package rich".
+        extra: Of this distribution, with which pip installs it.
+        kind: The error to raise.
+        at: The file that needs it, if one does.
+    """
+    try:
+        yield
+    except ImportError as error:
+        where = f"{at}: " if at else ""
+        message = f"{where}expected {what}, got {error}; pip install linetag[{extra}]"
+        raise kind(message) from error
 
 
 def in_words(error: Exception) -> str:

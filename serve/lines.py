@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, cast
 
 from serve.errors import DataError
 from serve.limits import MAX_CHARS, MAX_TEXT_BYTES
@@ -26,18 +26,6 @@ _MAX_BYTES = MAX_TEXT_BYTES + len(codecs.BOM_UTF8) + len(b"\r\n")
 CHUNK_LINES = 256
 CHUNK_CHARS = 65_536
 _BLOCK_BYTES = 65_536  # what a pipe holds
-
-
-class Source(Protocol):
-    """A file opened for reading bytes, as far as it is needed here."""
-
-    def read1(self, size: int, /) -> bytes:
-        """Return what is there, at least a byte, or none at the end."""
-        ...
-
-    def fileno(self) -> int:
-        """Return its descriptor."""
-        ...
 
 
 class Line(NamedTuple):
@@ -95,15 +83,15 @@ def _lines(files: Iterable[str]) -> Iterator[Line | None]:
             raise DataError(f"{shown}: expected a readable file, got {error.strerror}") from error
 
 
-def _open(name: str) -> AbstractContextManager[Source]:
+def _open(name: str) -> AbstractContextManager[io.BufferedReader]:
     if name != STDIN:
         return Path(name).open("rb")
     if sys.stdin is None:  # closed by the caller
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    return nullcontext(cast(Source, sys.stdin.buffer))
+    return nullcontext(cast(io.BufferedReader, sys.stdin.buffer))
 
 
-def _lines_of(file: Source, shown: str) -> Iterator[Line | None]:
+def _lines_of(file: io.BufferedReader, shown: str) -> Iterator[Line | None]:
     number = 0
     for raw in _raw_lines(file):
         if raw is None:
@@ -126,7 +114,7 @@ def _lines_of(file: Source, shown: str) -> Iterator[Line | None]:
         yield Line(line, shown, number)
 
 
-def _raw_lines(file: Source) -> Iterator[bytes | None]:
+def _raw_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
     """Yield what stands between LFs, and None before waiting; the start of what is over the cap."""
     rest = b""
     while True:
@@ -141,7 +129,7 @@ def _raw_lines(file: Source) -> Iterator[bytes | None]:
         yield rest
 
 
-def _is_ready(file: Source) -> bool:
+def _is_ready(file: io.BufferedReader) -> bool:
     """Return whether reading would not wait."""
     poll = select.poll()
     try:

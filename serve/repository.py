@@ -13,9 +13,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.errors import EndedError, ServerError
+from serve.errors import EndedError, ServerError, needing
 from serve.files import locked
-from serve.triton import missing_package
 from serve.triton.names import MODEL
 from serve.versions.content import (
     agreed_key,
@@ -42,7 +41,7 @@ from serve.versions.settling import (
     refuse,
     settle,
     settle_encoders,
-    settled,
+    settle_locked,
     traffic_of,
     versions,
     writing,
@@ -208,7 +207,7 @@ def _opened(repository: Path, servers: Collection[Running]) -> Iterator[Traffic]
             "publish a bundle with python -m serve publish"
         )
     with writing(repository), locked(repository):
-        if settled(repository):
+        if settle_locked(repository):
             _unload(servers)
         len(servers)  # one that cannot be told is told of now, before anything holds
         yield traffic_of(repository)
@@ -227,7 +226,9 @@ def _add(
 ) -> int:
     """Write a version, and give it its number."""
     model = repository / MODEL
-    write_texts(model, _config_texts())
+    with needing("the package tritonclient", "triton"):
+        from serve.triton.config import config_texts
+    write_texts(model, config_texts())
     with staged(model) as staging:
         fill(staging, bundle, digest, agreed_key(repository, public_key), plan)
         known = [event.version for event in read_events(repository)]
@@ -276,7 +277,7 @@ def _retire(
     try:
         if servers:
             time.sleep(heard_s)
-        settled(repository)
+        settle_locked(repository)
         _unload(servers)
     except (OSError, ServerError) as error:
         raise ServerError(
@@ -289,11 +290,3 @@ def _unload(servers: Collection[Running]) -> None:
     for server in servers:
         with contextlib.suppress(EndedError):
             server.unload()
-
-
-def _config_texts() -> dict[str, str]:
-    try:
-        from serve.triton.config import config_texts
-    except ImportError as error:
-        raise missing_package(error) from error
-    return config_texts()

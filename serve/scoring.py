@@ -58,12 +58,6 @@ class EntityScores:
     by_label: dict[str, Score]
     micro: Score
 
-    @property
-    def macro_f1(self) -> float:
-        """Unweighted mean of the F1 of the labels that gold has, in [0, 1]."""
-        scores = [score.f1 for score in self.by_label.values() if score.num_gold]
-        return sum(scores) / len(scores) if scores else 0.0
-
 
 def score_tagger(tagger: AnyTagger, examples: Sequence[Example]) -> EntityScores:
     """Tag labelled lines and score the answers."""

@@ -7,7 +7,7 @@ repository's own `encoder`, see `serve.triton.encoder_config`.
 from __future__ import annotations
 
 from serve.bundle import Precision
-from serve.triton import missing_package
+from serve.errors import needing
 from serve.triton.profiles import Profile
 
 REPOSITORY = "model_repository"
@@ -21,10 +21,8 @@ def check_packages() -> None:
     Raises:
         ServerError: If tritonclient is not installed.
     """
-    try:
+    with needing("the package tritonclient", "triton"):
         import serve.triton.encoder_config  # noqa: F401
-    except ImportError as error:
-        raise missing_package(error) from error
 
 
 def model_name(precision: Precision) -> str:

@@ -11,11 +11,12 @@ also replace its code: a signature tells of what was changed on the way there.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serve.artefacts.parts import read_plain
-from serve.errors import BundleError
+from serve.errors import BundleError, needing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -62,12 +63,10 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     Raises:
         BundleError: If it cannot be read as one, or `cryptography` is not installed.
     """
-    try:
+    with needing_cryptography(path):
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    except ImportError as error:
-        raise missing_package(path, error) from error
     try:
         key = load_pem_public_key(read_key(path))
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -93,12 +92,9 @@ def read_key(path: Path) -> bytes:
     return content
 
 
-def missing_package(path: Path, error: ImportError) -> BundleError:
-    """Return the error for a machine without the packages of the extra `sign`."""
-    return BundleError(
-        f"{path}: expected the package cryptography to use this key, got {error}; "
-        "pip install linetag[sign]"
-    )
+def needing_cryptography(path: Path) -> AbstractContextManager[None]:
+    """Tell in words of imports that fail in the block, for want of the extra `sign`."""
+    return needing("the package cryptography to use this key", "sign", BundleError, at=path)
 
 
 def _no_key(path: Path, got: str) -> BundleError:

@@ -12,7 +12,7 @@ needs no more than the standard library.
 from serve.client.answers import Answer, TextEntity
 from serve.client.asynchronous import AsyncTritonTagger
 from serve.client.blocking import TritonTagger
-from serve.client.front import connect, export_metrics
+from serve.client.front import export_metrics
 from serve.client.policy import Policy
 
 __all__ = [
@@ -21,6 +21,5 @@ __all__ = [
     "Policy",
     "TextEntity",
     "TritonTagger",
-    "connect",
     "export_metrics",
 ]

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from serve.client.answers import Answer
@@ -16,8 +15,7 @@ from serve.client.requests import Request, answers, checked, cut
 from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
 from serve.client.streaming import Texts, stream
 from serve.entities import Entity
-from serve.errors import ServerError
-from serve.triton import missing_package
+from serve.errors import ServerError, needing
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
 
 if TYPE_CHECKING:
@@ -120,12 +118,7 @@ class AsyncTritonTagger(Front):
         """Return the tagger; leaving closes it."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
         await self.close()
 
@@ -145,7 +138,7 @@ class AsyncTritonTagger(Front):
         """Take a request through its course."""
         wire = self._wire()
         message = wire.message(request)
-        course = self._dispatcher.course(request)
+        course = self.dispatcher.course(request)
         outcome: Outcome | None = None
         try:
             while True:
@@ -183,10 +176,8 @@ class AsyncTritonTagger(Front):
             ServerError: If that was another event loop, or the package tritonclient is missing.
         """
         if self._opened is None:
-            try:
+            with needing("the package tritonclient", "triton"):
                 from serve.client.wire import AsyncWire
-            except ImportError as error:
-                raise missing_package(error) from error
             self._opened = AsyncWire(self.urls, model=self._model, tls=self._tls)
             self._loop = asyncio.get_running_loop()
         if self._loop is not asyncio.get_running_loop():

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from serve.client.answers import Answer
@@ -16,7 +15,7 @@ from serve.client.policy import Policy
 from serve.client.requests import STREAM_REQUESTS, Request, answers, checked, cut
 from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
 from serve.entities import Entity
-from serve.triton import missing_package
+from serve.errors import needing
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
 
 if TYPE_CHECKING:
@@ -56,10 +55,8 @@ class TritonTagger(Front):
             ValueError: If an address or the name is not valid.
         """
         super().__init__(urls, policy, model)
-        try:
+        with needing("the package tritonclient", "triton"):
             from serve.client.wire import BlockingWire
-        except ImportError as error:
-            raise missing_package(error) from error
         self._wire = BlockingWire(self.urls, model=model, tls=tls)
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
@@ -116,12 +113,7 @@ class TritonTagger(Front):
         """Return the tagger; leaving closes it."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connections."""
         self.close()
 
@@ -140,7 +132,7 @@ class TritonTagger(Front):
     def _run(self, request: Request) -> Answered:
         """Take a request through its course."""
         message = self._wire.message(request)
-        course = self._dispatcher.course(request)
+        course = self.dispatcher.course(request)
         outcome: Outcome | None = None
         try:
             while True:

@@ -2,6 +2,7 @@
 
 All of it is decided here, for threads and asyncio alike, and nothing is done here: a course tells
 its driver step by step what to do, and is told what came of it. The clock and the dice are given.
+What follows from which failure is one table, in `serve.triton.failures`.
 """
 
 from __future__ import annotations

@@ -16,9 +16,8 @@ from serve.client.policy import Policy
 from serve.client.requests import Request, Requests
 from serve.client.route import Route
 from serve.client.steps import Outcome, Probe, Refresh
-from serve.errors import ServerError
+from serve.errors import ServerError, needing
 from serve.limits import check_name
-from serve.triton import missing_package
 from serve.triton.failures import CLOSED_CLIENT
 from serve.triton.forking import check_process
 from serve.triton.names import ENTITIES, TRAFFIC
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.registry import Collector
 
-    from serve.triton.rpc import Connection
-    from serve.triton.tls import TlsFiles
 
 DEFAULT = Policy()
 PROBE_TEXT = "a"
@@ -42,6 +39,7 @@ class Front:
     Attributes:
         urls: Addresses of the endpoints.
         policy: The settings.
+        dispatcher: What its requests share: the endpoints and the figures, for metrics.
     """
 
     _hears_in_threads = True
@@ -53,15 +51,10 @@ class Front:
         self._model = check_name(model, "model name")
         self._requests = Requests()
         self._route = Route(random.random())
-        self._dispatcher = Dispatcher(self.urls, policy, route=self._route)
+        self.dispatcher = Dispatcher(self.urls, policy, route=self._route)
         self._beside = Beside(is_waited_for=self._hears_in_threads)
         self._pid, self._taking_over = os.getpid(), threading.Lock()
         self._is_closed = False
-
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """What its requests share: the endpoints and the figures, for metrics."""
-        return self._dispatcher
 
     def _make(self, texts: Sequence[str], output: str, *, is_patient: bool = False) -> Request:
         """Return a caller's request under a number of its own.
@@ -86,7 +79,7 @@ class Front:
         if os.getpid() == self._pid:
             return
         check_process()
-        if not (self._dispatcher.take_over() and self._beside.is_idle()):
+        if not (self.dispatcher.take_over() and self._beside.is_idle()):
             raise ServerError(
                 "expected a client of this process, got one that had requests under way when "
                 f"process {self._pid} was forked, which gRPC does not survive; make a client in "
@@ -99,10 +92,10 @@ class Front:
     def _aside(self, step: Probe | Refresh) -> tuple[Request, Callable[[Outcome], None]]:
         """Return what is sent beside the requests, and who takes what comes of it."""
         if isinstance(step, Refresh):
-            request, then = self._question(), self._dispatcher.learned
+            request, then = self._question(), self.dispatcher.learned
         else:
             request = self._requests.make([PROBE_TEXT], ENTITIES, is_own=True)
-            then = partial(self._dispatcher.probed, step.endpoint)
+            then = partial(self.dispatcher.probed, step.endpoint)
         return request, self._beside.heard(then, step.timeout_s)
 
     def _question(self) -> Request:
@@ -141,27 +134,10 @@ def export_metrics(*clients: Front, registry: CollectorRegistry | None = None) -
     Raises:
         ServerError: If the package prometheus_client is not installed.
     """
-    try:
+    with needing("the package prometheus_client", "metrics"):
         from prometheus_client import REGISTRY
 
         from serve.client.metrics import ClientCollector
-    except ImportError as error:
-        raise ServerError(
-            f"expected the package prometheus_client, got {error}; pip install linetag[metrics]"
-        ) from error
     collector = ClientCollector([client.dispatcher for client in clients])
     (registry or REGISTRY).register(collector)
     return collector
-
-
-def connect(url: str, *, timeout_s: float, tls: TlsFiles | None = None) -> Connection:
-    """Return a connection to one Triton, for what is no tagging.
-
-    Raises:
-        ServerError: If the package tritonclient is not installed, or a file of TLS unreadable.
-    """
-    try:
-        from serve.triton.rpc import Connection
-    except ImportError as error:
-        raise missing_package(error) from error
-    return Connection(url, timeout_s=timeout_s, tls=tls)

@@ -9,25 +9,18 @@ files that they need to start again are checked before any of them is stopped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from serve.commands import command_parser, say
 from serve.supervisor.config import FOLDER
 from serve.supervisor.control import restart_service
 
 
-@dataclass(frozen=True)
-class RestartConfig:
-    """Nothing to choose: there is one supervisor in a project folder."""
-
-
-def parse_args(argv: Sequence[str]) -> RestartConfig:
-    """Return the command line as a config."""
+def parse_args(argv: Sequence[str]) -> None:
+    """Check the command line. Nothing to choose: there is one supervisor in a project folder."""
     command_parser("restart", __doc__).parse_args(argv)
-    return RestartConfig()
 
 
-def run(config: RestartConfig) -> int:
+def run(config: None) -> int:
     """Restart every server.
 
     Raises:

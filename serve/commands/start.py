@@ -22,20 +22,19 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, discard_output, importing, say
 from serve.commands.tls import add_tls_flags, taken_tls, tls_arguments
 from serve.descriptors import NUM_SERVERS, check_descriptors
-from serve.errors import ServerError
+from serve.errors import ServerError, needing
 from serve.supervisor.config import FOLDER, MAX_REPLICAS, SupervisorConfig
 from serve.supervisor.control import LOG
 from serve.supervisor.detached import start_detached
 from serve.supervisor.status import SupervisorStatus
-from serve.triton.installation import ENVIRONMENT
-from serve.triton.listening import HOST, Exposure, listen_address
+from serve.triton.listening import Exposure, listen_address
 from serve.triton.tls import TlsFiles
 
 
@@ -44,25 +43,11 @@ class StartConfig:
     """How to run Triton.
 
     Attributes:
-        repository: Triton's model repository.
-        triton: Virtual environment with nvidia-pytriton.
-        replicas: How many servers.
-        grpc_port: Port of the first one's gRPC, the others' follow; 0 for any free ones.
-        listen: Address that gRPC listens on.
-        tls: The server's files of mutual TLS; None for plain text.
-        http: Whether to listen for HTTP too, on loopback.
-        metrics_port: Port of the supervisor's metrics on loopback, 0 for any; None for none.
+        servers: What to run.
         detach: Whether to leave it running.
     """
 
-    repository: Path = Path("model_repository")
-    triton: Path = ENVIRONMENT
-    replicas: int = 1
-    grpc_port: int = 0
-    listen: str = HOST
-    tls: TlsFiles | None = None
-    http: bool = False
-    metrics_port: int | None = None
+    servers: SupervisorConfig = field(default_factory=SupervisorConfig)
     detach: bool = False
 
 
@@ -70,20 +55,21 @@ def parse_args(argv: Sequence[str]) -> StartConfig:
     """Return the command line as a config."""
     parser = command_parser("start", __doc__)
     add = parser.add_argument
-    add("--repository", type=Path, default=StartConfig.repository, metavar="FOLDER")
-    add("--triton", type=Path, default=StartConfig.triton, metavar="VENV")
-    add("--replicas", type=int, default=StartConfig.replicas, metavar="N", help="how many servers")
+    default = SupervisorConfig
+    add("--repository", type=Path, default=default.repository, metavar="FOLDER")
+    add("--triton", type=Path, default=default.triton, metavar="VENV")
+    add("--replicas", type=int, default=default.num_replicas, metavar="N", help="how many servers")
     add(
         "--grpc-port",
         type=int,
-        default=StartConfig.grpc_port,
+        default=default.grpc_port,
         metavar="PORT",
         help="of the first server, the others' follow; 0: any free",
     )
     add(
         "--listen",
         type=_address,
-        default=StartConfig.listen,
+        default=default.exposure.host,
         metavar="ADDRESS",
         help="gRPC's; default loopback",
     )
@@ -93,17 +79,16 @@ def parse_args(argv: Sequence[str]) -> StartConfig:
     add("--detach", action="store_true", help="return when the servers are ready")
     args = parser.parse_args(argv)
     _check(parser, args)
-    return StartConfig(
+    servers = SupervisorConfig(
         repository=args.repository,
         triton=args.triton,
-        replicas=args.replicas,
+        num_replicas=args.replicas,
         grpc_port=args.grpc_port,
-        listen=args.listen,
-        tls=taken_tls(parser, args),
         http=args.http,
+        exposure=Exposure(args.listen, taken_tls(parser, args)),
         metrics_port=args.metrics_port,
-        detach=args.detach,
     )
+    return StartConfig(servers, args.detach)
 
 
 def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -130,48 +115,34 @@ def run(config: StartConfig) -> int:
         ServerError: If they do not come up, or were given up, or a package is not installed.
         OSError: If the folder of logs and notes, or standard output, cannot be written.
     """
-    try:
-        with importing():
-            from serve.supervisor.service import run_service
-    except ImportError as error:
-        raise ServerError(
-            f"expected the packages tritonclient and prometheus_client, got {error}; "
-            "pip install linetag[triton,metrics]"
-        ) from error
-    supervised = SupervisorConfig(
-        repository=config.repository,
-        triton=config.triton,
-        num_replicas=config.replicas,
-        grpc_port=config.grpc_port,
-        http=config.http,
-        exposure=Exposure(config.listen, config.tls),
-        metrics_port=config.metrics_port,
-    )
+    with needing("the packages tritonclient and prometheus_client", "triton,metrics"), importing():
+        from serve.supervisor.service import run_service
     check_descriptors(NUM_SERVERS)  # which they get from this process
     if sys.stdout is None:
         raise ServerError(
             "expected a standard output for the servers' addresses, got a closed one; "
             "> /dev/null does without them"
         )
-    told = partial(announce, tls=config.tls)
+    servers = config.servers
+    told = partial(announce, tls=servers.exposure.tls)
     if config.detach:
-        start_detached(undetached(config), supervised.folder, told)
+        start_detached(undetached(servers), servers.folder, told)
         return 0
-    run_service(supervised, told)
+    run_service(servers, told)
     say("stopped")
     return 0
 
 
-def undetached(config: StartConfig) -> list[str]:
-    """Return the arguments that start the same servers without `--detach`."""
+def undetached(config: SupervisorConfig) -> list[str]:
+    """Return the arguments that start servers without `--detach`."""
     metrics = [] if config.metrics_port is None else [f"--metrics-port={config.metrics_port}"]
     return [
         f"--repository={config.repository}",
         f"--triton={config.triton}",
-        f"--replicas={config.replicas}",
+        f"--replicas={config.num_replicas}",
         f"--grpc-port={config.grpc_port}",
-        f"--listen={config.listen}",
-        *tls_arguments(config.tls),
+        f"--listen={config.exposure.host}",
+        *tls_arguments(config.exposure.tls),
         *(["--http"] if config.http else []),
         *metrics,
     ]

@@ -9,7 +9,6 @@ without any there is nothing to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from serve.commands import command_parser, say
 from serve.supervisor.config import FOLDER
@@ -17,18 +16,12 @@ from serve.supervisor.control import stop_service
 from serve.supervisor.patience import Patience
 
 
-@dataclass(frozen=True)
-class StopConfig:
-    """Nothing to choose: there is one supervisor in a project folder."""
-
-
-def parse_args(argv: Sequence[str]) -> StopConfig:
-    """Return the command line as a config."""
+def parse_args(argv: Sequence[str]) -> None:
+    """Check the command line. Nothing to choose: there is one supervisor in a project folder."""
     command_parser("stop", __doc__).parse_args(argv)
-    return StopConfig()
 
 
-def run(config: StopConfig) -> int:
+def run(config: None) -> int:
     """Stop the servers; without any there is nothing to do.
 
     Raises:

@@ -21,7 +21,7 @@ import numpy as np
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
 from serve.commands import command_parser, deliver, importing, say
 from serve.encoding import EncodedBatch
-from serve.errors import TaggingError
+from serve.errors import TaggingError, needing
 
 if TYPE_CHECKING:
     from serve.running.threads import Threads
@@ -64,15 +64,10 @@ def run(config: TuneConfig) -> int:
         TaggingError: If the package onnxruntime is not installed.
         OSError: If the choice cannot be kept.
     """
-    try:
-        with importing():
-            from serve.running.graphs import choose_graph, load_backend
-            from serve.running.threads import remember
-            from serve.running.tuning import best, candidates, measure
-    except ImportError as error:
-        raise TaggingError(
-            f"expected the package onnxruntime, got {error}; pip install linetag[cpu]"
-        ) from error
+    with needing("the package onnxruntime", "cpu", TaggingError), importing():
+        from serve.running.graphs import choose_graph, load_backend
+        from serve.running.threads import remember
+        from serve.running.tuning import best, candidates, measure
     bundle = Bundle.load(config.bundle)
     graph = bundle.graph(config.precision) if config.precision else choose_graph(bundle)
     content = bundle.read_graph(graph)

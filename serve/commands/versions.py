@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serve.commands import importing
+from serve.errors import needing
 from serve.repository import traffic_of
-from serve.triton import missing_package
 
 if TYPE_CHECKING:
     from serve.versions.servers import Running
@@ -55,11 +55,8 @@ def servers_of(repository: Path, timeout_s: float) -> Collection[Running]:
     Raises:
         ServerError: If tritonclient is not installed.
     """
-    try:
-        with importing():
-            from serve.versions.servers import RunningServers
-    except ImportError as error:
-        raise missing_package(error) from error
+    with needing("the package tritonclient", "triton"), importing():
+        from serve.versions.servers import RunningServers
     return RunningServers(repository, timeout_s=timeout_s)
 
 

@@ -53,13 +53,11 @@ class Known:
 
     Attributes:
         answers: The entities of each of `LINES`.
-        is_verified: Whether the embedded tagger gave them, and not the server itself.
         former: What it had to answer before its files were replaced; a server may not have loaded
             the new ones yet, and others have.
     """
 
     answers: Answers
-    is_verified: bool
     former: Known | None = None
 
     def asked(self) -> tuple[str, ...]:
@@ -120,7 +118,6 @@ class KnownAnswers:
             logger.warning("version %s: no embedded tagger to hold it against", version)
         self._known[version] = Known(
             answers or dict(first),
-            is_verified=answers is not None,
             former=self._former.pop(version, None),
         )
         return self._known[version]

@@ -3,6 +3,14 @@
 Every version that serves is asked: each has a process of its own, which can die while the others
 live. The server is asked who it is as well: behind a port may be somebody else's. Until it is known
 what is right, a version's answer is kept: to ask again would only take time from finding that out.
+
+One round of it, as look after look sees it:
+
+    sent     who are you, and to each version its question, but where one is under way still
+    late     after `_LATE_S`: from now on it is watched whether the server computes
+    landed   who it is, and the versions' answers, are there or failed; first answers may be missing
+    judged   failed, silent, wrong or right; whatever is not right is asked again at once
+    kept     an answer to all lines of which nobody knows yet what is right: judged in a later round
 """
 
 from __future__ import annotations
@@ -25,6 +33,8 @@ _LATE_S = 0.1
 """An answer later than this is slow: time to look whether the server computes."""
 _ANY = ""
 """Whichever version Triton chooses: the newest."""
+_AT_ONCE = 0.0
+"""When to send the next round: long past, by a clock that is never there."""
 _PENDING_S = 0.2
 """How soon to look again when only the right answer was not known yet."""
 _ASLEEP_S = 0.5
@@ -84,11 +94,11 @@ class Canary:
         self._questions: dict[str, Question] = {}
         self._under_way: dict[str, Asked] = {}
         self._round: Round | None = None
-        self._next = self._last_look = 0.0
+        self._next, self._last_look = _AT_ONCE, 0.0
 
     def hurry(self) -> None:
         """Send the next one at once: something seems wrong. A first answer may never come."""
-        self._next = 0.0
+        self._next = _AT_ONCE
         self._under_way = {}
         if self._round and self._round.is_patient():
             self._round = None
@@ -118,7 +128,7 @@ class Canary:
         result = self._judge(landed, now)
         if result is None or result.verdict is Verdict.RIGHT:
             return result
-        self._next = 0.0
+        self._next = _AT_ONCE
         return None if was_asleep and result.verdict is Verdict.SILENT else result
 
     def _send(self, now: float) -> Round:
@@ -143,7 +153,7 @@ class Canary:
         if not replies and not self._under_way:  # all the versions that we knew of are gone
             self._versions = (_ANY,)  # whoever serves now shall answer
             self._questions.pop(_ANY, None)
-            self._next = 0.0
+            self._next = _AT_ONCE
         return self._compare(replies, landed.triton(), now)
 
     def _compare(

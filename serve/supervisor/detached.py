@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from serve.errors import ServerError
 from serve.supervisor.config import make_folder
 from serve.supervisor.status import SupervisorStatus, status_if_whole
-from serve.triton.ending import ENDINGS
+from serve.triton.ending import ENDINGS, handled
 
 OUTPUT = "start.out"
 _POLL_S = 0.05
@@ -37,55 +35,41 @@ def start_detached(
         OSError: If the folder cannot be written. Whatever `announce` raises: it was ended then.
     """
     make_folder(folder)
-    with _endings_raised():
-        pid = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
+    # Whatever ends a program ends this one as Ctrl-C does: not before what it started has ended.
+    with handled(dict.fromkeys(ENDINGS, _interrupt)):
+        process = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
         try:
-            announce(_await(pid, folder))
+            announce(_await(process, folder))
         except BaseException:
-            _end(pid)
+            process.terminate()
+            process.wait()
             raise
+        process.returncode = 0  # it outlives us: nobody waits for it
 
 
-@contextlib.contextmanager
-def _endings_raised() -> Iterator[None]:
-    """Let whatever ends a program end it as Ctrl-C does: not before what it started has ended."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    wanted = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
-def _spawn(command: list[str], output: Path) -> int:
-    # Opened here: of a file that it cannot open, posix_spawn says that the program is at fault.
+def _spawn(command: list[str], output: Path) -> subprocess.Popen[bytes]:
     output.unlink(missing_ok=True)  # another supervisor may write to that one still
     with output.open("wb") as written:
-        return os.posix_spawn(
-            command[0],
+        return subprocess.Popen(
             command,
-            os.environ,
-            setsid=True,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, written.fileno(), 1),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            ],
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
 
-def _await(pid: int, folder: Path) -> SupervisorStatus:
+def _await(process: subprocess.Popen[bytes], folder: Path) -> SupervisorStatus:
     """Wait for the supervisor to be ready, or to end; its own patience bounds that."""
-    while not _has_ended(pid):
+    while process.poll() is None:
         status = status_if_whole(folder)  # the last supervisor's, until ours has written its own
         if (
             status
-            and status.pid == pid
+            and status.pid == process.pid
             and status.triton
             and status.num_ready == len(status.replicas)
         ):
@@ -93,15 +77,3 @@ def _await(pid: int, folder: Path) -> SupervisorStatus:
         time.sleep(_POLL_S)
     said = (folder / OUTPUT).read_text(errors="replace").strip().splitlines() or ["nothing"]
     raise ServerError(said[-1].removeprefix(_ERROR))
-
-
-def _has_ended(pid: int) -> bool:
-    return os.waitpid(pid, os.WNOHANG)[0] == pid
-
-
-def _end(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
-    except (ProcessLookupError, ChildProcessError):  # it has ended by itself
-        pass

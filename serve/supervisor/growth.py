@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Usage
@@ -13,36 +13,31 @@ _CHANGING = ("LOADING", "UNLOADING")
 
 
 class ReadyMemory:
-    """The memory of servers when they were ready with the versions that they have now.
+    """The memory of a server when it was ready with the versions that it has now.
 
     A version beside another takes as much memory as the first did, a gigabyte and more: that is no
     leak. Each version is a process of its own, so what it leaks ends with it; what the server
     itself has grown by since it was first ready goes on counting.
+
+    Attributes:
+        num_bytes: What to count from; None while that is not known.
     """
 
     def __init__(self) -> None:
-        """Begin with no server."""
-        self._seen: dict[str, tuple[frozenset[ModelVersion], int]] = {}
-        self._first: dict[str, int] = {}
+        """Begin with a server of which nothing was seen."""
+        self.num_bytes: int | None = None
+        self._ready: frozenset[ModelVersion] = frozenset()
+        self._first: int | None = None
 
-    def note(self, prefix: str, used: Usage, versions: Iterable[ModelVersion]) -> None:
-        """Take what a server uses, and has; no versions if it did not say."""
+    def note(self, used: Usage, versions: Iterable[ModelVersion]) -> None:
+        """Take what the server uses, and has; no versions if it did not say."""
         ready = frozenset(version for version in versions if version.state == "READY")
-        before, _ = self._seen.get(prefix, (None, 0))
         if any(version.state in _CHANGING for version in versions):
-            self._seen.pop(prefix, None)
-        elif before is None or (ready and ready != before):
-            grown = used.server_bytes - self._first.setdefault(prefix, used.server_bytes)
-            self._seen[prefix] = ready, used.memory_bytes - max(0, grown)
-
-    def keep(self, prefixes: Collection[str]) -> None:
-        """Forget all servers but these."""
-        self._seen = {prefix: seen for prefix, seen in self._seen.items() if prefix in prefixes}
-        self._first = {prefix: first for prefix, first in self._first.items() if prefix in prefixes}
-
-    def of(self, prefix: str) -> int | None:
-        """Return a server's memory to count from, in bytes; None while that is not known."""
-        return self._seen[prefix][1] if prefix in self._seen else None
+            self.num_bytes = None
+        elif self.num_bytes is None or (ready and ready != self._ready):
+            self._first = used.server_bytes if self._first is None else self._first
+            grown = max(0, used.server_bytes - self._first)
+            self._ready, self.num_bytes = ready, used.memory_bytes - grown
 
 
 def growth(used: Usage, ready_memory_bytes: int, patience: Patience) -> tuple[float, str]:

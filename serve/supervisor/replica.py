@@ -20,6 +20,7 @@ from serve.repository import settle
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.canary import Canary, Result
 from serve.supervisor.completion import Completion
+from serve.supervisor.growth import ReadyMemory
 from serve.supervisor.life import (
     Action,
     Cause,
@@ -64,6 +65,7 @@ class Replica:
         result: Its last canary that was answered rightly.
         canaries: What came of its canaries, counted.
         restarts: Why it was restarted, counted.
+        ready_memory: From which the growth of the server that it has counts.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Replica:
         self.result: Result | None = None
         self.canaries: Counter[Verdict] = Counter()
         self.restarts: Counter[Cause] = Counter()
+        self.ready_memory = ReadyMemory()
         self._answers, self._patience = answers, patience
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
@@ -201,7 +204,7 @@ class Replica:
     def _launch(self) -> None:
         """Start a server, on nothing but what holds: a folder by hand would keep it from ready."""
         self._trouble, self.result = "", None
-        self._completion = Completion()
+        self._completion, self.ready_memory = Completion(), ReadyMemory()
         with contextlib.suppress(ServerError):  # Triton may take it as it is
             settle(self.order.repository)
         try:

@@ -70,13 +70,13 @@ def _replica(supervisor: Supervisor, replica: Replica) -> ReplicaStatus:
         graph=_graph(sample.graph) if sample and sample.graph else "",
         versions=sample.versions if sample else (),
         usage=sample.usage if sample else None,
-        ready_memory_bytes=supervisor.ready_memory_bytes(replica),
+        ready_memory_bytes=replica.ready_memory.num_bytes if replica.state else None,
         figures=sample.figures if sample else None,
     )
 
 
 def _growth_warning(supervisor: Supervisor, replica: Replica) -> str:
-    sample, ready = supervisor.sample(replica), supervisor.ready_memory_bytes(replica)
+    sample, ready = supervisor.sample(replica), replica.ready_memory.num_bytes
     if sample is None or ready is None:
         return ""
     share, words = growth(sample.usage, ready, supervisor.config.patience)

@@ -20,7 +20,7 @@ from serve.repository import traffic_of
 from serve.supervisor.figures import Figures
 from serve.supervisor.resources import Usage, usage
 from serve.supervisor.scrape import fetch, read_figures
-from serve.triton.logs import cut
+from serve.triton.logs import cut_log
 from serve.triton.names import MODEL, GraphJson, ModelVersion
 from serve.triton.probe import Probe
 from serve.triton.processes import processes_of
@@ -91,7 +91,7 @@ class Sampler:
 def _noted_sample(state: ServerState) -> tuple[str, Sample | None]:
     seen = None
     with _noted(state):
-        cut(Path(state.log))
+        cut_log(Path(state.log))
         seen = sample(state)
     return state.prefix, seen
 
@@ -105,7 +105,7 @@ def sample(state: ServerState) -> Sample:
     versions: tuple[ModelVersion, ...] = ()
     graph, metrics, figures = None, "", None
     with _noted(state):
-        metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S) if state.metrics_url else ""
+        metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S)
         figures = read_figures(metrics, at=time.time())
     with _noted(state), Probe(state, timeout_s=_TIMEOUT_S) as probe:
         asked = probe.send_graph()

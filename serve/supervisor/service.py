@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -22,7 +22,7 @@ from serve.supervisor.report import report
 from serve.supervisor.status import STATUS, SupervisorStatus, write_status
 from serve.supervisor.supervisor import Supervisor
 from serve.supervisor.telling import Teller
-from serve.triton.ending import ENDINGS
+from serve.triton.ending import ENDINGS, handled
 from serve.triton.processes import start_ticks
 
 logger = logging.getLogger(__name__)
@@ -110,8 +110,7 @@ def _end_told() -> Iterator[None]:
         raise
 
 
-@contextlib.contextmanager
-def _signals(supervisor: Supervisor) -> Iterator[None]:
+def _signals(supervisor: Supervisor) -> AbstractContextManager[None]:
     """Take signals: the first that ends a program asks, the second insists."""
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -122,14 +121,4 @@ def _signals(supervisor: Supervisor) -> Iterator[None]:
     def restart(number: int, frame: FrameType | None) -> None:
         supervisor.restart_all()
 
-    wanted = {RESTART: restart} | {
-        number: end
-        for number in ENDINGS
-        if signal.getsignal(number) is not signal.SIG_IGN  # nohup, and what stays in background
-    }
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return handled({RESTART: restart, **dict.fromkeys(ENDINGS, end)})

@@ -53,7 +53,7 @@ class ReplicaStatus:
     since: str
     url: str
     http_url: str | None
-    metrics_url: str | None
+    metrics_url: str
     log: str
     pid: int | None
     restarts: dict[str, int]

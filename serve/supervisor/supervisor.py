@@ -16,7 +16,7 @@ from serve.errors import ServerError
 from serve.events import log_event
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.config import SupervisorConfig
-from serve.supervisor.growth import ReadyMemory, growth
+from serve.supervisor.growth import growth
 from serve.supervisor.life import Phase
 from serve.supervisor.orders import orders
 from serve.supervisor.replica import Replica
@@ -59,7 +59,6 @@ class Supervisor:
             folder.mkdir(parents=True, exist_ok=True)
             self.replicas.append(Replica(number, order, folder, self._answers, config.patience))
         self._sampler = Sampler(self._ready_states, config.patience.canary_interval_s)
-        self._ready_memory = ReadyMemory()
         self._weighed: dict[int, Sample] = {}
         self._troubles: dict[int, str] = {}
         self._is_restarting = False
@@ -116,10 +115,6 @@ class Supervisor:
         """Return each replica's metrics as text, as they were last seen."""
         seen = {replica.number: self.sample(replica) for replica in self.replicas}
         return {number: sample.metrics for number, sample in seen.items() if sample}
-
-    def ready_memory_bytes(self, replica: Replica) -> int | None:
-        """Return a replica's memory when it was ready with the versions that it has."""
-        return self._ready_memory.of(replica.state.prefix) if replica.state else None
 
     def _look(self, now: float) -> None:
         for replica in self.replicas:
@@ -182,12 +177,8 @@ class Supervisor:
 
     def _weigh(self, replica: Replica, sample: Sample, now: float) -> None:
         """Ask for a restart of a replica that uses too much."""
-        if replica.state is None:
-            return
-        prefix = replica.state.prefix
-        self._ready_memory.keep({r.state.prefix for r in self.replicas if r.state})
-        self._ready_memory.note(prefix, sample.usage, sample.versions)
-        if (ready := self._ready_memory.of(prefix)) is None:
+        replica.ready_memory.note(sample.usage, sample.versions)
+        if (ready := replica.ready_memory.num_bytes) is None:
             return
         patience, ready_s = self.config.patience, now - replica.life.since
         share, words = growth(sample.usage, ready, patience)

@@ -74,15 +74,6 @@ def as_text(config: Any, header: str) -> str:  # noqa: ANN401
     return header + str(text_format.MessageToString(config))
 
 
-def parse_config(text: str) -> Any:  # noqa: ANN401
-    """Return the `inference.ModelConfig` that a `config.pbtxt` holds.
-
-    Raises:
-        google.protobuf.text_format.ParseError: If it holds none.
-    """
-    return text_format.Parse(text, pb.ModelConfig())
-
-
 def _model_config(num_instances: int, parameters: dict[str, str]) -> Any:  # noqa: ANN401
     empty_text = pb.ModelWarmup.Input(data_type=pb.TYPE_STRING, dims=[1], zero_data=True)
     return pb.ModelConfig(

@@ -1,4 +1,4 @@
-"""Owns taking a Triton down, given the folder of its state; needs no gRPC.
+"""Owns what ends: which signals end a program, and taking a Triton down; needs no gRPC.
 
 Nothing here locks the folder; that is for the caller.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 
 from serve.triton.processes import sweep, wait_until
 from serve.triton.state import read_state, remove_state
@@ -16,6 +18,24 @@ from serve.triton.state import read_state, remove_state
 STOP_TIMEOUT_S = 15.0
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a program: Ctrl-C, a service manager, a closed terminal."""
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+@contextlib.contextmanager
+def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
+    """Handle signals in the block, but for what ends a program and is ignored: as under nohup."""
+    wanted = {
+        number: handler
+        for number, handler in handlers.items()
+        if number not in ENDINGS or signal.getsignal(number) is not signal.SIG_IGN
+    }
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def take_down(folder: Path, *, patiently: bool = True) -> bool:

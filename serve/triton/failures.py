@@ -1,7 +1,20 @@
 """Owns how a try can fail, what may be done about it, and how a user is told.
 
 What Triton answers in each case was measured on release 24.10 (2.51); the words after the status
-code tell cases of one code apart.
+code tell cases of one code apart. A client's dispatcher makes of a failed try:
+
+    failure                             the endpoint                 the request
+    unreachable, stopping, no_version   is left out at once          is tried again, anywhere
+    stale_version                       the same, unless a newer     the same, for free, once it was
+                                        one was learned since        asked which versions there are
+    dead_stub                           is left out at once          is tried again elsewhere
+    timeout                             has a strike, unless cut     is tried again elsewhere
+                                        short
+    refused                             is well                      is given up
+    wrong_answer, closed, other         has a strike                 is given up
+
+`Policy.eject_after` strikes in a row leave an endpoint out. A retry takes one of the budget unless
+it is free, and `Policy.max_tries` bounds them in any case.
 """
 
 from __future__ import annotations
@@ -115,7 +128,7 @@ def _failure(code: str, details: str) -> Failure:
     return Failure.OTHER
 
 
-def explain(failed: Failed, *, url: str, deadline_s: float, note: str = "") -> TaggingError:
+def explain(failed: Failed, *, url: str, deadline_s: float, note: str) -> TaggingError:
     """Return the error that tells a user of a request that came to nothing.
 
     Args:
@@ -124,8 +137,7 @@ def explain(failed: Failed, *, url: str, deadline_s: float, note: str = "") -> T
         deadline_s: How long the request could take.
         note: Which request it was, and how often it was tried.
     """
-    failure, details = failed.failure, failed.details
-    end = f" ({note})" if note else ""
+    failure, details, end = failed.failure, failed.details, f" ({note})"
     if failure is Failure.REFUSED:
         return DataError(f"{url} refused: {details}{end}")
     if failure is Failure.TIMEOUT:

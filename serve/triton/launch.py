@@ -71,9 +71,9 @@ class Order:
         return f"{HOST}:{self.ports.http}" if self.ports.http else None
 
     @property
-    def metrics_url(self) -> str | None:
-        """Address of its metrics, or None where they are off."""
-        return f"{HOST}:{self.ports.metrics}" if self.ports.metrics else None
+    def metrics_url(self) -> str:
+        """Address of its metrics."""
+        return f"{HOST}:{self.ports.metrics}"
 
 
 def launch(order: Order, folder: Path) -> ServerState:

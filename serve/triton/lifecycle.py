@@ -1,7 +1,4 @@
-"""Owns bringing a Triton up, given a folder for its log and its state.
-
-Nothing here locks the folder; that is for the caller.
-"""
+"""Owns bringing a Triton up, given a folder for its log and its state, which nobody else uses."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from serve.triton.listening import Ports, listens
 from serve.triton.logs import is_lost_port, reason_of
 from serve.triton.probe import Probe
 from serve.triton.processes import wait_until
-from serve.triton.state import ServerState, read_state
+from serve.triton.state import ServerState
 
 READY_TIMEOUT_S = 60.0
 
@@ -63,20 +60,6 @@ def bring_up(
             take_down(folder)
             raise
     raise lost
-
-
-def refuse_running(folder: Path) -> None:
-    """Refuse to go on while a server runs.
-
-    Raises:
-        ServerError: If the server noted in a folder runs.
-    """
-    state = read_state(folder)
-    if state and state.is_running():
-        raise ServerError(
-            f"{folder}: expected no server, got one at {state.url} (process {state.pid}); "
-            "stop it first with python -m serve stop"
-        )
 
 
 def await_ready(state: ServerState) -> None:

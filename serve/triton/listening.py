@@ -20,7 +20,7 @@ class Ports:
 
     grpc: int
     http: int | None
-    metrics: int | None = None
+    metrics: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,6 @@ def with_free_metrics(ports: Ports) -> Ports:
 
     Clients know the port of gRPC; that of metrics is read from the server's note each time.
     """
-    if ports.metrics is None:
-        return ports
     try:
         return replace(ports, metrics=_free_port(ports.metrics, HOST))
     except ServerError:
@@ -117,15 +115,15 @@ def listeners(ports: Ports, exposure: Exposure) -> list[str]:
         ServerError: If a certificate cannot be read.
     """
     http = [f"--http-address={HOST}", f"--http-port={ports.http}"] if ports.http else []
-    metrics = [f"--metrics-address={HOST}", f"--metrics-port={ports.metrics}"]
     return [
         f"--grpc-address={exposure.host}",
         f"--grpc-port={ports.grpc}",
         *(_tls_arguments(exposure.tls) if exposure.tls else []),
         f"--allow-http={str(ports.http is not None).lower()}",
         *http,
-        f"--allow-metrics={str(ports.metrics is not None).lower()}",
-        *(metrics if ports.metrics else []),
+        "--allow-metrics=true",
+        f"--metrics-address={HOST}",
+        f"--metrics-port={ports.metrics}",
         "--metrics-config=summary_latencies=true",
         "--metrics-config=summary_quantiles=0.5:0.05,0.99:0.001",
         "--allow-gpu-metrics=false",

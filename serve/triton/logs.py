@@ -37,7 +37,7 @@ def is_lost_port(log: Path) -> bool:
     return bool(_LOST_PORT.search(_read(log)))
 
 
-def cut(log: Path) -> None:
+def cut_log(log: Path) -> None:
     """Put a log aside and begin anew, if it has grown beyond `MAX_BYTES`; its server goes on.
 
     Without room for the old one, or where it cannot be read, it is not kept.

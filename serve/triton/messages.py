@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.errors import AnswerError
+from serve.records import read_record
 from serve.triton.names import MODEL, NUM_CHARS, TEXT, GraphJson
 from serve.versions.traffic import Traffic
 
@@ -108,7 +109,7 @@ def read_traffic(value: object) -> Traffic:
         AnswerError: If it says something else.
     """
     try:
-        return Traffic.from_json(value)
+        return read_record(Traffic, value)
     except ValueError as error:
         raise AnswerError(str(error)) from error
 

@@ -184,7 +184,7 @@ class TritonPythonModel:
             tensors.append(_tensor(GRAPH, [self._graph] * len(entities)))
         if TRAFFIC in wanted:
             if not traffic:
-                traffic.append(read_traffic(self._repository))
+                traffic.append(traffic_json(self._repository))
             tensors.append(_tensor(TRAFFIC, traffic * len(entities)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
 
@@ -208,7 +208,7 @@ def read_texts(request: Any) -> list[str]:  # noqa: ANN401  Triton's classes hav
     return [decode_text(content, index) for index, content in enumerate(raw[:, 0])]
 
 
-def read_traffic(repository: Path) -> bytes:
+def traffic_json(repository: Path) -> bytes:
     """Return which versions callers should ask for, as JSON: whichever there is, if in doubt."""
     try:
         traffic = traffic_of(repository)

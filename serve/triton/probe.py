@@ -9,7 +9,6 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import grpc
@@ -74,8 +73,11 @@ class Flight(Generic[T]):
         """How long the answer took."""
         return (self._landed or time.monotonic()) - self._sent  # it may be done, and not yet noted
 
-    def result(self) -> T:
+    def result(self, what: str = "an answer") -> T:
         """Return the answer, waiting for it.
+
+        Args:
+            what: What is expected, in words.
 
         Raises:
             ServerError: If there is none in time, or not as agreed.
@@ -84,7 +86,7 @@ class Flight(Generic[T]):
             return self._read(self._future.result())
         except grpc.RpcError as error:
             code, details = error.code(), str(error.details()).split("\n")[0]
-            message = f"{self._url}: expected an answer, got {code.name}: {details}"
+            message = f"{self._url}: expected {what}, got {code.name}: {details}"
             raise ServerError(message) from error
         except AnswerError as error:
             raise AnswerError(f"{self._url}: {error}") from error
@@ -146,12 +148,7 @@ class Probe:
         """Return the probe; leaving closes it."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connection."""
         self.close()
 

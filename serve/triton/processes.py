@@ -51,11 +51,6 @@ def is_outside(pid: int) -> bool:
     return len(numbers.split()) <= 2  # its number here, and none further in
 
 
-def is_our_child(pid: int) -> bool:
-    """Return whether this very process started a process."""
-    return parent_of(pid) == os.getpid()
-
-
 def is_alive(pid: int, ticks: int) -> bool:
     """Return whether the process that started at a tick still runs.
 

@@ -32,7 +32,7 @@ class ServerState:
             the server's `--id`.
         url: Address of gRPC, `host:port`.
         http_url: Address of HTTP, or None where it is off.
-        metrics_url: Address of its metrics, or None where they are off.
+        metrics_url: Address of its metrics.
         repository: The model repository it serves.
         log: Its log file, in the folder of this note.
         started: Time of its start, ISO 8601 in UTC.
@@ -44,10 +44,10 @@ class ServerState:
     prefix: str
     url: str
     http_url: str | None
+    metrics_url: str
     repository: str
     log: str
     started: str
-    metrics_url: str | None = None
     tls: tuple[str, ...] = ()
 
     @property

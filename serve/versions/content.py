@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from serve.artefacts.parts import MAX_GRAPH_BYTES, read_plain
+from serve.artefacts.parts import MAX_GRAPH_BYTES
 from serve.artefacts.signature import SIGNATURE, read_key
-from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, sha256
+from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, read_file, sha256
 from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
-from serve.errors import BundleError, GraphError
+from serve.errors import BundleError, GraphError, needing
 from serve.triton.names import MODEL, PUBLIC_KEY
 from serve.versions.folders import add_model_file, version_folder, write_file
 from serve.versions.plans import add_plan
@@ -66,7 +66,7 @@ def fill(
     manifest = Bundle.load(bundle, public_key=public_key).manifest
     for name in _names(bundle, manifest):
         (staging / name).parent.mkdir(exist_ok=True)
-        (staging / name).write_bytes(_read(bundle / name))
+        (staging / name).write_bytes(read_file(bundle / name, MAX_GRAPH_BYTES))
     check_files(staging, public_key)  # not what was meant
     if manifest_digest(staging) != digest:
         raise BundleError(f"{bundle}: expected it to stay as it was checked; publish it again")
@@ -80,7 +80,7 @@ def manifest_digest(folder: Path) -> str:
     Raises:
         BundleError: If it cannot be read.
     """
-    return sha256(_read(folder / MANIFEST))
+    return sha256(read_file(folder / MANIFEST, MAX_GRAPH_BYTES))
 
 
 def agreed_key(repository: Path, public_key: Path | None) -> Path | None:
@@ -143,16 +143,6 @@ def _graphs(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
         yield TENSORRT_GRAPH, read_encoder_graph(bundle)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return read_plain(path, max_bytes=MAX_GRAPH_BYTES)
-    except OSError as error:
-        raise BundleError(
-            f"{path}: expected a readable file, got {error.strerror}; export again with "
-            "python -m export"
-        ) from error
-
-
 def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
     """Run a graph on the CPU, whatever it is meant for, if any but a GPU can.
 
@@ -160,13 +150,9 @@ def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
         BundleError: If it does not, or scores another number of tags than there are; or if ONNX
             Runtime is not installed.
     """
-    try:  # late: a machine that publishes has ONNX Runtime, one that tags may not
+    # Late: a machine that publishes has ONNX Runtime, one that tags may not.
+    with needing("the package onnxruntime to try it", "cpu", BundleError, at=bundle.folder / name):
         from serve.session import OrtBackend, trial_provider
-    except ImportError as error:
-        raise BundleError(
-            f"{bundle.folder / name}: expected the package onnxruntime to try it, got {error}; "
-            "pip install linetag[cpu]"
-        ) from error
 
     graph = encoder_graph(bundle.manifest)
     ids = graph.ids if name == graph.file else "int64"

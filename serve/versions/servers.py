@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import grpc
@@ -15,15 +14,12 @@ from tritonclient.grpc import service_pb2 as pb
 from serve.bundle import Bundle
 from serve.encoding import Encoder, bucket_of
 from serve.errors import AnswerError, EndedError, ServerError
-from serve.triton.admin import Admin, read_admin_key
-from serve.triton.channels import method, open_channel
 from serve.triton.listening import listens
-from serve.triton.messages import read_response, version_part, write_request
-from serve.triton.names import ENCODER, ENTITIES, MODEL, OWN_ID
+from serve.triton.names import ENCODER, MODEL
+from serve.triton.probe import Probe
 from serve.triton.processes import wait_until
 from serve.triton.serving import serving
 from serve.triton.state import ServerState
-from serve.triton.tls import TlsFiles
 from serve.versions.folders import MODEL_FILE, versions_in
 
 TIMEOUT_S = 120.0
@@ -49,9 +45,8 @@ class Running:
         """
         self.state = state
         self._timeout_s = timeout_s
-        self._channel = open_channel(state.url, TlsFiles.from_names(state.tls), is_local=True)
-        self._admin = Admin(self._channel, read_admin_key(state.folder), timeout_s=timeout_s)
-        self._infer = method(self._channel, "ModelInfer", pb.ModelInferResponse)
+        self._probe = Probe(state, timeout_s=timeout_s)
+        self._admin = self._probe.admin()
 
     def load(self) -> None:
         """Serve new versions on the disk beside the old ones. Requests go on meanwhile.
@@ -104,18 +99,13 @@ class Running:
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._probe.close()
 
     def __enter__(self) -> Self:
         """Return the server; leaving closes the connection."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connection."""
         self.close()
 
@@ -163,22 +153,12 @@ class Running:
             raise ServerError(f"{self.state.url}: {error}{_remedy(error)}") from error
 
     def _ask(self, texts: list[str], version: str) -> None:
-        request_id = f"{OWN_ID}warm-up-{version}"
-        request = write_request(texts, ENTITIES, request_id=request_id)
-        request += version_part(version)
-        try:
-            response = self._infer(request, timeout=self._timeout_s)
-            reply = read_response(response, texts, ENTITIES, request_id=request_id)
-            if reply.version != version:
-                raise AnswerError(f"expected version {version}, got {reply.version!r:.20}")
-        except grpc.RpcError as error:
-            details = str(error.details()).split("\n", 1)[0]
-            raise ServerError(
-                f"{self.state.url}: expected version {version} to answer a text of "
-                f"{len(texts[0])} characters, got {error.code().name}: {details}"
-            ) from error
-        except AnswerError as error:
-            raise AnswerError(f"{self.state.url}: {error}") from error
+        what = f"version {version} to answer a text of {len(texts[0])} characters"
+        reply = self._probe.send(texts, version).result(what)
+        if reply.version != version:
+            raise AnswerError(
+                f"{self.state.url}: expected version {version}, got {reply.version!r:.20}"
+            )
 
 
 class RunningServers(Collection[Running]):

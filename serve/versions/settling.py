@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from serve.errors import BundleError, ServerError
+from serve.errors import BundleError, ServerError, needing
 from serve.files import locked
-from serve.triton import missing_package
 from serve.triton.names import MODEL
 from serve.versions.content import manifest_digest
 from serve.versions.damage import aside
@@ -81,10 +80,10 @@ def settle(repository: Path) -> None:
     if not (repository / MODEL).is_dir():
         return
     with writing(repository), contextlib.suppress(BlockingIOError), locked(repository, wait=False):
-        settled(repository)
+        settle_locked(repository)
 
 
-def settled(repository: Path) -> bool:
+def settle_locked(repository: Path) -> bool:
     """Let the disk of a repository that is locked say what holds; return whether it did not.
 
     A version that no line tells of is one whose step died before it took hold: it goes. One that
@@ -154,8 +153,6 @@ def settle_encoders(repository: Path, served: Sequence[int]) -> None:
         OSError: If the repository cannot be written.
         ServerError: If the package tritonclient is not installed.
     """
-    try:
+    with needing("the package tritonclient", "triton"):
         from serve.versions import encoders
-    except ImportError as error:
-        raise missing_package(error) from error
     encoders.settle_encoders(repository, served)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from serve.records import read_record
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
@@ -52,12 +50,3 @@ class Traffic:
     def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, value: object) -> Traffic:
-        """Return what parsed JSON says.
-
-        Raises:
-            ValueError: If it says something else.
-        """
-        return read_record(cls, value)

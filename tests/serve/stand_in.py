@@ -23,6 +23,7 @@ def note_of(log: Path, repository: Path) -> ServerState:
         prefix=PREFIX,
         url="127.0.0.1:1",
         http_url=None,
+        metrics_url="127.0.0.1:1",
         repository=str(repository),
         log=str(log),
         started="2026-01-01T00:00:00+00:00",

@@ -77,9 +77,9 @@ def test_a_client_made_with_hardly_a_file_left_fails_and_its_process_does_not(
 
 def test_a_connection_for_which_there_was_no_descriptor_is_told_as_that() -> None:
     details = "failed to connect to all addresses; last error: socket: Too many open files (24)"
-    error = explain(Failed(Failure.UNREACHABLE, details), url="h:1", deadline_s=1.0)
+    error = explain(Failed(Failure.UNREACHABLE, details), url="h:1", deadline_s=1.0, note="x")
     assert str(error).endswith(
-        "; raise the limit with ulimit -n 1024, or close what this process has open"
+        "; raise the limit with ulimit -n 1024, or close what this process has open (x)"
     )
 
 

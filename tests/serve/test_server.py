@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from serve.client import Policy, TritonTagger
 from serve.errors import ServerError
 from serve.repository import publish
-from serve.server import TritonServer, start_triton, stop_triton
+from serve.server import TritonServer, start_triton
 from serve.triton.probe import Probe
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import read_state
@@ -37,13 +37,6 @@ def listeners(pid: int) -> set[str]:
     return {
         row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
     }
-
-
-def answers(client: TritonTagger) -> bool:
-    try:
-        return client.tag([""]) == [[]]
-    except ServerError:  # an attempt to connect takes up to a second, and so does the pause after
-        return False
 
 
 def test_the_server_listens_on_loopback_only(server: TritonServer) -> None:
@@ -86,61 +79,38 @@ def test_a_path_that_triton_would_give_to_a_shell_is_refused_at_once(
         start_triton(tmp_path, environment=tmp_path / name)
 
 
-def test_a_port_in_use_is_told_and_nothing_is_started(
-    repository: Path, environment: Path, tmp_path: Path
+def test_a_second_stop_does_nothing_and_nothing_is_left(
+    repository: Path, environment: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        with pytest.raises(ServerError, match=f"expected port {port} of .* to be free, got Addr"):
-            start_triton(repository, environment=environment, grpc_port=port, folder=tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_second_start_is_refused_and_a_second_stop_does_nothing(
-    repository: Path, environment: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "triton"
-    assert stop_triton(folder) is False
-    with start_triton(repository, environment=environment, folder=folder) as server:
-        with pytest.raises(ServerError, match=rf"expected no server, got one at {server.url}"):
-            start_triton(repository, environment=environment, folder=folder)
+    with start_triton(repository, environment=environment) as server:
         with TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)) as client:
-            assert client.tag([""]) == [[]], "the refusal left the first server alone"
-        assert stop_triton(folder) is True
+            assert client.tag([""]) == [[]]
+        server.stop()
         assert no_trace_of(server.state.prefix)
-        assert stop_triton(folder) is False
-    assert read_state(folder) is None
-    assert [path.name for path in folder.iterdir()] == ["triton.log"]
+        assert not server.folder.exists()
 
 
-def test_a_killed_server_is_noticed_and_its_remains_are_swept_by_the_next_start(
-    repository: Path, environment: Path, tmp_path: Path
+def test_a_killed_server_is_noticed_and_its_remains_are_swept_as_it_is_stopped(
+    repository: Path, environment: Path
 ) -> None:
-    first = start_triton(repository, environment=environment, folder=tmp_path)
-    prefix, port = first.state.prefix, int(first.url.partition(":")[2])
-    with TritonTagger(first.url, policy=Policy(deadline_s=TIMEOUT_S)) as client:
+    with (
+        start_triton(repository, environment=environment) as server,
+        TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)) as client,
+    ):
         assert client.tag([""]) == [[]]
-        os.kill(first.state.pid, signal.SIGKILL)
-        assert wait_until(lambda: not first.state.is_running(), timeout_s=5.0)
-        with pytest.raises(ServerError, match=f"{first.url}: expected a Triton that answers"):
+        os.kill(server.state.pid, signal.SIGKILL)
+        assert wait_until(lambda: not server.state.is_running(), timeout_s=5.0)
+        with pytest.raises(ServerError, match=f"{server.url}: expected a Triton that answers"):
             client.tag(["fix pump"])
-        assert not no_trace_of(prefix), "otherwise this test shows nothing"
-        assert read_state(tmp_path) == first.state
-        with start_triton(
-            repository, environment=environment, folder=tmp_path, grpc_port=port
-        ) as second:
-            assert no_trace_of(prefix)
-            first.stop()
-            assert second.state.is_running(), "an old handle does not stop another server"
-            found = wait_until(lambda: answers(client), timeout_s=TIMEOUT_S)
-            assert found, "an open client finds the server that came back"
-    assert no_trace_of(second.state.prefix)
+        assert not no_trace_of(server.state.prefix), "otherwise this test shows nothing"
+        assert read_state(server.folder) == server.state
+    assert no_trace_of(server.state.prefix)
 
 
 def test_a_killed_stub_is_noticed_although_triton_says_ready(
-    repository: Path, environment: Path, tmp_path: Path
+    repository: Path, environment: Path
 ) -> None:
-    with start_triton(repository, environment=environment, folder=tmp_path) as server:
+    with start_triton(repository, environment=environment) as server:
         (stub,) = set(processes_of(server.state.prefix)) - {server.state.pid}
         os.kill(stub, signal.SIGKILL)
         with (
@@ -177,16 +147,17 @@ def test_a_damaged_version_is_told_in_one_line(
 
 
 def test_a_version_whose_labels_do_not_match_its_logits_is_told(
-    bundle: Path, environment: Path, tmp_path: Path
+    bundle: Path, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(bundle, tmp_path / "repository")
     version = tmp_path / "repository" / "tagger" / "1"
     replace_file(version, "model_fp32.onnx", tiny_graph(num_tags=5))
-    folder = tmp_path / "triton"
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     message = r"labels\.json: expected 5 tags, as many as model_fp32\.onnx's logits, got 7"
     with pytest.raises(ServerError, match=message):
-        start_triton(tmp_path / "repository", environment=environment, folder=folder)
-    assert [path.name for path in folder.iterdir()] == ["triton.log"]
+        start_triton(tmp_path / "repository", environment=environment)
+    assert list((tmp_path / "temporary").iterdir()) == []
     assert not processes_naming(tmp_path), "no process of the failed start is left"
 
 

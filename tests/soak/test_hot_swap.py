@@ -102,15 +102,12 @@ def answers_of(bundle: Path) -> list[list[Entity]]:
 
 
 @contextmanager
-def pair(
-    repository: Path, environment: Path, folder: Path
-) -> Iterator[tuple[list[str], RunningServers]]:
+def pair(repository: Path, environment: Path) -> Iterator[tuple[list[str], RunningServers]]:
     """Give two servers of one repository: their addresses, and who administers them."""
     with ExitStack() as stack:
-        folders = [folder / "0", folder / "1"]
         urls = [
-            stack.enter_context(start_triton(repository, environment=environment, folder=where)).url
-            for where in folders
+            stack.enter_context(start_triton(repository, environment=environment)).url
+            for _ in range(2)
         ]
         servers = RunningServers(repository)
         assert len(servers) == 2
@@ -128,7 +125,7 @@ def test_hot_swaps_lose_nothing_and_no_caller_sees_versions_go_back(
     replace_file(broken, "model_fp32.onnx", tiny_graph(num_tags=len(TAGS) - 2))
     repository = tmp_path / "repository"
     expected = {publish(first, repository): answers[first]}
-    with pair(repository, environment, tmp_path) as (urls, servers):
+    with pair(repository, environment) as (urls, servers):
         with calling(urls, expected) as callers, watching() as late:
             for number in range(num_swaps):
                 bundle = (second, first)[number % 2]
@@ -175,7 +172,7 @@ def test_a_version_that_a_server_cannot_load_is_refused_and_the_old_one_serves_o
     bundle = write_bundle(tmp_path / "bundle", precisions=(Precision.FP32,))
     repository = tmp_path / "repository"
     expected = {publish(bundle, repository): answers_of(bundle)}
-    with pair(repository, environment, tmp_path) as (urls, servers):
+    with pair(repository, environment) as (urls, servers):
         real = serve.repository.settle_encoders
 
         def damage(where: Path, traffic: object) -> None:
@@ -204,7 +201,7 @@ def test_a_share_of_callers_tries_a_version_and_a_rollback_gives_it_to_none(
     publish(first, repository)
     draws = iter([0.05, 0.35, 0.65, 0.95])
     monkeypatch.setattr("random.random", lambda: next(draws, 0.5))
-    with pair(repository, environment, tmp_path) as (urls, servers), ExitStack() as stack:
+    with pair(repository, environment) as (urls, servers), ExitStack() as stack:
         clients = [stack.enter_context(TritonTagger(urls)) for _ in range(4)]
 
         def asked() -> list[int]:

@@ -14,8 +14,8 @@ from export.tensorrt.commands import build_script
 from export.tensorrt.triton import engine_config_text
 from serve.bundle import Precision, sha256
 from serve.errors import GraphError
-from serve.triton.config import parse_config
 from serve.triton.profiles import MAX_BATCH, buckets, from_json, profiles_for, to_json
+from tests.serve.pbtxt import parse_config
 
 
 def test_every_length_has_exactly_one_profile() -> None:

@@ -18,7 +18,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
-from serve.client import AsyncTritonTagger, Policy, TritonTagger, connect, wire
+from serve.client import AsyncTritonTagger, Policy, TritonTagger, wire
 from serve.client.blocking import read_ahead
 from serve.client.requests import MAX_REQUEST_TEXTS, STREAM_REQUESTS, Requests
 from serve.errors import AnswerError, DataError, Overloaded, ServerError
@@ -243,11 +243,9 @@ def test_a_client_asks_for_the_model_it_was_made_for() -> None:
     assert set(asked) == {"other"}
 
 
-def test_a_closed_client_and_a_connection_of_one_call_are_there_too(url: str) -> None:
-    connection = connect(url, timeout_s=30.0)
-    assert connection.graph()["file"] == "fake.onnx"
-    connection.close()
+def test_a_closed_client_says_so(url: str) -> None:
     client = TritonTagger(url, policy=PATIENT)
+    assert client.graph()["file"] == "fake.onnx"
     client.close()
     with pytest.raises(ServerError, match=r"open, got one that was closed; .* or make another"):
         client.tag(["x"])

@@ -23,7 +23,9 @@ from serve.client import TritonTagger
 from serve.commands.start import StartConfig, parse_args, tag_command, undetached
 from serve.commands.tag import parse_args as parse_tag
 from serve.repository import publish
+from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.status import SupervisorStatus, read_status
+from serve.triton.listening import Exposure
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import ServerState, read_states
 from serve.triton.tls import TlsFiles
@@ -91,19 +93,17 @@ def no_trace_of(states: list[ServerState]) -> bool:
 
 def test_what_start_was_asked_for_is_asked_of_the_detached_one_too(tmp_path: Path) -> None:
     files = TlsFiles(tmp_path / "ca", tmp_path / "cert", tmp_path / "key")
-    config = StartConfig(
+    servers = SupervisorConfig(
         repository=Path("r"),
         triton=Path("t"),
-        replicas=3,
+        num_replicas=3,
         grpc_port=8001,
-        listen="0.0.0.0",
-        tls=files,
+        exposure=Exposure("0.0.0.0", files),
         http=True,
         metrics_port=0,
-        detach=False,
     )
-    assert parse_args(undetached(config)) == config
-    assert parse_args(undetached(StartConfig(detach=True))) == StartConfig()
+    assert parse_args(undetached(servers)) == StartConfig(servers, detach=False)
+    assert parse_args(undetached(SupervisorConfig())) == StartConfig()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_the_command_that_start_prints_is_one_that_tag_takes(
     ],
 )
 def test_an_ipv6_address_may_be_given_without_brackets(given: str, taken: str) -> None:
-    assert parse_args(["--listen", given]).listen == taken
+    assert parse_args(["--listen", given]).servers.exposure.host == taken
 
 
 @pytest.mark.parametrize(

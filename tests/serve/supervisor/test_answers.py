@@ -32,7 +32,6 @@ def test_the_embedded_tagger_gives_the_answers_in_another_process(tmp_path: Path
     answers = KnownAnswers(tmp_path / "repository", Path(sys.executable))
     assert answers.of("1", NONE, time.monotonic()) is None, "it is not waited for"
     known = worked_out(answers, NONE)
-    assert known.is_verified
     truth = dict(zip(LINES, Tagger.load(tmp_path / "bundle").tag(LINES), strict=True))
     assert any(truth.values()), "otherwise this test shows little"
     right = {line: [entity.to_json() for entity in row] for line, row in truth.items()}
@@ -49,7 +48,6 @@ def test_without_a_tagger_the_first_answer_to_every_line_stands_in(tmp_path: Pat
     few = {LINES[0]: [ENTITY]}
     assert answers.of("1", few, time.monotonic()) is None, "later ones may ask other lines"
     known = worked_out(answers, first)
-    assert not known.is_verified
     assert known.answers == first
 
 
@@ -58,7 +56,7 @@ def test_a_version_that_served_for_a_moment_leaves_no_process(tmp_path: Path) ->
     slow.write_text("#!/bin/sh\nexec sleep 600\n")
     slow.chmod(0o755)
     answers = KnownAnswers(tmp_path, slow, timeout_s=5.0)
-    known = answers._known["1"] = Known(NONE, is_verified=True)
+    known = answers._known["1"] = Known(NONE)
     assert answers.of("2", NONE, 0.0) is None
     child = answers._running["2"]
     assert answers.of("1", NONE, 4.0) is known
@@ -91,17 +89,18 @@ def test_a_version_that_was_replaced_is_held_against_what_lies_on_the_disk(tmp_p
 def test_a_tagger_that_cannot_be_started_or_ends_at_once_is_done_without(
     tmp_path: Path, python: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    known = worked_out(KnownAnswers(tmp_path, Path(python)), NONE)
-    assert not known.is_verified
+    first = {**NONE, LINES[0]: [ENTITY]}
+    assert worked_out(KnownAnswers(tmp_path, Path(python)), first).answers == first
     assert "version 1: no embedded tagger to hold it against" in caplog.messages
 
 
 def test_a_tagger_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
     answers = KnownAnswers(tmp_path, Path(sys.executable), timeout_s=5.0)
-    assert answers.of("1", NONE, 0.0) is None
-    known = answers.of("1", NONE, 5.0)
+    first = {**NONE, LINES[0]: [ENTITY]}
+    assert answers.of("1", first, 0.0) is None
+    known = answers.of("1", first, 5.0)
     assert known is not None
-    assert not known.is_verified
+    assert known.answers == first
 
 
 @pytest.mark.parametrize(
@@ -119,11 +118,11 @@ def test_a_tagger_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_that_differs_anywhere_is_wrong(got: object) -> None:
-    known = Known({**NONE, LINES[0]: [ENTITY]}, is_verified=True)
+    known = Known({**NONE, LINES[0]: [ENTITY]})
     wrong = known.differences({LINES[0]: got})  # a server may say anything
     assert wrong.startswith(f"expected [{ENTITY}] for {LINES[0]!r}, got ")
 
 
 def test_scores_may_differ_by_rounding() -> None:
-    known = Known({**NONE, LINES[0]: [ENTITY]}, is_verified=True)
+    known = Known({**NONE, LINES[0]: [ENTITY]})
     assert known.differences({LINES[0]: [{**ENTITY, "score": 0.7505}]}) == ""

@@ -31,7 +31,7 @@ class GivenAnswers(KnownAnswers):
 
     def __init__(self, known: Mapping[str, Sequence[EntityJson]], *pending: str) -> None:
         super().__init__(Path("none"), Path("none"))
-        self.given, self.pending = Known(known, is_verified=True), set(pending)
+        self.given, self.pending = Known(known), set(pending)
 
     def of(self, version: str, first: object, now: float) -> Known | None:
         return None if version in self.pending else self.given
@@ -71,6 +71,7 @@ def canary_of(
         prefix=NAME,
         url=url,
         http_url=None,
+        metrics_url="127.0.0.1:1",
         repository="r",
         log="l",
         started="2026-01-01T00:00:00+00:00",
@@ -124,7 +125,7 @@ def test_a_version_that_was_replaced_is_learned_anew_and_not_wrong() -> None:
     class Replaced(GivenAnswers):
         def forget_replaced(self, version: str) -> bool:
             is_first = self.given.answers is not RIGHT
-            self.given = Known(RIGHT, is_verified=True)
+            self.given = Known(RIGHT)
             return is_first
 
     with fake_triton(name=NAME) as url:

@@ -46,43 +46,32 @@ def used(memory_bytes: int, server_bytes: int = 0) -> Usage:
 
 def test_what_the_server_itself_has_grown_by_counts_on_after_a_publication() -> None:
     ready = ReadyMemory()
-    ready.note("a", used(1_000, 300), listed(v1="READY"))
-    ready.note("a", used(1_700, 900), listed(v1="READY"))
-    ready.note("a", used(1_800, 950), listed(v1="UNAVAILABLE", v2="READY"))
-    assert ready.of("a") == 1_150, "650 of what it has are growth"
-    ready.keep([])
-    ready.note("a", used(1_800, 950), listed(v2="READY"))
-    assert ready.of("a") == 1_800, "another server"
+    ready.note(used(1_000, 300), listed(v1="READY"))
+    ready.note(used(1_700, 900), listed(v1="READY"))
+    ready.note(used(1_800, 950), listed(v1="UNAVAILABLE", v2="READY"))
+    assert ready.num_bytes == 1_150, "650 of what it has are growth"
 
 
 def test_a_version_that_is_loaded_beside_another_is_no_growth() -> None:
     ready = ReadyMemory()
-    ready.note("a", used(1_000), listed(v1="READY"))
-    ready.note("a", used(1_200), listed(v1="READY"))
-    assert ready.of("a") == 1_000
-    ready.note("a", used(1_800), listed(v1="READY", v2="LOADING"))
-    assert ready.of("a") is None, "nobody can say how much it will be"
-    ready.note("a", used(2_300), listed(v1="READY", v2="READY"))
-    ready.note("a", used(2_400), listed(v1="READY", v2="READY"))
-    assert ready.of("a") == 2_300
-    ready.note("a", used(1_400), listed(v1="UNAVAILABLE", v2="READY"))
-    assert ready.of("a") == 1_400
+    ready.note(used(1_000), listed(v1="READY"))
+    ready.note(used(1_200), listed(v1="READY"))
+    assert ready.num_bytes == 1_000
+    ready.note(used(1_800), listed(v1="READY", v2="LOADING"))
+    assert ready.num_bytes is None, "nobody can say how much it will be"
+    ready.note(used(2_300), listed(v1="READY", v2="READY"))
+    ready.note(used(2_400), listed(v1="READY", v2="READY"))
+    assert ready.num_bytes == 2_300
+    ready.note(used(1_400), listed(v1="UNAVAILABLE", v2="READY"))
+    assert ready.num_bytes == 1_400
 
 
 def test_a_server_that_does_not_say_what_it_has_is_held_against_what_it_was() -> None:
     ready = ReadyMemory()
-    assert ready.of("a") is None
-    ready.note("a", used(1_000), [])
-    ready.note("a", used(9_000), [])
-    assert ready.of("a") == 1_000
-    ready.note("a", used(1_100), listed(v1="READY"))
-    ready.note("a", used(9_000), [])
-    assert ready.of("a") == 1_100
-
-
-def test_servers_that_are_no_more_are_forgotten() -> None:
-    ready = ReadyMemory()
-    for name in "abc":
-        ready.note(name, used(1_000), listed(v1="READY"))
-        ready.keep({name, "a"})
-    assert [ready.of(name) for name in "abc"] == [1_000, None, 1_000]
+    assert ready.num_bytes is None
+    ready.note(used(1_000), [])
+    ready.note(used(9_000), [])
+    assert ready.num_bytes == 1_000
+    ready.note(used(1_100), listed(v1="READY"))
+    ready.note(used(9_000), [])
+    assert ready.num_bytes == 1_100

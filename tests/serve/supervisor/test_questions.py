@@ -9,7 +9,7 @@ from serve.supervisor.patience import Patience
 from serve.supervisor.questions import Question, first_question, next_question
 
 PATIENCE = Patience()
-KNOWN = Known({line: [] for line in LINES}, is_verified=True)
+KNOWN = Known({line: [] for line in LINES})
 
 
 def after(line_s: float, question: Question | None = None) -> Question:

@@ -27,7 +27,7 @@ from serve.triton.state import ServerState
 
 
 def test_files_of_tls_that_cannot_be_read_fail_a_start_and_no_supervisor(tmp_path: Path) -> None:
-    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None))
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
     replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
     replica.life = Life(phase=Phase.STARTING)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -37,6 +37,7 @@ def test_files_of_tls_that_cannot_be_read_fail_a_start_and_no_supervisor(tmp_pat
             prefix="linetag-00000000-",
             url=f"127.0.0.1:{server.getsockname()[1]}",
             http_url=None,
+            metrics_url="127.0.0.1:1",
             repository="r",
             log=str(tmp_path / "log"),
             started="2026-01-01T00:00:00+00:00",
@@ -57,7 +58,7 @@ def test_a_server_is_started_again_without_what_somebody_put_beside_its_versions
     (repository / "tagger" / "7").mkdir()
     if not is_readable:
         (repository / "history.jsonl").write_text("damaged\n")
-    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), repository, Ports(1, None))
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), repository, Ports(1, None, 2))
     replica = Replica(0, order, tmp_path, KnownAnswers(repository, tmp_path), Patience())
     replica.look(1.0)
     assert replica.life.phase is Phase.STARTING
@@ -69,7 +70,7 @@ def test_a_server_is_started_again_without_what_somebody_put_beside_its_versions
 def test_an_end_that_was_asked_for_during_a_start_is_no_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, is_asked: bool
 ) -> None:
-    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None))
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
     replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
     replica.life = Life(phase=Phase.STARTING, reason="killed by SIGKILL")  # the start before
     caplog.set_level(logging.INFO, logger="serve")
@@ -99,9 +100,21 @@ def test_a_server_is_started_again_although_its_metrics_port_is_taken(tmp_path: 
     replica.end()
 
 
+def test_the_memory_of_a_server_is_not_counted_from_that_of_the_one_before(tmp_path: Path) -> None:
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
+    replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+    replica.ready_memory.note(Usage(1_000, 300, 0, 0), [])
+    assert replica.ready_memory.num_bytes == 1_000
+    replica.look(1.0)
+    assert replica.life.phase is Phase.STARTING
+    replica.ready_memory.note(Usage(1_800, 950, 0, 0), [])
+    assert replica.ready_memory.num_bytes == 1_800
+    replica.end()
+
+
 def test_a_version_that_was_unloaded_holds_up_no_progress(tmp_path: Path) -> None:
     """Its figures stand still: a server busy with long texts would be taken for one that hangs."""
-    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None))
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
     replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
 
     def look(now: float, states: dict[str, str], tokens: dict[str, int]) -> float:

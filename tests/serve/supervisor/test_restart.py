@@ -69,6 +69,7 @@ def note(folder: Path, repository: Path, tls: tuple[str, ...] = ()) -> None:
         prefix="linetag-00000000-",
         url="u",
         http_url=None,
+        metrics_url="127.0.0.1:1",
         repository=str(repository),
         log=str(folder / "replica-0" / "log"),
         started="2026-01-01T00:00:00+00:00",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.client import Policy, TritonTagger
 from serve.errors import ServerError
 from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.control import LOG
@@ -47,6 +48,10 @@ def run(config: SupervisorConfig, act: Callable[[SupervisorStatus], None]) -> No
         is_over.set()
 
 
+def no_trace_of(prefix: str) -> bool:
+    return not processes_of(prefix) and not shared_memory_of(prefix)
+
+
 def the_only(folder: Path) -> ReplicaStatus:
     status = read_status(folder)
     assert status is not None
@@ -71,7 +76,7 @@ def test_a_replica_that_never_comes_back_is_given_up_loudly(
     with pytest.raises(ServerError, match=message) as caught:
         run_service(config, lambda status: threading.Thread(target=ruin, args=(status,)).start())
     assert prefixes
-    assert not any(processes_of(prefix) or shared_memory_of(prefix) for prefix in prefixes)
+    assert all(map(no_trace_of, prefixes))
     assert read_states(folder) == []
     health = read_health(folder)
     assert not health.is_ready
@@ -94,6 +99,41 @@ def test_a_replica_that_grows_too_much_is_restarted_and_the_reason_told(
     assert seen[0].restarts["asked"] >= 1
     assert seen[0].num_failures == 0
     assert seen[0].reason.startswith("file descriptors: expected at most 0 of the ")
+
+
+def answers(client: TritonTagger) -> bool:
+    try:
+        return client.tag([""]) == [[]]
+    except ServerError:  # an attempt to connect takes up to a second, and so does the pause after
+        return False
+
+
+def test_a_killed_server_comes_back_on_its_port_where_an_open_client_finds_it(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    config = SupervisorConfig(repository, environment, tmp_path)
+    prefixes: list[str] = []
+    found: list[bool] = []
+
+    def kill(status: SupervisorStatus) -> None:
+        (first,) = read_states(tmp_path)
+        with TritonTagger(first.url, policy=Policy(deadline_s=10.0)) as client:
+            assert client.tag([""]) == [[]]
+            os.kill(first.pid, signal.SIGKILL)
+            is_new = wait_until(
+                lambda: [s.pid for s in read_states(tmp_path)] not in ([], [first.pid]),
+                timeout_s=30.0,
+            )
+            assert is_new
+            (second,) = read_states(tmp_path)
+            assert second.url == first.url
+            assert no_trace_of(first.prefix)
+            found.append(wait_until(lambda: answers(client), timeout_s=30.0))
+        prefixes.extend((first.prefix, second.prefix))
+
+    run(config, kill)
+    assert found == [True]
+    assert all(map(no_trace_of, prefixes))
 
 
 def test_a_stub_that_dies_is_noticed_and_replaced_although_triton_says_ready(

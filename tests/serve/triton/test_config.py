@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
-from serve.triton.config import config_texts, model_configs, parse_config
+from serve.triton.config import config_texts, model_configs
 from serve.triton.names import MAX_BATCH_SIZE, MODEL
+from tests.serve.pbtxt import parse_config
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = model_configs()

@@ -53,7 +53,7 @@ def server(repository: Path, environment: Path) -> Iterator[TritonServer]:
             return [*arguments, "--model-config-name=python", "--load-model=encoder"]
 
         patch.setattr(serve.triton.launch, "_identity", both)
-        server = start_triton(repository, environment=environment, folder=repository.parent / "t")
+        server = start_triton(repository, environment=environment)
     with server:
         yield server
 

@@ -13,10 +13,10 @@ from export.__main__ import main as export_main
 from serve.bundle import Bundle
 from serve.encoder_graph import encoder_graph, read_encoder_graph
 from serve.repository import publish
-from serve.triton.config import parse_config
 from serve.triton.encoder_config import HEADER, EncoderShape, encoder_configs, encoder_texts
 from serve.triton.profiles import MAX_BATCH, profiles_for
 from serve.versions.encoders import _write_settings as write_settings
+from tests.serve.pbtxt import parse_config
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAIN = EncoderShape(num_tags=7, max_tokens=64, ids="int64", is_for_tensorrt=False)

@@ -136,7 +136,7 @@ def test_what_is_replaced_does_not_hold_up_servers_although_it_was_damaged(
     """Triton loads anew whatever looks changed, and with one that fails no other is loaded."""
     publish(bundle, repository)
     publish(bundle, repository, share=0.1)
-    with start_triton(repository, environment=environment, folder=repository / "t") as server:
+    with start_triton(repository, environment=environment) as server:
         servers = RunningServers(repository)
         damage(repository / "tagger/2")
         assert rollback(repository, servers=servers, heard_s=0.0) == 3, "the trial"

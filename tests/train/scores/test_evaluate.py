@@ -140,7 +140,8 @@ def test_the_tables_and_the_json_show_the_same_figures(evaluation: Evaluation) -
             str(row["support"])
         ]
     assert figures["entities"]["micro"]["f1"] == evaluation.entities.micro.f1
-    assert figures["entities"]["macro"]["f1"] == pytest.approx(evaluation.entities.macro_f1)
+    each = [score.f1 for score in evaluation.entities.by_label.values() if score.num_gold]
+    assert figures["entities"]["macro"]["f1"] == pytest.approx(sum(each) / len(each))
     assert figures["words"]["micro"]["precision"] == pytest.approx(evaluation.words.accuracy)
 
 
