@@ -224,7 +224,8 @@ def test_a_server_whose_note_cannot_be_written_is_not_left_behind(
 
     def only_before_the_start(folder: Path, state: ServerState) -> None:
         if state.pid:
-            assert state.pid in processes_of(state.prefix)
+            # Its command line is there a moment after the program was started.
+            assert wait_until(lambda: state.pid in processes_of(state.prefix), timeout_s=5.0)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_state(folder, state)
 
