@@ -22,12 +22,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from serve.artefacts.manifest import GraphInfo, Manifest, Precision, Provider, seal, sha256
 from serve.artefacts.onnx_file import check_single_file
 from serve.artefacts.parts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, read_plain
 from serve.artefacts.signature import SIGNATURE, check_signature
+from serve.artefacts.tokenizer_file import read_tokenizer
 from serve.decode.decoding import DECODING, Decoding
 from serve.encoding import Encoder
 from serve.errors import BundleError
@@ -101,7 +100,7 @@ class Bundle:
         path = self.folder / TOKENIZER
         try:
             content = _checked(path, self.manifest.files, MAX_TOKENIZER_BYTES)
-            tokenizer = Tokenizer.from_str(content.decode())
+            tokenizer = read_tokenizer(content)
             manifest = self.manifest
             return Encoder(tokenizer, max_tokens=manifest.max_tokens, pad_id=manifest.pad_id)
         except BundleError:

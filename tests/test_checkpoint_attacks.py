@@ -183,6 +183,12 @@ def _(checkpoint: Path, outside: Path, part: str) -> None:
     (checkpoint / WEIGHTS).write_bytes((2**60).to_bytes(8, "little") + content[8:])
 
 
+@attacks("table of characters", "AAAA", "/////w==", reason="expected .*tokenizer, got .*charsmap")
+def _(checkpoint: Path, outside: Path, table: str) -> None:
+    normalizer = {"type": "Precompiled", "precompiled_charsmap": table}
+    edit(checkpoint / "tokenizer.json", normalizer=normalizer)
+
+
 @attacks("terabyte of", "config.json", "tokenizer.json", WEIGHTS, reason="bytes, more than")
 def _(checkpoint: Path, outside: Path, name: str) -> None:
     os.truncate(checkpoint / name, 2**40)
