@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from serve.display.page import drawn
 from train.curve.runs import Run
 from train.curve.summary import Step, summary
 
@@ -24,7 +25,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
         color = f"C{number}"  # matplotlib's own cycle
         sizes = [step.num_lines for step in steps]
         means = [step.dev_f1.mean for step in steps]
-        axes.plot(sizes, means, color=color, label=f"{strategy}, {pick} lines")
+        axes.plot(sizes, means, color=color, label=f"{drawn(strategy)}, {pick} lines")
         low = [step.dev_f1.mean - (step.dev_f1.deviation or 0) for step in steps]
         high = [step.dev_f1.mean + (step.dev_f1.deviation or 0) for step in steps]
         axes.fill_between(sizes, low, high, color=color, alpha=0.15, linewidth=0)
