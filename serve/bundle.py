@@ -13,7 +13,9 @@
 A file is hashed as it is read, so the bytes that were checked are the bytes that are used. This
 finds damage and careless edits; against intent there is the signature, see
 `serve.artefacts.signature`. What the files cannot do in any case is lead out of the folder: names
-have no paths, links are not followed, and a graph is one file.
+have no paths, links are not followed, and a graph is one file. What a graph takes of memory and of
+time is no part of that: a kilobyte of the operators that every graph here has can ask for gigabytes
+as it is loaded, so whose it is has to be known, and the signature says it.
 """
 
 from __future__ import annotations
