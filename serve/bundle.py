@@ -13,7 +13,9 @@
 A file is hashed as it is read, so the bytes that were checked are the bytes that are used. This
 finds damage and careless edits; against intent there is the signature, see
 `serve.artefacts.signature`. What the files cannot do in any case is lead out of the folder: names
-have no paths, links are not followed, and a graph is one file.
+have no paths, links are not followed, and a graph is one file. What a graph takes of memory and of
+time is no part of that: a kilobyte of the operators that every graph here has can ask for gigabytes
+as it is loaded, so whose it is has to be known, and the signature says it.
 """
 
 from __future__ import annotations
@@ -22,12 +24,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from serve.artefacts.manifest import GraphInfo, Manifest, Precision, Provider, seal, sha256
 from serve.artefacts.onnx_file import check_single_file
 from serve.artefacts.parts import MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, read_plain
 from serve.artefacts.signature import SIGNATURE, check_signature
+from serve.artefacts.tokenizer_file import read_tokenizer
 from serve.decode.decoding import DECODING, Decoding
 from serve.encoding import Encoder
 from serve.errors import BundleError
@@ -102,7 +103,7 @@ class Bundle:
         path = self.folder / TOKENIZER
         try:
             content = _checked(path, self.manifest.files, MAX_TOKENIZER_BYTES)
-            tokenizer = Tokenizer.from_str(content.decode())
+            tokenizer = read_tokenizer(content)
             manifest = self.manifest
             return Encoder(tokenizer, max_tokens=manifest.max_tokens, pad_id=manifest.pad_id)
         except BundleError:

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from serve.artefacts.tokenizer_file import is_panic
+from serve.errors import DataError
 from serve.limits import check_text
 from serve.words import NO_WORD, joined, trimmed, words
 
@@ -86,6 +88,7 @@ class Encoder:
         Raises:
             ValueError: If it puts another number of special tokens, or elsewhere; if its vocabulary
                 lacks the token of what it does not know; or `max_tokens` is below `MIN_TOKENS`.
+            DataError: If it takes no text.
         """
         if max_tokens < MIN_TOKENS:
             raise ValueError(f"expected max_tokens of at least {MIN_TOKENS}, got {max_tokens}")
@@ -93,10 +96,10 @@ class Encoder:
         tokenizer.no_padding()
         if getattr(tokenizer.model, "dropout", None):  # of merges, to train with: answers at random
             tokenizer.model.dropout = None
-        num_special = len(tokenizer.encode("").ids)
+        num_special = len(_encodings(tokenizer, [""])[0].ids)
         if num_special != 2:
             raise ValueError(f"expected a tokenizer adding 2 special tokens, got {num_special}")
-        special = tokenizer.encode("a").special_tokens_mask
+        special = _encodings(tokenizer, ["a"])[0].special_tokens_mask
         if special and not special[0] == special[-1] == 1:
             raise ValueError(f"expected a special token on either side of a text, got {special}")
         unknown = getattr(tokenizer.model, "unk_token", None)
@@ -114,13 +117,12 @@ class Encoder:
         """Encode texts, each on its own.
 
         Raises:
-            DataError: If a text is over `MAX_CHARS` or is not valid Unicode; naming its index.
+            DataError: If a text is over `MAX_CHARS`, is not valid Unicode, or not one that the
+                tokenizer takes; naming its index.
         """
         for index, text in enumerate(texts):
             check_text(text, index)
-        if len(texts) == 1:  # encode_batch wakes a thread pool; one text does not need it
-            return [self._encoded(texts[0], self._tokenizer.encode(texts[0]))]
-        return list(map(self._encoded, texts, self._tokenizer.encode_batch(list(texts))))
+        return list(map(self._encoded, texts, _encodings(self._tokenizer, texts)))
 
     def collate(self, windows: Sequence[Window], num_tokens: int | None = None) -> EncodedBatch:
         """Pad windows on the right.
@@ -182,6 +184,27 @@ class Encoder:
             if end == last:
                 break
         return windows
+
+
+def _encodings(tokenizer: Tokenizer, texts: Sequence[str], first: int = 0) -> list[Encoding]:
+    """Return each text's tokens.
+
+    Raises:
+        DataError: If the tokenizer does not take a text; naming its index, counted from `first`.
+    """
+    try:
+        if len(texts) == 1:  # encode_batch wakes a thread pool; one text does not need it
+            return [tokenizer.encode(texts[0])]
+        return tokenizer.encode_batch(list(texts))
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        if len(texts) > 1:  # which of them?
+            return [_encodings(tokenizer, [text], index)[0] for index, text in enumerate(texts)]
+        raise DataError(
+            f"text {first}: expected one that the tokenizer takes, got {error}; train from a model "
+            "with a sound tokenizer"
+        ) from error
 
 
 def bucket_of(num_tokens: int, max_tokens: int) -> int:

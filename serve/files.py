@@ -60,8 +60,9 @@ def replacing_file(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def staged_file(path: Path) -> Iterator[Path]:
-    """Give the name of a file that takes the place of `path` when the block ends well.
+    """Give the name of an empty file that takes the place of `path` when the block ends well.
 
+    Its name can be guessed, and the folder may be everybody's: what lies there is not written into.
     A crash leaves it there; it is swept when the same file is written a day later.
 
     Raises:
@@ -71,6 +72,8 @@ def staged_file(path: Path) -> Iterator[Path]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        staging.unlink(missing_ok=True)
+        os.close(os.open(staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield staging
         _sweep(path, staging.stat().st_mtime - _LEFT_S)
         staging.replace(path)

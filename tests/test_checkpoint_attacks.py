@@ -24,6 +24,7 @@ from serve.errors import CheckpointError
 from serve.labels import Tags
 from tests.outside import nothing_read_of
 from train.model.base import find_base
+from train.trained.model import load_trained
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 Attack = Callable[[Path, Path], Path | None]
@@ -34,6 +35,8 @@ BASE_ATTACKS: dict[str, tuple[Attack, str]] = {}
 """Those on what training alone reads: weights in parts, and a vocabulary without a tokenizer."""
 EXPORT_ATTACKS: dict[str, tuple[Attack, str]] = {}
 """Those on what export alone reads."""
+TRAINED_ATTACKS: dict[str, tuple[Attack, str]] = {}
+"""Those on what is read of a trained tagger only, by either; a base model has none of it."""
 
 
 def attacks(
@@ -86,6 +89,24 @@ def _(checkpoint: Path, outside: Path, target: str) -> None:
 def _(checkpoint: Path, outside: Path, name: str) -> None:
     (checkpoint / name).unlink()
     os.mkfifo(checkpoint / name)
+
+
+@attacks(
+    "decoding that is",
+    *("a link", "a pipe", "/dev/zero", "a terabyte"),
+    reason="decoding.json: expected a readable file, got",
+    book=TRAINED_ATTACKS,
+)
+def _(checkpoint: Path, outside: Path, part: str) -> None:
+    decoding = checkpoint / "decoding.json"
+    if part == "a pipe":
+        os.mkfifo(decoding)
+    elif part == "a terabyte":
+        decoding.touch()
+        os.truncate(decoding, 2**40)
+    else:
+        (outside / "other.json").write_text('{"a password": 1}')
+        decoding.symlink_to(part if part == "/dev/zero" else outside / "other.json")
 
 
 @attacks("hub's cache that leads out of its blobs", "config.json", WEIGHTS, reason=SOFT)
@@ -162,6 +183,12 @@ def _(checkpoint: Path, outside: Path, part: str) -> None:
     (checkpoint / WEIGHTS).write_bytes((2**60).to_bytes(8, "little") + content[8:])
 
 
+@attacks("table of characters", "AAAA", "/////w==", reason="expected .*tokenizer, got .*charsmap")
+def _(checkpoint: Path, outside: Path, table: str) -> None:
+    normalizer = {"type": "Precompiled", "precompiled_charsmap": table}
+    edit(checkpoint / "tokenizer.json", normalizer=normalizer)
+
+
 @attacks("terabyte of", "config.json", "tokenizer.json", WEIGHTS, reason="bytes, more than")
 def _(checkpoint: Path, outside: Path, name: str) -> None:
     os.truncate(checkpoint / name, 2**40)
@@ -175,6 +202,7 @@ def _(checkpoint: Path, outside: Path, part: str) -> None:
 @attacks(
     "rows in the millions of",
     *("intermediate_size", "max_position_embeddings", "hidden_size"),
+    *("type_vocab_size", "num_labels"),
     reason="expected a model of .* bytes, as its weights have, got",
 )
 def _(checkpoint: Path, outside: Path, key: str) -> None:
@@ -281,6 +309,11 @@ def refused_by_export(checkpoint: Path, reason: str, output: Path) -> None:
     assert not output.exists()
 
 
+def refused_as_trained(checkpoint: Path, reason: str) -> None:
+    with pytest.raises(CheckpointError, match=reason):
+        load_trained(checkpoint)
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_checkpoint_that_leads_outside_is_refused_and_nothing_outside_is_read(
     checkpoint: Path, outside: Path, name: str
@@ -289,6 +322,7 @@ def test_a_checkpoint_that_leads_outside_is_refused_and_nothing_outside_is_read(
     checkpoint = act(checkpoint, outside) or checkpoint
     with nothing_read_of(outside):
         refused_by_training(checkpoint, reason)
+        refused_as_trained(checkpoint, reason)
         refused_by_export(checkpoint, reason, checkpoint.parent / "bundle")
     assert not (outside / "ran").exists()
 
@@ -302,6 +336,17 @@ def test_a_base_model_that_leads_outside_is_refused_and_nothing_outside_is_read(
     with nothing_read_of(outside):
         refused_by_training(checkpoint, reason)
     assert not (outside / "ran").exists()
+
+
+@pytest.mark.parametrize("name", TRAINED_ATTACKS)
+def test_a_trained_tagger_that_leads_outside_is_refused_and_nothing_outside_is_read(
+    checkpoint: Path, outside: Path, name: str
+) -> None:
+    act, reason = TRAINED_ATTACKS[name]
+    act(checkpoint, outside)
+    with nothing_read_of(outside):
+        refused_as_trained(checkpoint, reason)
+        refused_by_export(checkpoint, reason, checkpoint.parent / "bundle")
 
 
 @pytest.mark.parametrize("name", EXPORT_ATTACKS)

@@ -97,6 +97,16 @@ def test_a_second_setup_does_nothing(checkout: Checkout) -> None:
     assert (checkout.folder / "calls").read_text() == done
 
 
+def test_what_builds_this_package_is_locked_too(checkout: Checkout) -> None:
+    checkout.make("setup")
+    calls = (checkout.folder / "calls").read_text().splitlines()
+    builds = [call for call in calls if "--editable" in call]
+    assert len(builds) == 2
+    assert all("--no-build-isolation" in call for call in builds)
+    for name in ("main", "triton"):
+        assert "\nsetuptools==" in (ROOT / f".ci/lock/{name}.txt").read_text()
+
+
 def test_a_gpu_that_came_later_is_used_and_a_driver_that_fails_costs_nothing(
     checkout: Checkout,
 ) -> None:

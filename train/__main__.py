@@ -36,7 +36,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from serve.commands import write_utf8
+from serve.commands import say, write_utf8
+from serve.display.render import printable_lines
 from serve.errors import TaggingError, in_words
 from train.config import TrainConfig, state_path
 from train.flags.arguments import parse_args as parse_arguments
@@ -62,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train as the arguments say, or run a command; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     write_utf8()
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter())
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("train").setLevel(logging.INFO if is_first_process() else logging.ERROR)
     # OpenMP's threads spin while they wait for each other. For long, as is its default, that ruins
     # a machine that does anything else besides; not at all, as they then must be woken a thousand
@@ -81,17 +84,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         evaluations = run(config)
     except ModuleNotFoundError as error:
-        print(
+        say(
             f"error: expected the package {error.name}, got none installed; "
-            "pip install 'linetag[train]'",
-            file=sys.stderr,
+            "pip install 'linetag[train]'"
         )
         return 1
     except (TaggingError, OSError) as error:
-        print(f"error: {in_words(error)}", file=sys.stderr)
+        say(f"error: {in_words(error)}")
         return 1
     except KeyboardInterrupt:
-        print(f"error: interrupted; {_what_is_left(config, left)}", file=sys.stderr)
+        say(f"error: interrupted; {_what_is_left(config, left)}")
         return 1
     if not evaluations:  # a process beside the first
         return 0
@@ -101,6 +103,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(format_evaluation(name, e) for name, e in evaluations.items()))
     logging.getLogger("train").info("checkpoint: %s", config.output)
     return 0
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Shows a message, which may name files of anybody's, so that none steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
 
 
 def _what_is_left(config: TrainConfig, before: tuple[int, int] | None) -> str:

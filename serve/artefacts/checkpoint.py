@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from serve.artefacts.parts import MAX_JSON_BYTES
+from serve.artefacts.pretrained import Pretrained
 from serve.decode.decoding import DECODING, Decoding
 from serve.errors import CheckpointError
 from serve.labels import Tags
@@ -36,12 +38,13 @@ def decoding_of(folder: Path, tags: Tags) -> Decoding:
     """Return how a checkpoint's logits are read; the plain way if it does not say.
 
     Raises:
-        CheckpointError: If its file of that is damaged or made for other tags.
+        CheckpointError: If its file of that is a link, damaged, too large or made for other tags.
     """
-    path = folder / DECODING
-    if not path.exists():
+    files = Pretrained(folder)
+    if not files.has(DECODING):
         return Decoding()
     try:
-        return Decoding.from_json(path.read_text(encoding="utf-8"), num_tags=len(tags))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {error}; {REMEDY}") from error
+        content = files.read(DECODING, max_bytes=MAX_JSON_BYTES).decode()
+        return Decoding.from_json(content, num_tags=len(tags))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{folder / DECODING}: {error}; {REMEDY}") from error

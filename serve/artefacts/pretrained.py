@@ -47,7 +47,8 @@ _PLAIN_ATTENTION = (None, "eager", "sdpa")
 _WIDTHS = ("hidden_size", "dim")
 _NARROW = "embedding_size"
 """Width of ELECTRA's embeddings, which other families pay no regard to."""
-_POSITIONS, _INNER = ("max_position_embeddings",), ("intermediate_size", "hidden_dim")
+_NARROW_ROWS = ("max_position_embeddings", "type_vocab_size")
+_ROWS = ("intermediate_size", "hidden_dim", "num_labels")
 """Rows of the embeddings' width, and of the layers'."""
 _LAYERS = ("num_hidden_layers", "n_layers")
 
@@ -147,8 +148,8 @@ class Pretrained:
         width = config.get(_NARROW, hidden) if config.get("model_type") == "electra" else hidden
         rows: dict[str, tuple[Any, Any]] = {_WIDTHS[0]: (hidden, hidden), _NARROW: (width, width)}
         rows["vocab_size"] = (config.get("vocab_size"), width)
-        rows |= {key: (config[key], width) for key in _POSITIONS if key in config}
-        rows |= {key: (config[key], hidden) for key in _INNER if key in config}
+        rows |= {key: (config[key], width) for key in _NARROW_ROWS if key in config}
+        rows |= {key: (config[key], hidden) for key in _ROWS if key in config}
         for key, (number, _) in rows.items():
             if type(number) is not int or number < 1:
                 raise CheckpointError(f"{path}: expected a number {key!r}, got {number!r:.80}")

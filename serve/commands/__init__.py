@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from serve.display.render import printable_lines
 from serve.errors import TaggingError, in_words
 
 
@@ -53,9 +54,12 @@ def importing() -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """Tell the user something that is no part of the product: on standard error, if it is read."""
+    """Tell the user something that is no part of the product: on standard error, if it is read.
+
+    It may name files and servers of anybody's, so nothing in it steers the terminal.
+    """
     try:
-        sys.stderr.write(message + "\n")
+        sys.stderr.write(printable_lines(message) + "\n")
         sys.stderr.flush()
     except OSError:  # its reader has gone, or a disk is full: no reason to end what is under way
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends

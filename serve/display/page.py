@@ -60,3 +60,8 @@ def picture(figure: Any) -> str:  # noqa: ANN401 (matplotlib has no types)
         figure.savefig(file, format="svg", metadata={"Date": None})
     svg = file.getvalue()
     return svg[svg.index("<svg") :]
+
+
+def drawn(text: str) -> str:
+    """Return a user's words as matplotlib draws them as they are: dollars set no mathematics."""
+    return text.replace("$", r"\$")

@@ -75,3 +75,8 @@ def entity_table(texts: Sequence[str], entities: Sequence[Sequence[Entity]]) -> 
 def printable(text: str) -> str:
     """Return a text of the same length that cannot steer a terminal."""
     return text.translate(_REPLACED)
+
+
+def printable_lines(text: str) -> str:
+    """Return the same of a text that may have several lines."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -79,9 +79,9 @@ def _cells(replica: ReplicaStatus, rates: Rates | None) -> list[RenderableType]:
     figures, usage = replica.figures, replica.usage
     return [
         str(replica.number),
-        replica.url,
+        Text(replica.url),  # a plain one is markup: of IPv6 the brackets would go
         Text(replica.phase, style=_COLOURS.get(replica.phase, "red")),
-        _versions(replica),
+        Text(_versions(replica)),
         _number(None if rates is None else rates.requests_per_s),
         _number(None if rates is None else rates.failures_per_s),
         _number(None if rates is None else rates.texts_per_s),

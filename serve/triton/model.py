@@ -95,7 +95,7 @@ class TritonPythonModel:
             entities = tag_in_portions(
                 self._tagger.tag, texts, owners, lambda number: not requests[number].is_cancelled()
             )
-        except GraphError as error:
+        except (GraphError, DataError) as error:
             if len(requests) == 1:
                 return [self._failed(requests[0], error)]
             # One text may overflow: those that it was merged with have an answer.
@@ -121,12 +121,14 @@ class TritonPythonModel:
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _failed(self, request: Any, error: GraphError) -> Any:  # noqa: ANN401
-        """Answer a request that the graph has no answer to.
+    def _failed(self, request: Any, error: GraphError | DataError) -> Any:  # noqa: ANN401
+        """Answer a request that the graph, or before it the tokenizer, has no answer to.
 
         Where it is the request's own text, that is refused, so that no client takes this server
         for sick; were it every text, the supervisor's canary would find out.
         """
+        if isinstance(error, DataError):
+            return _refusal(self._refused(request, error))
         code, reason = pb_utils.TritonError.INTERNAL, Refusal.GRAPH
         if isinstance(error, NonFiniteError):
             code, reason = pb_utils.TritonError.INVALID_ARG, Refusal.NOT_FINITE

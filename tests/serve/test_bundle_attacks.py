@@ -70,6 +70,12 @@ def edit_graph(bundle: Path, change: Callable[[onnx.ModelProto], object]) -> Non
     replace_file(bundle, GRAPH, model.SerializeToString())
 
 
+def edit_tokenizer(bundle: Path, **changes: object) -> None:
+    """Change the tokenizer, and let the manifest vouch for it."""
+    tokenizer = json.loads((bundle / "tokenizer.json").read_text()) | changes
+    replace_file(bundle, "tokenizer.json", json.dumps(tokenizer).encode())
+
+
 def external(location: str, **more: str) -> TensorProto:
     """Return a tensor whose values lie in another file."""
     tensor = numpy_helper.from_array(np.zeros(64, np.float32), "stolen")
@@ -252,6 +258,28 @@ class Payload:
 @attacks("pickle", "labels.json", "tokenizer.json", GRAPH, reason="(codec|an ONNX graph, got)")
 def _(bundle: Path, outside: Path, name: str) -> None:
     replace_file(bundle, name, pickle.dumps(Payload(outside / "ran")))
+
+
+@attacks(
+    "table of characters",
+    *("AAAA", "/////w==", "BQAAAAAAAA=="),  # too short, of 4 GB, of a byte more than there are
+    reason="tokenizer.json: expected a tokenizer, got .*precompiled_charsmap",
+)
+def _(bundle: Path, outside: Path, table: str) -> None:
+    edit_tokenizer(bundle, normalizer={"type": "Precompiled", "precompiled_charsmap": table})
+
+
+@attack("tokenizer.json: expected a tokenizer, got .*precompiled_charsmap")
+def table_of_characters_that_a_second_one_hides(bundle: Path, outside: Path) -> None:
+    tokenizer = (bundle / "tokenizer.json").read_text().lstrip("{ \n")
+    evil = '"type": "Precompiled", "precompiled_charsma\\u0070": "/////w=="'
+    replace_file(bundle, "tokenizer.json", f'{{"normalizer": {{{evil}}}, {tokenizer}'.encode())
+
+
+@attack("tokenizer.json: expected a tokenizer, got text 0: expected one that the tokenizer takes")
+def tokenizer_that_takes_no_text(bundle: Path, outside: Path) -> None:
+    empty = {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}
+    edit_tokenizer(bundle, normalizer=empty)
 
 
 @attacks("file of a terabyte", *FILES, reason="1,099,511,627,776 bytes, more than")

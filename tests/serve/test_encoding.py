@@ -7,15 +7,16 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Regex, Tokenizer
 from tokenizers.models import WordPiece
+from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
 from serve.encoding import Encoder, bucket_of
 from serve.errors import DataError
 from serve.limits import MAX_CHARS
 from serve.words import NO_WORD
-from tests.serve.tiny import MAX_TOKENS, tiny_tokenizer
+from tests.serve.tiny import MANY_B, MAX_TOKENS, PANICS_AT_MANY_B, tiny_tokenizer
 
 ENCODER = Encoder(tiny_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
 
@@ -157,3 +158,14 @@ def test_a_vocabulary_without_the_token_of_the_unknown_is_refused() -> None:
     lacking = Tokenizer.from_str(json.dumps(saved))
     with pytest.raises(ValueError, match=r"expected '\[UNK\]' in the vocabulary, which lacks it"):
         Encoder(lacking, max_tokens=32, pad_id=0)
+
+
+def test_a_text_that_the_tokenizer_panics_at_is_refused_and_named() -> None:
+    """A panic of its Rust code is no Exception, and would end whatever serves."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.pre_tokenizer = Split(Regex(PANICS_AT_MANY_B), "isolated")
+    encoder = Encoder(tokenizer, max_tokens=MAX_TOKENS, pad_id=0)
+    for texts, index in (([MANY_B], 0), (["fix", MANY_B, "pump"], 1)):
+        with pytest.raises(DataError, match=f"text {index}: expected one that the tokenizer takes"):
+            encoder.encode(texts)
+    assert len(encoder.encode(["fix", "pump"])) == 2

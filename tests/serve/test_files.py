@@ -213,6 +213,17 @@ def test_a_link_is_followed_and_the_file_it_leads_to_replaced(tmp_path: Path) ->
     assert (link.is_symlink(), real.read_text()) == (True, "newer")
 
 
+def test_a_link_where_a_file_is_to_be_made_is_not_followed(tmp_path: Path) -> None:
+    """The name can be guessed, and in /tmp anybody may put a link there."""
+    path, other = tmp_path / "a.txt", tmp_path / "other"
+    other.write_text("other")
+    for write in (lambda: write_durably(path, b"new"), lambda: _replace(path, "new")):
+        path.unlink(missing_ok=True)
+        (tmp_path / f".a.txt.{os.getpid()}").symlink_to(other)
+        write()
+        assert (other.read_text(), path.read_text(), path.is_symlink()) == ("other", "new", False)
+
+
 def test_what_is_no_file_is_written_into(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -38,6 +38,8 @@ VOCABULARY = [
 ]
 MAX_TOKENS = 32
 WIDTH = 8
+PANICS_AT_MANY_B, MANY_B = "^(b+)+$", "b" * 24 + "!"
+"""A pattern to split texts at, and a text for which the Rust code gives up and panics."""
 
 
 def tiny_tokenizer() -> Tokenizer:

@@ -326,6 +326,21 @@ def test_the_command_runs_by_itself_and_fails_without_a_traceback(
     assert line.startswith(f"error: {tmp_path}/train.txt:2: expected a tag O, B-X")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("end", "status"), [(12, 0), (99, 1)])
+def test_no_name_of_a_file_steers_the_terminal(tmp_path: Path, end: int, status: int) -> None:
+    folder = tmp_path / "a\x1b[2J\u202e"
+    folder.mkdir()
+    (folder / "b\x1b[1m.txt").write_text("replace pump\n")
+    (folder / "b\x1b[1m.ann").write_text(f"T1\tItem 8 {end}\tpump\n")
+    for verb, *rest in (["check"], ["convert", str(tmp_path / "out.jsonl")]):
+        command = [sys.executable, "-m", "train", verb, str(folder), *rest]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert result.returncode == status
+        assert "a\ufffd[2J\ufffd" in result.stderr
+        assert not {"\x1b", "\u202e"} & {*result.stdout, *result.stderr}
+
+
 @pytest.mark.parametrize(
     ("are_all_lost", "remedy"),
     [(False, "give more lines, or raise --epochs"), (True, "their spans are none of words")],

@@ -60,11 +60,11 @@ def _run(config: EvaluateConfig) -> int:
 
     inquiry = inquire(config)
     name, found = inquiry.title, inquiry.assessment
-    if config.html:
-        write_durably(config.html, assessment_page(name, found).encode())
-        say(f"page: {config.html}")
     if config.json:
         deliver(json.dumps({**inquiry.subject, **assessment_json(found)}, indent=2))
     else:
         deliver(assessment_text(name, found))
+    if config.html:  # last: the figures took long, and a page that fails shall not cost them
+        write_durably(config.html, assessment_page(name, found).encode())
+        say(f"page: {config.html}")
     return 0

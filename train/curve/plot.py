@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from serve.display.page import drawn
+from serve.files import staged_file
 from train.curve.runs import Run
 from train.curve.summary import Step, summary
 
@@ -24,7 +25,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
         color = f"C{number}"  # matplotlib's own cycle
         sizes = [step.num_lines for step in steps]
         means = [step.dev_f1.mean for step in steps]
-        axes.plot(sizes, means, color=color, label=f"{strategy}, {pick} lines")
+        axes.plot(sizes, means, color=color, label=f"{drawn(strategy)}, {pick} lines")
         low = [step.dev_f1.mean - (step.dev_f1.deviation or 0) for step in steps]
         high = [step.dev_f1.mean + (step.dev_f1.deviation or 0) for step in steps]
         axes.fill_between(sizes, low, high, color=color, alpha=0.15, linewidth=0)
@@ -42,6 +43,5 @@ def plot(runs: Sequence[Run], path: Path) -> None:
     axes.grid(visible=True, alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(staging, format="png", dpi=130)
-    staging.replace(path)
+    with staged_file(path) as staging:
+        figure.savefig(staging, format="png", dpi=130)

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from serve.display.page import picture
+from serve.display.page import drawn, picture
 from train.evaluation.assess import Assessment, Trust
 from train.evaluation.reliability import Reliability
 
@@ -21,7 +21,7 @@ def label_picture(a: Assessment) -> str:
     low, high = zip(*a.f1_intervals.values(), strict=True)
     axes.barh(places, [score.f1 for score in scores], color="#9ec5e8", height=0.7)
     axes.hlines(places, low, high, color="#1b3a57", linewidth=2)
-    names = [f"{k} ({s.num_gold})" for k, s in zip(labels, scores, strict=True)]
+    names = [f"{drawn(k)} ({s.num_gold})" for k, s in zip(labels, scores, strict=True)]
     axes.set_yticks(list(places), labels=names)
     axes.set(xlim=(0, 1), xlabel="F1, strict, and its 95 % interval (entities in brackets)")
     axes.grid(visible=True, axis="x", alpha=0.25)

@@ -32,8 +32,9 @@ from serve.artefacts.pretrained import (
     WEIGHTS,
     Pretrained,
 )
+from serve.artefacts.tokenizer_file import read_tokenizer
 from serve.encoding import Encoder
-from serve.errors import CheckpointError
+from serve.errors import CheckpointError, DataError
 from serve.labels import Tags
 from train.model.attention import ATTENTION
 from train.model.dropout import replace_dropout
@@ -83,7 +84,7 @@ class Base:
         """
         try:
             return Encoder(self.tokenizer, max_tokens=self.max_tokens, pad_id=self.pad_id)
-        except ValueError as error:
+        except (ValueError, DataError) as error:
             raise CheckpointError(
                 f"{self.folder / TOKENIZER}: {error}; choose another model"
             ) from error
@@ -212,7 +213,7 @@ def _tokenizer(files: Pretrained) -> Tokenizer:
     folder = files.folder
     try:
         if files.has(TOKENIZER):
-            tokenizer = Tokenizer.from_str(files.read(TOKENIZER).decode())
+            tokenizer = read_tokenizer(files.read(TOKENIZER))
         elif files.has(VOCABULARY):
             with files.checked_vocabulary() as checked:
                 case = _case(checked)

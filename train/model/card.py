@@ -7,11 +7,14 @@ data shows, then of what no figure here can show.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 from huggingface_hub import ModelCardData
 
+from serve.display.render import printable
 from serve.examples import Example
 from train.corpus.data import RARE
 
@@ -32,7 +35,7 @@ def model_card(
         evaluation: Its figures by split; see `train.scores.report`.
         train_lines: What it was trained on.
     """
-    labels = list(record["data"]["train"]["num_spans"])
+    labels = [_plain(label) for label in record["data"]["train"]["num_spans"]]
     parts = [
         _front(record),
         f"# A tagger of {len(labels)} labels",
@@ -78,7 +81,7 @@ def _front(record: Mapping[str, Any]) -> str:
 def _data(record: Mapping[str, Any]) -> Iterable[Row]:
     for name, split in record["data"].items():
         for part in split.get("parts", [split]):
-            file = part["file"] + (f" ({part['role']})" if "role" in part else "")
+            file = _plain(part["file"]) + (f" ({part['role']})" if "role" in part else "")
             entities = sum(part["num_spans"].values())
             yield name, file, part["num_lines"], entities, _code(part["sha256"])
 
@@ -87,7 +90,7 @@ def _figures(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterab
     trained = record["data"]["train"]["num_spans"]
     rows = [figures["entities"] for figures in evaluation.values()]
     for label, number in trained.items():
-        yield label, number, *(_f1(row["rows"].get(label)) for row in rows)
+        yield _plain(label), number, *(_f1(row["rows"].get(label)) for row in rows)
     yield "all (micro)", sum(trained.values()), *(_f1(row["micro"]) for row in rows)
 
 
@@ -101,11 +104,11 @@ def _limits(
     record: Mapping[str, Any], evaluation: Mapping[str, Any], train_lines: Sequence[Example]
 ) -> Iterable[str]:
     trained = record["data"]["train"]["num_spans"]
-    if rare := [f"{label} ({num})" for label, num in trained.items() if num < RARE]:
+    if rare := [f"{_plain(label)} ({num})" for label, num in trained.items() if num < RARE]:
         yield f"Hardly learnt, fewer than {RARE} entities in train: {', '.join(rare)}."
     for split, figures in evaluation.items():
         rows = figures["entities"]["rows"]
-        missed = [k for k, row in rows.items() if row["support"] and not row["f1"]]
+        missed = [_plain(k) for k, row in rows.items() if row["support"] and not row["f1"]]
         if missed:
             yield f"Never found rightly in {split}: {', '.join(missed)}."
     lengths = sorted(len(example.text.split()) for example in train_lines)
@@ -130,7 +133,7 @@ def _limits(
 def _made(record: Mapping[str, Any]) -> Iterable[Row]:
     cost = record["cost"]
     for file, digest in record["base"]["weights_sha256"].items():
-        yield f"SHA-256 of the base model's {file}", _code(digest)
+        yield f"SHA-256 of the base model's {_plain(file)}", _code(digest)
     yield "settings", _code(json.dumps(record["settings"], sort_keys=True))
     yield "epochs", f"{len(record['epochs'])}, the best was {record['best_epoch']}"
     processes = f"{cost['num_processes']} process{'es' if cost['num_processes'] > 1 else ''}"
@@ -150,5 +153,13 @@ def _cell(value: object) -> str:
     return number.replace("|", "\\|").replace("\n", " ")
 
 
+def _plain(text: str) -> str:
+    """Return a user's words as they are, where Markdown or HTML would take them for its own."""
+    return re.sub(r"([\\`*_~$\[\]])", r"\\\1", escape(printable(text), quote=False))
+
+
 def _code(text: str) -> str:
-    return f"`{text}`"
+    """Return a text as code, between more backticks than it has in a row."""
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{ticks}{space}{printable(text)}{space}{ticks}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from transformers.utils import logging as transformers_logging
 
 from serve.artefacts.checkpoint import REMEDY, decoding_of, tags_of
 from serve.artefacts.loaded import check_loaded
-from serve.artefacts.pretrained import CONFIG
+from serve.artefacts.pretrained import CONFIG, Pretrained
 from serve.decode.decoding import Decoding
 from serve.encoding import Encoder
 from serve.errors import CheckpointError
@@ -53,17 +52,20 @@ def load_trained(folder: Path) -> Trained:
         CheckpointError: If it is missing, unsafe, not of a supported family, or its weights are not
             all that a token classifier has.
     """
-    if not (folder / CONFIG).is_file():
+    if not Pretrained(folder).has(CONFIG):
         raise CheckpointError(f"{folder}: expected a checkpoint, got no {CONFIG}; {REMEDY}")
     base = find_base(str(folder))
-    tags = tags_of(json.loads((folder / CONFIG).read_text(encoding="utf-8")), folder / CONFIG)
+    tags = tags_of(base.files.config(), folder / CONFIG)
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we say it below
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model, info = AutoModelForTokenClassification.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True,
-            dtype="float32", output_loading_info=True,
-        )  # fmt: skip
+        with base.files.checked_folder() as checked:
+            model, info = AutoModelForTokenClassification.from_pretrained(
+                checked, use_safetensors=True, trust_remote_code=False, local_files_only=True,
+                dtype="float32", output_loading_info=True,
+            )  # fmt: skip
+    except CheckpointError:
+        raise
     except Exception as error:  # safetensors and transformers share no base class
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder}: expected the model's weights, got {reason}") from error

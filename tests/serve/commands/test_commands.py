@@ -184,6 +184,29 @@ def test_what_a_triton_answered_is_written_before_a_later_request_fails(
     assert "not this one" in err.splitlines()[-1]
 
 
+def test_nothing_that_a_server_says_steers_the_terminal(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(
+        request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        if texts_of(request) == [LINES[0]]:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no\r\x1b[2J\u202eone")
+        answered = proper_answer(request)
+        for number, content in enumerate(answered.raw_output_contents):
+            hostile = content.replace(b"fake.onnx", b"\\u001b]0;")  # as long
+            answered.raw_output_contents[number] = hostile
+        return answered
+
+    (project / "one.txt").write_text(LINES[0])
+    with fake_triton(answer) as url:
+        assert main(["tag", "--url", url, "one.txt"]) == 1
+    said, error = capsys.readouterr().err.splitlines()
+    assert said == f"{url}: \ufffd]0;, fp32 on CPU"
+    assert error.startswith("error: ")
+    assert "no\ufffd\ufffd[2J\ufffdone" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

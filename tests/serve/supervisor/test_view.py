@@ -18,10 +18,10 @@ from tests.serve.supervisor.replicas import replica, supervised
 NOW = "2026-01-01T00:00:00+00:00"
 
 
-def drawn(width: int) -> list[str]:
+def drawn(width: int, *, url: str = "127.0.0.1:46123") -> list[str]:
     told = replace(
         replica(0, Phase.READY, 10, NOW),
-        url="127.0.0.1:46123",
+        url=url,
         figures=Figures(p50_ms=1114.25, p99_ms=2345.5),
     )
     health = Health(True, True, None, supervised(told, now=NOW, pid=1, start_ticks=1))
@@ -60,3 +60,7 @@ def test_what_is_wrong_stands_above_the_rows_which_a_low_terminal_cuts_off() -> 
 def test_a_wide_terminal_shows_all() -> None:
     _, head, _ = drawn(160)
     assert all(column in head for column in _COLUMNS)
+
+
+def test_an_address_in_brackets_is_no_markup() -> None:
+    assert "[fd00::5]:8001" in drawn(160, url="[fd00::5]:8001")[2]

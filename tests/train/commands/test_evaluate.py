@@ -108,6 +108,14 @@ def test_the_page_shows_the_worst_errors_and_needs_nothing_else(
     assert outside_links(html) == []
 
 
+def test_a_page_that_cannot_be_written_costs_no_figures(
+    checkpoint: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(checkpoint), "--data", str(data), "--html", "no/such/page.html"]
+    assert main([*arguments, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["entities"]
+
+
 def test_two_taggers_are_compared_label_by_label(
     checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,9 +1,11 @@
 import json
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from serve.bundle import sha256
 from serve.examples import Example, Span, read_jsonl
@@ -113,6 +115,33 @@ def test_a_label_with_a_bar_stays_in_its_cell(
     record["data"]["train"]["num_spans"]["A|B"] = 50
     card = model_card(record, evaluation, read_jsonl(checkpoint / "calibration.jsonl"))
     assert "| A\\|B | 50 |" in card
+
+
+NAMES = (
+    "x<img src=https://evil/p.png>.jsonl", "[a](javascript:alert)", "<!--", "a`b``c`", "a\\",
+    "~~a~~", "*a* _b_", "&lt;b>",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_stand_in_the_card_as_they_are(
+    checkpoint: Path, record: dict[str, Any], evaluation: dict[str, Any], name: str
+) -> None:
+    record["data"]["dev"]["file"] = record["base"]["name"] = f"{name}\x1b[2J"
+    record["data"]["train"]["num_spans"][name] = 3
+    evaluation["test"]["entities"]["rows"][name] = {"f1": 0.0, "support": 2}
+    card = model_card(record, evaluation, read_jsonl(checkpoint / "calibration.jsonl"))
+    assert "\x1b" not in card
+    html = (
+        MarkdownIt("commonmark")
+        .enable(["table", "strikethrough"])
+        .render(card.split("---\n", 2)[2])
+    )
+    assert f"<td>{escape(name)}\ufffd[2J</td>" in html
+    assert f"<td>{escape(name)}</td>" in html
+    assert f"<code>{escape(name)}\ufffd[2J</code>" in html
+    assert html.count(f"{escape(name)} (3)") == 1
+    assert not re.search("<(img src=.https|a|s|em|!)[ >-]", html)
 
 
 def test_one_epoch_and_an_infinite_perplexity_are_drawn_too() -> None:
