@@ -97,16 +97,30 @@ def parse_json(line: str) -> object:
     """Return the value of a line of JSON.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is none, or an object in it has a name twice.
         RecursionError: If it is nested too deeply.
     """
     try:
-        return json.loads(line)
+        return json.loads(line, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise ValueError(
             f"expected a JSON object on each line, got: {error.msg} at character {error.pos}; "
             "write one object a line"
         ) from error
+
+
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object; of a name that comes twice the parser would keep the last alone.
+
+    Raises:
+        ValueError: If a name comes twice.
+    """
+    names: dict[str, object] = {}
+    for name, value in pairs:
+        if name in names:
+            raise ValueError(f"expected each name once in an object, got {name!r:.80} twice")
+        names[name] = value
+    return names
 
 
 def labelled_text(row: object) -> tuple[str, list[Span]]:

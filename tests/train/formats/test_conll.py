@@ -51,9 +51,7 @@ def test_column_files_of_every_kind_are_read_alike(tmp_path: Path, content: byte
 def test_a_column_that_counts_the_words_is_not_taken_for_them(
     tmp_path: Path, content: bytes
 ) -> None:
-    message = (
-        r"train\.conll: expected words in the first column, got 1, 2, 3 … in every sentence"
-    )
+    message = r"train\.conll: expected words in the first column, got 1, 2, 3 … in every sentence"
     with pytest.raises(DataError, match=message):
         read(tmp_path, content)
 
