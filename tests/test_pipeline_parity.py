@@ -41,11 +41,11 @@ from serve.server import start_triton
 from serve.tagger import Tagger
 from train.__main__ import main as train_main
 from train.corpus.data import read_split
-from train.corpus.label_map import map_labels
+from train.formats.flat import Reading
 
 pytestmark = pytest.mark.slow
 
-STRAY = {"Observed_state": "Observation", "Event": ""}
+STRAY = (("Observed_state", "Observation"), ("Event", ""))
 NUM_LINES = 310
 SCORE_ATOL = 1e-4
 CALLERS = 8
@@ -116,7 +116,7 @@ def pipeline(real_checkpoint: Path, checkpoint: Checkpoint) -> Any:
 
 
 def _mapped(path: Path) -> list[Example]:
-    return [map_labels(example, STRAY) for example in read_split(path).examples]
+    return list(read_split(path, Reading(label_map=STRAY)).examples)
 
 
 def pipeline_entities(pipeline: Any, text: str) -> list[Entity]:

@@ -45,7 +45,6 @@ class CheckConfig:
     Attributes:
         paths: Folders of parts, files, and brat's folders.
         reading: How files are read.
-        label_map: New label of each old one, "" to drop it.
         words: What parts two words.
         html: Where the page goes; None for no page.
         json: Print all findings and figures as JSON instead of text.
@@ -53,7 +52,6 @@ class CheckConfig:
 
     paths: tuple[Path, ...]
     reading: Reading
-    label_map: tuple[tuple[str, str], ...] = ()
     words: Words = Words.PUNCTUATION
     html: Path | None = None
     json: bool = False
@@ -84,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(config: CheckConfig) -> int:
     parts = _parts(config.paths)
-    found = inspect(parts, config.reading, dict(config.label_map), config.words)
+    found = inspect(parts, config.reading, config.words)
     if config.html:
         write_durably(config.html, inspection_page(found).encode())
         say(f"page: {config.html}")

@@ -50,7 +50,6 @@ class ConvertConfig:
         to: Name of its format.
         reading: How the sources are read.
         writing: How words are cut and tagged.
-        label_map: New label of each old one, "" to drop it.
     """
 
     sources: tuple[Path, ...]
@@ -58,7 +57,6 @@ class ConvertConfig:
     to: str
     reading: Reading
     writing: Writing
-    label_map: tuple[tuple[str, str], ...] = ()
 
 
 def parse_args(argv: Sequence[str]) -> ConvertConfig:
@@ -91,7 +89,6 @@ def _run(config: ConvertConfig) -> int:
         config.to,
         reading=config.reading,
         writing=config.writing,
-        label_map=dict(config.label_map),
     )
     deliver(str(config.target))
     return 0

@@ -69,7 +69,7 @@ def parse_args(argv: Sequence[str]) -> SelectConfig:
     add("--json", action="store_true", help="print the lines as JSON")
     add_reading(parser)
     values = vars(parser.parse_args(argv))
-    del values["label_map"]  # the tagger's labels are what they are
+    values["label_map"] = ()  # the tagger's labels are what they are
     values |= {name: tuple(values[name]) for name in ("pool", "labelled")}
     return SelectConfig(reading=take_reading(values), **values)
 

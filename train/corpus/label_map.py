@@ -1,14 +1,14 @@
-"""Owns the renaming, merging and dropping of labels: `Old=New,Drop=`, or a file of such lines."""
+"""Owns what renames, merges and drops labels: `Old=New,Drop=`, or a file of such lines."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Example, Span, numbered_lines
+from serve.examples import numbered_lines
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +81,3 @@ def _unmatched(label_map: Iterable[str], labels: Iterable[str]) -> str:
             names = ", ".join(sorted(have))
             return f"--label-map: expected a label of the data ({names}), got {old!r}"
     return ""
-
-
-def map_labels(example: Example, label_map: Mapping[str, str]) -> Example:
-    """Return an example with its labels renamed, in one pass, and dropped spans left out."""
-    renamed = (Span(s.start, s.end, label_map.get(s.label, s.label)) for s in example.spans)
-    return Example(example.text, tuple(span for span in renamed if span.label))

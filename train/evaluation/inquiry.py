@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from serve.labels import Tags
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Split, check_labels, read_split
-from train.corpus.label_map import map_labels, warn_of_label_map
+from train.corpus.label_map import warn_of_label_map
 from train.corpus.leaks import warn_of_leaks
 from train.evaluation.ask import ask
 from train.evaluation.assess import Assessment, assess
@@ -69,9 +69,7 @@ def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
         DataError: Naming file and line, if they cannot be read or have a label it does not know.
     """
     split = read_split(config.data, config.reading)
-    warn_of_label_map(dict(config.label_map), split.labels)
-    mapped = (map_labels(example, dict(config.label_map)) for example in split.examples)
-    split = replace(split, examples=tuple(mapped))
+    warn_of_label_map(dict(config.reading.label_map), split.read_labels)
     check_labels([split], tags.labels, "the tagger")
     return split
 
@@ -79,9 +77,7 @@ def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
 def _train_lines(config: EvaluateConfig) -> Split | None:
     """Return the train lines named, read and mapped as the data is, else the checkpoint's own."""
     if config.train:
-        named = read_split(config.train, config.reading)
-        mapped = (map_labels(example, dict(config.label_map)) for example in named.examples)
-        return replace(named, examples=tuple(mapped))
+        return read_split(config.train, config.reading)
     return train_lines_of(config.tagger)
 
 

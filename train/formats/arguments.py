@@ -27,8 +27,8 @@ def add_reading(parser: argparse._ActionsContainer) -> None:
 
 
 def take_reading(values: dict[str, Any]) -> Reading:
-    """Take what `add_reading` added, but for the label map, out of parsed values."""
-    names = ("format", "label_level", "overlaps")
+    """Take what `add_reading` added out of parsed values."""
+    names = ("format", "label_level", "overlaps", "label_map")
     return Reading(**{name: values.pop(name) for name in names})
 
 

@@ -2,20 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.examples import Example, Span
-from train.corpus.label_map import map_labels, parse_label_map
-
-
-def test_labels_are_merged_and_dropped() -> None:
-    example = Example("abc", (Span(0, 1, "A"), Span(1, 2, "B"), Span(2, 3, "C")))
-    mapped = map_labels(example, dict(parse_label_map("A=B,C=")))
-    assert mapped == Example("abc", (Span(0, 1, "B"), Span(1, 2, "B")))
-
-
-def test_a_map_is_applied_in_one_pass() -> None:
-    example = Example("ab", (Span(0, 1, "A"), Span(1, 2, "B")))
-    mapped = map_labels(example, dict(parse_label_map("A=B,B=A")))
-    assert [span.label for span in mapped.spans] == ["B", "A"]
+from train.corpus.label_map import parse_label_map
 
 
 @pytest.mark.parametrize(
