@@ -28,7 +28,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.files import write_durably
 from train.corpus.splits import parts_of
-from train.formats.arguments import add_reading, take_reading
+from train.formats.arguments import add_mapped_reading, take_reading
 from train.formats.flat import Reading
 from train.formats.words import Words
 from train.lint.finding import Severity
@@ -64,7 +64,7 @@ def parse_args(argv: Sequence[str]) -> CheckConfig:
     add(
         "paths", type=Path, nargs="+", metavar="PATH", help="folder of parts, file or brat's folder"
     )
-    add_reading(parser)
+    add_mapped_reading(parser)
     text = f"where words end: as the model cuts them (punctuation for BERT) ({default.words})"
     add("--words", type=Words, choices=list(Words), default=default.words, metavar="AT", help=text)
     add("--html", type=Path, metavar="FILE", help="write a page")

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status
-from train.formats.arguments import add_reading, add_writing, take_reading, take_writing
+from train.formats.arguments import add_mapped_reading, add_writing, take_reading, take_writing
 from train.formats.convert import convert
 from train.formats.flat import Reading
 from train.formats.registry import COLUMN_SUFFIXES, FORMATS
@@ -66,7 +66,7 @@ def parse_args(argv: Sequence[str]) -> ConvertConfig:
     parser.add_argument("target", type=Path, metavar="TO")
     text = f"format to write: {', '.join(FORMATS)} (by the suffix of TO: .conll, .jsonl)"
     parser.add_argument("--to", choices=FORMATS, metavar="NAME", help=text)
-    add_reading(parser)
+    add_mapped_reading(parser)
     add_writing(parser)
     values = vars(parser.parse_args(argv))
     values["sources"] = tuple(values["sources"])

@@ -24,7 +24,7 @@ from serve.bundle import Precision
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.files import write_durably
 from train.evaluation.config import EvaluateConfig
-from train.formats.arguments import add_reading, take_reading
+from train.formats.arguments import add_mapped_reading, take_reading
 
 
 def parse_args(argv: Sequence[str]) -> EvaluateConfig:
@@ -33,7 +33,7 @@ def parse_args(argv: Sequence[str]) -> EvaluateConfig:
     add = parser.add_argument
     add("tagger", type=Path, metavar="CHECKPOINT_OR_BUNDLE")
     add("--data", type=Path, required=True, metavar="FILE", help="labelled lines")
-    add_reading(parser)
+    add_mapped_reading(parser)
     text = "what the tagger was trained on, to tell seen from unseen (the checkpoint's own lines)"
     add("--train", type=Path, metavar="FILE", help=text)
     add("--against", type=Path, metavar="CHECKPOINT_OR_BUNDLE", help="compare with another tagger")

@@ -31,7 +31,7 @@ from train.corpus.label_map import check_label_map
 from train.corpus.partition import PARTS, Key, part_by_group, part_by_time
 from train.flags.new_folder import check_new
 from train.flags.numbers import between, seed
-from train.formats.arguments import add_reading, add_writing, take_reading, take_writing
+from train.formats.arguments import add_mapped_reading, add_writing, take_reading, take_writing
 from train.formats.fields import field_of, seconds_of
 from train.formats.flat import Reading
 from train.formats.record import Record
@@ -96,7 +96,7 @@ def parse_args(argv: Sequence[str]) -> SplitConfig:
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--group", metavar="FIELD", help="keep lines with one value together")
     ways.add_argument("--time", metavar="FIELD", help="train on the oldest, test on the newest")
-    add_reading(parser)
+    add_mapped_reading(parser)
     add_writing(parser)
     values = vars(parser.parse_args(argv))
     if values["dev"] + values["test"] >= 1:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.errors import DataError
+from train.corpus.label_map import warn_of_label_map
 from train.formats.flat import Overlaps, Reading, mapped_spans
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
@@ -46,12 +47,14 @@ def inspect(parts: Mapping[str, Path], reading: Reading, words: Words) -> Inspec
     memory = Memory()
     files: list[Figures] = []
     findings: list[Finding] = []
+    read: set[str] = set()
     for part, path in parts.items():
         choices = settled(path, reading)
         files.append(Figures(part, str(path), choices.format or ""))
-        lint = _FileLint(files[-1], choices, words, memory)
+        lint = _FileLint(files[-1], choices, words, memory, read)
         findings += lint.findings(path)
     findings += _bare(files)
+    warn_of_label_map(dict(reading.label_map), read)
     train = next((figures for figures in files if figures.part == TRAIN), None)
     if train:
         findings += memory.check_labels(train.labels)
@@ -59,7 +62,7 @@ def inspect(parts: Mapping[str, Path], reading: Reading, words: Words) -> Inspec
 
 
 class _FileLint:
-    """The lint of one file, which counts what the file holds on the way."""
+    """The lint of one file, which counts what the file holds and notes its labels on the way."""
 
     def __init__(
         self,
@@ -67,11 +70,13 @@ class _FileLint:
         choices: Reading,
         words: Words,
         memory: Memory,
+        read: set[str],
     ) -> None:
         self._figures = figures
         self._choices = choices
         self._words = words
         self._memory = memory
+        self._read = read
         self._tagged: list[tuple[str, Sequence[str]]] = []
 
     def findings(self, path: Path) -> Iterator[Finding]:
@@ -97,6 +102,7 @@ class _FileLint:
         yield from wrong
         if wrong:
             return
+        self._read.update(span.label for span in record.spans)
         spans = mapped_spans(record, self._choices)
         offsets = read_offsets(record.text, self._words)
         self._figures.add(len(offsets), spans)

@@ -136,3 +136,11 @@ def test_check_and_convert_agree_on_spans_that_a_label_map_parts(tmp_path: Path,
     assert main(["check", str(lines), "--label-map", label_map]) == 0
     assert main(["convert", str(lines), str(out), "--label-map", label_map]) == 0
     assert read_jsonl(out) == [Example("oil seal", (Span(4, 8, "Item"),))]
+
+
+def test_a_label_to_map_that_does_not_occur_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "train.jsonl", "fix it")
+    main(["check", str(tmp_path), "--label-map", "Act=Do,Typo=X"])
+    assert "--label-map: expected a label of the data (Act), got 'Typo'" in caplog.text
