@@ -192,9 +192,17 @@ def _span(item: object) -> Span:
                 f"expected a span with start, end and label, got {json.dumps(item)[:80]}; "
                 f"{_remedy(item)}"
             )
-    if not span.label.isprintable():  # no tag can hold it
-        raise ValueError(f"expected a label of printable characters, got {span.label!r}; rename it")
+    if not is_label(span.label):
+        raise ValueError(
+            "expected a label of printable characters, no blank at its ends, got "
+            f"{span.label!r}; rename it"
+        )
     return span
+
+
+def is_label(text: str) -> bool:
+    """Tell whether a tag can hold a label, and a file of columns give it back."""
+    return text.isprintable() and text == text.strip() != ""
 
 
 def _is_bool(*values: int) -> bool:

@@ -18,7 +18,7 @@ from serve.errors import DataError
 from serve.examples import Example, fold
 from serve.labels import Tags
 from train.config import TrainConfig
-from train.corpus.label_map import check_label_map
+from train.corpus.label_map import BY_FILE, check_label_map
 from train.corpus.leaks import warn_of_leaks
 from train.corpus.splits import find_splits
 from train.formats.flat import Reading
@@ -190,9 +190,9 @@ def _mapping(labels: Sequence[str]) -> str:
     mapped, dropped = (
         shlex.quote(",".join(f"{label}={new}" for label in labels)) for new in ("New", "")
     )
-    if len(mapped) > _LONGEST:
-        return "map or drop them with a file, --label-map FILE, or cut paths with --label-level"
     them = "it" if len(labels) == 1 else "them"
+    if len(mapped) > _LONGEST or any("," in label for label in labels):
+        return f"map or drop {them} {BY_FILE}, or cut paths with --label-level"
     return f"map or drop {them} with --label-map {mapped} or {dropped}"
 
 

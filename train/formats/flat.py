@@ -113,7 +113,9 @@ def at_level(span: Span, label_level: int | None) -> Span:
     """Return a span with its label cut to so many names of its path; 0 or None for all."""
     if not label_level:
         return span
-    return Span(span.start, span.end, "/".join(span.label.split("/")[:label_level]) or span.label)
+    return Span(
+        span.start, span.end, "/".join(span.label.split("/")[:label_level]).strip() or span.label
+    )
 
 
 def longest(spans: Iterable[Span]) -> list[Span]:

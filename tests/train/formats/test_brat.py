@@ -141,6 +141,11 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_label_with_a_comma_is_to_be_renamed_by_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"rename it with a file of lines Old=New, --label-map F"):
+        write(tmp_path / "out", [Example("x", (Span(0, 1, "A,B"),))], Writing())
+
+
 def test_a_label_that_brat_would_rename_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"for brat, got 'A/B'; rename it with --label-map A/B="):
         write(tmp_path / "out", [Example("a", (Span(0, 1, "A/B"),))], Writing())

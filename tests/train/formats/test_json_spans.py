@@ -74,6 +74,14 @@ def test_a_text_without_entities_may_have_other_fields(row: dict[str, object]) -
     assert record.spans == ()
 
 
+@pytest.mark.parametrize("label", ["Item ", " Item", " "])
+@pytest.mark.parametrize("name", ["spans", "entities"])
+def test_a_label_with_a_blank_at_an_end_is_refused(name: str, label: str) -> None:
+    entity = {"start": 4, "end": 8, "start_offset": 4, "end_offset": 8, "label": label}
+    with pytest.raises(ValueError, match=f"no blank at its ends, got '{label}'; rename it"):
+        parse("a:1", {"text": "fix hose", name: [entity]})
+
+
 @pytest.mark.parametrize("answer", ["reject", "ignore"])
 def test_what_prodigys_annotator_turned_down_is_left_out(answer: str) -> None:
     assert parse("a:1", {"text": "x", "spans": [], "answer": answer}) is None
@@ -104,7 +112,7 @@ def test_spans_that_overlap_or_leave_the_text_are_kept_for_the_lint() -> None:
         ),
         (
             {"text": "x", "entities": [{"start_offset": 0, "end_offset": 1, "label": "\x1b"}]},
-            r"expected a label of printable characters, got '\\x1b'",
+            r"expected a label of printable characters, .*got '\\x1b'",
         ),
         ({"text": "x", "labels": {}}, 'expected a list under "spans"'),
         ([], 'expected an object with a "text"'),
