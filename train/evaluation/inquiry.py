@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from serve.labels import Tags
@@ -15,6 +16,8 @@ from train.evaluation.config import EvaluateConfig
 from train.record import data_sha256
 from train.trained.lines import train_lines_of
 from train.trained.tagger import Loaded, load_tagger
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,8 @@ def inquire(config: EvaluateConfig) -> Inquiry:
     if train:
         warn_of_leaks(train, [split])
     other = load_tagger(config.against) if config.against else None
+    if other:
+        _warn_of_lacking(other, split)
     assessment = assess(
         ask(loaded.tagger, split),
         temperature=loaded.tagger.decoding.temperature,
@@ -72,6 +77,16 @@ def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
     warn_of_label_map(dict(config.reading.label_map), split.read_labels)
     check_labels([split], tags.labels, "the tagger")
     return split
+
+
+def _warn_of_lacking(other: Loaded, split: Split) -> None:
+    """Warn of labels that the other tagger cannot find, whose names may just differ."""
+    if lacking := sorted(split.labels.keys() - set(other.tagger.tags.labels)):
+        logger.warning(
+            "warning: %s: expected the labels of %s, got none of %s; their entities count as "
+            "missed with it, so the difference says nothing of those", other.folder, split.path,
+            ", ".join(lacking),
+        )  # fmt: skip
 
 
 def _train_lines(config: EvaluateConfig) -> Split | None:
