@@ -9,7 +9,8 @@ The two policies differ in two things, and in nothing else:
 * *Words.* Ours are the tokenizer's own pre-tokens. The pipeline guesses them: a token continues a
   word when its text is not as long as the characters it stands for. So are `##` pieces, but
   also for a word with characters inside it that normalization removes (combining accents,
-  zero-width characters), which the pipeline then joins to the word before it.
+  zero-width characters), which the pipeline then joins to the word before it. Marks that end a word
+  are part of ours, not of the pipeline's.
 * *Length.* We read a text of any length through windows; the pipeline cuts it off at the model's
   limit.
 """
