@@ -155,6 +155,7 @@ def _check_some(part: str, tally: Tally, lines: Sequence[_Line]) -> None:
 
 
 def _read(config: SplitConfig, fields: Fields) -> list[_Line]:
+    """Return every line; a DataError if there is none."""
     lines: list[_Line] = []
     labels: set[str] = set()
     for source in config.sources:
@@ -162,6 +163,8 @@ def _read(config: SplitConfig, fields: Fields) -> list[_Line]:
             labels.update(span.label for span in record.spans)
             fields.note(record)
             lines.append(_Line(record.place, example, _key(config, record, example)))
+    if not lines:
+        raise DataError(f"{config.sources[0]}: expected labelled lines, got none; name other files")
     check_label_map(dict(config.reading.label_map), labels)
     return lines
 

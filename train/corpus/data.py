@@ -124,7 +124,7 @@ def read_split(path: Path, reading: Reading = Reading()) -> Split:  # noqa: B008
         pairs.append((record.place, example))
         labels.update(span.label for span in record.spans)
     if not pairs:
-        raise DataError(f"{path}: expected labelled lines, got an empty file; name another one")
+        raise DataError(f"{path}: expected labelled lines, got none; name another file")
     places, examples = zip(*pairs, strict=True)
     return Split(path, places, examples, read_labels=frozenset(labels))
 

@@ -165,7 +165,7 @@ def test_an_array_of_json_is_read_and_its_elements_named_by_index(tmp_path: Path
 def test_an_empty_file_is_refused(tmp_path: Path, name: str, content: str) -> None:
     path = tmp_path / name
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.\w+: expected labelled lines, got an empty file"):
+    with pytest.raises(DataError, match=r"a\.\w+: expected labelled lines, got none; name another"):
         read_split(path)
 
 
