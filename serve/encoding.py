@@ -23,7 +23,7 @@ from tokenizers import Encoding, Tokenizer
 from serve.artefacts.tokenizer_file import is_panic
 from serve.errors import DataError
 from serve.limits import check_text
-from serve.words import NO_WORD, joined, trimmed, words
+from serve.words import NO_WORD, joined, trimmed, with_marks, words
 
 MIN_TOKENS = 8
 """Shortest sequence of a model whose windows overlap at all, special tokens included."""
@@ -152,6 +152,8 @@ class Encoder:
             return EncodedText((), [])
         if self._takes_blanks or self._between_blanks:
             offsets = [trimmed(text, *word) for word in offsets]
+        if not text.isascii():
+            offsets = with_marks(text, offsets)
         if len(word_ids) <= self.max_tokens:
             return EncodedText((Window(encoding.ids, word_ids, 0, first_tokens),), offsets)
         return EncodedText(tuple(self._windows(encoding.ids, word_ids, first_tokens)), offsets)

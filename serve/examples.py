@@ -97,16 +97,30 @@ def parse_json(line: str) -> object:
     """Return the value of a line of JSON.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is none, or an object in it has a name twice.
         RecursionError: If it is nested too deeply.
     """
     try:
-        return json.loads(line)
+        return json.loads(line, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise ValueError(
             f"expected a JSON object on each line, got: {error.msg} at character {error.pos}; "
             "write one object a line"
         ) from error
+
+
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object; of a name that comes twice the parser would keep the last alone.
+
+    Raises:
+        ValueError: If a name comes twice.
+    """
+    names: dict[str, object] = {}
+    for name, value in pairs:
+        if name in names:
+            raise ValueError(f"expected each name once in an object, got {name!r:.80} twice")
+        names[name] = value
+    return names
 
 
 def labelled_text(row: object) -> tuple[str, list[Span]]:
@@ -178,9 +192,17 @@ def _span(item: object) -> Span:
                 f"expected a span with start, end and label, got {json.dumps(item)[:80]}; "
                 f"{_remedy(item)}"
             )
-    if not span.label.isprintable():  # no tag can hold it
-        raise ValueError(f"expected a label of printable characters, got {span.label!r}; rename it")
+    if not is_label(span.label):
+        raise ValueError(
+            "expected a label of printable characters, no blank at its ends, got "
+            f"{span.label!r}; rename it"
+        )
     return span
+
+
+def is_label(text: str) -> bool:
+    """Tell whether a tag can hold a label, and a file of columns give it back."""
+    return text.isprintable() and text == text.strip() != ""
 
 
 def _is_bool(*values: int) -> bool:

@@ -7,14 +7,17 @@ Policy:
   models are trained on: all between two blanks, punctuation included.
 * No word begins or ends with a blank.
 * A character that normalization removes (a combining accent, a zero-width blank) belongs to the
-  word it stands inside, and to none at a word's edge. Here transformers' token-classification
-  pipeline differs: it guesses words from the lengths of tokens, and joins a word with such a
-  character inside to the word before it. On all others its words are these.
+  word it stands inside, and to none at a word's edge; but combining marks belong to the word they
+  follow, for they are part of its last letter. Here transformers' token-classification pipeline
+  differs: it guesses words from the lengths of tokens, joins a word with such a character inside to
+  the word before it, and leaves marks at its end out. On all others its words are these.
 
 Knows nothing of tokenizers: it is given each token's pre-token and its offsets.
 """
 
 from __future__ import annotations
+
+import unicodedata
 
 NO_WORD = -1
 """Word id of special tokens and padding."""
@@ -46,6 +49,25 @@ def words(
             offsets.append((start, end))
         previous = word
     return first_tokens, offsets
+
+
+def with_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return words' offsets with the combining marks that follow them, which BERT's uncased drop.
+
+    Args:
+        text: The whole text.
+        offsets: Character offsets of its words, in order. Shape: (W, 2)
+
+    Returns:
+        Shape: (W, 2)
+    """
+    marked: list[tuple[int, int]] = []
+    limits = [start for start, _ in offsets[1:]] + [len(text)]
+    for (start, end), limit in zip(offsets, limits, strict=True):
+        while end < limit and unicodedata.category(text[end]) == "Mn":
+            end += 1
+        marked.append((start, end))
+    return marked
 
 
 def joined(text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]) -> list[int]:

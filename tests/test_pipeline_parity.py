@@ -9,7 +9,8 @@ The two policies differ in two things, and in nothing else:
 * *Words.* Ours are the tokenizer's own pre-tokens. The pipeline guesses them: a token continues a
   word when its text is not as long as the characters it stands for. So are `##` pieces, but
   also for a word with characters inside it that normalization removes (combining accents,
-  zero-width characters), which the pipeline then joins to the word before it.
+  zero-width characters), which the pipeline then joins to the word before it. Marks that end a word
+  are part of ours, not of the pipeline's.
 * *Length.* We read a text of any length through windows; the pipeline cuts it off at the model's
   limit.
 """
@@ -41,11 +42,11 @@ from serve.server import start_triton
 from serve.tagger import Tagger
 from train.__main__ import main as train_main
 from train.corpus.data import read_split
-from train.corpus.label_map import map_labels
+from train.formats.flat import Reading
 
 pytestmark = pytest.mark.slow
 
-STRAY = {"Observed_state": "Observation", "Event": ""}
+STRAY = (("Observed_state", "Observation"), ("Event", ""))
 NUM_LINES = 310
 SCORE_ATOL = 1e-4
 CALLERS = 8
@@ -116,7 +117,7 @@ def pipeline(real_checkpoint: Path, checkpoint: Checkpoint) -> Any:
 
 
 def _mapped(path: Path) -> list[Example]:
-    return [map_labels(example, STRAY) for example in read_split(path).examples]
+    return list(read_split(path, Reading(label_map=STRAY)).examples)
 
 
 def pipeline_entities(pipeline: Any, text: str) -> list[Entity]:

@@ -81,3 +81,16 @@ def test_lines_of_one_text_are_drawn_together() -> None:
     assert many.interval_points == once.interval_points == (0, 100)
     low, high = f1_intervals(text_counts(gold, lost, ["A"], twelve_each))
     assert (low[0], high[0]) == (0, 1)
+
+
+@pytest.mark.parametrize("num_rare", [1, 3, 4])
+def test_draws_without_a_rare_label_say_nothing_of_its_f1(num_rare: int) -> None:
+    gold = [[B]] * num_rare + [[A]] * 60
+    predicted = [[B]] * num_rare + [[A]] * 30 + [[]] * 30
+    low, high = f1_intervals(text_counts(gold, predicted, ["A", "B"], numbered(len(gold))))
+    assert (low[2], high[2]) == (1, 1), "B is always right"
+    assert 0.5 < low[1] < high[1] < 0.8
+
+
+def test_lines_without_entities_have_intervals_of_0() -> None:
+    assert f1_intervals(text_counts([[]], [[]], [], numbered(1))).tolist() == [[0], [0]]

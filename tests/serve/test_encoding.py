@@ -17,6 +17,7 @@ from serve.errors import DataError
 from serve.limits import MAX_CHARS
 from serve.words import NO_WORD
 from tests.serve.tiny import MANY_B, MAX_TOKENS, PANICS_AT_MANY_B, tiny_tokenizer
+from train.formats.words import Words, read_offsets
 
 ENCODER = Encoder(tiny_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
 
@@ -32,6 +33,18 @@ def test_words_are_runs_of_letters_and_single_punctuation_marks() -> None:
 
 def test_offsets_count_characters_of_the_text_as_it_came() -> None:
     assert words_of("🔧 fix E\u0301tat  Été") == ["🔧", "fix", "E\u0301tat", "Été"]
+
+
+@pytest.mark.parametrize(
+    "text", ["cafe\u0301 hose", "hose, cafe\u0301", "ที่ hose", "e\u0323\u0301, a\u0301-o\u0308"]
+)
+def test_combining_marks_belong_to_the_word_they_follow(text: str) -> None:
+    assert "".join(words_of(text)) == text.replace(" ", "")
+    assert words_of(text) == [text[a:b] for a, b in read_offsets(text, Words.PUNCTUATION)]
+
+
+def test_a_mark_after_a_blank_belongs_to_no_word() -> None:
+    assert words_of("fix \u0301 hose") == ["fix", "hose"]
 
 
 @pytest.mark.parametrize("text", ["fix <nl>  pump", " <nl> <nl>\t", "<nl>hose<nl> hose"])

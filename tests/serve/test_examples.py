@@ -51,11 +51,11 @@ def test_a_byte_order_mark_and_empty_lines_do_not_count(tmp_path: Path) -> None:
         ),
         (
             r'{"text": "a", "spans": [[0, 1, "x\u001b[2J"]]}',
-            r"a\.jsonl:2: expected a label of printable characters, got 'x\\x1b\[2J'",
+            r"a\.jsonl:2: expected a label of printable characters, .*got 'x\\x1b\[2J'",
         ),
         (
             r'{"text": "a", "spans": [{"start": 0, "end": 1, "label": "\ud800"}]}',
-            r"a\.jsonl:2: expected a label of printable characters, got '\\ud800'",
+            r"a\.jsonl:2: expected a label of printable characters, .*got '\\ud800'",
         ),
         ('{"text": "a", "spans": [[0, 2, "x"]]}', "expected 0 <= start < end <= 1"),
         ('{"text": "a", "spans": [[1, 1, "x"]]}', "got start 1 and end 1 for 'x'"),

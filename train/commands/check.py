@@ -28,7 +28,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, exit_status, say
 from serve.files import write_durably
 from train.corpus.splits import parts_of
-from train.formats.arguments import add_reading, take_reading
+from train.formats.arguments import add_mapped_reading, take_reading
 from train.formats.flat import Reading
 from train.formats.words import Words
 from train.lint.finding import Severity
@@ -45,7 +45,6 @@ class CheckConfig:
     Attributes:
         paths: Folders of parts, files, and brat's folders.
         reading: How files are read.
-        label_map: New label of each old one, "" to drop it.
         words: What parts two words.
         html: Where the page goes; None for no page.
         json: Print all findings and figures as JSON instead of text.
@@ -53,7 +52,6 @@ class CheckConfig:
 
     paths: tuple[Path, ...]
     reading: Reading
-    label_map: tuple[tuple[str, str], ...] = ()
     words: Words = Words.PUNCTUATION
     html: Path | None = None
     json: bool = False
@@ -66,7 +64,7 @@ def parse_args(argv: Sequence[str]) -> CheckConfig:
     add(
         "paths", type=Path, nargs="+", metavar="PATH", help="folder of parts, file or brat's folder"
     )
-    add_reading(parser)
+    add_mapped_reading(parser)
     text = f"where words end: as the model cuts them (punctuation for BERT) ({default.words})"
     add("--words", type=Words, choices=list(Words), default=default.words, metavar="AT", help=text)
     add("--html", type=Path, metavar="FILE", help="write a page")
@@ -84,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(config: CheckConfig) -> int:
     parts = _parts(config.paths)
-    found = inspect(parts, config.reading, dict(config.label_map), config.words)
+    found = inspect(parts, config.reading, config.words)
     if config.html:
         write_durably(config.html, inspection_page(found).encode())
         say(f"page: {config.html}")

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status
-from train.formats.arguments import add_reading, add_writing, take_reading, take_writing
+from train.formats.arguments import add_mapped_reading, add_writing, take_reading, take_writing
 from train.formats.convert import convert
 from train.formats.flat import Reading
 from train.formats.registry import COLUMN_SUFFIXES, FORMATS
@@ -50,7 +50,6 @@ class ConvertConfig:
         to: Name of its format.
         reading: How the sources are read.
         writing: How words are cut and tagged.
-        label_map: New label of each old one, "" to drop it.
     """
 
     sources: tuple[Path, ...]
@@ -58,7 +57,6 @@ class ConvertConfig:
     to: str
     reading: Reading
     writing: Writing
-    label_map: tuple[tuple[str, str], ...] = ()
 
 
 def parse_args(argv: Sequence[str]) -> ConvertConfig:
@@ -68,7 +66,7 @@ def parse_args(argv: Sequence[str]) -> ConvertConfig:
     parser.add_argument("target", type=Path, metavar="TO")
     text = f"format to write: {', '.join(FORMATS)} (by the suffix of TO: .conll, .jsonl)"
     parser.add_argument("--to", choices=FORMATS, metavar="NAME", help=text)
-    add_reading(parser)
+    add_mapped_reading(parser)
     add_writing(parser)
     values = vars(parser.parse_args(argv))
     values["sources"] = tuple(values["sources"])
@@ -91,7 +89,6 @@ def _run(config: ConvertConfig) -> int:
         config.to,
         reading=config.reading,
         writing=config.writing,
-        label_map=dict(config.label_map),
     )
     deliver(str(config.target))
     return 0

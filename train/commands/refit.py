@@ -32,7 +32,7 @@ from serve.commands import command_parser, deliver, exit_status, say
 from train.config import TrainConfig
 from train.flags.loop_arguments import add_loop, add_machine
 from train.flags.numbers import at_least, between
-from train.formats.arguments import add_reading
+from train.formats.arguments import add_mapped_reading
 from train.refit.config import EPOCHS, MAX_REPLAY, RefitConfig
 from train.refit.gate import Rule
 
@@ -60,7 +60,7 @@ def parse_args(argv: Sequence[str]) -> RefitConfig:
     add("--output", type=Path, default=OUTPUT, metavar="DIR", help=f"a new folder ({OUTPUT})")
     text = "publish an accepted challenger into this model repository"
     add("--publish", type=Path, metavar="REPOSITORY", help=text)
-    add_reading(parser.add_argument_group("new lines"))
+    add_mapped_reading(parser.add_argument_group("new lines"))
     training = parser.add_argument_group("training")
     text = f"passes over the train lines, at most ({EPOCHS})"
     training.add_argument("--epochs", type=at_least(1), metavar="N", help=text)

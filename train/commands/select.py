@@ -3,8 +3,8 @@
 The lines come with the tagger's own labels, to be corrected: label_studio.json to import into Label
 Studio (with label_studio.xml as the project's labelling interface) and doccano.jsonl to import into
 doccano. Left out are the lines of --labelled, and those that the checkpoint was trained, chosen or
-tested on as far as its folder has them. python -m train curve --pick random select shows how many
-labels such a choice saves.
+tested on as far as its folder has them. python -m train curve --pick random select shows whether
+such a choice saves labels.
 
 Examples:
   python -m train select build/checkpoint --pool raw.txt --num 100 --output build/next
@@ -69,7 +69,6 @@ def parse_args(argv: Sequence[str]) -> SelectConfig:
     add("--json", action="store_true", help="print the lines as JSON")
     add_reading(parser)
     values = vars(parser.parse_args(argv))
-    del values["label_map"]  # the tagger's labels are what they are
     values |= {name: tuple(values[name]) for name in ("pool", "labelled")}
     return SelectConfig(reading=take_reading(values), **values)
 

@@ -27,11 +27,11 @@ from serve.commands import command_parser, deliver, exit_status
 from serve.errors import DataError
 from serve.examples import Example, fold
 from serve.files import replacing
-from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.label_map import check_label_map
 from train.corpus.partition import PARTS, Key, part_by_group, part_by_time
 from train.flags.new_folder import check_new
 from train.flags.numbers import between, seed
-from train.formats.arguments import add_reading, add_writing, take_reading, take_writing
+from train.formats.arguments import add_mapped_reading, add_writing, take_reading, take_writing
 from train.formats.fields import field_of, seconds_of
 from train.formats.flat import Reading
 from train.formats.record import Record
@@ -51,7 +51,6 @@ class SplitConfig:
         output: Folder to write.
         reading: How the sources are read.
         writing: How words are cut and tagged.
-        label_map: New label of each old one, "" to drop it.
         to: Name of the format to write.
         dev: Share of the lines, in (0, 1).
         test: Share of the lines, in [0, 1).
@@ -64,7 +63,6 @@ class SplitConfig:
     output: Path
     reading: Reading = Reading()  # noqa: RUF009 (frozen)
     writing: Writing = Writing()  # noqa: RUF009
-    label_map: tuple[tuple[str, str], ...] = ()
     to: str = "jsonl"
     dev: float = 0.1
     test: float = 0.1
@@ -98,7 +96,7 @@ def parse_args(argv: Sequence[str]) -> SplitConfig:
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--group", metavar="FIELD", help="keep lines with one value together")
     ways.add_argument("--time", metavar="FIELD", help="train on the oldest, test on the newest")
-    add_reading(parser)
+    add_mapped_reading(parser)
     add_writing(parser)
     values = vars(parser.parse_args(argv))
     if values["dev"] + values["test"] >= 1:
@@ -157,16 +155,17 @@ def _check_some(part: str, tally: Tally, lines: Sequence[_Line]) -> None:
 
 
 def _read(config: SplitConfig, fields: Fields) -> list[_Line]:
-    label_map = dict(config.label_map)
+    """Return every line; a DataError if there is none."""
     lines: list[_Line] = []
     labels: set[str] = set()
     for source in config.sources:
         for record, example in read_examples(source, config.reading):
-            labels.update(span.label for span in example.spans)
+            labels.update(span.label for span in record.spans)
             fields.note(record)
-            example = map_labels(example, label_map)
             lines.append(_Line(record.place, example, _key(config, record, example)))
-    check_label_map(label_map, labels)
+    if not lines:
+        raise DataError(f"{config.sources[0]}: expected labelled lines, got none; name other files")
+    check_label_map(dict(config.reading.label_map), labels)
     return lines
 
 

@@ -18,7 +18,7 @@ from serve.errors import DataError
 from serve.examples import Example, fold
 from serve.labels import Tags
 from train.config import TrainConfig
-from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.label_map import BY_FILE, check_label_map
 from train.corpus.leaks import warn_of_leaks
 from train.corpus.splits import find_splits
 from train.formats.flat import Reading
@@ -42,12 +42,14 @@ class Split:
         places: Where each example stands, for messages: file and line, or file and JSON path.
         examples: The lines, in the order of the file.
         parts: The splits it was put together from, each with its role; none if it is a file's.
+        read_labels: The labels of a file before they were mapped.
     """
 
     path: Path
     places: tuple[str, ...]
     examples: tuple[Example, ...]
     parts: tuple[tuple[str, Split], ...] = ()
+    read_labels: frozenset[str] = frozenset()
 
     @property
     def labels(self) -> Counter[str]:
@@ -81,13 +83,15 @@ def read_corpus(config: TrainConfig) -> Corpus:
     """
     files = find_splits(config)
     reading = Reading(
-        format=config.format, label_level=config.label_level, overlaps=config.overlaps
+        format=config.format,
+        label_level=config.label_level,
+        overlaps=config.overlaps,
+        label_map=config.label_map,
     )
     found = {name: read_split(path, reading) for name, path in files._asdict().items() if path}
-    label_map = dict(config.label_map)
-    check_label_map(label_map, (label for split in found.values() for label in split.labels))
-    mapped = {name: _mapped(split, label_map) for name, split in found.items()}
-    train, dev, test = mapped["train"], mapped.get("dev"), mapped.get("test")
+    every = (label for split in found.values() for label in split.read_labels)
+    check_label_map(dict(config.label_map), every)
+    train, dev, test = found["train"], found.get("dev"), found.get("test")
     known = train.labels
     if not known:
         raise DataError(
@@ -114,11 +118,15 @@ def read_split(path: Path, reading: Reading = Reading()) -> Split:  # noqa: B008
     Raises:
         DataError: Naming file and line, if it is not as expected or holds nothing.
     """
-    pairs = [(record.place, example) for record, example in read_examples(path, reading)]
+    pairs: list[tuple[str, Example]] = []
+    labels: set[str] = set()
+    for record, example in read_examples(path, reading):
+        pairs.append((record.place, example))
+        labels.update(span.label for span in record.spans)
     if not pairs:
-        raise DataError(f"{path}: expected labelled lines, got an empty file; name another one")
+        raise DataError(f"{path}: expected labelled lines, got none; name another file")
     places, examples = zip(*pairs, strict=True)
-    return Split(path, places, examples)
+    return Split(path, places, examples, read_labels=frozenset(labels))
 
 
 def hold_out(train: Split, seed: int) -> tuple[Split, Split]:
@@ -156,10 +164,6 @@ def _pick(split: Split, keep: Iterable[bool]) -> Split:
     return replace(split, places=places, examples=tuple(split.examples[row] for row in rows))
 
 
-def _mapped(split: Split, label_map: dict[str, str]) -> Split:
-    return replace(split, examples=tuple(map_labels(e, label_map) for e in split.examples))
-
-
 def check_labels(splits: Iterable[Split], known: Container[str], owner: str) -> None:
     """Refuse splits with a label that their owner, the train file or a tagger, does not have.
 
@@ -186,9 +190,9 @@ def _mapping(labels: Sequence[str]) -> str:
     mapped, dropped = (
         shlex.quote(",".join(f"{label}={new}" for label in labels)) for new in ("New", "")
     )
-    if len(mapped) > _LONGEST:
-        return "map or drop them with a file, --label-map FILE, or cut paths with --label-level"
     them = "it" if len(labels) == 1 else "them"
+    if len(mapped) > _LONGEST or any("," in label for label in labels):
+        return f"map or drop {them} {BY_FILE}, or cut paths with --label-level"
     return f"map or drop {them} with --label-map {mapped} or {dropped}"
 
 

@@ -1,14 +1,17 @@
-"""Owns the renaming, merging and dropping of labels: `Old=New,Drop=`, or a file of such lines."""
+"""Owns what renames, merges and drops labels: `Old=New,Drop=`, or a file of such lines."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Example, Span, numbered_lines
+from serve.examples import numbered_lines
+
+BY_FILE = "with a file of lines Old=New, --label-map FILE"
+"""How to map labels that a command line cannot: many, or with commas."""
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +21,8 @@ def parse_label_map(text: str) -> tuple[tuple[str, str], ...]:
 
     Args:
         text: `Old=New,Drop=`, or the name of a file with one such pair a line. Empty lines of a
-            file and those that begin with # do not count, and its labels may hold commas.
+            file and those that begin with # do not count, and its labels may hold commas. An old
+            label may hold =.
 
     Raises:
         ValueError: If a part is not `Old=New` or `Old=`, an old label comes twice, or a new one is
@@ -41,8 +45,8 @@ def _lines(path: Path) -> Iterable[tuple[str, str]]:
 def _pairs(parts: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     pairs: dict[str, str] = {}
     for place, part in parts:
-        old, sign, new = (piece.strip() for piece in part.partition("="))
-        if not sign or not old or "=" in new:
+        old, sign, new = (piece.strip() for piece in part.rpartition("="))
+        if not sign or not old:
             apart = "" if place else ", apart by commas"
             raise ValueError(f"{place}expected Old=New or Old={apart}, got {part!r}")
         if old in pairs:
@@ -81,9 +85,3 @@ def _unmatched(label_map: Iterable[str], labels: Iterable[str]) -> str:
             names = ", ".join(sorted(have))
             return f"--label-map: expected a label of the data ({names}), got {old!r}"
     return ""
-
-
-def map_labels(example: Example, label_map: Mapping[str, str]) -> Example:
-    """Return an example with its labels renamed, in one pass, and dropped spans left out."""
-    renamed = (Span(s.start, s.end, label_map.get(s.label, s.label)) for s in example.spans)
-    return Example(example.text, tuple(span for span in renamed if span.label))

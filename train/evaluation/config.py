@@ -17,7 +17,6 @@ class EvaluateConfig:
         tagger: Folder of a checkpoint or a bundle.
         data: Labelled lines.
         reading: How they and the lines of `train` are read.
-        label_map: New label of each old one in them, "" to drop it.
         train: The lines the tagger was trained on; None for those a checkpoint has with it.
         against: Another tagger to compare with.
         precision: Graph of a bundle; None for the one that serving takes here.
@@ -28,7 +27,6 @@ class EvaluateConfig:
     tagger: Path
     data: Path
     reading: Reading = Reading()  # noqa: RUF009 (frozen)
-    label_map: tuple[tuple[str, str], ...] = ()
     train: Path | None = None
     against: Path | None = None
     precision: Precision | None = None

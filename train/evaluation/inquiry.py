@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import logging
+from dataclasses import dataclass
 
 from serve.labels import Tags
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Split, check_labels, read_split
-from train.corpus.label_map import map_labels, warn_of_label_map
+from train.corpus.label_map import warn_of_label_map
 from train.corpus.leaks import warn_of_leaks
 from train.evaluation.ask import ask
 from train.evaluation.assess import Assessment, assess
@@ -15,6 +16,8 @@ from train.evaluation.config import EvaluateConfig
 from train.record import data_sha256
 from train.trained.lines import train_lines_of
 from train.trained.tagger import Loaded, load_tagger
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,8 @@ def inquire(config: EvaluateConfig) -> Inquiry:
     if train:
         warn_of_leaks(train, [split])
     other = load_tagger(config.against) if config.against else None
+    if other:
+        _warn_of_lacking(other, split)
     assessment = assess(
         ask(loaded.tagger, split),
         temperature=loaded.tagger.decoding.temperature,
@@ -69,19 +74,25 @@ def read_lines(config: EvaluateConfig, tags: Tags) -> Split:
         DataError: Naming file and line, if they cannot be read or have a label it does not know.
     """
     split = read_split(config.data, config.reading)
-    warn_of_label_map(dict(config.label_map), split.labels)
-    mapped = (map_labels(example, dict(config.label_map)) for example in split.examples)
-    split = replace(split, examples=tuple(mapped))
+    warn_of_label_map(dict(config.reading.label_map), split.read_labels)
     check_labels([split], tags.labels, "the tagger")
     return split
+
+
+def _warn_of_lacking(other: Loaded, split: Split) -> None:
+    """Warn of labels that the other tagger cannot find, whose names may just differ."""
+    if lacking := sorted(split.labels.keys() - set(other.tagger.tags.labels)):
+        logger.warning(
+            "warning: %s: expected the labels of %s, got none of %s; their entities count as "
+            "missed with it, so the difference says nothing of those", other.folder, split.path,
+            ", ".join(lacking),
+        )  # fmt: skip
 
 
 def _train_lines(config: EvaluateConfig) -> Split | None:
     """Return the train lines named, read and mapped as the data is, else the checkpoint's own."""
     if config.train:
-        named = read_split(config.train, config.reading)
-        mapped = (map_labels(example, dict(config.label_map)) for example in named.examples)
-        return replace(named, examples=tuple(mapped))
+        return read_split(config.train, config.reading)
     return train_lines_of(config.tagger)
 
 

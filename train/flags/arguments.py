@@ -12,7 +12,7 @@ from train.config import Decoder, Method, OptimizerName, TrainConfig
 from train.flags.clash import clash
 from train.flags.loop_arguments import add_loop, add_machine
 from train.flags.numbers import at_least, between
-from train.formats.arguments import add_reading
+from train.formats.arguments import add_mapped_reading
 
 _DEFAULT = TrainConfig()
 
@@ -32,7 +32,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every flag of fine-tuning, for commands that fine-tune too."""
     files = parser.add_argument_group("data and model")
     _add_files(files)
-    add_reading(files)
+    add_mapped_reading(files)
     _add_training(parser.add_argument_group("training"))
     _add_strategy(parser.add_argument_group("what is trained, and how"))
     add_machine(parser.add_argument_group("machine"), _DEFAULT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from typing import Any
 
 from train.corpus.label_map import parse_label_map
@@ -14,7 +15,7 @@ from train.formats.words import Words, Writing
 
 
 def add_reading(parser: argparse._ActionsContainer) -> None:
-    """Add what says how files are read, `--label-map` included."""
+    """Add what says how files are read."""
     add = parser.add_argument
     text = f"of the files read: {', '.join(FORMATS)} (found out by name and content)"
     add("--format", choices=FORMATS, metavar="NAME", help=text)
@@ -22,14 +23,18 @@ def add_reading(parser: argparse._ActionsContainer) -> None:
     add("--label-level", type=at_least(0), metavar="N", help=text)
     text = "of spans that overlap keep the longest, or refuse (longest for maintie, else refuse)"
     add("--overlaps", type=Overlaps, choices=list(Overlaps), metavar="RULE", help=text)
+
+
+def add_mapped_reading(parser: argparse._ActionsContainer) -> None:
+    """Add what says how files are read, and how their labels are mapped."""
+    add_reading(parser)
     text = "Old=New,Drop= merges and drops labels; or a file with one such pair a line"
-    add("--label-map", type=_label_map, default=(), metavar="MAP", help=text)
+    parser.add_argument("--label-map", type=_label_map, default=(), metavar="MAP", help=text)
 
 
 def take_reading(values: dict[str, Any]) -> Reading:
-    """Take what `add_reading` added, but for the label map, out of parsed values."""
-    names = ("format", "label_level", "overlaps")
-    return Reading(**{name: values.pop(name) for name in names})
+    """Take what `add_reading` or `add_mapped_reading` added out of parsed values."""
+    return Reading(**{f.name: values.pop(f.name) for f in fields(Reading) if f.name in values})
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:

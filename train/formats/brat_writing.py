@@ -13,6 +13,7 @@ from pathlib import Path
 
 from serve.examples import Example
 from serve.files import replacing
+from train.corpus.label_map import BY_FILE
 from train.flags.new_folder import check_new
 from train.formats.words import Writing
 
@@ -47,9 +48,10 @@ def write(path: Path, examples: Iterable[Example], _: Writing) -> None:
 def _checked(example: Example) -> Example:
     for span in example.spans:
         if not _TYPE.fullmatch(span.label):
+            by_flag = f"with --label-map {shlex.quote(f'{span.label}=New')}"
             raise ValueError(
                 "expected a label of letters a to z, digits, _ and - for brat, got "
-                f"{span.label!r}; rename it with --label-map {shlex.quote(f'{span.label}=New')}"
+                f"{span.label!r}; rename it {BY_FILE if ',' in span.label else by_flag}"
             )
     return example
 

@@ -13,9 +13,11 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from serve.errors import DataError
 from serve.examples import Example, Span, numbered_lines
 from serve.files import replacing_file
 from train.formats.record import Record, Row, told
@@ -46,6 +48,22 @@ class Sentence:
     document: int
 
 
+@dataclass(slots=True)
+class _Counted:
+    """Sees whether the words of every sentence seen, one with several among them, are its count."""
+
+    _all: bool = True
+    _longest: int = 0
+
+    def see(self, words: Sequence[str]) -> None:
+        self._all &= list(words) == [str(n) for n in range(1, len(words) + 1)]
+        self._longest = max(self._longest, len(words))
+
+    @property
+    def is_every_sentence(self) -> bool:
+        return self._all and self._longest > 1
+
+
 def rows(path: Path) -> Iterator[Row]:
     """Yield each `Sentence` with the place of its first word; a DataError for a line that is none.
 
@@ -54,16 +72,18 @@ def rows(path: Path) -> Iterator[Row]:
     The scheme is said in the log once the file has been read.
 
     Raises:
-        DataError: If the file cannot be read.
+        DataError: If the file cannot be read, or its first column is a count of the words.
     """
     detector = SchemeDetector()
     words: list[str] = []
     tags: list[str] = []
+    counted = _Counted()
     first_number, num_columns, num_comments, document, is_whole = 0, 0, 0, 0, True
-    for number, line in numbered_lines(path):
+    for number, line in chain(numbered_lines(path), [(0, "")]):
         columns = _columns(line)
         if not columns or columns[0] == _DOCSTART:
             if words and is_whole:
+                counted.see(words)
                 yield f"{path}:{first_number}", Sentence(words, tags, document)
             words, tags, is_whole = [], [], True
             document += bool(columns)
@@ -82,8 +102,11 @@ def rows(path: Path) -> Iterator[Row]:
         first_number = first_number if words else number
         words.append(columns[0])
         tags.append(columns[-1])
-    if words and is_whole:
-        yield f"{path}:{first_number}", Sentence(words, tags, document)
+    if counted.is_every_sentence and num_columns > 2:
+        raise DataError(
+            f"{path}: expected words in the first column, got 1, 2, 3 … in every sentence; drop "
+            "that column"
+        )
     if num_comments:
         logger.info("%s: %d comments", path, num_comments)
     _report(path, detector)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from serve.errors import DataError
 from serve.examples import Example
-from train.corpus.label_map import check_label_map, map_labels
+from train.corpus.label_map import check_label_map
 from train.formats.flat import Reading
 from train.formats.registry import read_examples, write_examples
 from train.formats.tally import Fields
@@ -24,7 +24,6 @@ def convert(
     *,
     reading: Reading,
     writing: Writing,
-    label_map: Mapping[str, str],
 ) -> None:
     """Write the lines of files in the format of that name, whole or not at all.
 
@@ -35,7 +34,7 @@ def convert(
             label to map does not occur.
     """
     fields = Fields()
-    examples = _examples(sources, reading, label_map, fields)
+    examples = _examples(sources, reading, fields)
     tally = write_examples(target, name, examples, writing)
     logger.info("%s: %d lines, %d spans", target, tally.num_lines, tally.num_spans)
     tally.warn(target)
@@ -43,15 +42,15 @@ def convert(
 
 
 def _examples(
-    sources: Sequence[Path], reading: Reading, label_map: Mapping[str, str], fields: Fields
+    sources: Sequence[Path], reading: Reading, fields: Fields
 ) -> Iterator[tuple[str, Example]]:
     num_lines, labels = 0, set[str]()
     for source in sources:
         for record, example in read_examples(source, reading):
             num_lines += 1
             fields.note(record)
-            labels.update(span.label for span in example.spans)
-            yield record.place, map_labels(example, label_map)
+            labels.update(span.label for span in record.spans)
+            yield record.place, example
     if not num_lines:
         raise DataError(f"{sources[0]}: expected labelled lines, got none; name other files")
-    check_label_map(label_map, labels)
+    check_label_map(dict(reading.label_map), labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -54,7 +55,10 @@ def seconds_of(record: Record, name: str) -> float:
     value = field_of(record, name)
     try:
         if not isinstance(value, str):
-            return float(value)
+            seconds = float(value)
+            if not math.isfinite(seconds):
+                raise ValueError
+            return seconds
         moment = datetime.fromisoformat(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:

@@ -1,9 +1,10 @@
-"""Owns the way from a record to an example: the level of its labels, and spans that overlap.
+"""Owns the way from a record to an example: its labels cut and mapped, and spans that overlap.
 
-Policy: a label is a path of names (`PhysicalObject/Substance`), cut to its first so many. A tagger
+Policy: a label is a path of names (`PhysicalObject/Substance`), cut to its first so many. Labels
+are mapped before spans are compared: one whose label is dropped is in no other's way. A tagger
 gives each word one tag, so of overlapping spans one can stay. Either they are refused, or the
 longest stays (of equal ones the first in the text, of those the first by name) and the others are
-dropped, and counted. Spans that are equal once their labels are cut are one.
+dropped, and counted. Spans that are equal once their labels are cut and mapped are one.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ class Reading:
         format: Name of the format; None to find out.
         label_level: How many names of a label's path to keep, 0 for all; None for the format's own.
         overlaps: What becomes of overlapping spans; None for the format's own.
+        label_map: New label of each old one, "" to drop its spans.
     """
 
     format: str | None = None
     label_level: int | None = None
     overlaps: Overlaps | None = None
+    label_map: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -57,10 +60,9 @@ class Dropped:
     num_spans: int = 0
     first: str = ""
 
-    def note(self, record: Record, example: Example, label_level: int | None) -> None:
+    def note(self, record: Record, example: Example, reading: Reading) -> None:
         """Take in a record and the example that was made of it."""
-        num_read = len({at_level(span, label_level) for span in record.spans})
-        if num_dropped := num_read - len(example.spans):
+        if num_dropped := len(mapped_spans(record, reading)) - len(example.spans):
             self.num_spans += num_dropped
             self.first = self.first or record.place
 
@@ -83,8 +85,7 @@ def flat_example(record: Record, reading: Reading) -> Example:
         check_text(record.text, 0)
     except DataError as error:
         raise DataError(f"{record.place}: {str(error).partition(': ')[2]}") from error
-    # Each once, in the order of the file, so that the first that is wrong is told.
-    spans = list(dict.fromkeys(at_level(span, reading.label_level) for span in record.spans))
+    spans = mapped_spans(record, reading)
     try:
         for span in spans:
             Example(record.text, (span,))
@@ -98,11 +99,23 @@ def flat_example(record: Record, reading: Reading) -> Example:
         raise DataError(f"{record.place}: {error}; {remedy}") from error
 
 
+def mapped_spans(record: Record, reading: Reading) -> list[Span]:
+    """Return a record's spans with the labels they are trained on.
+
+    Each comes once, in the order of the file, so that the first that is wrong is told.
+    """
+    new = dict(reading.label_map)
+    spans = (Span(s.start, s.end, new.get(s.label, s.label)) for s in record.spans)
+    return list(dict.fromkeys(span for span in spans if span.label))
+
+
 def at_level(span: Span, label_level: int | None) -> Span:
     """Return a span with its label cut to so many names of its path; 0 or None for all."""
     if not label_level:
         return span
-    return Span(span.start, span.end, "/".join(span.label.split("/")[:label_level]) or span.label)
+    return Span(
+        span.start, span.end, "/".join(span.label.split("/")[:label_level]).strip() or span.label
+    )
 
 
 def longest(spans: Iterable[Span]) -> list[Span]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from serve.errors import DataError
-from serve.examples import numbered_lines, parse_json
+from serve.examples import numbered_lines, parse_json, unique
 from train.formats.record import Row, shown, told
 
 CHUNK_CHARS = 1 << 16
@@ -22,7 +22,7 @@ MAX_ELEMENT_CHARS = 1 << 24
 
 _WHOLE = "export the file anew, whole"
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(object_pairs_hook=unique)
 
 
 def json_rows(path: Path) -> Iterator[Row]:

@@ -30,12 +30,15 @@ _NO_SPANS_LABELLED = frozenset(
 """Prodigy's interfaces in which spans are answered by yes or no, or shown beside another question;
 in ner_manual, spans_manual and relations they are labelled."""
 
+_FIELDS = ("spans", "label", "entities", "labels")
+"""Where one form or another has its spans."""
+
 
 def parse(place: str, row: object) -> Record | None:
     """Return the labelled line of one object; None where its annotator turned it down.
 
     Raises:
-        ValueError: If it is of neither form, or its text was not labelled as a whole.
+        ValueError: If it is of neither form or of two, or its text was not labelled as a whole.
     """
     fields = row if isinstance(row, dict) else {}
     if fields.get("answer", _ACCEPTED) != _ACCEPTED:
@@ -46,6 +49,12 @@ def parse(place: str, row: object) -> Record | None:
             "or ner.manual, or drop the line"
         )
     text, spans = _text_and_spans(row, fields)
+    lists = [name for name in _FIELDS if isinstance(fields.get(name), list)]
+    if sum(_holds_spans(fields[name]) for name in lists) > bool(spans):  # passed over for another
+        raise ValueError(
+            f"expected the spans under one name, got lists under {' and '.join(lists)}; "
+            "keep them under spans alone"
+        )
     return Record(place, text, tuple(spans), fields=fields)
 
 
@@ -86,6 +95,11 @@ def _text_and_spans(row: object, fields: dict[str, object]) -> tuple[str, list[S
         if "label" not in fields and "labels" in fields:  # older doccano
             return labelled_text({"text": text, "label": fields["labels"]})
     return labelled_text(row)
+
+
+def _holds_spans(field: object) -> bool:
+    """Tell whether a field holds spans, not tags of words or labels of the text."""
+    return isinstance(field, list) and any(isinstance(item, list | dict) for item in field)
 
 
 def _entity(item: object) -> Span:

@@ -6,8 +6,8 @@ Policy:
   it is not labelled, which is not the same as a text without entities.
 * The text is the one in `data` that results name by `to_name`, else `data.text`, or the only text.
   Of the results those with labels and offsets count; a result with two labels is two spans. Labels
-  on a page or a dialogue have no offsets in the text and are refused: left out, they would teach
-  that nothing is there.
+  on a page or a dialogue have no offsets in the text, and a part of the text may have its name in a
+  taxonomy: both are refused, for left out they would teach that nothing is there.
 * Offsets count characters (code points). Versions before 1.4 counted UTF-16 units, so that a text
   with an emoji in it was off; `train.formats.marks` tells the two apart.
 """
@@ -125,7 +125,24 @@ def _spans(annotation: object, at: str, text: str) -> Iterable[Span]:
         value = result.get("value") if isinstance(result, dict) else None
         if isinstance(value, dict):
             marks += _marks(value, f"{at}.result[{number}].value")
+    _check_named(results, at)
     return placed(marks, text)
+
+
+def _check_named(results: list[object], at: str) -> None:
+    """Refuse a part of the text that no result of its region gives labels."""
+    regions = [
+        (str(result.get("id")), result["value"])
+        for result in results
+        if isinstance(result, dict) and isinstance(result.get("value"), dict)
+    ]
+    named = {region for region, value in regions if "labels" in value}
+    for region, value in regions:
+        if region not in named and {"start", "end"} <= value.keys():
+            raise ValueError(
+                f'expected "labels" for each part of the text at {at}.result, got '
+                f"{shown(value)}; label it with <Labels>"
+            )
 
 
 def _marks(value: dict[str, object], at: str) -> Iterator[Mark]:

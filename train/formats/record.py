@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from serve.errors import DataError
-from serve.examples import Span
+from serve.examples import Span, is_label
 
 Row = tuple[str, object]
 """A piece of a file and where it stands; a DataError in its place where it cannot be read."""
@@ -44,7 +44,7 @@ def span_of(start: object, end: object, label: object, at: str = "") -> Span:
     """Return a span of values that came from outside; `at` says where, within their row.
 
     Raises:
-        ValueError: If the offsets are no numbers, or the label is no printable text.
+        ValueError: If the offsets are no numbers, or the label is none that a tag can hold.
     """
     if type(start) is not int or type(end) is not int:
         got = f"{shown(start)} and {shown(end)}"
@@ -52,10 +52,10 @@ def span_of(start: object, end: object, label: object, at: str = "") -> Span:
             f"expected whole numbers as start and end{at and f' at {at}'}, got {got}; "
             "count characters, from 0"
         )
-    if not isinstance(label, str) or not label or not label.isprintable():  # no tag can hold it
+    if not isinstance(label, str) or not is_label(label):
         raise ValueError(
-            f"expected a label of printable characters{at and f' at {at}'}, got {shown(label)}; "
-            "rename it"
+            f"expected a label of printable characters{at and f' at {at}'}, no blank at its ends, "
+            f"got {shown(label)}; rename it"
         )
     return Span(start, end, label)
 

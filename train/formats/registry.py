@@ -16,7 +16,7 @@ from typing import Any
 from serve.errors import DataError
 from serve.examples import Example
 from train.formats import brat, brat_writing, conll, json_spans, label_studio, maintie
-from train.formats.flat import Dropped, Overlaps, Reading, flat_example
+from train.formats.flat import Dropped, Overlaps, Reading, at_level, flat_example
 from train.formats.json_rows import json_rows
 from train.formats.record import Record, Row, told
 from train.formats.schemes import Scheme, tags_of, word_spans
@@ -88,7 +88,8 @@ def settled(path: Path, reading: Reading) -> Reading:
     if not reading.format:
         logger.info("%s: format %s", path, name)
     kind, level = FORMATS[name], reading.label_level
-    return Reading(
+    return replace(
+        reading,
         format=name,
         label_level=kind.label_level if level is None else level,
         overlaps=reading.overlaps or kind.overlaps,
@@ -98,6 +99,8 @@ def settled(path: Path, reading: Reading) -> Reading:
 def read_records(path: Path, reading: Reading) -> Iterator[Record | DataError]:
     """Yield the records of a file, and errors in place of those that are not as expected.
 
+    Their labels are cut to the level asked for, and not mapped yet.
+
     Raises:
         DataError: If the file cannot be read, or not be followed to its end.
     """
@@ -105,7 +108,10 @@ def read_records(path: Path, reading: Reading) -> Iterator[Record | DataError]:
     num_left_out = 0
     for place, value in kind.rows(path):
         record = value if isinstance(value, DataError) else _parsed(kind, place, value)
-        if record:
+        if isinstance(record, Record):
+            spans = tuple(at_level(span, reading.label_level) for span in record.spans)
+            yield replace(record, spans=spans)
+        elif record:
             yield record
         else:
             num_left_out += 1
@@ -124,7 +130,7 @@ def read_examples(path: Path, reading: Reading) -> Iterator[tuple[Record, Exampl
         if isinstance(record, DataError):
             raise record
         example = flat_example(record, reading)
-        dropped.note(record, example, reading.label_level)
+        dropped.note(record, example, reading)
         yield record, example
     dropped.warn(path)
 

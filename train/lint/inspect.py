@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Span
-from train.formats.flat import Overlaps, Reading, at_level
+from train.corpus.label_map import warn_of_label_map
+from train.formats.flat import Overlaps, Reading, mapped_spans
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
 from train.formats.schemes import SchemeDetector, violations
@@ -36,26 +36,25 @@ class Inspection:
         return sum(found.severity is severity for found in self.findings)
 
 
-def inspect(
-    parts: Mapping[str, Path], reading: Reading, label_map: Mapping[str, str], words: Words
-) -> Inspection:
+def inspect(parts: Mapping[str, Path], reading: Reading, words: Words) -> Inspection:
     """Check the files of a corpus.
 
     Args:
         parts: File of each part of the corpus; labels are compared with those of `train`.
         reading: How files are read.
-        label_map: New label of each old one, "" to drop it.
         words: What parts two words.
     """
     memory = Memory()
     files: list[Figures] = []
     findings: list[Finding] = []
+    read: set[str] = set()
     for part, path in parts.items():
         choices = settled(path, reading)
         files.append(Figures(part, str(path), choices.format or ""))
-        lint = _FileLint(files[-1], choices, label_map, words, memory)
+        lint = _FileLint(files[-1], choices, words, memory, read)
         findings += lint.findings(path)
     findings += _bare(files)
+    warn_of_label_map(dict(reading.label_map), read)
     train = next((figures for figures in files if figures.part == TRAIN), None)
     if train:
         findings += memory.check_labels(train.labels)
@@ -63,21 +62,21 @@ def inspect(
 
 
 class _FileLint:
-    """The lint of one file, which counts what the file holds on the way."""
+    """The lint of one file, which counts what the file holds and notes its labels on the way."""
 
     def __init__(
         self,
         figures: Figures,
         choices: Reading,
-        label_map: Mapping[str, str],
         words: Words,
         memory: Memory,
+        read: set[str],
     ) -> None:
         self._figures = figures
         self._choices = choices
-        self._label_map = label_map
         self._words = words
         self._memory = memory
+        self._read = read
         self._tagged: list[tuple[str, Sequence[str]]] = []
 
     def findings(self, path: Path) -> Iterator[Finding]:
@@ -103,17 +102,12 @@ class _FileLint:
         yield from wrong
         if wrong:
             return
-        spans = self._spans(record)
+        self._read.update(span.label for span in record.spans)
+        spans = mapped_spans(record, self._choices)
         offsets = read_offsets(record.text, self._words)
         self._figures.add(len(offsets), spans)
         yield from check_spans(record, spans, offsets, self._choices.overlaps or Overlaps.REFUSE)
         yield from self._memory.check(self._figures, record, spans)
-
-    def _spans(self, record: Record) -> list[Span]:
-        """Return a line's spans with their labels as training would have them, each once."""
-        cut = (at_level(span, self._choices.label_level) for span in record.spans)
-        new = (Span(s.start, s.end, self._label_map.get(s.label, s.label)) for s in cut)
-        return list(dict.fromkeys(span for span in new if span.label))
 
 
 def _bare(files: Sequence[Figures]) -> Iterator[Finding]:

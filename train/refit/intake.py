@@ -9,18 +9,18 @@ serve, lines of one text on one side.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from serve.errors import DataError
-from serve.examples import Example, Span, fold
+from serve.examples import Example, fold
 from serve.labels import Tags
 from train.config import TrainConfig
 from train.corpus.data import Split, check_labels
-from train.corpus.label_map import map_labels, warn_of_label_map
+from train.corpus.label_map import warn_of_label_map
 from train.corpus.partition import PARTS, part_by_group
 from train.corpus.splits import parts_of
-from train.formats.flat import Dropped, Overlaps, Reading, at_level, flat_example
+from train.formats.flat import Dropped, Overlaps, Reading, flat_example, mapped_spans
 from train.formats.record import Record
 from train.formats.registry import read_records, settled
 from train.formats.words import Words, read_offsets
@@ -88,9 +88,10 @@ def read_new(paths: tuple[Path, ...], config: TrainConfig, tags: Tags) -> Intake
     parts: dict[str, list[Line]] = {part: [] for part in PARTS}
     files: list[Path] = []
     wrong: list[Finding] = []
+    labels: set[str] = set()
     for path in paths:
         found = parts_of(path, "train")
-        read = {part: _read(file, path, config, wrong) for part, file in found.items()}
+        read = {part: _read(file, path, config, wrong, labels) for part, file in found.items()}
         files += found.values()
         for part, lines in _parted(read, config.seed).items():
             parts[part] += lines
@@ -102,9 +103,11 @@ def read_new(paths: tuple[Path, ...], config: TrainConfig, tags: Tags) -> Intake
             f"expected at most {MAX_SET_ASIDE:.0%} of {num + len(wrong)}); "
             f"mend what python -m train check {paths[0]} finds"
         )
-    return Intake(
-        tuple(files), _mapped(parts, files[0], dict(config.label_map), tags), tuple(wrong)
+    warn_of_label_map(dict(config.label_map), labels)
+    check_labels(
+        (split_of(files[0], lines) for lines in parts.values()), tags.labels, "the champion"
     )
+    return Intake(tuple(files), parts, tuple(wrong))
 
 
 def split_of(path: Path, lines: list[Line]) -> Split:
@@ -112,10 +115,18 @@ def split_of(path: Path, lines: list[Line]) -> Split:
     return Split(path, tuple(line.place for line in lines), tuple(line.example for line in lines))
 
 
-def _read(path: Path, source: Path, config: TrainConfig, wrong: list[Finding]) -> list[Line]:
-    """Return a file's lines without errors; add one error of each other to those found so far."""
+def _read(
+    path: Path, source: Path, config: TrainConfig, wrong: list[Finding], labels: set[str]
+) -> list[Line]:
+    """Return a file's lines without errors.
+
+    One error of each other, and the labels before they are mapped, go to those found so far.
+    """
     reading = Reading(
-        format=config.format, label_level=config.label_level, overlaps=config.overlaps
+        format=config.format,
+        label_level=config.label_level,
+        overlaps=config.overlaps,
+        label_map=config.label_map,
     )
     choices, dropped = settled(path, reading), Dropped()
     lines: list[Line] = []
@@ -124,7 +135,8 @@ def _read(path: Path, source: Path, config: TrainConfig, wrong: list[Finding]) -
             wrong.append(error)
         elif isinstance(record, Record):
             lines.append(Line(record.place, flat_example(record, choices), source, path))
-            dropped.note(record, lines[-1].example, choices.label_level)
+            dropped.note(record, lines[-1].example, choices)
+            labels.update(span.label for span in record.spans)
     dropped.warn(path)
     return lines
 
@@ -134,15 +146,11 @@ def _errors(record: Record | DataError, choices: Reading) -> Iterator[Finding]:
         place, _, message = str(record).partition(": ")
         yield finding(Rule.UNREADABLE, place, message)
         return
-    spans = [*dict.fromkeys(_cut(span, choices) for span in record.spans)]
+    spans = mapped_spans(record, choices)
     yield from check_line(record)
     offsets = read_offsets(record.text, Words.PUNCTUATION)
     found = check_spans(record, spans, offsets, choices.overlaps or Overlaps.REFUSE)
     yield from (f for f in found if f.severity is Severity.ERROR)
-
-
-def _cut(span: Span, choices: Reading) -> Span:
-    return at_level(span, choices.label_level)
 
 
 def _parted(read: Mapping[str, list[Line]], seed: int) -> dict[str, list[Line]]:
@@ -156,19 +164,3 @@ def _parted(read: Mapping[str, list[Line]], seed: int) -> dict[str, list[Line]]:
     for text, line in zip(texts, read["train"], strict=True):
         parts[by_text[text]].append(line)
     return parts
-
-
-def _mapped(
-    parts: Mapping[str, list[Line]], path: Path, label_map: dict[str, str], tags: Tags
-) -> dict[str, list[Line]]:
-    every = [
-        span.label for lines in parts.values() for line in lines for span in line.example.spans
-    ]
-    warn_of_label_map(label_map, every)
-    mapped = {
-        part: [replace(line, example=map_labels(line.example, label_map)) for line in lines]
-        for part, lines in parts.items()
-    }
-    splits = (split_of(path, lines) for lines in mapped.values())
-    check_labels(splits, tags.labels, "the champion")
-    return mapped

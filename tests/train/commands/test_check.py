@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.examples import Example, Span, read_jsonl
 from train.__main__ import main
 from train.commands.check import CheckConfig, parse_args
 from train.formats.flat import Reading
@@ -114,3 +115,32 @@ def test_commands_on_data_need_no_pytorch(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+
+OVERLAPPING = {
+    "nested": ('{"text": "oil seal", "spans": [[0, 8, "Sent"], [4, 8, "Item"]]}', "Sent="),
+    "equal": ('{"text": "oil seal", "spans": [[4, 8, "Part"], [4, 8, "Item"]]}', "Part=Item"),
+    "maintie": (
+        '{"tokens": ["oil", "seal"], "entities": [{"start": 0, "end": 2, "type": "Process"}, '
+        '{"start": 1, "end": 2, "type": "Item"}]}',
+        "Process=",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OVERLAPPING)
+def test_check_and_convert_agree_on_spans_that_a_label_map_parts(tmp_path: Path, kind: str) -> None:
+    row, label_map = OVERLAPPING[kind]
+    lines, out = tmp_path / "train.json", tmp_path / "out.jsonl"
+    lines.write_text(row)
+    assert main(["check", str(lines), "--label-map", label_map]) == 0
+    assert main(["convert", str(lines), str(out), "--label-map", label_map]) == 0
+    assert read_jsonl(out) == [Example("oil seal", (Span(4, 8, "Item"),))]
+
+
+def test_a_label_to_map_that_does_not_occur_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "train.jsonl", "fix it")
+    main(["check", str(tmp_path), "--label-map", "Act=Do,Typo=X"])
+    assert "--label-map: expected a label of the data (Act), got 'Typo'" in caplog.text

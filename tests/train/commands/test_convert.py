@@ -21,9 +21,10 @@ def test_every_choice_can_be_made(tmp_path: Path) -> None:
         sources=(Path("a"), Path("b")),
         target=Path("c"),
         to="brat",
-        reading=Reading(format="maintie", label_level=2, overlaps=Overlaps.REFUSE),
+        reading=Reading(
+            format="maintie", label_level=2, overlaps=Overlaps.REFUSE, label_map=(("A", "B"),)
+        ),
         writing=Writing(words=Words.PUNCTUATION, scheme=Scheme.BILOU, widen=True),
-        label_map=(("A", "B"),),
     )
 
 

@@ -116,6 +116,17 @@ def test_a_page_that_cannot_be_written_costs_no_figures(
     assert json.loads(capsys.readouterr().out)["entities"]
 
 
+def test_labels_that_the_other_tagger_lacks_are_told(
+    checkpoint: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(checkpoint, other)
+    config = (other / "config.json").read_text()
+    (other / "config.json").write_text(config.replace("-Item", "-Thing"))
+    assert main(["evaluate", str(checkpoint), "--data", str(data), "--against", str(other)]) == 0
+    assert f"{other}: expected the labels of {data}, got none of Item; " in caplog.text
+
+
 def test_two_taggers_are_compared_label_by_label(
     checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -141,3 +141,12 @@ def test_embeddings_depend_on_their_own_text_only(tiny_checkpoint: Path) -> None
     assert np.allclose(found[0], found[3])
     assert np.allclose(found[0], alone[0], atol=1e-5)
     assert np.allclose(np.linalg.norm(found, axis=1), [1, 0, 1, 1], atol=1e-5)
+
+
+def test_a_label_map_is_refused_as_labels_are_the_taggers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["select", "c", "--pool", "raw.txt", "--output", "next"]
+    with pytest.raises(SystemExit):
+        main([*arguments, "--label-map", "A=B"])
+    assert "unrecognized arguments: --label-map A=B" in capsys.readouterr().err

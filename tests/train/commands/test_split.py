@@ -189,3 +189,10 @@ def test_a_usage_error_leaves_with_2(
         main(["split", "a", "--output", "b", *arguments])
     assert leaving.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_no_lines_are_refused_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tasks.json").write_text('[{"data": {"text": "fix"}, "annotations": []}]')
+    arguments = [str(tmp_path / "tasks.json"), "--output", str(tmp_path / "parts")]
+    assert main(["split", *arguments]) == 1
+    assert "tasks.json: expected labelled lines, got none; name other" in capsys.readouterr().err

@@ -54,6 +54,11 @@ def test_the_number_of_lost_spans_and_the_first_one_are_said_once(
     )
 
 
+def test_a_span_that_ends_with_a_combining_mark_is_not_lost(encoder: Encoder) -> None:
+    examples = (Example("oil cafe\u0301 pump", (Span(4, 9, "Item"),)),)
+    assert warn_of_lost_spans(Split(Path("a.jsonl"), ("a.jsonl:1",), examples), encoder) == 0
+
+
 def test_nothing_is_said_where_words_express_every_span(
     encoder: Encoder, caplog: pytest.LogCaptureFixture
 ) -> None:

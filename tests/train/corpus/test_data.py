@@ -52,6 +52,16 @@ def test_all_labels_that_train_has_not_are_told_at_once_with_the_flag_that_drops
     read_corpus(TrainConfig(data=folder, label_map=parse_label_map("B=,C=,x y=")))
 
 
+def test_the_map_that_is_advised_can_be_given(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, train=["A"], dev=["x=y", "A"])
+    with pytest.raises(DataError, match=r"--label-map x=y=New or x=y=$"):
+        read_corpus(TrainConfig(data=folder))
+    read_corpus(TrainConfig(data=folder, label_map=parse_label_map("x=y=")))
+    folder = folder_of(tmp_path, train=["A"], dev=["a,b", "A"])
+    with pytest.raises(DataError, match=r"with a file of lines Old=New, --label-map FILE"):
+        read_corpus(TrainConfig(data=folder))
+
+
 def test_a_label_to_map_that_does_not_occur_is_refused(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, train=["A"], dev=["B"])
     config = TrainConfig(data=folder, label_map=(("B", "A"), ("Typo", "A")))
@@ -155,7 +165,7 @@ def test_an_array_of_json_is_read_and_its_elements_named_by_index(tmp_path: Path
 def test_an_empty_file_is_refused(tmp_path: Path, name: str, content: str) -> None:
     path = tmp_path / name
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.\w+: expected labelled lines, got an empty file"):
+    with pytest.raises(DataError, match=r"a\.\w+: expected labelled lines, got none; name another"):
         read_split(path)
 
 

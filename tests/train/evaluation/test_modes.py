@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import asdict
+from typing import Any
 
 import pytest
+from nervaluate import Evaluator
+from nervaluate.strategies import StrictEvaluation
 from seqeval.metrics import f1_score, precision_score, recall_score
 
+from serve.bootstrap import labels_of
+from serve.examples import Span
 from serve.scoring import score_entities
-from tests.train.evaluation.lines import answer, random_answers
+from tests.train.evaluation.lines import answer, of_spans, random_answers
 from train.evaluation.answers import gold_of, predicted_of
-from train.evaluation.modes import mode_scores
+from train.evaluation.modes import MODES, ModeScore, mode_scores
 
 TEXT = "replace the left oil pump"
 
@@ -58,7 +64,53 @@ def test_spans_that_share_one_character_overlap() -> None:
     assert (partial.partial, partial.missed, partial.spurious) == (1, 0, 0)
 
 
+@pytest.mark.parametrize(("num_shared", "partial"), [(2, 0), (3, 1)])
+def test_an_overlap_counts_from_1_percent_of_gold_on(num_shared: int, partial: int) -> None:
+    gold, predicted = (Span(0, 250, "A"),), (Span(0, num_shared, "A"),)
+    modes = mode_scores([of_spans("x" * 250, gold, predicted)]).overall
+    assert (modes["partial"].partial, modes["type"].correct) == (partial, partial)
+
+
 def test_lines_without_entities_are_no_error() -> None:
     scores = mode_scores([answer("the")])
     assert scores.overall["strict"].f1 == 0
     assert scores.by_label == {}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_modes_equal_nervaluates_own_sums(seed: int) -> None:
+    answers = random_answers(seed)
+    rows = [
+        [[{"label": s.label, "start": s.start, "end": s.end - 1} for s in line] for line in lines]
+        for lines in (gold_of(answers), predicted_of(answers))
+    ]
+    labels = labels_of(gold_of(answers), predicted_of(answers))
+    theirs = Evaluator(*rows, tags=labels, loader="dict").evaluate()
+    ours = mode_scores(answers)
+    assert list(ours.by_label) == labels
+    for mode, name in MODES.items():
+        assert_equal(ours.overall[mode], theirs["overall"][name])
+        for label in labels:
+            assert_equal(ours.by_label[label][mode], theirs["entities"][label][name])
+
+
+def assert_equal(ours: ModeScore, theirs: object) -> None:
+    for name, value in asdict(ours).items():
+        assert getattr(theirs, name) == pytest.approx(value)
+
+
+def test_many_labels_cost_no_more_than_the_entities_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    evaluate = StrictEvaluation.evaluate
+
+    def counted(*arguments: Any) -> Any:
+        seen.append(max(1, len(arguments[1])) * max(1, len(arguments[2])))
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(StrictEvaluation, "evaluate", counted)
+    text = " ".join(f"w{n:02}" for n in range(60))
+    spans = tuple(Span(4 * n, 4 * n + 3, f"L{n}") for n in range(60))
+    mode_scores([of_spans(text, spans, spans)] * 5)
+    assert sum(seen) <= 2 * 5 * 60, "once for all labels, once for its own"

@@ -43,6 +43,24 @@ def test_a_document_is_read_by_the_name_of_either_file(tmp_path: Path, name: str
     assert spans(tmp_path / name) == [("fix", (Span(0, 3, "Act"),))]
 
 
+def test_a_link_to_a_folder_is_told_as_it_is_not_followed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("data", "elsewhere"):
+        (tmp_path / name).mkdir()
+        document(tmp_path / name, "fix", "T1\tAct 0 3\tfix\n", name)
+    (tmp_path / "data" / "more").symlink_to(tmp_path / "elsewhere")
+    assert len(spans(tmp_path / "data")) == 1
+    assert "data/more: expected a folder, got a link to one, which is not followed" in caplog.text
+
+
+def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "fix", "spans": []}')
+    message = r"expected a folder with brat's \.ann files, got none; of a folder of splits name the"
+    with pytest.raises(DataError, match=message):
+        spans(tmp_path)
+
+
 def test_folders_below_are_read_and_texts_without_annotations_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,6 +157,11 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected a new or empty folder"):
         write(tmp_path / "mine", [Example("a", ())], Writing())
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_label_with_a_comma_is_to_be_renamed_by_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"rename it with a file of lines Old=New, --label-map F"):
+        write(tmp_path / "out", [Example("x", (Span(0, 1, "A,B"),))], Writing())
 
 
 def test_a_label_that_brat_would_rename_is_refused(tmp_path: Path) -> None:

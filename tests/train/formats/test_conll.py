@@ -40,6 +40,36 @@ def test_column_files_of_every_kind_are_read_alike(tmp_path: Path, content: byte
     assert read(tmp_path, content) == TWO
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"1\tSchartau\tB-PER\tO\n2\tsagte\tO\tO\n",
+        b"1\tEU\tB-ORG\n2\trejects\tO\n\n1\tLondon\tB-LOC\n",
+    ],
+    ids=["4 columns", "3 columns"],
+)
+def test_a_column_that_counts_the_words_is_not_taken_for_them(
+    tmp_path: Path, content: bytes
+) -> None:
+    message = r"train\.conll: expected words in the first column, got 1, 2, 3 … in every sentence"
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        (b"1 CD B-Num\nhose NN B-Item\n\n1 CD B-Num\n2 CD B-Num\n", ["1 hose", "1 2"]),
+        (b"1 CD B-Num\n\n1 CD B-Num\n", ["1", "1"]),
+        (b"1 B-Num\n2 B-Num\n", ["1 2"]),
+    ],
+)
+def test_numbers_are_words_where_they_do_not_count(
+    tmp_path: Path, content: bytes, texts: list[str]
+) -> None:
+    assert [example.text for _, example in read(tmp_path, content)] == texts
+
+
 def test_docstart_lines_part_sentences_and_are_no_words(tmp_path: Path) -> None:
     content = b"-DOCSTART- -X- O\n\na x B-A\n-DOCSTART- O\nb x O\n-DOCSTART-\n"
     assert [example.text for _, example in read(tmp_path, content)] == ["a", "b"]

@@ -14,7 +14,7 @@ LINES = [Example("fix hose", (Span(0, 3, "Act"), Span(4, 8, "Item"))), Example("
 
 
 def converted(sources: list[Path], target: Path, name: str, **choices: object) -> None:
-    choices = {"reading": Reading(), "writing": Writing(), "label_map": {}} | choices
+    choices = {"reading": Reading(), "writing": Writing()} | choices
     convert(sources, target, name, **choices)
 
 
@@ -29,7 +29,9 @@ def test_several_files_become_one_and_labels_are_mapped(source: Path, tmp_path: 
     other = tmp_path / "in.conll"
     other.write_text("leak B-Obs\n")
     target = tmp_path / "out.jsonl"
-    converted([source, other], target, "jsonl", label_map={"Act": "", "Obs": "Item"})
+    converted(
+        [source, other], target, "jsonl", reading=Reading(label_map=(("Act", ""), ("Obs", "Item")))
+    )
     assert read_jsonl(target) == [
         Example("fix hose", (Span(4, 8, "Item"),)),
         Example(" ", ()),
@@ -106,9 +108,10 @@ def test_a_format_that_holds_blank_lines_keeps_them_in_silence(
 def test_a_label_to_map_that_does_not_occur_is_refused_and_nothing_written(
     source: Path, tmp_path: Path
 ) -> None:
+    typo = Reading(label_map=(("Typo", "A"),))
     for name in ("jsonl", "brat", "maintie"):
         with pytest.raises(DataError, match=r"expected a label of the data \(Act, Item\), got 'Ty"):
-            converted([source], tmp_path / "out", name, label_map={"Typo": "A"})
+            converted([source], tmp_path / "out", name, reading=typo)
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 

@@ -40,7 +40,7 @@ def test_moments_of_every_form_are_seconds(value: object) -> None:
     assert seconds_of(record(t=value), "t") == 86400.0
 
 
-@pytest.mark.parametrize("value", ["yesterday", "", "2024-13-01"])
-def test_what_is_no_moment_is_refused(value: str) -> None:
+@pytest.mark.parametrize("value", ["yesterday", "", "2024-13-01", float("nan"), float("-inf")])
+def test_what_is_no_moment_is_refused(value: str | float) -> None:
     with pytest.raises(DataError, match="a:1: expected seconds or an ISO 8601 time in the field t"):
         seconds_of(record(t=value), "t")

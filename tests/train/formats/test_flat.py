@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.errors import DataError
 from serve.examples import Example, Span
-from train.formats.flat import Overlaps, Reading, flat_example, longest
+from train.formats.flat import Overlaps, Reading, at_level, flat_example, longest
 from train.formats.record import Record
 
 LONGEST = Reading(overlaps=Overlaps.LONGEST, label_level=0)
@@ -48,15 +50,31 @@ def test_overlaps_are_refused_with_the_remedy() -> None:
         flat(REFUSE, Span(0, 4, "A"), Span(2, 6, "B"))
 
 
-def test_labels_are_cut_to_their_level_and_equal_spans_are_one() -> None:
-    spans = Span(0, 2, "A/B/C"), Span(0, 2, "A/D"), Span(3, 4, "E")
-    assert flat(Reading(label_level=1), *spans) == (Span(0, 2, "A"), Span(3, 4, "E"))
-    assert flat(Reading(label_level=2), spans[0], spans[2])[0].label == "A/B"
-    assert flat(Reading(label_level=0), spans[0])[0].label == "A/B/C"
+@pytest.mark.parametrize(("level", "label"), [(1, "A"), (2, "A/B"), (0, "A/B/C"), (None, "A/B/C")])
+def test_labels_are_cut_to_their_level(level: int | None, label: str) -> None:
+    assert at_level(Span(0, 2, "A/B/C"), level) == Span(0, 2, label)
 
 
 def test_a_label_that_would_be_cut_to_nothing_is_kept() -> None:
-    assert flat(Reading(label_level=1), Span(0, 1, "/A")) == (Span(0, 1, "/A"),)
+    assert at_level(Span(0, 1, "/A"), 1) == Span(0, 1, "/A")
+
+
+def test_labels_are_merged_and_dropped_in_one_pass() -> None:
+    spans = Span(0, 1, "A"), Span(1, 2, "B"), Span(2, 3, "C")
+    mapping = Reading(label_map=(("A", "B"), ("B", "A"), ("C", "")))
+    assert flat(mapping, *spans) == (Span(0, 1, "B"), Span(1, 2, "A"))
+
+
+def test_spans_that_are_equal_once_their_labels_are_cut_or_mapped_are_one() -> None:
+    same = Span(0, 2, "A"), Span(0, 2, "B"), Span(3, 4, "E")
+    assert flat(Reading(label_map=(("A", "B"),)), *same) == (Span(0, 2, "B"), Span(3, 4, "E"))
+    assert flat(REFUSE, Span(0, 2, "A"), Span(0, 2, "A")) == (Span(0, 2, "A"),)
+
+
+def test_a_span_whose_label_is_dropped_is_in_no_others_way() -> None:
+    outer, inner = Span(0, 8, "A"), Span(2, 4, "B")
+    assert flat(replace(REFUSE, label_map=(("A", ""),)), outer, inner) == (inner,)
+    assert flat(replace(LONGEST, label_map=(("A", ""),)), outer, inner) == (inner,)
 
 
 @pytest.mark.parametrize("reading", [LONGEST, REFUSE])

@@ -71,7 +71,7 @@ def read(files: dict[str, bytes], reading: Reading) -> None:
         except DataError as error:
             refusal = str(error)
         assert refusal is None or refusal.startswith(folder)
-        lint = inspect({"train": path}, reading, {}, Words.PUNCTUATION)
+        lint = inspect({"train": path}, reading, Words.PUNCTUATION)
         assert inspection_text(lint)
         assert inspection_page(lint).encode()
 

@@ -97,7 +97,7 @@ def test_hard_files_take_time_in_proportion_too(tmp_path: Path, kind: str) -> No
     reading = Reading(format=name, overlaps=Overlaps.LONGEST)
 
     def lint(path: Path) -> None:
-        inspect({"train": path}, reading, {}, Words.PUNCTUATION)
+        inspect({"train": path}, reading, Words.PUNCTUATION)
 
     assert grows_in_proportion(lint, small, large)
 

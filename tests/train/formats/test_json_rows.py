@@ -41,6 +41,21 @@ def test_elements_longer_than_what_is_read_at_once_come_whole(
     assert rows(tmp_path, json.dumps(values, indent=3, ensure_ascii=False)) == values
 
 
+def raise_first_error(path: Path) -> None:
+    for _, value in json_rows(path):
+        if isinstance(value, DataError):
+            raise value
+
+
+@pytest.mark.parametrize("content", ["{ROW}", "[1, {ROW}]"])
+def test_a_name_that_comes_twice_in_an_object_is_refused(tmp_path: Path, content: str) -> None:
+    row = '{"text": "fix hose", "label": [[4, 8, "Item"]], "label": []}'
+    path = tmp_path / "a.json"
+    path.write_text(content.replace("{ROW}", row))
+    with pytest.raises(DataError, match="expected each name once in an object, got 'label' twice"):
+        raise_first_error(path)
+
+
 def test_places_are_lines_or_indices(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("\n1\n\n2")

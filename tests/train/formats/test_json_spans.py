@@ -38,6 +38,50 @@ def test_every_form_is_read(row: dict[str, object]) -> None:
     assert (record.place, record.text, record.spans) == ("a:1", "fix hose", SPANS)
 
 
+ENTITY = {"start_offset": 4, "end_offset": 8, "label": "Item"}
+
+
+@pytest.mark.parametrize(
+    ("row", "names"),
+    [
+        ({"label": [], "entities": [ENTITY]}, "label and entities"),
+        ({"spans": [], "label": [[4, 8, "Item"]]}, "spans and label"),
+        ({"label": [], "labels": [[4, 8, "Item"]]}, "label and labels"),
+        ({"spans": [], "entities": [[4, 8, "Item"]]}, "spans and entities"),
+        ({"spans": [[0, 3, "Act"]], "label": [[4, 8, "Item"]]}, "spans and label"),
+    ],
+)
+def test_spans_that_would_be_passed_over_for_others_are_refused(
+    row: dict[str, object], names: str
+) -> None:
+    message = f"expected the spans under one name, got lists under {names}; keep"
+    with pytest.raises(ValueError, match=message):
+        parse("a:1", {"text": "fix hose", **row})
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"spans": [], "label": "ok", "labels": ["urgent"]},
+        {"spans": [], "entities": [], "labels": ["O", "O"]},
+        {"label": [], "entities": []},
+    ],
+    ids=["labels of the text", "tags of words", "both empty"],
+)
+def test_a_text_without_entities_may_have_other_fields(row: dict[str, object]) -> None:
+    record = parse("a:1", {"text": "fix hose", **row})
+    assert record is not None
+    assert record.spans == ()
+
+
+@pytest.mark.parametrize("label", ["Item ", " Item", " "])
+@pytest.mark.parametrize("name", ["spans", "entities"])
+def test_a_label_with_a_blank_at_an_end_is_refused(name: str, label: str) -> None:
+    entity = {"start": 4, "end": 8, "start_offset": 4, "end_offset": 8, "label": label}
+    with pytest.raises(ValueError, match=f"no blank at its ends, got '{label}'; rename it"):
+        parse("a:1", {"text": "fix hose", name: [entity]})
+
+
 @pytest.mark.parametrize("answer", ["reject", "ignore"])
 def test_what_prodigys_annotator_turned_down_is_left_out(answer: str) -> None:
     assert parse("a:1", {"text": "x", "spans": [], "answer": answer}) is None
@@ -68,7 +112,7 @@ def test_spans_that_overlap_or_leave_the_text_are_kept_for_the_lint() -> None:
         ),
         (
             {"text": "x", "entities": [{"start_offset": 0, "end_offset": 1, "label": "\x1b"}]},
-            r"expected a label of printable characters, got '\\x1b'",
+            r"expected a label of printable characters, .*got '\\x1b'",
         ),
         ({"text": "x", "labels": {}}, 'expected a list under "spans"'),
         ([], 'expected an object with a "text"'),

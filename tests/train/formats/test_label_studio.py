@@ -106,6 +106,24 @@ def test_labels_on_a_page_or_a_dialogue_are_refused_not_lost(kind: str) -> None:
         parse("a:1", task(annotation({"type": kind, "value": value})))
 
 
+TAXONOMY: dict[str, object] = {
+    "id": "r1",
+    "type": "taxonomy",
+    "value": {"start": 4, "end": 8, "text": "hose", "taxonomy": [["Item", "Hose"]]},
+}
+
+
+def test_a_part_of_the_text_without_labels_is_refused_not_lost() -> None:
+    other = result(0, 3, "Act") | {"id": "r2"}
+    message = r'"labels" for each part of the text at annotations\[0\].result, got .*taxonomy'
+    with pytest.raises(ValueError, match=message):
+        parse("a:1", task(annotation(other, TAXONOMY)))
+
+
+def test_a_part_with_labels_may_have_choices_beside_them() -> None:
+    assert labels(annotation(TAXONOMY, result(4, 8, "Item") | {"id": "r1"})) == ["Item"]
+
+
 def test_a_quoted_text_may_differ_in_blanks() -> None:
     quoted = annotation(result(0, 8, "A", text="fix\\nhose"))
     record = parse("a:1", task(quoted, text="fix\nhose"))

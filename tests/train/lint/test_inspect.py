@@ -25,7 +25,8 @@ def lint(
             rows = [json.dumps({"text": text, "label": spans}) for text, spans in content]
             content = "\n".join(rows)
         paths[part].write_text(content, encoding="utf-8")
-    return inspect(paths, Reading(overlaps=overlaps), label_map or {}, words)
+    pairs = tuple((label_map or {}).items())
+    return inspect(paths, Reading(overlaps=overlaps, label_map=pairs), words)
 
 
 def rules(found: Inspection) -> list[Rule]:
@@ -95,7 +96,7 @@ def test_words_end_where_they_are_said_to(tmp_path: Path) -> None:
 def test_broken_lines_are_told_and_those_after_them_read(tmp_path: Path) -> None:
     content = '{"text": "a"}\nno json\n{"text": "hose", "spans": [[0, 9, "A"]]}\n'
     (tmp_path / "x.jsonl").write_text(content)
-    found = inspect({"x": tmp_path / "x.jsonl"}, Reading(), {}, Words.PUNCTUATION)
+    found = inspect({"x": tmp_path / "x.jsonl"}, Reading(), Words.PUNCTUATION)
     assert rules(found) == [Rule.UNREADABLE, Rule.UNREADABLE, Rule.OUTSIDE]
     assert [f.place.rpartition(":")[2] for f in found.findings] == ["1", "2", "3"]
 
@@ -110,14 +111,14 @@ def test_an_empty_file_is_an_error(tmp_path: Path, content: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    found = inspect({"train": tmp_path / "none"}, Reading(), {}, Words.PUNCTUATION)
+    found = inspect({"train": tmp_path / "none"}, Reading(), Words.PUNCTUATION)
     assert "expected a readable file" in only(found, Rule.UNREADABLE).message
 
 
 def test_what_was_found_before_a_file_breaks_off_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('[{"text": "hose", "spans": [[0, 9, "A"]]}, {"text": ')
-    found = inspect({"train": path}, Reading(), {}, Words.PUNCTUATION)
+    found = inspect({"train": path}, Reading(), Words.PUNCTUATION)
     assert rules(found) == [Rule.OUTSIDE, Rule.UNREADABLE]
 
 
