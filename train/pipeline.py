@@ -22,7 +22,7 @@ from train.config import TrainConfig, state_path
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Corpus, read_corpus
 from train.corpus.unknown import warn_of_unknown_tokens
-from train.loop.curves import Curves, draw_curves
+from train.loop.curves import draw_curves
 from train.loop.device import format_name, number_format, out_of_memory_told
 from train.loop.fit import Fit, best_epoch
 from train.loop.learner import Learner
@@ -126,7 +126,7 @@ def pages(
     return {
         # A file's name may hold bytes that are no text.
         CARD: model_card(record, evaluation, train_lines).encode(errors="backslashreplace"),
-        CURVES: draw_curves(_curves(fitted.history)),
+        CURVES: draw_curves(fitted.history),
     }
 
 
@@ -196,11 +196,6 @@ def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
     num_spans = corpus.train.labels
     counts = ", ".join(f"{label} ({num_spans[label]})" for label in corpus.tags.labels)
     logger.info("labels and their spans in train: %s", counts)
-
-
-def _curves(history: tuple[Epoch, ...]) -> Curves:
-    loss, score = [epoch.loss for epoch in history], [epoch.score for epoch in history]
-    return Curves(loss, score, "dev F1", best_epoch(history).number)
 
 
 def _warn_of_nothing_found(history: tuple[Epoch, ...], are_all_lost: bool) -> None:
