@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from tqdm import tqdm
 
 from serve.encoding import EncodedText
@@ -103,7 +104,7 @@ def onto_words(
     if list(theirs) == list(ours):
         return probabilities
     if not theirs:
-        return np.repeat(_certain_outside(tags), len(ours), axis=0)
+        return np.eye(1, len(tags), dtype=np.float32).repeat(len(ours), axis=0)  # `O`, the first
     starts = [start for start, _ in theirs]
     words = np.array([max(0, bisect_right(starts, start) - 1) for start, _ in ours], dtype=int)
     out: Probabilities = probabilities[words]
@@ -124,19 +125,8 @@ def _answers(
         asked = teacher.encoder.encode(texts[first : first + CHUNK_LINES])
         with autocast(device, number_format(Arithmetic.AUTO, device)):
             logits = tagger.word_logits(asked)
-        chances = _softmax(logits / teacher.decoding.temperature)[:, columns]
+        chances = softmax(logits / teacher.decoding.temperature, axis=1)[:, columns]
         row = 0
         for theirs, ours in zip(asked, encoded[first : first + CHUNK_LINES], strict=True):
             words = chances[row : (row := row + len(theirs.offsets))]
             yield onto_words(words, theirs.offsets, ours.offsets, tags)
-
-
-def _softmax(logits: Probabilities) -> Probabilities:
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def _certain_outside(tags: Tags) -> Probabilities:
-    row = np.zeros((1, len(tags)), dtype=np.float32)
-    row[0, 0] = 1.0  # `O` is the first of the tags
-    return row

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 Sums = NDArray[np.float64]
 """Sums over the lines of a set, a column a figure. Shape: (draws, columns)"""
@@ -121,12 +122,8 @@ def jensen_shannon(some: Sums, others: Sums) -> NDArray[np.float64]:
     """
     p, q = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) for counts in (some, others))
     middle = (p + q) / 2
-
-    def divergence(part: Sums) -> NDArray[np.float64]:
-        ratio = np.divide(part, middle, out=np.ones_like(part), where=part > 0)
-        return np.asarray((part * np.log2(ratio)).sum(axis=1))
-
-    return (divergence(p) + divergence(q)) / 2
+    nats = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=1) / 2
+    return np.asarray(nats / np.log(2))
 
 
 def stability_index(some: Sums, others: Sums) -> NDArray[np.float64]:

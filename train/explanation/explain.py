@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from scipy.stats import spearmanr
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
@@ -119,18 +118,9 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float |
     """Return Spearman's correlation, in [-1, 1]; None where there is nothing to rank."""
     if len(first) < MIN_RANKED:
         return None
-    one, other = _ranks(first), _ranks(second)
-    if one.std() == 0 or other.std() == 0:
+    if min(first) == max(first) or min(second) == max(second):
         return None
-    return float(np.corrcoef(one, other)[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Return the rank of each value; equal values share the mean of theirs."""
-    array = np.asarray(values)
-    below = (array[:, None] > array[None, :]).sum(axis=1)
-    equal = (array[:, None] == array[None, :]).sum(axis=1)
-    return np.asarray(below + (equal - 1) / 2, dtype=np.float64)
+    return float(spearmanr(first, second).statistic)
 
 
 def _reasons(
