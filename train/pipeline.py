@@ -25,7 +25,6 @@ from train.corpus.unknown import warn_of_unknown_tokens
 from train.loop.curves import draw_curves
 from train.loop.device import format_name, number_format, out_of_memory_told
 from train.loop.fit import Fit, best_epoch
-from train.loop.learner import Learner
 from train.loop.processes import Processes
 from train.loop.progress import OnEpoch, Progress
 from train.loop.state import Epoch
@@ -37,6 +36,7 @@ from train.record import cost_of, fingerprint, run_record
 from train.scores.evaluate import Evaluation, TorchBackend, evaluate
 from train.scores.report import evaluation_json
 from train.task.material import MakeMaterial, gold_material
+from train.task.objective import Learner
 from train.task.tagging import tagging_plan, tagging_task
 from train.task.temperature import fit_temperature
 from train.trained.lines import warn_of_known_lines

@@ -13,23 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from serve.encoding import EncodedText, Encoder, Window
+from serve.encoding import EncodedText, Encoder
 from serve.examples import Example
 from serve.labels import Tags
 from train.distillation.teachers import Probabilities
-from train.task.collate import align_tags
+from train.task.collate import Windowed, align_tags
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TaughtWindow:
+class TaughtWindow(Windowed):
     """A window and the target of each word that is read from it.
 
     Attributes:
-        window: The sequence.
         targets: Rows sum to 1. Shape: (words read from it, L)
     """
 
-    window: Window
     targets: Probabilities
 
 

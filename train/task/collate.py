@@ -29,15 +29,24 @@ POOL_BATCHES = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledWindow:
-    """A window and what its tokens are trained on.
+class Windowed:
+    """What is trained on: a window, and what a material puts beside it.
 
     Attributes:
         window: The sequence.
-        tag_ids: Tag id of each token, or `IGNORE_INDEX`. Shape: (T,)
     """
 
     window: Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledWindow(Windowed):
+    """A window and what its tokens are trained on.
+
+    Attributes:
+        tag_ids: Tag id of each token, or `IGNORE_INDEX`. Shape: (T,)
+    """
+
     tag_ids: list[int]
 
 

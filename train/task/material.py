@@ -7,28 +7,16 @@ a material of its own and goes through the same pipeline.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from serve.encoding import Encoder, Window
+from serve.encoding import Encoder
 from serve.errors import DataError
 from train.config import TrainConfig
 from train.corpus.data import Corpus
 from train.loop.plan import AnyBatch
-from train.task.collate import LabelledWindow, TrainingBatch, collate, label_windows
+from train.task.collate import LabelledWindow, TrainingBatch, Windowed, collate, label_windows
 from train.task.objective import Objective, make_objective
-
-
-class Windowed(Protocol):
-    """A dataclass of a window and whatever it is trained on."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    @property
-    def window(self) -> Window:
-        """The sequence."""
-        ...
-
 
 AnyWindow = TypeVar("AnyWindow", bound=Windowed)
 

@@ -32,6 +32,27 @@ class Objective(nn.Module):
         raise NotImplementedError
 
 
+class Learner(nn.Module):
+    """A model and what it is trained for, in one module, so that processes can share it.
+
+    Attributes:
+        model: A token classifier, or a wrapper around one.
+        objective: Takes its logits and the batch, returns the loss summed over what trains.
+    """
+
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        """Join the two."""
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, batch: Any) -> Tensor:  # noqa: ANN401 (each objective's own)
+        """Return the loss summed over the batch's trained tokens."""
+        output = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+        loss: Tensor = self.objective(output.logits, batch)
+        return loss
+
+
 class CrossEntropy(Objective):
     """The tag of each token by itself."""
 

@@ -11,7 +11,6 @@ import torch
 from serve.tagger import Tagger
 from train.config import TrainConfig, state_path
 from train.corpus.data import Corpus
-from train.loop.learner import Learner
 from train.loop.optimizer import CHAIN_SCALE, layer_scales, make_optimizer, parameter_groups
 from train.loop.plan import AnyBatch, Plan, Task
 from train.model.base import Base
@@ -19,7 +18,7 @@ from train.model.method import inner
 from train.scores.evaluate import TorchBackend, entity_f1
 from train.task.collate import group_by_length
 from train.task.material import AnyWindow, Material
-from train.task.objective import Objective
+from train.task.objective import Learner
 from train.task.word_dropout import word_dropout
 
 DEFAULT_STEPS = 400
@@ -32,7 +31,7 @@ def tagging_task(
     corpus: Corpus,
     material: Material[AnyWindow, AnyBatch],
     base: Base,
-    learner: Learner[Objective],
+    learner: Learner,
 ) -> Task[AnyBatch]:
     """Return the task of fitting a learner, on its device, to a material.
 
