@@ -6,10 +6,13 @@ entities and of all tags seen for words; *weighted* is the mean weighted by supp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from serve.commands import deliver, say
 from serve.scoring import EntityScores, Score
+from train.config import TrainConfig
 from train.scores.evaluate import Evaluation
 
 MODE = "strict: label, start and end all equal gold's"
@@ -50,6 +53,23 @@ def evaluation_json(evaluation: Evaluation) -> EvaluationJson:
         entities=entity_report(evaluation.entities),
         words=word_report(evaluation.words),
     )
+
+
+def show(evaluations: Mapping[str, Evaluation], config: TrainConfig) -> None:
+    """Print a run's figures by split, and say where its checkpoint lies.
+
+    In a process beside the first there are none, and nothing is said.
+
+    Raises:
+        OSError: If standard output takes no more.
+    """
+    if not evaluations:
+        return
+    if config.json:
+        deliver(json.dumps({k: evaluation_json(e) for k, e in evaluations.items()}, indent=2))
+    else:
+        deliver("\n".join(format_evaluation(name, e) for name, e in evaluations.items()))
+    say(f"checkpoint: {config.output}")
 
 
 def entity_report(entities: EntityScores) -> ReportJson:
