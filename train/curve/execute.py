@@ -26,7 +26,7 @@ from train.loop.processes import check_one_process
 from train.model.base import find_base
 from train.pipeline import Fitted, fit_corpus
 from train.record import settings_json, start_digest
-from train.scores.evaluate import TorchBackend, entity_f1
+from train.scores.evaluate import entity_f1
 from train.selection.choose import choose
 from train.selection.embedding import embed
 from train.trained.lines import warn_of_known_lines
@@ -124,9 +124,7 @@ class _Series:
             fitted = fit_corpus(config, part)
         assert fitted is not None  # this is the only process
         training_s = time.monotonic() - started
-        tagger = Tagger(
-            fitted.encoder, part.tags, TorchBackend(fitted.model), decoding=fitted.decoding
-        )
+        tagger = fitted.tagger()
         test = self.corpus.test.examples if score_test and self.corpus.test else None
         texts = [example.text for example in part.train.examples]
         return Run(

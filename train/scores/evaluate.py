@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from serve.encoding import EncodedBatch, Encoder
+from serve.encoding import EncodedBatch
 from serve.examples import Example
 from serve.scoring import EntityScores, Score, score_tagger
 from serve.tagger import Tagger
@@ -57,10 +57,10 @@ class Evaluation:
     words: dict[str, Score]
 
 
-def evaluate(tagger: Tagger, encoder: Encoder, examples: Sequence[Example]) -> Evaluation:
+def evaluate(tagger: Tagger, examples: Sequence[Example]) -> Evaluation:
     """Tag labelled lines and score the answers."""
     texts = [example.text for example in examples]
-    encoded = encoder.encode(texts)
+    encoded = tagger.encoder.encode(texts)
     gold = [align_tags(e, text.offsets) for e, text in zip(examples, encoded, strict=True)]
     words = score_tags(gold, tagger.word_tags(texts))
     return Evaluation(len(examples), score_tagger(tagger, examples), words)

@@ -28,7 +28,7 @@ def evaluation(tiny_checkpoint: Path) -> Evaluation:
         Example("please", (Span(0, 6, "Item"),)),  # a label the model will not find here
         Example("", ()),
     ]
-    result = evaluate(tagger, encoder, examples)
+    result = evaluate(tagger, examples)
     assert entity_f1(tagger, examples) == result.entities.micro.f1
     return result
 
