@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Generic
 
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
@@ -143,7 +144,7 @@ class Fit(Generic[AnyBatch]):
         batches = [self._task.collate(part) for part in parts or [list(rows[:1])]]
         # Counted here: what lies on a GPU is known only when all that it was given to do is done.
         num_trained = self._processes.total(sum(batch.num_trained for batch in batches if parts))
-        batches = [batch.to(device) for batch in batches]
+        batches = send_to_device(batches, device, non_blocking=True)
         weight = self._processes.num / num_trained if parts else 0.0
         loss = torch.zeros((), dtype=torch.float64, device=device)
         self._task.optimizer.zero_grad()

@@ -14,7 +14,6 @@ from serve.encoding import Encoder
 from serve.errors import DataError
 from train.config import TrainConfig
 from train.corpus.data import Corpus
-from train.loop.plan import AnyBatch
 from train.task.collate import LabelledWindow, TrainingBatch, Windowed, collate, label_windows
 from train.task.objective import Objective, make_objective
 
@@ -22,7 +21,7 @@ AnyWindow = TypeVar("AnyWindow", bound=Windowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material(Generic[AnyWindow, AnyBatch]):
+class Material(Generic[AnyWindow]):
     """What is trained on.
 
     Attributes:
@@ -34,18 +33,18 @@ class Material(Generic[AnyWindow, AnyBatch]):
     """
 
     windows: Sequence[AnyWindow]
-    collate: Callable[[Sequence[AnyWindow], Encoder], AnyBatch]
+    collate: Callable[[Sequence[AnyWindow], Encoder], TrainingBatch]
     objective: Objective
     digest: str
     record: dict[str, Any]
 
 
-MakeMaterial = Callable[[TrainConfig, Corpus, Encoder], Material[Any, Any]]
+MakeMaterial = Callable[[TrainConfig, Corpus, Encoder], Material[Any]]
 
 
 def gold_material(
     config: TrainConfig, corpus: Corpus, encoder: Encoder
-) -> Material[LabelledWindow, TrainingBatch]:
+) -> Material[LabelledWindow]:
     """Return the train lines with gold's tags, and the loss that the settings ask for.
 
     Raises:
