@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from serve.files import staged_file
 from train.search.trials import Outcome
 
 
@@ -18,9 +18,8 @@ def plot(found: Outcome, path: Path) -> None:
     left, right = figure.subplots(1, 2)
     _draw_importance(left, found)
     _draw_trials(right, found)
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(staging, format="png", dpi=130)
-    staging.replace(path)
+    with staged_file(path) as staging:
+        figure.savefig(staging, format="png", dpi=130)
 
 
 def _draw_importance(axes: Any, found: Outcome) -> None:  # noqa: ANN401
