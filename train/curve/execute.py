@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -61,7 +60,7 @@ def run_curve(config: CurveConfig) -> list[Run]:
         raise DataError(f"--sizes: expected at least one of up to {num} lines, got none")
     series = [(s, p, d) for s in config.strategies for p in config.picks
               for d in range(1, config.draws + 1)]  # fmt: skip
-    with tqdm(total=len(series) * len(sizes), unit="run", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=len(series) * len(sizes), unit="run", disable=None) as bar:
         for strategy, pick, draw in series:
             job = _Series(strategy, pick, draw, corpus, file, made_of[strategy.name], tested_on)
             for size, following in zip(sizes, [*sizes[1:], 0], strict=True):

@@ -7,7 +7,6 @@ as gold spans are read: a second word inside one of the teacher's goes on with w
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -72,13 +71,7 @@ def teach(
     for folder in teachers:
         teacher = load_teacher(folder, tags)
         answers = _answers(teacher, texts, encoded, tags)
-        progress = tqdm(
-            answers,
-            desc=folder.name,
-            total=len(texts),
-            unit="line",
-            disable=not sys.stderr.isatty(),
-        )
+        progress = tqdm(answers, folder.name, total=len(texts), unit="line", disable=None)
         for mean, answer in zip(means, progress, strict=True):
             mean += answer / np.float32(len(teachers))
     return means

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,13 +87,7 @@ class Explainer:
         (encoded,) = self._tagger.encoder.encode([text])
         (tags,) = self._tagger.word_tags([text])
         (entities,) = self._tagger.tag([text])
-        with tqdm(
-            entities,
-            desc="entities",
-            leave=False,
-            delay=SHOWN_AFTER_S,
-            disable=not sys.stderr.isatty(),
-        ) as bar:
+        with tqdm(entities, "entities", leave=False, delay=SHOWN_AFTER_S, disable=None) as bar:
             return [self._explanation(entity, encoded, tags) for entity in bar]
 
     def _explanation(self, entity: Entity, text: EncodedText, tags: Sequence[str]) -> Explanation:
