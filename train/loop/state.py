@@ -58,7 +58,7 @@ class TrainingState:
     """A run between two steps.
 
     Attributes:
-        run: Identifies settings, data and base model; see `train.pipeline`.
+        run: Identifies settings, data and base model; see `train.record`.
         history: The epochs that are done.
         weights: The trained weights, by name.
         best: The weights of the best epoch so far; empty before the first is done.
