@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from serve.files import staged_file
 from train.curve.runs import Run
 from train.curve.summary import Step, summary
 
@@ -42,5 +42,6 @@ def plot(runs: Sequence[Run], path: Path) -> None:
     axes.grid(visible=True, alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with staged_file(path) as staging:
-        figure.savefig(staging, format="png", dpi=130)
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    figure.savefig(staging, format="png", dpi=130)
+    staging.replace(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from serve.errors import DataError
@@ -62,21 +62,28 @@ def inspect(
     return Inspection(tuple(files), tuple(findings))
 
 
-@dataclass(slots=True)
 class _FileLint:
     """The lint of one file, which counts what the file holds on the way."""
 
-    figures: Figures
-    choices: Reading
-    label_map: Mapping[str, str]
-    words: Words
-    memory: Memory
-    tagged: list[tuple[str, Sequence[str]]] = field(default_factory=list)
+    def __init__(
+        self,
+        figures: Figures,
+        choices: Reading,
+        label_map: Mapping[str, str],
+        words: Words,
+        memory: Memory,
+    ) -> None:
+        self._figures = figures
+        self._choices = choices
+        self._label_map = label_map
+        self._words = words
+        self._memory = memory
+        self._tagged: list[tuple[str, Sequence[str]]] = []
 
     def findings(self, path: Path) -> Iterator[Finding]:
         """Yield all findings of the file by itself and against what was seen before."""
         try:
-            for record in read_records(path, self.choices):
+            for record in read_records(path, self._choices):
                 if isinstance(record, DataError):
                     yield _unreadable(record)
                 else:
@@ -84,28 +91,28 @@ class _FileLint:
         except DataError as error:  # the file cannot be followed any further
             yield _unreadable(error)
         else:
-            if not self.figures.num_lines:
+            if not self._figures.num_lines:
                 yield finding(Rule.UNREADABLE, str(path), "expected labelled lines, got none")
-        yield from _scheme_findings(self.tagged)
+        yield from _scheme_findings(self._tagged)
 
     def _line(self, record: Record) -> Iterator[Finding]:
-        self.figures.num_lines += 1
+        self._figures.num_lines += 1
         if record.tags:
-            self.tagged.append((record.place, record.tags))
+            self._tagged.append((record.place, record.tags))
         wrong = list(check_line(record))
         yield from wrong
         if wrong:
             return
         spans = self._spans(record)
-        offsets = read_offsets(record.text, self.words)
-        self.figures.add(len(offsets), spans)
-        yield from check_spans(record, spans, offsets, self.choices.overlaps or Overlaps.REFUSE)
-        yield from self.memory.check(self.figures, record, spans)
+        offsets = read_offsets(record.text, self._words)
+        self._figures.add(len(offsets), spans)
+        yield from check_spans(record, spans, offsets, self._choices.overlaps or Overlaps.REFUSE)
+        yield from self._memory.check(self._figures, record, spans)
 
     def _spans(self, record: Record) -> list[Span]:
         """Return a line's spans with their labels as training would have them, each once."""
-        cut = (at_level(span, self.choices.label_level) for span in record.spans)
-        new = (Span(s.start, s.end, self.label_map.get(s.label, s.label)) for s in cut)
+        cut = (at_level(span, self._choices.label_level) for span in record.spans)
+        new = (Span(s.start, s.end, self._label_map.get(s.label, s.label)) for s in cut)
         return list(dict.fromkeys(span for span in new if span.label))
 
 
