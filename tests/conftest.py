@@ -119,7 +119,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiny_model(folder, model)
     dev = tiny_lines(seed=2, num_lines=30)
     write_jsonl(folder / "dev.jsonl", dev)
-    evaluation = evaluate(Tagger(tiny_encoder(), tags, TorchBackend(model)), tiny_encoder(), dev)
+    evaluation = evaluate(Tagger(tiny_encoder(), tags, TorchBackend(model)), dev)
     f1 = evaluation.entities.micro.f1
     assert f1 > 0.9, f"the tiny model learned too little: F1 {f1}"
     write_json(folder / "evaluation.json", {"dev": evaluation_json(evaluation)})

@@ -13,7 +13,7 @@ from serve.__main__ import VERBS
 from train.__main__ import COMMANDS as TRAIN
 
 MODULES = {
-    **{f"train {name}": module for name, module in TRAIN.items()},
+    **{f"train {name}": f"train.commands.{name}" for name in TRAIN},
     **{f"export {name}": module for name, module in EXPORT.items()},
     **{f"serve {name}": f"serve.commands.{name}" for name in VERBS},
 }

@@ -89,7 +89,7 @@ def workplace(shared_data: Path, tiny_base: Path, tmp_path_factory: pytest.TempP
 
 
 def test_readme_shows_every_command_and_no_other() -> None:
-    assert commands().keys() == COMMANDS.keys()
+    assert commands().keys() == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

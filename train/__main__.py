@@ -28,35 +28,26 @@ Other commands, each with its own --help:
 
 from __future__ import annotations
 
-import json
+import argparse
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from serve.commands import say, write_utf8
+from serve.commands import exit_status, say, write_utf8
 from serve.display.render import printable_lines
-from serve.errors import TaggingError, in_words
+from serve.errors import TaggingError
 from train.config import TrainConfig, state_path
-from train.flags.arguments import parse_args as parse_arguments
+from train.flags.arguments import add_training_arguments, training_config
 
-COMMANDS = {
-    "adapt": "train.commands.adapt",
-    "check": "train.commands.check",
-    "convert": "train.commands.convert",
-    "curve": "train.commands.curve",
-    "distil": "train.commands.distil",
-    "drift": "train.commands.drift",
-    "evaluate": "train.commands.evaluate",
-    "explain": "train.commands.explain",
-    "refit": "train.commands.refit",
-    "search": "train.commands.search",
-    "select": "train.commands.select",
-    "split": "train.commands.split",
-}
-"""Commands by first argument: the module whose `main` takes the rest."""
+COMMANDS = (
+    "adapt", "check", "convert", "curve", "distil", "drift", "evaluate", "explain", "refit",
+    "search", "select", "split",
+)  # fmt: skip
+"""Commands by first argument: the modules of `train.commands` whose `main` takes the rest."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,35 +64,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     # spinning, which is also 8 % faster beside two busy processes). Read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    if arguments and arguments[0] in COMMANDS:
-        return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
-    config = parse_args(arguments)
-    left = _state_of(config.output)
     try:
-        # Late for that reason, and so that --help and usage errors need no PyTorch.
-        from train.pipeline import run
-        from train.scores.report import evaluation_json, format_evaluation
-
-        evaluations = run(config)
+        if arguments and arguments[0] in COMMANDS:
+            return int(import_module(f"train.commands.{arguments[0]}").main(arguments[1:]))
+        return exit_status(partial(_fine_tune, parse_args(arguments)))
     except ModuleNotFoundError as error:
         say(
             f"error: expected the package {error.name}, got none installed; "
             "pip install 'linetag[train]'"
         )
         return 1
-    except (TaggingError, OSError) as error:
-        say(f"error: {in_words(error)}")
-        return 1
+
+
+def _fine_tune(config: TrainConfig) -> int:
+    left = _state_of(config.output)
+    try:
+        # Late for OpenMP's reason, and so that --help and usage errors need no PyTorch.
+        from train.pipeline import run
+        from train.scores.report import show
+
+        show(run(config), config)
     except KeyboardInterrupt:
-        say(f"error: interrupted; {_what_is_left(config, left)}")
-        return 1
-    if not evaluations:  # a process beside the first
-        return 0
-    if config.json:
-        print(json.dumps({name: evaluation_json(e) for name, e in evaluations.items()}, indent=2))
-    else:
-        print("\n".join(format_evaluation(name, e) for name, e in evaluations.items()))
-    logging.getLogger("train").info("checkpoint: %s", config.output)
+        raise TaggingError(f"interrupted; {_what_is_left(config, left)}") from None
     return 0
 
 
@@ -135,7 +119,13 @@ def is_first_process() -> bool:
 
 def parse_args(argv: Sequence[str] | None = None) -> TrainConfig:
     """Return the settings the arguments ask for; leave with status 2 if they are wrong."""
-    return parse_arguments(__doc__, argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_training_arguments(parser)
+    return training_config(parser, vars(parser.parse_args(argv)))
 
 
 if __name__ == "__main__":

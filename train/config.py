@@ -111,7 +111,7 @@ class TrainConfig(LoopConfig):
         model: The base model: `DEFAULT_MODEL`, a folder, or a name on the Hugging Face hub.
         output: Folder of the checkpoint.
         epochs: Largest number of passes over the training lines; the schedule's length. None for
-            as many as the size of the corpus asks for, see `train.pipeline`.
+            as many as the size of the corpus asks for, see `train.task.tagging`.
         method: What is trained.
         freeze_layers: Freeze all embeddings and this many layers; None for the word embeddings
             only.

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,15 +18,15 @@ from transformers import PreTrainedModel
 from serve.decode.decoding import Decoding
 from serve.encoding import Encoder
 from serve.examples import Example
+from serve.labels import Tags
 from serve.tagger import Tagger
 from train.config import TrainConfig, state_path
 from train.corpus.borders import warn_of_lost_spans
 from train.corpus.data import Corpus, read_corpus
 from train.corpus.unknown import warn_of_unknown_tokens
-from train.loop.curves import Curves, draw_curves
+from train.loop.curves import draw_curves
 from train.loop.device import format_name, number_format, out_of_memory_told
 from train.loop.fit import Fit, best_epoch
-from train.loop.learner import Learner
 from train.loop.processes import Processes
 from train.loop.progress import OnEpoch, Progress
 from train.loop.state import Epoch
@@ -37,6 +38,7 @@ from train.record import cost_of, fingerprint, run_record
 from train.scores.evaluate import Evaluation, TorchBackend, evaluate
 from train.scores.report import evaluation_json
 from train.task.material import MakeMaterial, gold_material
+from train.task.objective import Learner
 from train.task.tagging import tagging_plan, tagging_task
 from train.task.temperature import fit_temperature
 from train.trained.lines import warn_of_known_lines
@@ -52,6 +54,7 @@ class Fitted:
         model: With the weights of its best epoch.
         base: What it started from.
         encoder: Turns texts into its windows.
+        tags: The tags of its logits.
         decoding: How its logits are read.
         history: All epochs.
         record: How it came about, as JSON.
@@ -60,9 +63,15 @@ class Fitted:
     model: PreTrainedModel
     base: Base
     encoder: Encoder
+    tags: Tags
     decoding: Decoding
     history: tuple[Epoch, ...]
     record: dict[str, Any]
+
+    def tagger(self) -> Tagger:
+        """Return the tagger that the model makes."""
+        backend = TorchBackend(self.model)
+        return Tagger(self.encoder, self.tags, backend, decoding=self.decoding)
 
 
 @out_of_memory_told()
@@ -94,40 +103,51 @@ def run(
     fitted = fit_corpus(config, corpus, on_epoch=on_epoch, material=material)
     if fitted is None:
         return {}
-    tagger = Tagger(
-        fitted.encoder, corpus.tags, TorchBackend(fitted.model), decoding=fitted.decoding
-    )
-    splits = {"dev": corpus.dev, "test": corpus.test}
-    figures = {k: evaluate(tagger, fitted.encoder, s.examples) for k, s in splits.items() if s}
-    evaluation = {k: evaluation_json(e) for k, e in figures.items()}
-    checkpoint = Checkpoint(
-        model=fitted.model.cpu(),
-        base=fitted.base,
-        decoding=fitted.decoding,
-        train_lines=corpus.train.examples,
-        dev=corpus.dev.examples,
-        test=corpus.test.examples if corpus.test else (),
-        evaluation=evaluation,
-        train=fitted.record,
-        for_people=pages(fitted, fitted.record, evaluation, corpus.train.examples),
-    )
-    write_checkpoint(config.output, checkpoint)
+    figures = write_fitted(config.output, fitted, corpus, corpus.train.examples)
     state_path(config.output).unlink(missing_ok=True)
     return figures
 
 
-def pages(
-    fitted: Fitted,
-    record: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
-    train_lines: Sequence[Example],
-) -> dict[str, bytes]:
-    """Return a checkpoint's files for people, by name: its card and its curves."""
-    return {
-        # A file's name may hold bytes that are no text.
-        CARD: model_card(record, evaluation, train_lines).encode(errors="backslashreplace"),
-        CURVES: draw_curves(_curves(fitted.history)),
-    }
+def write_fitted(
+    output: Path, fitted: Fitted, corpus: Corpus, train_lines: Sequence[Example]
+) -> dict[str, Evaluation]:
+    """Evaluate what was fitted, and write it as a checkpoint.
+
+    Args:
+        output: The checkpoint.
+        fitted: Its model is moved to the CPU.
+        corpus: Its dev and test lines are reported on.
+        train_lines: The train lines that the checkpoint keeps.
+
+    Returns:
+        The evaluation on dev, and on test where there is one.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
+    tagger, dev, test = fitted.tagger(), corpus.dev.examples, corpus.test
+    figures = {"dev": evaluate(tagger, dev)}
+    if test:
+        figures["test"] = evaluate(tagger, test.examples)
+    evaluation = {name: evaluation_json(e) for name, e in figures.items()}
+    card = model_card(fitted.record, evaluation, corpus.train.examples)
+    checkpoint = Checkpoint(
+        model=fitted.model.cpu(),
+        base=fitted.base,
+        decoding=fitted.decoding,
+        train_lines=train_lines,
+        dev=dev,
+        test=test.examples if test else (),
+        evaluation=evaluation,
+        train=fitted.record,
+        for_people={
+            # A file's name may hold bytes that are no text.
+            CARD: card.encode(errors="backslashreplace"),
+            CURVES: draw_curves(fitted.history),
+        },
+    )
+    write_checkpoint(output, checkpoint)
+    return figures
 
 
 @out_of_memory_told()
@@ -179,10 +199,10 @@ def fit_corpus(
         return None
     _warn_of_nothing_found(history, num_lost_in_dev == corpus.dev.labels.total())
     model, decoding = merged(learner.model), made.objective.decoding()
-    tagger = Tagger(encoder, corpus.tags, TorchBackend(model), decoding=decoding)
-    decoding = replace(decoding, temperature=fit_temperature(tagger, corpus.dev.examples))
     record = run_record(config, corpus, base, history, cost) | made.record
-    return Fitted(model, base, encoder, decoding, history, record)
+    fitted = Fitted(model, base, encoder, corpus.tags, decoding, history, record)
+    temperature = fit_temperature(fitted.tagger(), corpus.dev.examples)
+    return replace(fitted, decoding=replace(decoding, temperature=temperature))
 
 
 def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
@@ -196,11 +216,6 @@ def _say(config: TrainConfig, corpus: Corpus, processes: Processes) -> None:
     num_spans = corpus.train.labels
     counts = ", ".join(f"{label} ({num_spans[label]})" for label in corpus.tags.labels)
     logger.info("labels and their spans in train: %s", counts)
-
-
-def _curves(history: tuple[Epoch, ...]) -> Curves:
-    loss, score = [epoch.loss for epoch in history], [epoch.score for epoch in history]
-    return Curves(loss, score, "dev F1", best_epoch(history).number)
 
 
 def _warn_of_nothing_found(history: tuple[Epoch, ...], are_all_lost: bool) -> None:

@@ -7,7 +7,7 @@ import json
 import platform
 import resource
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,25 +32,6 @@ _NOT_THE_RUN = frozenset(
 """Settings a resumed run may change; of the data, what the files hold counts instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What training took.
-
-    Attributes:
-        device: Where it ran.
-        number_format: Of its matrix products.
-        num_processes: How many shared it.
-        training_s: Since it began, or was resumed, dev F1 of each epoch included.
-        peak_memory_bytes: Of the first process: on the GPU where there is one, else in all.
-    """
-
-    device: str
-    number_format: str
-    num_processes: int
-    training_s: float
-    peak_memory_bytes: int
-
-
 def peak_memory_bytes(device: torch.device) -> int:
     """Return the most memory this process has held: of a GPU's where it runs there."""
     if device.type == "cuda":
@@ -58,15 +39,25 @@ def peak_memory_bytes(device: torch.device) -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB
 
 
-def cost_of(config: LoopConfig, processes: Processes, training_s: float) -> Cost:
-    """Return what a training took that lasted so long."""
-    return Cost(
-        device=processes.device.type,
-        number_format=format_name(number_format(config.arithmetic, processes.device)),
-        num_processes=processes.num,
-        training_s=round(training_s, 3),
-        peak_memory_bytes=peak_memory_bytes(processes.device),
-    )
+def cost_of(config: LoopConfig, processes: Processes, training_s: float) -> dict[str, Any]:
+    """Return what a training took, as JSON.
+
+    Args:
+        config: Its settings.
+        processes: How many shared it, and where.
+        training_s: Since it began, or was resumed, the score of each epoch included.
+
+    Returns:
+        Beside that: its peak memory, on the GPU of the first process where there is one, else of
+        that process in all.
+    """
+    return {
+        "device": processes.device.type,
+        "number_format": format_name(number_format(config.arithmetic, processes.device)),
+        "num_processes": processes.num,
+        "training_s": round(training_s, 3),
+        "peak_memory_bytes": peak_memory_bytes(processes.device),
+    }
 
 
 def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module, material: str = "") -> str:
@@ -105,7 +96,7 @@ def start_digest(settings: object, corpus: Corpus, base: Base) -> str:
 
 
 def run_record(
-    config: TrainConfig, corpus: Corpus, base: Base, history: Sequence[Epoch], cost: Cost
+    config: TrainConfig, corpus: Corpus, base: Base, history: Sequence[Epoch], cost: dict[str, Any]
 ) -> dict[str, Any]:
     """Return how a checkpoint came about, as JSON."""
     splits = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
@@ -119,7 +110,7 @@ def run_record(
             {"number": epoch.number, "loss": epoch.loss, "dev_f1": epoch.score} for epoch in history
         ],
         "best_epoch": best_epoch(history).number,
-        "cost": asdict(cost),
+        "cost": cost,
         "versions": versions(),
     }
 

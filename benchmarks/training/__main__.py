@@ -36,13 +36,13 @@ from train.config import TrainConfig
 from train.corpus.data import read_corpus
 from train.corpus.label_map import parse_label_map
 from train.loop.fit import Fit
-from train.loop.learner import Learner
 from train.loop.plan import Task
 from train.loop.processes import Processes
 from train.loop.progress import Progress
 from train.model.base import find_base
 from train.model.method import prepare
 from train.task.material import gold_material
+from train.task.objective import Learner
 from train.task.tagging import tagging_plan, tagging_task
 
 

@@ -235,11 +235,11 @@ def test_a_full_accelerator_is_one_line(
     )
 
 
-def run_with_torch(source: str, folder: Path) -> tuple[int, str]:
+def run_with_torch(source: str, folder: Path, *arguments: str) -> tuple[int, str]:
     """Run the command where `import torch` finds this source; return its status and stderr."""
     (folder / "torch.py").write_text(source)
     done = subprocess.run(
-        [sys.executable, "-m", "train"],
+        [sys.executable, "-m", "train", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
@@ -249,9 +249,12 @@ def run_with_torch(source: str, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_missing_package_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [(), ("distil", "--teachers", "a")])
+def test_a_missing_package_is_one_line_with_the_remedy(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
     source = "raise ModuleNotFoundError('No module named torch', name='torch')"
-    assert run_with_torch(source, tmp_path) == (
+    assert run_with_torch(source, tmp_path, *command) == (
         1,
         "error: expected the package torch, got none installed; pip install 'linetag[train]'\n",
     )

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from serve.examples import Example, Span, read_jsonl
+from serve.examples import Example, Span, fold, read_jsonl
 from train.sample.__main__ import main
-from train.sample.corpus import draw_line, line_key
+from train.sample.corpus import draw_line
 from train.sample.figures import FIGURES
 from train.sample.grammar import LABEL_OF_SLOT, draw_pieces, fill, plural
 from train.sample.lexicon import HERE, load_lexicon
@@ -115,7 +115,7 @@ def test_every_split_has_lines_without_an_entity(split: str) -> None:
 
 
 def test_no_line_is_there_twice_in_or_across_splits() -> None:
-    counts = Counter(line_key(line.text) for split in SPLITS for line in lines_of(split))
+    counts = Counter(fold(line.text) for split in SPLITS for line in lines_of(split))
     assert [key for key, count in counts.items() if count > 1] == []
 
 
@@ -126,7 +126,7 @@ def test_dev_holds_entities_that_train_never_shows() -> None:
 
 
 def entities(line: Example) -> list[str]:
-    return [line_key(line.text[span.start : span.end]) for span in line.spans]
+    return [fold(line.text[span.start : span.end]) for span in line.spans]
 
 
 def test_most_of_the_hand_written_items_are_not_in_the_lexicon() -> None:

@@ -7,8 +7,8 @@ as BERT was trained: a model that only ever guessed masks would not read what is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -22,8 +22,7 @@ MASKED, REPLACED = 0.8, 0.1
 """Shares of the words drawn; the rest stays as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class MaskedBatch:
+class MaskedBatch(NamedTuple):
     """Blocks padded to one length, and what is to be guessed in them.
 
     Attributes:
@@ -44,13 +43,6 @@ class MaskedBatch:
     def num_trained(self) -> int:
         """Number of tokens to be guessed."""
         return len(self.targets)
-
-    def to(self, device: torch.device) -> MaskedBatch:
-        """Return the batch on a device."""
-        tensors = (
-            self.input_ids, self.position_ids, self.attention_mask, self.targets, self.target_ids,
-        )  # fmt: skip
-        return MaskedBatch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
 
 class Masker:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
@@ -66,5 +67,6 @@ def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 def loss_of(guesser: nn.Module, batches: list[MaskedBatch], device: torch.device) -> float:
     """Return the mean loss of all tokens to be guessed in some batches, in nats."""
     guesser.eval()  # training may go on between two calls
-    total = sum(guesser(batch.to(device)).item() for batch in batches)
+    moved = (send_to_device(batch, device, non_blocking=True) for batch in batches)
+    total = sum(guesser(batch).item() for batch in moved)
     return float(total / sum(batch.num_trained for batch in batches))

@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -30,7 +29,7 @@ from train.loop.state import Epoch
 from train.model.base import Base, find_base
 from train.model.checkpoint import check_events
 from train.model.method import recompute
-from train.record import Cost, base_json, cost_of, data_sha256, run_digest, settings_json, versions
+from train.record import base_json, cost_of, data_sha256, run_digest, settings_json, versions
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +116,7 @@ def _record(
     base: Base,
     history: Sequence[Epoch],
     before: float,
-    cost: Cost,
+    cost: dict[str, Any],
 ) -> dict[str, Any]:
     """Return how an adapted model came about, as JSON."""
     best = best_epoch(history, -math.inf)
@@ -138,7 +137,7 @@ def _record(
             for e in history
         ],
         "best_epoch": best.number,
-        "cost": asdict(cost),
+        "cost": cost,
         "versions": versions(),
     }
 

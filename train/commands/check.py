@@ -31,10 +31,10 @@ from train.corpus.splits import parts_of
 from train.formats.arguments import add_mapped_reading, take_reading
 from train.formats.flat import Reading
 from train.formats.words import Words
+from train.lint.as_json import inspection_json
 from train.lint.finding import Severity
 from train.lint.inspect import inspect
 from train.lint.page import inspection_page
-from train.lint.record import inspection_json
 from train.lint.text import inspection_text
 
 

@@ -16,13 +16,12 @@ exit status: 0 written, 1 refused (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from serve.commands import command_parser, deliver, exit_status, say
+from serve.commands import command_parser, exit_status
 from train.config import Decoder, TrainConfig
 from train.distillation.lesson import Lesson
 from train.flags.arguments import add_training_arguments, training_config
@@ -78,17 +77,12 @@ def main(argv: Sequence[str]) -> int:
         from train.distillation.material import taught_material
         from train.model.checkpoint import check_outside
         from train.pipeline import run
-        from train.scores.report import evaluation_json, format_evaluation
+        from train.scores.report import show
 
         check_outside(config.training.output, config.lesson.teachers, "its teachers")
-        figures = run(config.training, material=partial(taught_material, config.lesson))
-        if not figures:  # a process beside the first
-            return 0
-        if config.training.json:
-            deliver(json.dumps({k: evaluation_json(e) for k, e in figures.items()}, indent=2))
-        else:
-            deliver("\n".join(format_evaluation(name, e) for name, e in figures.items()))
-        say(f"checkpoint: {config.training.output}")
+        show(
+            run(config.training, material=partial(taught_material, config.lesson)), config.training
+        )
         return 0
 
     return exit_status(distil)

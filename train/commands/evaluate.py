@@ -54,9 +54,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(config: EvaluateConfig) -> int:
     # Late, so that --help and usage errors need no PyTorch.
+    from train.evaluation.as_json import assessment_json
     from train.evaluation.inquiry import inquire
     from train.evaluation.page import assessment_page
-    from train.evaluation.record import assessment_json
     from train.evaluation.text import assessment_text
 
     inquiry = inquire(config)

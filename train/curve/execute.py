@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -26,7 +25,7 @@ from train.loop.processes import check_one_process
 from train.model.base import find_base
 from train.pipeline import Fitted, fit_corpus
 from train.record import settings_json, start_digest
-from train.scores.evaluate import TorchBackend, entity_f1
+from train.scores.evaluate import entity_f1
 from train.selection.choose import choose
 from train.selection.embedding import embed
 from train.trained.lines import warn_of_known_lines
@@ -61,7 +60,7 @@ def run_curve(config: CurveConfig) -> list[Run]:
         raise DataError(f"--sizes: expected at least one of up to {num} lines, got none")
     series = [(s, p, d) for s in config.strategies for p in config.picks
               for d in range(1, config.draws + 1)]  # fmt: skip
-    with tqdm(total=len(series) * len(sizes), unit="run", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=len(series) * len(sizes), unit="run", disable=None) as bar:
         for strategy, pick, draw in series:
             job = _Series(strategy, pick, draw, corpus, file, made_of[strategy.name], tested_on)
             for size, following in zip(sizes, [*sizes[1:], 0], strict=True):
@@ -79,66 +78,53 @@ def sizes_of(sizes: Sequence[int | None], num_all: int) -> list[int]:
     return sorted({num_all if size is None else size for size in sizes if (size or 0) <= num_all})
 
 
+@dataclass(slots=True)
 class _Series:
     """The runs of one strategy, pick and draw, from the smallest size on."""
 
-    def __init__(
-        self,
-        strategy: Strategy,
-        pick: Pick,
-        draw: int,
-        corpus: Corpus,
-        file: RunsFile,
-        made_of: str,
-        tested_on: str | None,
-    ) -> None:
-        self._strategy = strategy
-        self._pick = pick
-        self._draw = draw
-        self._corpus = corpus
-        self._file = file
-        self._made_of = made_of
-        self._tested_on = tested_on
-        self._rows: list[int] = []
+    strategy: Strategy
+    pick: Pick
+    draw: int
+    corpus: Corpus
+    file: RunsFile
+    made_of: str
+    tested_on: str | None
+    rows: list[int] = field(default_factory=list)
 
     def run(self, size: int, following: int, *, score_test: bool) -> None:
         """Make the run of a size unless there is one that serves, and pick lines for the next."""
-        num_next = following - size if self._pick is Pick.SELECT and following else 0
-        if self._pick is Pick.RANDOM or not self._rows:
-            self._rows = drawn_rows(len(self._corpus.train.examples), size, self._draw)
-        point = Point(self._strategy.name, self._pick, size, self._draw)
-        run = self._file.runs.get(point)
+        num_next = following - size if self.pick is Pick.SELECT and following else 0
+        if self.pick is Pick.RANDOM or not self.rows:
+            self.rows = drawn_rows(len(self.corpus.train.examples), size, self.draw)
+        point = Point(self.strategy.name, self.pick, size, self.draw)
+        run = self.file.runs.get(point)
         if run is None or not self._serves(run, num_next, score_test=score_test):
             run = self._made(point, num_next, score_test=score_test)
-            self._file.add(run)
+            self.file.add(run)
             logger.info(
                 "%s, %s, %d lines, draw %d: dev F1 %.4f (%.0f s)",
                 *point, run.dev_f1, run.training_s,
             )  # fmt: skip
-        self._rows = [*self._rows, *run.next_rows]
+        self.rows = [*self.rows, *run.next_rows]
 
     def _serves(self, run: Run, num_next: int, *, score_test: bool) -> bool:
         """Tell whether a run of these lines and settings is the very one that would be made."""
-        is_tested = run.tested_on == self._tested_on or not score_test
-        return (
-            is_tested and run.trained_on == _digest(self._rows) and len(run.next_rows) == num_next
-        )
+        is_tested = run.tested_on == self.tested_on or not score_test
+        return is_tested and run.trained_on == _digest(self.rows) and len(run.next_rows) == num_next
 
     def _made(self, point: Point, num_next: int, *, score_test: bool) -> Run:
-        part = part_of(self._corpus, self._rows)
+        part = part_of(self.corpus, self.rows)
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder, _only_warnings():
             config = replace(
-                self._strategy.training, seed=self._draw, output=Path(folder) / "checkpoint",
+                self.strategy.training, seed=self.draw, output=Path(folder) / "checkpoint",
                 save_every_s=_NEVER_S, resume=False,
             )  # fmt: skip
             fitted = fit_corpus(config, part)
         assert fitted is not None  # this is the only process
         training_s = time.monotonic() - started
-        tagger = Tagger(
-            fitted.encoder, part.tags, TorchBackend(fitted.model), decoding=fitted.decoding
-        )
-        test = self._corpus.test.examples if score_test and self._corpus.test else None
+        tagger = fitted.tagger()
+        test = self.corpus.test.examples if score_test and self.corpus.test else None
         texts = [example.text for example in part.train.examples]
         return Run(
             **point._asdict(),
@@ -149,22 +135,22 @@ class _Series:
             num_epochs=len(fitted.history),
             training_s=round(training_s, 2),
             next_rows=self._picked(fitted, tagger, num_next) if num_next else [],
-            made_of=self._made_of,
-            trained_on=_digest(self._rows),
-            tested_on=self._tested_on if test else None,
+            made_of=self.made_of,
+            trained_on=_digest(self.rows),
+            tested_on=self.tested_on if test else None,
         )
 
     def _picked(self, fitted: Fitted, tagger: Tagger, num: int) -> list[int]:
         """Return the rows that the model picks, as if nobody had labelled them."""
-        texts = [example.text for example in self._corpus.train.examples]
-        labelled = set(self._rows)
+        texts = [example.text for example in self.corpus.train.examples]
+        labelled = set(self.rows)
         pool = [row for row in range(len(texts)) if row not in labelled]
         vectors = embed(fitted.model, fitted.encoder, texts)
         chosen = choose(
             tagger,
             [texts[row] for row in pool],
             vectors[pool],
-            vectors[self._rows],
+            vectors[self.rows],
             num,
         )
         return [pool[choice.row] for choice in chosen]

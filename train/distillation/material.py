@@ -21,7 +21,6 @@ from train.config import Decoder, TrainConfig
 from train.corpus.data import Corpus
 from train.distillation.lesson import Lesson
 from train.distillation.targets import (
-    TaughtBatch,
     TaughtWindow,
     collate_taught,
     mix_gold,
@@ -30,6 +29,7 @@ from train.distillation.targets import (
 )
 from train.distillation.teachers import teach
 from train.distillation.unlabelled import Unlabelled, read_unlabelled
+from train.task.collate import TrainingBatch
 from train.task.material import Material
 from train.task.objective import Objective
 from train.trained.lines import warn_of_known_lines
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 def taught_material(
     lesson: Lesson, config: TrainConfig, corpus: Corpus, encoder: Encoder
-) -> Material[TaughtWindow, TaughtBatch]:
+) -> Material[TaughtWindow]:
     """Return a student's material.
 
     Raises:
@@ -75,7 +75,7 @@ class SoftTargets(Objective):
         super().__init__()
         self._decoding = Decoding(constrained=decoder is Decoder.CONSTRAINED)
 
-    def forward(self, logits: Tensor, batch: TaughtBatch) -> Tensor:
+    def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
         """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
         return soft_loss(logits, batch)
 

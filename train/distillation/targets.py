@@ -13,47 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from serve.encoding import EncodedText, Encoder, Window
+from serve.encoding import EncodedText, Encoder
 from serve.examples import Example
 from serve.labels import Tags
 from train.distillation.teachers import Probabilities
-from train.task.collate import align_tags
+from train.task.collate import TrainingBatch, Windowed, align_tags
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TaughtWindow:
+class TaughtWindow(Windowed):
     """A window and the target of each word that is read from it.
 
     Attributes:
-        window: The sequence.
         targets: Rows sum to 1. Shape: (words read from it, L)
     """
 
-    window: Window
     targets: Probabilities
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TaughtBatch:
-    """Windows padded to one length, with their targets.
-
-    Attributes:
-        input_ids: Shape: (B, T), int64.
-        attention_mask: 1 for tokens, 0 for padding. Shape: (B, T), int64.
-        targets: 0 throughout where nothing is trained. Shape: (B, T, L), float32.
-        num_trained: Number of tokens that train.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    targets: Tensor
-    num_trained: int
-
-    def to(self, device: torch.device) -> TaughtBatch:
-        """Return the batch on a device."""
-        tensors = (self.input_ids, self.attention_mask, self.targets)
-        ids, mask, targets = (tensor.to(device, non_blocking=True) for tensor in tensors)
-        return TaughtBatch(ids, mask, targets, self.num_trained)
 
 
 def mix_gold(
@@ -82,14 +57,14 @@ def taught_windows(
     ]
 
 
-def collate_taught(windows: Sequence[TaughtWindow], encoder: Encoder) -> TaughtBatch:
+def collate_taught(windows: Sequence[TaughtWindow], encoder: Encoder) -> TrainingBatch:
     """Pad windows and their targets to the longest's length."""
     arrays = encoder.collate([taught.window for taught in windows])
     num_tags = windows[0].targets.shape[1]
     targets = np.zeros((*arrays.input_ids.shape, num_tags), dtype=np.float32)
     for row, taught in enumerate(windows):
         targets[row, taught.window.first_tokens] = taught.targets
-    return TaughtBatch(
+    return TrainingBatch(
         torch.from_numpy(arrays.input_ids),
         torch.from_numpy(arrays.attention_mask),
         torch.from_numpy(targets),
@@ -97,6 +72,6 @@ def collate_taught(windows: Sequence[TaughtWindow], encoder: Encoder) -> TaughtB
     )
 
 
-def soft_loss(logits: Tensor, batch: TaughtBatch) -> Tensor:
+def soft_loss(logits: Tensor, batch: TrainingBatch) -> Tensor:
     """Return the cross-entropy with the targets, summed over trained tokens, in nats. To ()."""
     return -(batch.targets * logits.float().log_softmax(dim=-1)).sum()

@@ -7,13 +7,13 @@ as gold spans are read: a second word inside one of the teacher's goes on with w
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from tqdm import tqdm
 
 from serve.encoding import EncodedText
@@ -71,13 +71,7 @@ def teach(
     for folder in teachers:
         teacher = load_teacher(folder, tags)
         answers = _answers(teacher, texts, encoded, tags)
-        progress = tqdm(
-            answers,
-            desc=folder.name,
-            total=len(texts),
-            unit="line",
-            disable=not sys.stderr.isatty(),
-        )
+        progress = tqdm(answers, folder.name, total=len(texts), unit="line", disable=None)
         for mean, answer in zip(means, progress, strict=True):
             mean += answer / np.float32(len(teachers))
     return means
@@ -103,7 +97,7 @@ def onto_words(
     if list(theirs) == list(ours):
         return probabilities
     if not theirs:
-        return np.repeat(_certain_outside(tags), len(ours), axis=0)
+        return np.eye(1, len(tags), dtype=np.float32).repeat(len(ours), axis=0)  # `O`, the first
     starts = [start for start, _ in theirs]
     words = np.array([max(0, bisect_right(starts, start) - 1) for start, _ in ours], dtype=int)
     out: Probabilities = probabilities[words]
@@ -124,19 +118,8 @@ def _answers(
         asked = teacher.encoder.encode(texts[first : first + CHUNK_LINES])
         with autocast(device, number_format(Arithmetic.AUTO, device)):
             logits = tagger.word_logits(asked)
-        chances = _softmax(logits / teacher.decoding.temperature)[:, columns]
+        chances = softmax(logits / teacher.decoding.temperature, axis=1)[:, columns]
         row = 0
         for theirs, ours in zip(asked, encoded[first : first + CHUNK_LINES], strict=True):
             words = chances[row : (row := row + len(theirs.offsets))]
             yield onto_words(words, theirs.offsets, ours.offsets, tags)
-
-
-def _softmax(logits: Probabilities) -> Probabilities:
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def _certain_outside(tags: Tags) -> Probabilities:
-    row = np.zeros((1, len(tags)), dtype=np.float32)
-    row[0, 0] = 1.0  # `O` is the first of the tags
-    return row

@@ -86,7 +86,7 @@ def figures(
     word_place = {word: i for i, word in enumerate(layout.words)}
     for row, answer, text in zip(rows, ask(tagger, split), encoded, strict=True):
         words = words_of(answer.text, answer.offsets)
-        row[: len(Column)] = list(_counts(answer, words, tokens_of(text), known).values())
+        _count(row, answer, words, tokens_of(text), known)
         for entity in answer.entities:
             row[layout.label_columns][label_place[entity.label]] += 1
         for word in words:
@@ -94,17 +94,18 @@ def figures(
     return rows
 
 
-def _counts(
-    answer: Answer, words: Sequence[str], tokens: Sequence[int], known: Known
-) -> dict[Column, float]:
-    counts: dict[Column, float] = {
-        Column.LINES: 1,
-        Column.WORDS: len(words),
-        Column.UNSEEN_WORDS: sum(word not in known.words for word in words),
-        Column.TOKENS: len(tokens),
-        Column.UNSEEN_TOKENS: sum(token not in known.tokens for token in tokens),
-        Column.UNKNOWN_TOKENS: sum(token == known.unknown for token in tokens),
-        Column.SCORE: sum(answer.scores),
-        Column.ENTITIES: len(answer.entities),
-    }
-    return {column: counts[column] for column in Column}
+def _count(
+    row: NDArray[np.float64],
+    answer: Answer,
+    words: Sequence[str],
+    tokens: Sequence[int],
+    known: Known,
+) -> None:
+    row[Column.LINES] = 1
+    row[Column.WORDS] = len(words)
+    row[Column.UNSEEN_WORDS] = sum(word not in known.words for word in words)
+    row[Column.TOKENS] = len(tokens)
+    row[Column.UNSEEN_TOKENS] = sum(token not in known.tokens for token in tokens)
+    row[Column.UNKNOWN_TOKENS] = sum(token == known.unknown for token in tokens)
+    row[Column.SCORE] = sum(answer.scores)
+    row[Column.ENTITIES] = len(answer.entities)

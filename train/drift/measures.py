@@ -8,27 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 Sums = NDArray[np.float64]
 """Sums over the lines of a set, a column a figure. Shape: (draws, columns)"""
 _SMOOTHING = 0.5  # of counts whose logarithm is taken: no label is impossible
 
 
-class Column(StrEnum):
-    """Columns of a line's figures, in order; its entities by label and its words come after."""
+class Column(IntEnum):
+    """Columns of a line's figures, by number; its entities by label and its words come after."""
 
-    LINES = "lines"
-    WORDS = "words"
-    UNSEEN_WORDS = "unseen words"
-    TOKENS = "tokens"
-    UNSEEN_TOKENS = "unseen tokens"
-    UNKNOWN_TOKENS = "unknown tokens"
-    SCORE = "score"
-    ENTITIES = "entities"
+    LINES = 0
+    WORDS = 1
+    UNSEEN_WORDS = 2
+    TOKENS = 3
+    UNSEEN_TOKENS = 4
+    UNKNOWN_TOKENS = 5
+    SCORE = 6
+    ENTITIES = 7
 
 
 class Direction(StrEnum):
@@ -121,12 +122,8 @@ def jensen_shannon(some: Sums, others: Sums) -> NDArray[np.float64]:
     """
     p, q = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) for counts in (some, others))
     middle = (p + q) / 2
-
-    def divergence(part: Sums) -> NDArray[np.float64]:
-        ratio = np.divide(part, middle, out=np.ones_like(part), where=part > 0)
-        return np.asarray((part * np.log2(ratio)).sum(axis=1))
-
-    return (divergence(p) + divergence(q)) / 2
+    nats = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=1) / 2
+    return np.asarray(nats / np.log(2))
 
 
 def stability_index(some: Sums, others: Sums) -> NDArray[np.float64]:
@@ -144,9 +141,7 @@ def stability_index(some: Sums, others: Sums) -> NDArray[np.float64]:
 
 
 def _share(part: Column, whole: Column) -> Callable[[Sums], NDArray[np.float64]]:
-    over, under = list(Column).index(part), list(Column).index(whole)
-
     def share(sums: Sums) -> NDArray[np.float64]:
-        return np.asarray(sums[:, over] / np.maximum(sums[:, under], 1))
+        return np.asarray(sums[:, part] / np.maximum(sums[:, whole], 1))
 
     return share

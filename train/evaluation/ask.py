@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -23,7 +22,7 @@ def ask(tagger: Tagger, split: Split) -> list[Answer]:
     """Return a tagger's answer to each line of a split."""
     lines = list(zip(split.places, split.examples, strict=True))
     answers: list[Answer] = []
-    with tqdm(total=len(lines), unit="line", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=len(lines), unit="line", disable=None) as bar:
         for start in range(0, len(lines), CHUNK_LINES):
             answers += _answers(tagger, lines[start : start + CHUNK_LINES])
             bar.update(len(answers) - bar.n)

@@ -15,7 +15,7 @@ from train.evaluation.pairs import Kind, confusion, kinds
 from train.evaluation.reliability import Reliability, of_entities, of_words
 from train.evaluation.significance import Differences, differences
 from train.evaluation.worst import WorstLine, worst_lines
-from train.scores.evaluate import TagScores, score_tags
+from train.scores.evaluate import score_tags
 
 ALL = "all labels"
 
@@ -60,7 +60,7 @@ class Assessment:
     modes: ModeScores
     entities: EntityScores
     f1_intervals: dict[str, tuple[float, float]]
-    words: TagScores
+    words: dict[str, Score]
     line_lengths: dict[str, Score]
     entity_lengths: dict[str, Score]
     novelty: dict[str, Score] | None

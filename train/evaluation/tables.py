@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from serve.scoring import Score
 from train.evaluation.assess import ALL, Assessment, Trust
 from train.evaluation.significance import Difference, Differences
-from train.scores.evaluate import Evaluation
-from train.scores.report import evaluation_json
+from train.scores.report import word_report
 from train.scores.tables import Table
 
 INTERVAL = "95 % interval"
@@ -68,7 +67,7 @@ def trust(trust: Trust) -> Table:
 
 def word_tags(a: Assessment) -> Table:
     """Return the report of word tags, `O` among them, and its averages; micro is accuracy."""
-    report = evaluation_json(Evaluation(a.num_lines, a.entities, a.words))["words"]
+    report = word_report(a.words)
     averages = {"micro": report["micro"], "macro": report["macro"], "weighted": report["weighted"]}
     rows = [
         [name, str(row["support"]), *_four_digits(row["precision"], row["recall"], row["f1"])]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from scipy.stats import spearmanr
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
@@ -89,13 +87,7 @@ class Explainer:
         (encoded,) = self._tagger.encoder.encode([text])
         (tags,) = self._tagger.word_tags([text])
         (entities,) = self._tagger.tag([text])
-        with tqdm(
-            entities,
-            desc="entities",
-            leave=False,
-            delay=SHOWN_AFTER_S,
-            disable=not sys.stderr.isatty(),
-        ) as bar:
+        with tqdm(entities, "entities", leave=False, delay=SHOWN_AFTER_S, disable=None) as bar:
             return [self._explanation(entity, encoded, tags) for entity in bar]
 
     def _explanation(self, entity: Entity, text: EncodedText, tags: Sequence[str]) -> Explanation:
@@ -119,18 +111,9 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float |
     """Return Spearman's correlation, in [-1, 1]; None where there is nothing to rank."""
     if len(first) < MIN_RANKED:
         return None
-    one, other = _ranks(first), _ranks(second)
-    if one.std() == 0 or other.std() == 0:
+    if min(first) == max(first) or min(second) == max(second):
         return None
-    return float(np.corrcoef(one, other)[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Return the rank of each value; equal values share the mean of theirs."""
-    array = np.asarray(values)
-    below = (array[:, None] > array[None, :]).sum(axis=1)
-    equal = (array[:, None] == array[None, :]).sum(axis=1)
-    return np.asarray(below + (equal - 1) / 2, dtype=np.float64)
+    return float(spearmanr(first, second).statistic)
 
 
 def _reasons(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,6 @@ from train.flags.numbers import at_least, between
 from train.formats.arguments import add_mapped_reading
 
 _DEFAULT = TrainConfig()
-
-
-def parse_args(documentation: str | None, argv: Sequence[str] | None = None) -> TrainConfig:
-    """Return the settings the arguments ask for; leave with status 2 if they are wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train",
-        description=documentation,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_training_arguments(parser)
-    return training_config(parser, vars(parser.parse_args(argv)))
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from train.lint.figures import binned
@@ -23,11 +24,8 @@ def files(inspection: Inspection) -> Table:
 
 def labels(inspection: Inspection) -> Table:
     """Return the spans of each label in each file, the most frequent label first."""
-    names = {label: 0 for f in inspection.files for label in f.labels}
-    for f in inspection.files:
-        for label, num in f.labels.items():
-            names[label] += num
-    order = sorted(names, key=lambda label: (-names[label], label))
+    total = sum((f.labels for f in inspection.files), Counter[str]())
+    order = sorted(total, key=lambda label: (-total[label], label))
     rows = [(label, *(str(f.labels[label]) for f in inspection.files)) for label in order]
     return Table(("spans of", *(f.part for f in inspection.files)), rows)
 

@@ -20,11 +20,6 @@ _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def choose_device() -> torch.device:
-    """Return the CUDA device where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def has_bf16(device: torch.device, cpuinfo: Path = _CPUINFO) -> bool:
     """Tell whether a device multiplies bfloat16 in hardware.
 

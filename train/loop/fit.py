@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from typing import Generic
 
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 from serve.errors import TaggingError
 from train.loop.device import autocast, number_format
 from train.loop.interrupts import held
-from train.loop.optimizer import FIRST_EPOCH, SCALE
+from train.loop.optimizer import set_rate
 from train.loop.plan import AnyBatch, Plan, Task
 from train.loop.processes import Processes, without_sync
 from train.loop.progress import Progress
@@ -73,7 +74,6 @@ class Fit(Generic[AnyBatch]):
         self._loss = torch.zeros((), dtype=torch.float64, device=processes.device)
         self._saved_at = time.monotonic()
         self._is_at_rest = True
-        """Whether weights, optimizer and counts belong together, as while gradients are made."""
 
     def run(self) -> tuple[Epoch, ...]:
         """Train until the last epoch or until the score stops rising; leave the best weights.
@@ -124,14 +124,12 @@ class Fit(Generic[AnyBatch]):
             )
         score = self._task.score() if self._processes.is_first else 0.0
         epoch = Epoch(number, loss, self._processes.told(score))
-        with held():
-            self._is_at_rest = False
+        with self._together():
             self._history = (*self._history, epoch)
             self._underway = Underway()
             self._loss.zero_()
             if best_epoch(self._history, self._task.floor) is epoch:
                 self._best = {n: p.detach().clone() for n, p in self._trained.items()}
-            self._is_at_rest = True
         self._progress.epoch(epoch, self._num_done / self._num_steps)
 
     def _step(self, rows: Sequence[int], step: int) -> float:
@@ -143,7 +141,7 @@ class Fit(Generic[AnyBatch]):
         batches = [self._task.collate(part) for part in parts or [list(rows[:1])]]
         # Counted here: what lies on a GPU is known only when all that it was given to do is done.
         num_trained = self._processes.total(sum(batch.num_trained for batch in batches if parts))
-        batches = [batch.to(device) for batch in batches]
+        batches = send_to_device(batches, device, non_blocking=True)
         weight = self._processes.num / num_trained if parts else 0.0
         loss = torch.zeros((), dtype=torch.float64, device=device)
         self._task.optimizer.zero_grad()
@@ -152,13 +150,11 @@ class Fit(Generic[AnyBatch]):
                 loss += self._backward(batch, weight)
         loss += self._backward(batches[-1], weight)
         rate = config.learning_rate * rate_at(step, self._num_steps, config.schedule, config.warmup)
-        with held():
-            self._is_at_rest = False
+        with self._together():
             self._update(rate)
             self._loss += self._processes.summed(loss if parts else 0.0 * loss)
             done = self._underway
             self._underway = Underway(done.num_steps + 1, 0.0, done.num_trained + num_trained)
-            self._is_at_rest = True
         return rate
 
     def _backward(self, batch: AnyBatch, weight: float) -> Tensor:
@@ -171,9 +167,7 @@ class Fit(Generic[AnyBatch]):
     def _update(self, rate: float) -> None:
         self._scaler.unscale_(self._task.optimizer)
         nn.utils.clip_grad_norm_(self._trained.values(), MAX_NORM)
-        epoch = len(self._history) + 1
-        for group in self._task.optimizer.param_groups:
-            group["lr"] = rate * group[SCALE] if epoch >= group.get(FIRST_EPOCH, 1) else 0.0
+        set_rate(self._task.optimizer, rate, len(self._history) + 1)
         self._scaler.step(self._task.optimizer)
         self._scaler.update()
 
@@ -183,6 +177,18 @@ class Fit(Generic[AnyBatch]):
     def _chance(self, step: int) -> int:
         """Return the seed of a step in this process; below 2**63, as seeds are below 2**32."""
         return (self._config.seed << 30) + (step << 8) + self._processes.index
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Change what belongs together: weights, optimizer and counts, or history and best.
+
+        Ctrl-C waits for the end of the block; what breaks it off all the same leaves nothing that
+        could be saved.
+        """
+        with held():
+            self._is_at_rest = False
+            yield
+            self._is_at_rest = True
 
     @contextmanager
     def _saved_if_interrupted(self) -> Iterator[None]:

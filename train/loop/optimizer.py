@@ -52,6 +52,12 @@ def parameter_groups(
     ]
 
 
+def set_rate(optimizer: Optimizer, rate: float, epoch: int) -> None:
+    """Give each group its share of a learning rate: none before its first epoch."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group[SCALE] if epoch >= group.get(FIRST_EPOCH, 1) else 0.0
+
+
 def layer_scales(model: PreTrainedModel, decay: float) -> dict[int, float]:
     """Return the share of the learning rate of each parameter below the head, by its `id`.
 

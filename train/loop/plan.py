@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -15,15 +14,11 @@ from train.config import LoopConfig
 
 
 class Batch(Protocol):
-    """What a step, or a part of one, is computed on."""
+    """What a step, or a part of one, is computed on: a tuple of tensors and numbers."""
 
     @property
     def num_trained(self) -> int:
         """Number of tokens that train."""
-        ...
-
-    def to(self, device: torch.device) -> Self:
-        """Return the batch on a device."""
         ...
 
 

@@ -64,7 +64,7 @@ class Progress:
                 total=num_steps,
                 initial=num_done,
                 unit="step",
-                disable=not (self._is_shown and sys.stderr.isatty()),
+                disable=None if self._is_shown else True,
                 dynamic_ncols=True,
             ) as self._bar:
                 yield

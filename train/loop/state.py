@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from serve.errors import CheckpointError
-from serve.files import sync
+from serve.files import staged_file, sync
 
 Weights = dict[str, Tensor]
 
@@ -58,7 +58,7 @@ class TrainingState:
     """A run between two steps.
 
     Attributes:
-        run: Identifies settings, data and base model; see `train.pipeline`.
+        run: Identifies settings, data and base model; see `train.record`.
         history: The epochs that are done.
         weights: The trained weights, by name.
         best: The weights of the best epoch so far; empty before the first is done.
@@ -93,14 +93,12 @@ def save_state(path: Path, state: TrainingState) -> None:
         "underway": json.dumps(asdict(state.underway)),
         "scaler": json.dumps(state.scaler),
     }
-    staging = path.with_name(f".{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        save_file(tensors, staging, metadata=header)
-        sync(staging)
-        staging.replace(path)
+        with staged_file(path) as staging:
+            save_file(tensors, staging, metadata=header)
+            sync(staging)
     except (SafetensorError, OSError) as error:
-        staging.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path}: expected to write the state of the run, got {error}; make room there, or "
             "choose another --output"

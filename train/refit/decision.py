@@ -10,7 +10,7 @@ from typing import Any
 
 from serve.bundle import sha256
 from train.evaluation import tables
-from train.evaluation.record import difference_json
+from train.evaluation.as_json import difference_json
 from train.evaluation.significance import Differences
 from train.record import versions
 from train.refit.champion import Champion

@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from serve.files import replacing, write_durably
-from serve.tagger import Tagger
 from train.config import state_path
 from train.flags.new_folder import check_new
 from train.loop.processes import check_one_process
-from train.model.checkpoint import Checkpoint, check_events, check_outside, write_checkpoint
-from train.pipeline import Fitted, fit_corpus, pages
+from train.model.checkpoint import check_events, check_outside
+from train.pipeline import Fitted, fit_corpus, write_fitted
 from train.record import split_json
 from train.refit.agreement import doubt
 from train.refit.champion import find_champion
@@ -27,8 +26,6 @@ from train.refit.gate import judge
 from train.refit.intake import read_new
 from train.refit.mixture import Mixture, mix
 from train.refit.successor import export_bundle, publish_bundle
-from train.scores.evaluate import TorchBackend, evaluate
-from train.scores.report import evaluation_json
 
 CHECKPOINT, BUNDLE = "checkpoint", "bundle"
 
@@ -63,7 +60,7 @@ def refit(config: RefitConfig) -> Decision:
     )
     fitted = fit_corpus(training, mixture.corpus)
     assert fitted is not None  # this is the only process
-    asked = contend(champion.trained.tagger(), _tagger(fitted, mixture), mixture, new, config.rule)
+    asked = contend(champion.trained.tagger(), fitted.tagger(), mixture, new, config.rule)
     doubts = [*filter(None, (doubt(one, asked.old) for one in asked.slices))]
     verdict = judge(asked.contest, config.rule, doubts)
     decision = Decision(config, champion, new, mixture.counts, asked, verdict, fitted.record)
@@ -80,32 +77,12 @@ def refit(config: RefitConfig) -> Decision:
     return decision
 
 
-def _tagger(fitted: Fitted, mixture: Mixture) -> Tagger:
-    backend = TorchBackend(fitted.model)
-    return Tagger(fitted.encoder, mixture.corpus.tags, backend, decoding=fitted.decoding)
-
-
 def _write_challenger(folder: Path, fitted: Fitted, mixture: Mixture, decision: Decision) -> None:
-    dev, tagger = mixture.corpus.dev.examples, _tagger(fitted, mixture)
-    test, labels = mixture.test.examples, mixture.corpus.tags.labels
-    figures = {
-        name: evaluation_json(evaluate(tagger, fitted.encoder, lines))
-        for name, lines in (("dev", dev), ("test", test))
-    }
-    data = fitted.record["data"] | {"test": split_json(mixture.test, labels)}
+    corpus = replace(mixture.corpus, test=mixture.test)
+    test = split_json(mixture.test, corpus.tags.labels)
+    data = fitted.record["data"] | {"test": test}
     record = fitted.record | {"data": data, "refit": decision.summary()}
-    checkpoint = Checkpoint(
-        model=fitted.model.cpu(),
-        base=fitted.base,
-        decoding=fitted.decoding,
-        train_lines=mixture.pool,
-        dev=dev,
-        test=test,
-        evaluation=figures,
-        train=record,
-        for_people=pages(fitted, record, figures, mixture.corpus.train.examples),
-    )
-    write_checkpoint(folder / CHECKPOINT, checkpoint)
+    write_fitted(folder / CHECKPOINT, replace(fitted, record=record), corpus, mixture.pool)
 
 
 def _say(mixture: Mixture, num_set_aside: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from serve.errors import DataError
-from serve.examples import Example, write_jsonl
+from serve.examples import Example, fold, write_jsonl
 from train.sample.grammar import draw_pieces
 from train.sample.lexicon import HERE, Lexicon, load_lexicon
 from train.sample.noise import add_noise
@@ -74,11 +74,6 @@ def write_splits(config: SampleConfig) -> Splits:
     return splits
 
 
-def line_key(text: str) -> str:
-    """Return what two lines share that differ in letter case and blanks only."""
-    return " ".join(text.casefold().split())
-
-
 def draw_line(lexicon: Lexicon, rng: Random) -> Example:
     """Draw one noisy line."""
     pieces = add_noise(draw_pieces(lexicon, rng), lexicon.abbreviations, rng)
@@ -90,7 +85,7 @@ def _draw_lines(lexicon: Lexicon, num_lines: int, taken: set[str], rng: Random) 
     lines: list[Example] = []
     while len(lines) < num_lines:
         line = draw_line(lexicon, rng)
-        key = line_key(line.text)
+        key = fold(line.text)
         if key not in taken:
             taken.add(key)
             lines.append(line)

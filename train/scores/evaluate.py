@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from serve.encoding import EncodedBatch, Encoder
+from serve.encoding import EncodedBatch
 from serve.examples import Example
 from serve.scoring import EntityScores, Score, score_tagger
 from serve.tagger import Tagger
@@ -43,41 +43,24 @@ class TorchBackend:
 
 
 @dataclass(frozen=True, slots=True)
-class TagScores:
-    """Scores of word tags.
-
-    Attributes:
-        by_tag: Score of each tag seen in gold or prediction, sorted by tag.
-    """
-
-    by_tag: dict[str, Score]
-
-    @property
-    def accuracy(self) -> float:
-        """Share of words with the right tag, in [0, 1]; also micro precision, recall and F1."""
-        scores = self.by_tag.values()
-        return sum(s.num_correct for s in scores) / max(1, sum(s.num_gold for s in scores))
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Both reports of one split.
 
     Attributes:
         num_lines: Number of lines.
         entities: Scores of entities.
-        words: Scores of word tags.
+        words: Score of each word tag seen in gold or prediction, sorted by tag.
     """
 
     num_lines: int
     entities: EntityScores
-    words: TagScores
+    words: dict[str, Score]
 
 
-def evaluate(tagger: Tagger, encoder: Encoder, examples: Sequence[Example]) -> Evaluation:
+def evaluate(tagger: Tagger, examples: Sequence[Example]) -> Evaluation:
     """Tag labelled lines and score the answers."""
     texts = [example.text for example in examples]
-    encoded = encoder.encode(texts)
+    encoded = tagger.encoder.encode(texts)
     gold = [align_tags(e, text.offsets) for e, text in zip(examples, encoded, strict=True)]
     words = score_tags(gold, tagger.word_tags(texts))
     return Evaluation(len(examples), score_tagger(tagger, examples), words)
@@ -88,8 +71,10 @@ def entity_f1(tagger: Tagger, examples: Sequence[Example]) -> float:
     return score_tagger(tagger, examples).micro.f1
 
 
-def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> TagScores:
-    """Score the tags of words, text by text.
+def score_tags(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
+) -> dict[str, Score]:
+    """Return the score of each tag that words have, text by text, sorted by tag.
 
     Raises:
         ValueError: If the numbers of texts or of a text's words differ.
@@ -102,4 +87,4 @@ def score_tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
     for (gold_tag, predicted_tag), num in pairs.items():
         support[gold_tag] += num
         found[predicted_tag] += num
-    return TagScores({t: Score(pairs[t, t], found[t], support[t]) for t in sorted(support | found)})
+    return {t: Score(pairs[t, t], found[t], support[t]) for t in sorted(support | found)}

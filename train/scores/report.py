@@ -6,10 +6,13 @@ entities and of all tags seen for words; *weighted* is the mean weighted by supp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from serve.scoring import Score
+from serve.commands import deliver, say
+from serve.scoring import EntityScores, Score
+from train.config import TrainConfig
 from train.scores.evaluate import Evaluation
 
 MODE = "strict: label, start and end all equal gold's"
@@ -44,14 +47,40 @@ class EvaluationJson(TypedDict):
 
 def evaluation_json(evaluation: Evaluation) -> EvaluationJson:
     """Return an evaluation as a JSON object."""
-    entities, by_tag = evaluation.entities, evaluation.words.by_tag
-    in_gold = [score for score in entities.by_label.values() if score.num_gold]
     return EvaluationJson(
         num_lines=evaluation.num_lines,
         mode=MODE,
-        entities=_report(entities.by_label, in_gold),
-        words=_report(by_tag, list(by_tag.values())),
+        entities=entity_report(evaluation.entities),
+        words=word_report(evaluation.words),
     )
+
+
+def show(evaluations: Mapping[str, Evaluation], config: TrainConfig) -> None:
+    """Print a run's figures by split, and say where its checkpoint lies.
+
+    In a process beside the first there are none, and nothing is said.
+
+    Raises:
+        OSError: If standard output takes no more.
+    """
+    if not evaluations:
+        return
+    if config.json:
+        deliver(json.dumps({k: evaluation_json(e) for k, e in evaluations.items()}, indent=2))
+    else:
+        deliver("\n".join(format_evaluation(name, e) for name, e in evaluations.items()))
+    say(f"checkpoint: {config.output}")
+
+
+def entity_report(entities: EntityScores) -> ReportJson:
+    """Return the scores of entities as a JSON object."""
+    in_gold = [score for score in entities.by_label.values() if score.num_gold]
+    return _report(entities.by_label, in_gold)
+
+
+def word_report(words: dict[str, Score]) -> ReportJson:
+    """Return the scores of word tags as a JSON object; micro is accuracy."""
+    return _report(words, list(words.values()))
 
 
 def format_evaluation(split: str, evaluation: Evaluation) -> str:

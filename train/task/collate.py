@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,41 +30,42 @@ POOL_BATCHES = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledWindow:
-    """A window and what its tokens are trained on.
+class Windowed:
+    """What is trained on: a window, and what a material puts beside it.
 
     Attributes:
         window: The sequence.
-        tag_ids: Tag id of each token, or `IGNORE_INDEX`. Shape: (T,)
     """
 
     window: Window
-    tag_ids: list[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrainingBatch:
-    """Windows padded to one length, with their tags.
+class LabelledWindow(Windowed):
+    """A window and what its tokens are trained on.
+
+    Attributes:
+        tag_ids: Tag id of each token, or `IGNORE_INDEX`. Shape: (T,)
+    """
+
+    tag_ids: list[int]
+
+
+class TrainingBatch(NamedTuple):
+    """Windows padded to one length, with what is to come out of them.
 
     Attributes:
         input_ids: Shape: (B, T), int64.
         attention_mask: 1 for tokens, 0 for padding. Shape: (B, T), int64.
-        tag_ids: Tag ids, `IGNORE_INDEX` where nothing is trained. Shape: (B, T), int64.
+        targets: Tag ids, `IGNORE_INDEX` where nothing is trained. Shape: (B, T), int64. Or a
+            probability for each tag, 0 throughout where nothing is. Shape: (B, T, L), float32.
+        num_trained: Number of tokens that train.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
-    tag_ids: Tensor
-
-    @property
-    def num_trained(self) -> int:
-        """Number of tokens that train."""
-        return int((self.tag_ids != IGNORE_INDEX).sum())
-
-    def to(self, device: torch.device) -> TrainingBatch:
-        """Return the batch on a device."""
-        tensors = (self.input_ids, self.attention_mask, self.tag_ids)
-        return TrainingBatch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+    targets: Tensor
+    num_trained: int
 
 
 def align_tags(example: Example, offsets: Sequence[tuple[int, int]]) -> list[str]:
@@ -137,8 +139,12 @@ def collate(batch: Sequence[LabelledWindow], encoder: Encoder) -> TrainingBatch:
     """Pad windows and their tags to the longest's length."""
     windows = [labelled.window for labelled in batch]
     arrays = encoder.collate(windows, max(len(window.input_ids) for window in windows))
-    tag_ids = torch.full(arrays.input_ids.shape, IGNORE_INDEX)
+    targets = torch.full(arrays.input_ids.shape, IGNORE_INDEX)
     for row, labelled in enumerate(batch):
-        tag_ids[row, : len(labelled.tag_ids)] = torch.tensor(labelled.tag_ids)
-    input_ids = torch.from_numpy(arrays.input_ids)
-    return TrainingBatch(input_ids, torch.from_numpy(arrays.attention_mask), tag_ids)
+        targets[row, : len(labelled.tag_ids)] = torch.tensor(labelled.tag_ids)
+    return TrainingBatch(
+        torch.from_numpy(arrays.input_ids),
+        torch.from_numpy(arrays.attention_mask),
+        targets,
+        num_trained=int((targets != IGNORE_INDEX).sum()),
+    )

@@ -7,34 +7,21 @@ a material of its own and goes through the same pipeline.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from serve.encoding import Encoder, Window
+from serve.encoding import Encoder
 from serve.errors import DataError
 from train.config import TrainConfig
 from train.corpus.data import Corpus
-from train.loop.plan import AnyBatch
-from train.task.collate import LabelledWindow, TrainingBatch, collate, label_windows
+from train.task.collate import LabelledWindow, TrainingBatch, Windowed, collate, label_windows
 from train.task.objective import Objective, make_objective
-
-
-class Windowed(Protocol):
-    """A dataclass of a window and whatever it is trained on."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    @property
-    def window(self) -> Window:
-        """The sequence."""
-        ...
-
 
 AnyWindow = TypeVar("AnyWindow", bound=Windowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material(Generic[AnyWindow, AnyBatch]):
+class Material(Generic[AnyWindow]):
     """What is trained on.
 
     Attributes:
@@ -46,18 +33,18 @@ class Material(Generic[AnyWindow, AnyBatch]):
     """
 
     windows: Sequence[AnyWindow]
-    collate: Callable[[Sequence[AnyWindow], Encoder], AnyBatch]
+    collate: Callable[[Sequence[AnyWindow], Encoder], TrainingBatch]
     objective: Objective
     digest: str
     record: dict[str, Any]
 
 
-MakeMaterial = Callable[[TrainConfig, Corpus, Encoder], Material[Any, Any]]
+MakeMaterial = Callable[[TrainConfig, Corpus, Encoder], Material[Any]]
 
 
 def gold_material(
     config: TrainConfig, corpus: Corpus, encoder: Encoder
-) -> Material[LabelledWindow, TrainingBatch]:
+) -> Material[LabelledWindow]:
     """Return the train lines with gold's tags, and the loss that the settings ask for.
 
     Raises:

@@ -7,7 +7,6 @@ whole batch, so that it is the same step however many parts and processes share 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +22,34 @@ from train.task.collate import IGNORE_INDEX, LabelledWindow, TrainingBatch
 class Objective(nn.Module):
     """A loss; what it learns itself, if anything, are its parameters."""
 
-    def forward(self, logits: Tensor, batch: Any) -> Tensor:  # noqa: ANN401 (each its own)
+    def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
         """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
         raise NotImplementedError
 
     def decoding(self) -> Decoding:
         """Return how logits trained so far are to be read."""
         raise NotImplementedError
+
+
+class Learner(nn.Module):
+    """A model and what it is trained for, in one module, so that processes can share it.
+
+    Attributes:
+        model: A token classifier, or a wrapper around one.
+        objective: Takes its logits and the batch, returns the loss summed over what trains.
+    """
+
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        """Join the two."""
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, batch: TrainingBatch) -> Tensor:
+        """Return the loss summed over the batch's trained tokens."""
+        output = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+        loss: Tensor = self.objective(output.logits, batch)
+        return loss
 
 
 class CrossEntropy(Objective):
@@ -50,7 +70,7 @@ class CrossEntropy(Objective):
         """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
         return cross_entropy(
             logits.float().flatten(0, 1),
-            batch.tag_ids.flatten(),
+            batch.targets.flatten(),
             self._weights,
             ignore_index=IGNORE_INDEX,
             label_smoothing=self._label_smoothing,
@@ -72,7 +92,7 @@ class ChainLoss(Objective):
 
     def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
         """Return the sequences' negative log-likelihood, summed. Shape: (B, T, L) to ()."""
-        negative: Tensor = -self._crf(logits.float(), batch.tag_ids)
+        negative: Tensor = -self._crf(logits.float(), batch.targets)
         return negative
 
     def decoding(self) -> Decoding:

@@ -11,15 +11,14 @@ import torch
 from serve.tagger import Tagger
 from train.config import TrainConfig, state_path
 from train.corpus.data import Corpus
-from train.loop.learner import Learner
 from train.loop.optimizer import CHAIN_SCALE, layer_scales, make_optimizer, parameter_groups
-from train.loop.plan import AnyBatch, Plan, Task
+from train.loop.plan import Plan, Task
 from train.model.base import Base
 from train.model.method import inner
 from train.scores.evaluate import TorchBackend, entity_f1
-from train.task.collate import group_by_length
+from train.task.collate import TrainingBatch, group_by_length
 from train.task.material import AnyWindow, Material
-from train.task.objective import Objective
+from train.task.objective import Learner
 from train.task.word_dropout import word_dropout
 
 DEFAULT_STEPS = 400
@@ -30,10 +29,10 @@ MIN_EPOCHS, MAX_EPOCHS = 4, 40
 def tagging_task(
     config: TrainConfig,
     corpus: Corpus,
-    material: Material[AnyWindow, AnyBatch],
+    material: Material[AnyWindow],
     base: Base,
-    learner: Learner[Objective],
-) -> Task[AnyBatch]:
+    learner: Learner,
+) -> Task[TrainingBatch]:
     """Return the task of fitting a learner, on its device, to a material.
 
     Raises:
@@ -47,7 +46,7 @@ def tagging_task(
         generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
         return group_by_length(lengths, config.batch_size, generator)
 
-    def batch_of(rows: Sequence[int]) -> AnyBatch:
+    def batch_of(rows: Sequence[int]) -> TrainingBatch:
         hidden = [replace(windows[row], window=hide(windows[row].window)) for row in rows]
         return material.collate(hidden, encoder)
 

@@ -3,19 +3,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.utils import send_to_device
 from torch.nn.functional import cross_entropy
 
 from serve.encoding import Encoder
 from serve.examples import Example, Span
 from serve.labels import Tags
 from train.distillation.targets import (
-    TaughtBatch,
     collate_taught,
     mix_gold,
     soft_loss,
     taught_windows,
 )
 from train.model.base import find_base
+from train.task.collate import TrainingBatch
 
 TAGS = Tags.from_labels(["Item"])
 EXAMPLE = Example("fix air pump", (Span(4, 12, "Item"),))
@@ -26,7 +27,7 @@ def encoder(tiny_base: Path) -> Encoder:
     return find_base(str(tiny_base)).encoder()
 
 
-def batch_of(encoder: Encoder, texts: list[str], seed: int = 0) -> TaughtBatch:
+def batch_of(encoder: Encoder, texts: list[str], seed: int = 0) -> TrainingBatch:
     encoded = encoder.encode(texts)
     draw = np.random.default_rng(seed)
     targets = [draw.dirichlet(np.ones(3), len(t.offsets)).astype(np.float32) for t in encoded]
@@ -74,7 +75,8 @@ def test_the_loss_is_the_cross_entropy_with_the_targets(encoder: Encoder) -> Non
 
 def test_a_batch_on_a_device_is_the_same(encoder: Encoder) -> None:
     batch = batch_of(encoder, ["fix air pump"])
-    moved = batch.to(torch.device("cpu"))
+    moved = send_to_device(batch, torch.device("cpu"), non_blocking=True)
+    assert isinstance(moved, TrainingBatch)
     assert moved.targets.equal(batch.targets)
     assert moved.input_ids.equal(batch.input_ids)
     assert moved.num_trained == batch.num_trained

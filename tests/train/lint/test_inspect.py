@@ -6,11 +6,11 @@ import pytest
 
 from train.formats.flat import Overlaps, Reading
 from train.formats.words import Words
+from train.lint.as_json import inspection_json
 from train.lint.figures import binned
 from train.lint.finding import MEANING, Finding, Rule, Severity
 from train.lint.inspect import Inspection, inspect
 from train.lint.page import inspection_page
-from train.lint.record import inspection_json
 from train.lint.text import inspection_text
 
 

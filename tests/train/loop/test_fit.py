@@ -20,7 +20,6 @@ from train.corpus.data import read_corpus
 from train.loop.device import has_bf16
 from train.loop.fit import MAX_NORM, Fit, best_epoch
 from train.loop.interrupts import held
-from train.loop.learner import Learner
 from train.loop.processes import Processes
 from train.loop.progress import Progress
 from train.loop.schedule import rate_at
@@ -29,6 +28,7 @@ from train.model.base import find_base
 from train.model.method import prepare
 from train.task.collate import TrainingBatch
 from train.task.material import gold_material
+from train.task.objective import Learner
 from train.task.tagging import tagging_plan, tagging_task
 
 CONFIG = TrainConfig(epochs=4, batch_size=40, learning_rate=1e-2, save_every_s=0)

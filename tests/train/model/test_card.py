@@ -11,7 +11,8 @@ from serve.bundle import sha256
 from serve.examples import Example, Span, read_jsonl
 from train.__main__ import main
 from train.corpus.data import Split
-from train.loop.curves import Curves, draw_curves
+from train.loop.curves import draw_curves
+from train.loop.state import Epoch
 from train.model.card import model_card
 from train.record import split_json
 
@@ -144,6 +145,6 @@ def test_names_stand_in_the_card_as_they_are(
     assert not re.search("<(img src=.https|a|s|em|!)[ >-]", html)
 
 
-def test_one_epoch_and_an_infinite_perplexity_are_drawn_too() -> None:
-    assert draw_curves(Curves([0.5], [0.0], "dev F1", 1)).startswith(PNG)
-    assert draw_curves(Curves([3.0, 2.0], [float("inf"), 9.0], "perplexity", 2)).startswith(PNG)
+def test_one_epoch_and_an_infinite_score_are_drawn_too() -> None:
+    assert draw_curves([Epoch(1, 0.5, 0.0)]).startswith(PNG)
+    assert draw_curves([Epoch(1, 3.0, float("inf")), Epoch(2, 2.0, 9.0)]).startswith(PNG)

@@ -102,9 +102,9 @@ def test_texts_without_words_train_nothing(encoder: Encoder) -> None:
 def test_a_batch_is_padded_to_its_longest_and_padding_is_not_trained(encoder: Encoder) -> None:
     examples = [Example("pump", (Span(0, 4, "A"),)), Example("the pump is broken", ())]
     batch = collate(label_windows(examples, encoder, TAGS, label_all_tokens=False), encoder)
-    assert batch.input_ids.shape == batch.tag_ids.shape == (2, 6)
+    assert batch.input_ids.shape == batch.targets.shape == (2, 6)
     assert batch.attention_mask.tolist() == [[1, 1, 1, 0, 0, 0], [1] * 6]
-    assert batch.tag_ids.tolist() == [[REST, B_A, *[REST] * 4], [REST, O, O, O, O, REST]]
+    assert batch.targets.tolist() == [[REST, B_A, *[REST] * 4], [REST, O, O, O, O, REST]]
 
 
 def test_grouping_uses_each_index_once_and_wastes_little_on_padding() -> None:

@@ -18,7 +18,9 @@ NO = IGNORE_INDEX
 
 
 def batch_of(tag_ids: Tensor) -> TrainingBatch:
-    return TrainingBatch(torch.zeros_like(tag_ids), torch.ones_like(tag_ids), tag_ids)
+    return TrainingBatch(
+        torch.zeros_like(tag_ids), torch.ones_like(tag_ids), tag_ids, int((tag_ids != NO).sum())
+    )
 
 
 def random_crf() -> Crf:

@@ -15,12 +15,12 @@ from serve.tagger import Tagger
 from tests.conftest import TINY_LABELS, tiny_lines
 from train.config import Decoder, TrainConfig
 from train.corpus.data import Corpus, Split
-from train.loop.learner import Learner
 from train.loop.optimizer import CHAIN_SCALE, SCALE
 from train.loop.plan import Task
 from train.model.base import find_base
 from train.scores.evaluate import TorchBackend, entity_f1
 from train.task.material import gold_material
+from train.task.objective import Learner
 from train.task.tagging import default_epochs, tagging_plan, tagging_task
 
 
@@ -95,7 +95,7 @@ def test_the_score_is_that_of_the_decoder_that_will_serve(
 ) -> None:
     """An untrained model breaks the order of tags everywhere, so the two differ."""
     task = task_of(TrainConfig(decoder=decoder), corpus, tiny_base)
-    learner: Learner[Any] = task.learner  # type: ignore[assignment]
+    learner: Learner = task.learner  # type: ignore[assignment]
     served, other = (
         entity_f1(
             Tagger(

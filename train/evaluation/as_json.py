@@ -11,21 +11,19 @@ from train.evaluation.assess import Assessment
 from train.evaluation.pairs import Pair
 from train.evaluation.significance import Difference
 from train.evaluation.worst import WorstLine
-from train.scores.evaluate import Evaluation
-from train.scores.report import Figures, evaluation_json, figures_of
+from train.scores.report import Figures, entity_report, figures_of, word_report
 
 
 def assessment_json(assessment: Assessment) -> dict[str, Any]:
     """Return an assessment as a JSON object."""
     a = assessment
-    report = evaluation_json(Evaluation(a.num_lines, a.entities, a.words))
     novelty = None if a.novelty is None else _groups(a.novelty)
     return {
         "num_lines": a.num_lines,
         "modes": asdict(a.modes),
-        "entities": report["entities"],
+        "entities": entity_report(a.entities),
         "f1_intervals": {label: list(interval) for label, interval in a.f1_intervals.items()},
-        "words": report["words"],
+        "words": word_report(a.words),
         "by_line_words": _groups(a.line_lengths),
         "by_entity_words": _groups(a.entity_lengths),
         "by_novelty": novelty,
