@@ -50,7 +50,7 @@ def rows(path: Path) -> Iterator[Row]:
     An annotation that does not fit its text comes as a DataError.
 
     Raises:
-        DataError: If a file cannot be read, an annotation has no text, or a folder has none.
+        DataError: If a file cannot be read, or an annotation has no text.
     """
     for text_path in _documents(path):
         text = _Text(text_path)
@@ -80,11 +80,6 @@ def _documents(path: Path) -> list[Path]:
             "folder itself there", link,
         )  # fmt: skip
     annotated = sorted(annotations.with_suffix(".txt") for annotations in path.rglob("*.ann"))
-    if not annotated:
-        raise DataError(
-            f"{path}: expected a folder with brat's .ann files, got none; of a folder of splits "
-            "name the file (train.jsonl, dev.jsonl …)"
-        )
     num_others = len(set(path.rglob("*.txt")).difference(annotated))
     if num_others:
         logger.info("%s: %d texts without a .ann file left out", path, num_others)

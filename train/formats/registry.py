@@ -168,8 +168,13 @@ def detect(path: Path) -> str:
     """Return the name of a file's format.
 
     Raises:
-        DataError: If the file cannot be read.
+        DataError: If the file cannot be read, or a folder holds no annotations.
     """
+    if path.is_dir() and not next(path.rglob("*.ann"), None):
+        raise DataError(
+            f"{path}: expected a folder with brat's .ann files, got none; of a folder of splits "
+            "name the file (train.jsonl, dev.jsonl …)"
+        )
     if path.is_dir() or (path.suffix in (".txt", ".ann") and path.with_suffix(".ann").exists()):
         return "brat"
     suffix = path.suffix.lower()
