@@ -1,10 +1,19 @@
-"""Owns the argument types that benchmarks share."""
+"""Owns the parser of a benchmark, and the argument types that benchmarks share."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from pathlib import Path
+
+
+def benchmark_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help is the documentation of the benchmark's module."""
+    return argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=documentation,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def seconds(text: str) -> float:

@@ -28,12 +28,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.arguments import benchmark_parser
 from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.device import check_gpu, describe_device
 from benchmarks.cuda.families import SEED
@@ -44,7 +44,7 @@ from benchmarks.cuda.subject import Subject, random_subject, trained_subject
 from benchmarks.cuda.table import table
 from benchmarks.machine import describe_machine
 from serve.bundle import Provider
-from serve.errors import TaggingError
+from serve.commands import exit_status, say
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,7 @@ class GpuConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> GpuConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("gpu", __doc__)
     default = GpuConfig()
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="also this trained tagger")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="and its bundle's FP16 graph")
@@ -101,22 +97,20 @@ def parse_args(argv: Sequence[str] | None = None) -> GpuConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: GpuConfig) -> int:
     try:
         record = run(config)
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        print(
-            f"error: interrupted; what was measured, if anything, is in {config.target}",
-            file=sys.stderr,
-        )
+        say(f"error: interrupted; what was measured, if anything, is in {config.target}")
         return 1
     if not config.json:
         print(f"{table(record)}\n\nraw samples in {config.target}\n")
     print(json.dumps(record.summary(), separators=(",", ":")))
     for fault in record.faults:
-        print(f"error: {fault}", file=sys.stderr)
+        say(f"error: {fault}")
     return 1 if record.faults else 0
 
 

@@ -30,7 +30,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import operator
@@ -41,7 +40,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import seconds
+from benchmarks.arguments import benchmark_parser, seconds
 from benchmarks.halting import awake
 from benchmarks.machine import describe_machine
 from benchmarks.report import table
@@ -50,8 +49,9 @@ from benchmarks.systems import System, open_systems
 from benchmarks.timing import measure
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
+from serve.commands import exit_status
 from serve.entities import Entity
-from serve.errors import DataError, TaggingError
+from serve.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,7 @@ class LatencyConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.latency",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("latency", __doc__)
     default = LatencyConfig()
     parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
@@ -101,11 +97,11 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    try:
-        result = run(config)
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: LatencyConfig) -> int:
+    result = run(config)
     if not config.json:
         print(table(result))
         print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")

@@ -30,7 +30,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import sys
@@ -41,7 +40,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import count, json_file, seconds
+from benchmarks.arguments import benchmark_parser, count, json_file, seconds
 from benchmarks.load.calls import Closed, Measured, Open
 from benchmarks.load.checks import Check
 from benchmarks.load.pipeline_client import open_pipeline
@@ -53,7 +52,8 @@ from benchmarks.systems import Served, embedded, open_served, served_precision
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy
-from serve.errors import DataError, TaggingError
+from serve.commands import exit_status
+from serve.errors import DataError
 
 POLICY = Policy(deadline_s=30.0, max_in_flight=64)
 """A benchmark waits for slow answers rather than lose them; 64 is all that an open loop has."""
@@ -88,11 +88,7 @@ class LoadConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.load",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("load", __doc__)
     default = LoadConfig()
     parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
@@ -109,11 +105,11 @@ def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    try:
-        result = run(config)
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: LoadConfig) -> int:
+    result = run(config)
     if not config.json:
         print(tables(result))
         print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")

@@ -17,7 +17,6 @@ exit status: 0 measured, all flat; 1 failed, or a curve grows (one line says whi
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import count, json_file
+from benchmarks.arguments import benchmark_parser, count, json_file
 from benchmarks.machine import describe_machine
 from benchmarks.memory.children import curve_of, first_answer
 from benchmarks.memory.curve import Curve, follow
@@ -36,7 +35,8 @@ from benchmarks.memory.lines import batches
 from benchmarks.memory.result import MemoryResult, tables
 from serve.bundle import Bundle, Provider
 from serve.client import Policy, TritonTagger
-from serve.errors import DataError, TaggingError
+from serve.commands import exit_status
+from serve.errors import DataError
 from serve.repository import publish
 from serve.server import start_triton
 
@@ -64,11 +64,7 @@ class MemoryConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> MemoryConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.memory",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("memory", __doc__)
     default = MemoryConfig()
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
     parser.add_argument("--lines", type=count, default=default.lines, metavar="N")
@@ -84,15 +80,15 @@ def parse_args(argv: Sequence[str] | None = None) -> MemoryConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    try:
-        plot = load_plot() if config.output else None  # before the measuring: it may be missing
-        result = run(config)
-        if config.output and plot:
-            result.write(config.output)
-            plot(result.curves, config.output.with_suffix(".png"))
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: MemoryConfig) -> int:
+    plot = load_plot() if config.output else None  # before the measuring: it may be missing
+    result = run(config)
+    if config.output and plot:
+        result.write(config.output)
+        plot(result.curves, config.output.with_suffix(".png"))
     print(tables(result), end="\n\n")
     print(json.dumps(result.summary(), separators=(",", ":")))
     return verdict(result.curves)
