@@ -34,13 +34,14 @@ import gc
 import json
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from benchmarks.arguments import benchmark_parser, seconds
+from benchmarks.drawing import needing_matplotlib
 from benchmarks.halting import awake
 from benchmarks.machine import describe_machine
 from benchmarks.report import table
@@ -51,7 +52,6 @@ from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.commands import exit_status
 from serve.entities import Entity
-from serve.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def run(config: LatencyConfig) -> Result:
     Raises:
         TaggingError: If the lines, the checkpoint, the bundle or Triton are not as expected.
     """
-    plot = load_plot()  # before the measuring, not after: it may be missing
+    with needing_matplotlib():  # before the measuring, not after
+        from benchmarks.plot import plot
     machine = describe_machine()
     data = config.data or lines_of(config.checkpoint)
     lines = read_lines(data)
@@ -152,21 +153,6 @@ def measure_systems(
         )
         for system, sample, answer in zip(systems, samples, answers, strict=True)
     )
-
-
-def load_plot() -> Callable[[Result, Path], None]:
-    """Return the function that draws.
-
-    Raises:
-        DataError: If the package matplotlib is not installed.
-    """
-    try:
-        from benchmarks.plot import plot
-    except ImportError as error:
-        raise DataError(
-            f"expected the package matplotlib, got {error}; pip install linetag[bench]"
-        ) from error
-    return plot
 
 
 def _say(message: str) -> None:

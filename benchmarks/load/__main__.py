@@ -33,7 +33,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.arguments import benchmark_parser, count, json_file, seconds
+from benchmarks.drawing import needing_matplotlib
 from benchmarks.load.calls import Closed, Measured, Open
 from benchmarks.load.checks import Check
 from benchmarks.load.pipeline_client import open_pipeline
@@ -53,7 +54,6 @@ from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy
 from serve.commands import exit_status
-from serve.errors import DataError
 
 POLICY = Policy(deadline_s=30.0, max_in_flight=64)
 """A benchmark waits for slow answers rather than lose them; 64 is all that an open loop has."""
@@ -123,7 +123,8 @@ def run(config: LoadConfig) -> LoadResult:
     Raises:
         TaggingError: If the lines, the checkpoint, the bundle or a server are not as expected.
     """
-    plot = load_plot()  # before the measuring, not after: it may be missing
+    with needing_matplotlib():  # before the measuring, not after
+        from benchmarks.load.plot import plot
     machine = describe_machine()
     data = config.data or lines_of(config.checkpoint)
     lines = read_lines(data)
@@ -149,21 +150,6 @@ def run(config: LoadConfig) -> LoadResult:
     result.write(config.output)
     plot(result, config.output.with_suffix(".png"))
     return result
-
-
-def load_plot() -> Callable[[LoadResult, Path], None]:
-    """Return the function that draws.
-
-    Raises:
-        DataError: If the package matplotlib is not installed.
-    """
-    try:
-        from benchmarks.load.plot import plot
-    except ImportError as error:
-        raise DataError(
-            f"expected the package matplotlib, got {error}; pip install linetag[bench]"
-        ) from error
-    return plot
 
 
 def _measure(

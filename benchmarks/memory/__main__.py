@@ -20,13 +20,14 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from benchmarks.arguments import benchmark_parser, count, json_file
+from benchmarks.drawing import needing_matplotlib
 from benchmarks.machine import describe_machine
 from benchmarks.memory.children import curve_of, first_answer
 from benchmarks.memory.curve import Curve, follow
@@ -36,7 +37,6 @@ from benchmarks.memory.result import MemoryResult, tables
 from serve.bundle import Bundle, Provider
 from serve.client import Policy, TritonTagger
 from serve.commands import exit_status
-from serve.errors import DataError
 from serve.repository import publish
 from serve.server import start_triton
 
@@ -84,29 +84,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(config: MemoryConfig) -> int:
-    plot = load_plot() if config.output else None  # before the measuring: it may be missing
+    if config.output:
+        with needing_matplotlib():  # before the measuring
+            from benchmarks.memory.plot import plot
     result = run(config)
-    if config.output and plot:
+    if config.output:
         result.write(config.output)
         plot(result.curves, config.output.with_suffix(".png"))
     print(tables(result), end="\n\n")
     print(json.dumps(result.summary(), separators=(",", ":")))
     return verdict(result.curves)
-
-
-def load_plot() -> Callable[[Sequence[Curve], Path], None]:
-    """Return the function that draws.
-
-    Raises:
-        DataError: If the package matplotlib is not installed.
-    """
-    try:
-        from benchmarks.memory.plot import plot
-    except ImportError as error:
-        raise DataError(
-            f"expected the package matplotlib, got {error}; pip install linetag[bench]"
-        ) from error
-    return plot
 
 
 def verdict(curves: Sequence[Curve]) -> int:
