@@ -41,15 +41,3 @@ def json_file(text: str) -> Path:
     if path.suffix != ".json":
         raise argparse.ArgumentTypeError(f"expected a name that ends in .json, got {text}")
     return path
-
-
-def count(text: str) -> int:
-    """Return a number of things, at least 1.
-
-    Raises:
-        argparse.ArgumentTypeError: If the text says none.
-    """
-    value = int(text) if text.isascii() and text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
-    return value

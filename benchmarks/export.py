@@ -31,7 +31,7 @@ from statistics import median
 
 from tqdm import tqdm
 
-from benchmarks.arguments import benchmark_parser, count, json_file
+from benchmarks.arguments import benchmark_parser, json_file
 from benchmarks.cuda.families import BERT_BASE, LABELS, MINILM, TINY, write_random_checkpoint
 from benchmarks.cuda.texts import SAMPLE, sample_words
 from benchmarks.machine import Machine, describe_machine
@@ -39,6 +39,7 @@ from serve.commands import exit_status
 from serve.errors import BundleError
 from serve.examples import Example, read_jsonl, write_jsonl
 from serve.files import write_durably
+from train.flags.numbers import at_least
 
 SHAPES = {"bert-base": BERT_BASE, "minilm": MINILM, "tiny": TINY}
 NUM_DEV, NUM_CALIBRATION = 500, 512
@@ -103,7 +104,7 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportCostConfig:
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--shape", choices=SHAPES, default=default.shape)
     model.add_argument("--checkpoint", type=Path, metavar="DIR")
-    parser.add_argument("--runs", type=count, default=default.runs, metavar="N")
+    parser.add_argument("--runs", type=at_least(1), default=default.runs, metavar="N")
     parser.add_argument("--output", type=json_file, metavar="FILE.json")
     return ExportCostConfig(**vars(parser.parse_args(argv)))
 

@@ -25,15 +25,13 @@ exit status: 0 measured, 1 something failed (one line each says what), 2 wrong u
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser
+from benchmarks.arguments import benchmark_parser, json_file
 from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.device import check_gpu, describe_device
 from benchmarks.cuda.families import SEED
@@ -45,6 +43,7 @@ from benchmarks.cuda.table import table
 from benchmarks.machine import describe_machine
 from serve.bundle import Provider
 from serve.commands import exit_status, say
+from train.flags.numbers import positive
 
 
 @dataclass(frozen=True)
@@ -80,17 +79,15 @@ def parse_args(argv: Sequence[str] | None = None) -> GpuConfig:
     default = GpuConfig()
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="also this trained tagger")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="and its bundle's FP16 graph")
-    parser.add_argument("--output", type=Path, metavar="FILE.json", help="the raw samples")
+    parser.add_argument("--output", type=json_file, metavar="FILE.json", help="the raw samples")
     parser.add_argument(
-        "--budget-s", type=_seconds, default=default.budget_s, metavar="N", help="time box"
+        "--budget-s", type=positive, default=default.budget_s, metavar="N", help="time box"
     )
     parser.add_argument("--cpu", action="store_true", help="rehearse on the CPU, tiny")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
     config = GpuConfig(**vars(parser.parse_args(argv)))
     if config.bundle and not config.checkpoint:
         parser.error("--bundle needs --checkpoint, which its graph is compared with")
-    if config.target.suffix != ".json":
-        parser.error(f"--output: expected a name that ends in .json, got {config.target}")
     return config
 
 
@@ -156,13 +153,6 @@ def _subjects(config: GpuConfig, folder: Path) -> Iterator[Subject]:
         yield trained_subject(config.checkpoint, config.bundle)
     for family, variants in rounds(REHEARSAL if config.cpu else FULL):
         yield random_subject(family, variants, folder)
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
-    return seconds
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import benchmark_parser, seconds
+from benchmarks.arguments import benchmark_parser, json_file, seconds
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.halting import awake
 from benchmarks.machine import describe_machine
@@ -84,14 +84,11 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
     parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
-    parser.add_argument("--output", type=Path, default=default.output, metavar="FILE.json")
+    parser.add_argument("--output", type=json_file, default=default.output, metavar="FILE.json")
     parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
     parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
-    config = LatencyConfig(**vars(parser.parse_args(argv)))
-    if config.output.suffix != ".json":
-        parser.error(f"--output: expected a name that ends in .json, got {config.output}")
-    return config
+    return LatencyConfig(**vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -40,7 +40,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import benchmark_parser, count, json_file, seconds
+from benchmarks.arguments import benchmark_parser, json_file, seconds
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.load.calls import Closed, Measured, Open
 from benchmarks.load.checks import Check
@@ -54,6 +54,7 @@ from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy
 from serve.commands import exit_status
+from train.flags.numbers import at_least
 
 POLICY = Policy(deadline_s=30.0, max_in_flight=64)
 """A benchmark waits for slow answers rather than lose them; 64 is all that an open loop has."""
@@ -95,7 +96,7 @@ def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
     parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
     parser.add_argument("--output", type=json_file, default=default.output, metavar="FILE.json")
     parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
-    parser.add_argument("--rounds", type=count, default=default.rounds, metavar="N")
+    parser.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N")
     parser.add_argument("--perf-analyzer", type=Path, metavar="PROGRAM",
         help="ask with it too, a server that lets it read settings and statistics")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the JSON document only")

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import benchmark_parser, count, json_file
+from benchmarks.arguments import benchmark_parser, json_file
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.machine import describe_machine
 from benchmarks.memory.children import curve_of, first_answer
@@ -39,6 +39,7 @@ from serve.client import Policy, TritonTagger
 from serve.commands import exit_status
 from serve.repository import publish
 from serve.server import start_triton
+from train.flags.numbers import at_least
 
 TIMEOUT_S = 60.0
 
@@ -67,8 +68,8 @@ def parse_args(argv: Sequence[str] | None = None) -> MemoryConfig:
     parser = benchmark_parser("memory", __doc__)
     default = MemoryConfig()
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
-    parser.add_argument("--lines", type=count, default=default.lines, metavar="N")
-    parser.add_argument("--processes", type=count, default=default.processes, metavar="N")
+    parser.add_argument("--lines", type=at_least(1), default=default.lines, metavar="N")
+    parser.add_argument("--processes", type=at_least(1), default=default.processes, metavar="N")
     parser.add_argument("--triton", action="store_true", help="measure a server too")
     parser.add_argument("--output", type=json_file, metavar="FILE.json")
     config = MemoryConfig(**vars(parser.parse_args(argv)))

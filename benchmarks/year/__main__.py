@@ -18,13 +18,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser, count
+from benchmarks.arguments import benchmark_parser
 from benchmarks.machine import describe_machine
 from benchmarks.year.month import Month, first_month, next_month
 from benchmarks.year.plot import plot
 from benchmarks.year.slices import MONTHS
 from serve.commands import exit_status
 from serve.files import write_durably
+from train.flags.numbers import at_least
 from train.scores.tables import Table, aligned
 
 
@@ -46,7 +47,7 @@ def parse_args(argv: Sequence[str] | None = None) -> YearConfig:
     default = YearConfig()
     parser = benchmark_parser("year", __doc__)
     add = parser.add_argument
-    add("--months", type=count, default=default.months, help="most months to add (all)")
+    add("--months", type=at_least(1), default=default.months, help="most months to add (all)")
     add("--output", type=Path, default=default.output, metavar="FILE", help=f"({default.output})")
     return YearConfig(**vars(parser.parse_args(argv)))
 
