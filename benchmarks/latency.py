@@ -30,15 +30,12 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import gc
 import json
 import operator
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from tqdm import tqdm
 
 from benchmarks.arguments import benchmark_parser, json_file, seconds
 from benchmarks.drawing import needing_matplotlib
@@ -47,7 +44,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.report import table
 from benchmarks.result import Measured, Result
 from benchmarks.systems import System, open_systems
-from benchmarks.timing import measure
+from benchmarks.timing import frozen_set_up, measure, seconds_bar
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.commands import exit_status
@@ -133,15 +130,8 @@ def measure_systems(
     """Compare the systems' answers on all lines, which warms them up, then measure them."""
     _say("comparing their answers")
     answers = [_answers(system, lines) for system in systems]
-    # Set-up leaves a million objects behind; nobody shall pay for walking through them.
-    gc.collect()
-    gc.freeze()
-    with tqdm(
-        total=seconds, desc="measuring", bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}",
-        disable=not sys.stderr.isatty(),
-    ) as bar:  # fmt: skip
+    with frozen_set_up(), seconds_bar(seconds) as bar:
         samples = measure(systems, lines, seconds=seconds, on_round=bar.update, awake=awake)
-    gc.unfreeze()
     return tuple(
         Measured(
             facts=system.facts,

@@ -30,7 +30,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -50,6 +49,7 @@ from benchmarks.load.result import LoadResult
 from benchmarks.load.table import tables
 from benchmarks.machine import describe_machine
 from benchmarks.systems import Served, embedded, open_served, served_precision
+from benchmarks.timing import frozen_set_up
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy
@@ -156,18 +156,13 @@ def run(config: LoadConfig) -> LoadResult:
 def _measure(
     subjects: Sequence[Subject], lines: Sequence[str], config: LoadConfig
 ) -> list[Measured]:
-    # Set-up leaves a million objects behind; nobody shall pay for walking through them.
-    gc.collect()
-    gc.freeze()
-    with tqdm(
-        total=num_steps(subjects, config.rounds), desc="rounds", disable=not sys.stderr.isatty()
-    ) as bar:
-        measured = measure(
+    total = num_steps(subjects, config.rounds)
+    bar = tqdm(total=total, desc="rounds", disable=not sys.stderr.isatty())
+    with frozen_set_up(), bar:
+        return measure(
             subjects, lines,
             seconds=config.seconds, num_rounds=config.rounds, on_round=bar.update,
         )  # fmt: skip
-    gc.unfreeze()
-    return measured
 
 
 def _checks(

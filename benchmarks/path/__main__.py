@@ -19,7 +19,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import gc
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -37,6 +36,7 @@ from benchmarks.path.spans import Span, noting
 from benchmarks.path.timeline import Way, ways
 from benchmarks.path.traced_server import traced_server
 from benchmarks.systems import open_served
+from benchmarks.timing import frozen_set_up
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger, wire
@@ -135,13 +135,11 @@ def _measured(
                 with _noting(spans):
                     _calls(client.tag, lines, config, seed)
 
-        gc.collect()
-        gc.freeze()
+        stack.enter_context(frozen_set_up())
         for number in range(NUM_ROUNDS):
             turns = (ask_plain, ask_traced) if number % 2 == 0 else (ask_traced, ask_plain)
             for ask in turns:
                 ask(number * len(lines) // NUM_ROUNDS)
-        gc.unfreeze()
     return tuple(plain), ways(spans, traced.traces(), traced.spans())
 
 
