@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,7 @@ def exported(checkpoint: Checkpoint) -> onnx.ModelProto:
     key = checkpoint.snapshot.weights_sha256 + checkpoint.model.config.to_json_string()
     if key not in _MADE:
         _MADE[key] = export_graph(checkpoint)
-    copy = onnx.ModelProto()
-    copy.CopyFrom(_MADE[key])
-    return copy
+    return deepcopy(_MADE[key])
 
 
 def report_of(folder: Path, name: str) -> dict[str, Any]:

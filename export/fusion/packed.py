@@ -11,6 +11,7 @@ did is asserted here.
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 
 import onnx
 from onnxruntime.transformers.convert_to_packing_mode import PackingMode
@@ -34,8 +35,7 @@ def packed(fused: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     Raises:
         GraphError: If the graph was not converted whole.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(fused)
+    copy = deepcopy(fused)
     converted = OnnxModel(copy)
     PackingMode(converted).convert(use_symbolic_shape_infer=False)
     converted.topological_sort()

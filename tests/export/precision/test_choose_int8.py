@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import cast
 
@@ -35,8 +36,7 @@ def reach_of(model: onnx.ModelProto, batch: EncodedBatch) -> float:
 
 def with_channel(model: onnx.ModelProto, times: float, plus: float) -> onnx.ModelProto:
     """Return the model where what GELU gets in the channel is multiplied and shifted."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     made_by = {node.output[0]: node for node in copy.graph.node}
     add = made_by[made_by[splittable(copy)[0]].input[0]]
     tensors = {tensor.name: tensor for tensor in copy.graph.initializer}

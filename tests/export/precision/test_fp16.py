@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
@@ -19,8 +21,7 @@ TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "plea
 
 def scaled(model: onnx.ModelProto, suffix: str, factor: float) -> onnx.ModelProto:
     """Return a copy with one of the weights multiplied."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     (tensor,) = [t for t in copy.graph.initializer if t.name.endswith(suffix)]
     values = (numpy_helper.to_array(tensor) * factor).astype(np.float32)
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))

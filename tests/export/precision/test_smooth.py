@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import onnx
 import pytest
@@ -28,8 +30,7 @@ def uneven(model: onnx.ModelProto) -> onnx.ModelProto:
 
     What reads them is as much smaller, so the logits are nearly the model's own.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     layer = "model.bert.encoder.layer.0"
     _scale(copy, f"{layer}.attention.output.LayerNorm.weight", np.s_[5], OUTLIER)
     _scale(copy, f"{layer}.attention.output.LayerNorm.bias", np.s_[5], OUTLIER)
@@ -98,8 +99,7 @@ def test_channels_reach_alike_afterwards(checkpoint: Checkpoint, uneven: onnx.Mo
 def test_a_channel_gives_its_reach_to_weights_that_are_even(
     checkpoint: Checkpoint, model: onnx.ModelProto
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     for part in ("weight", "bias"):
         name = f"model.bert.encoder.layer.0.attention.output.LayerNorm.{part}"
         _scale(copy, name, np.s_[5], OUTLIER)
@@ -127,8 +127,7 @@ def test_only_a_norm_that_feeds_a_product_costs_a_node(
 def test_a_channel_that_is_always_zero_stays_so(
     checkpoint: Checkpoint, model: onnx.ModelProto
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     layer = "model.bert.encoder.layer.0"
     for name in ("weight", "bias"):
         _scale(copy, f"{layer}.attention.output.LayerNorm.{name}", np.s_[3], 0.0)
@@ -152,8 +151,7 @@ def test_a_channel_that_is_not_finite_is_refused(factor: float) -> None:
 def test_a_channel_is_divided_by_its_reach_and_by_less_where_its_weights_are_large(
     model: onnx.ModelProto,
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     _scale(copy, "model.bert.encoder.layer.0.intermediate.dense.weight", np.s_[4], -16.0)
     even: Reach = {name: np.ones(32, np.float32) for name in divided(model)}
     far = {name: np.where(np.arange(32) == 7, np.float32(16), 1) for name in divided(model)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 
 import numpy as np
 import onnx
@@ -34,8 +35,7 @@ def batches(checkpoint: Checkpoint) -> list[EncodedBatch]:
 @pytest.fixture(scope="module")
 def spiky(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with one channel that reaches to about 9, as a few of a real BERT's do."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     (bias,) = [t for t in copy.graph.initializer if t.name == f"{LAYER}.intermediate.dense.bias"]
     values = numpy_helper.to_array(bias).copy()
     values[3] += 9.0
@@ -120,8 +120,7 @@ def test_without_outliers_nothing_changes(model: onnx.ModelProto) -> None:
 def test_an_activation_is_left_alone_where_its_layer_is_of_another_form(
     model: onnx.ModelProto, change: str
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     first, second = splittable(copy)
     (activation,) = [node for node in copy.graph.node if node.output[0] == first]
     if change == "read twice":
@@ -150,8 +149,7 @@ def test_the_limit_is_the_least_that_takes_few_channels(reach: list[float], limi
 def test_an_activation_that_is_not_finite_is_refused(
     spiky: onnx.ModelProto, batches: list[EncodedBatch]
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(spiky)
+    copy = deepcopy(spiky)
     (bias,) = [t for t in copy.graph.initializer if t.name == f"{LAYER}.intermediate.dense.bias"]
     values = numpy_helper.to_array(bias).copy()
     values[3] = np.inf
