@@ -21,6 +21,7 @@ from export.precision.int8 import column_steps, quantized_inputs, quantized_node
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
+from tests.exported import changed
 
 TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "please clean the belt"]
 
@@ -131,10 +132,7 @@ def test_values_beyond_the_range_are_held_at_its_end(
 def test_a_graph_whose_numbers_are_not_finite_is_not_calibrated(
     checkpoint: Checkpoint, model: onnx.ModelProto
 ) -> None:
-    broken = deepcopy(model)
-    bias = next(t for t in broken.graph.initializer if t.name.endswith("intermediate.dense.bias"))
-    values = np.full(tuple(bias.dims), np.inf, dtype=np.float32)
-    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    broken = changed(model, "layer.0.intermediate.dense.bias", plus=np.inf)
     with pytest.raises(GraphError, match="to be finite on the calibration lines"):
         activation_ranges(
             broken, quantized_inputs(broken), calibration_batches(checkpoint.encoder, TEXTS)
