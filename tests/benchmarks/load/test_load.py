@@ -107,11 +107,9 @@ def test_the_plot_is_a_png(result: LoadResult, tmp_path: Path) -> None:
 
 @pytest.mark.triton
 def test_one_command_measures_both_servers_and_ends_with_json(
-    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_checkpoint: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle, output = tmp_path / "bundle", tmp_path / "results" / "load.json"
-    assert export_main(["--model", str(tiny_checkpoint), "--output", str(bundle), "--int8"]) == 0
-    capsys.readouterr()
+    output = tmp_path / "results" / "load.json"
     arguments = ["--checkpoint", str(tiny_checkpoint), "--bundle", str(bundle), "--rounds", "1"]
     assert load.main([*arguments, "--seconds", "0.1", "--output", str(output)]) == 0
     printed = capsys.readouterr().out.splitlines()
