@@ -32,9 +32,9 @@ from statistics import median
 from tqdm import tqdm
 
 from benchmarks.arguments import benchmark_parser, json_file
-from benchmarks.cuda.families import BERT_BASE, LABELS, MINILM, TINY, write_random_checkpoint
-from benchmarks.cuda.texts import SAMPLE, sample_words
+from benchmarks.families import BERT_BASE, LABELS, MINILM, TINY, write_random_checkpoint
 from benchmarks.machine import Machine, describe_machine
+from benchmarks.texts import SAMPLE, sample_words
 from serve.commands import exit_status
 from serve.errors import BundleError
 from serve.examples import Example, read_jsonl, write_jsonl

@@ -34,12 +34,12 @@ from pathlib import Path
 from benchmarks.arguments import benchmark_parser, json_file
 from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.device import check_gpu, describe_device
-from benchmarks.cuda.families import SEED
 from benchmarks.cuda.record import Record
 from benchmarks.cuda.run import Outcome, measure
 from benchmarks.cuda.scale import FULL, REHEARSAL, rounds, tasks
 from benchmarks.cuda.subject import Subject, random_subject, trained_subject
 from benchmarks.cuda.table import table
+from benchmarks.families import SEED
 from benchmarks.machine import describe_machine
 from serve.bundle import Provider
 from serve.commands import exit_status, say

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arguments import benchmark_parser, json_file, seconds
-from benchmarks.cuda.families import BERT_BASE, MINILM, Family, write_random_checkpoint
+from benchmarks.families import BERT_BASE, MINILM, Family, write_random_checkpoint
 from benchmarks.grid.engines import build_engines
 from benchmarks.grid.plan import WORDS
 from benchmarks.grid.result import GridResult

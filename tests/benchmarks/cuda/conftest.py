@@ -8,10 +8,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from benchmarks.cuda.families import TINY
 from benchmarks.cuda.parity import Yardstick
 from benchmarks.cuda.subject import random_subject
 from benchmarks.cuda.variants import Source, reference
+from benchmarks.families import TINY
 from serve.bundle import Provider
 
 
