@@ -10,8 +10,8 @@ import onnx
 
 from export.bundle import GRAPH_FILES, GraphFile
 from export.config import OPSET, Device, ExportConfig
+from export.fusion.fuse import own_operators
 from export.gate import Allowance, check_gate, gated_labels
-from export.optimize import own_operators
 from export.parity import ParityReport, worst_of
 from export.source import Source
 from serve.bundle import GraphInfo, Precision, Provider, sha256

@@ -15,9 +15,9 @@ from export.bundle import check_replaceable, write_bundle
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.config import ExportConfig
 from export.fusion.cpu import for_cpu
+from export.fusion.fuse import fuse
 from export.graph import export_graph
 from export.judge import Gated, provider_for
-from export.optimize import fuse
 from export.parity import Reference
 from export.precision.choose import choose_graph
 from export.provenance import CALIBRATION, DEV, check_unchanged, dev_file, provenance

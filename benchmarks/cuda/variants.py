@@ -13,9 +13,9 @@ from benchmarks.cuda.ort_engine import OrtEngine
 from benchmarks.cuda.served_engine import ServedEngine
 from benchmarks.cuda.torch_engine import TorchEngine
 from export.checkpoint import Checkpoint
+from export.fusion.fuse import fuse
 from export.fusion.packed import packed
 from export.graph import export_graph
-from export.optimize import fuse
 from export.precision.fp16 import to_fp16
 from serve.bundle import Precision, Provider
 

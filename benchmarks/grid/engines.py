@@ -18,8 +18,8 @@ from benchmarks.grid.products import Products, weights_of
 from benchmarks.precision import precision_of, precision_of_dtype
 from export.checkpoint import Checkpoint, TorchBackend
 from export.fusion.cpu import for_cpu
+from export.fusion.fuse import fuse
 from export.graph import export_graph
-from export.optimize import fuse
 from export.precision.calibration import activation_ranges
 from export.precision.int8 import quantized_inputs, to_int8
 from serve.backend import Backend

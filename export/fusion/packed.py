@@ -29,7 +29,7 @@ def packed(fused: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     Logits of padding are those of a token whose every feature is 0.
 
     Args:
-        fused: What `export.optimize.fuse` returns, in FP32 or FP16.
+        fused: What `export.fusion.fuse` returns, in FP32 or FP16.
         shape: The model's sizes.
 
     Raises:
