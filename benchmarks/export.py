@@ -135,7 +135,7 @@ def measure(config: ExportCostConfig) -> ExportCost:
     machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="linetag-") as folder:
         checkpoint = config.checkpoint or _random_checkpoint(config.shape, Path(folder, "model"))
-        steps = tqdm(range(config.runs), desc="exports", disable=not sys.stderr.isatty())
+        steps = tqdm(range(config.runs), desc="exports", disable=None)
         flags = () if config.checkpoint else ALLOW_ALL
         runs = tuple(_export(checkpoint, Path(folder, "bundle"), flags) for _ in steps)
         num_dev = len(read_jsonl(checkpoint / "dev.jsonl"))

@@ -16,7 +16,6 @@ reads the clock itself, there, with the functions of this module.
 from __future__ import annotations
 
 import gc
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -149,8 +148,7 @@ def frozen_set_up() -> Iterator[None]:
 def seconds_bar(total_s: float) -> tqdm[NoReturn]:
     """Return a bar of measured seconds, for who watches."""
     form = "{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}"
-    watched = sys.stderr.isatty()
-    return tqdm(total=total_s, desc="measuring", bar_format=form, disable=not watched)
+    return tqdm(total=total_s, desc="measuring", bar_format=form, disable=None)
 
 
 def rotated(count: int, number: int) -> list[int]:

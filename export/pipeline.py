@@ -6,7 +6,6 @@ would be half a bundle.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from tqdm import tqdm
@@ -64,7 +63,7 @@ def export(config: ExportConfig) -> Bundle:
         "num_dev_lines": len(examples),
         **origin,
     }
-    steps = tqdm(total=3 + len(config.precisions), desc="export", disable=not sys.stderr.isatty())
+    steps = tqdm(total=3 + len(config.precisions), desc="export", disable=None)
     with steps:
         steps.set_postfix_str("PyTorch on the dev lines")
         reference = Reference(checkpoint, examples)

@@ -31,7 +31,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -157,8 +156,7 @@ def _measure(
     subjects: Sequence[Subject], lines: Sequence[str], config: LoadConfig
 ) -> list[Measured]:
     total = num_steps(subjects, config.rounds)
-    bar = tqdm(total=total, desc="rounds", disable=not sys.stderr.isatty())
-    with frozen_set_up(), bar:
+    with frozen_set_up(), tqdm(total=total, desc="rounds", disable=None) as bar:
         return measure(
             subjects, lines,
             seconds=config.seconds, num_rounds=config.rounds, on_round=bar.update,

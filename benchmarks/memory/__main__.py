@@ -118,7 +118,7 @@ def run(config: MemoryConfig) -> MemoryResult:
     machine = describe_machine()
     manifest = Bundle.load(config.bundle).manifest
     names = [g.precision for g in manifest.graphs if g.provider is Provider.CPU]
-    steps = tqdm(names, desc="graphs", disable=not sys.stderr.isatty())
+    steps = tqdm(names, desc="graphs", disable=None)
     curves = [curve_of(config.bundle, name, config.lines) for name in steps]
     if config.triton:
         curves.append(_served(config))
