@@ -1,10 +1,19 @@
-"""Owns the argument types that benchmarks share."""
+"""Owns the parser of a benchmark, and the argument types that benchmarks share."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from pathlib import Path
+
+
+def benchmark_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help is the documentation of the benchmark's module."""
+    return argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=documentation,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def seconds(text: str) -> float:
@@ -32,15 +41,3 @@ def json_file(text: str) -> Path:
     if path.suffix != ".json":
         raise argparse.ArgumentTypeError(f"expected a name that ends in .json, got {text}")
     return path
-
-
-def count(text: str) -> int:
-    """Return a number of things, at least 1.
-
-    Raises:
-        argparse.ArgumentTypeError: If the text says none.
-    """
-    value = int(text) if text.isascii() and text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
-    return value

@@ -18,7 +18,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -32,13 +31,15 @@ from statistics import median
 
 from tqdm import tqdm
 
-from benchmarks.arguments import count, json_file
-from benchmarks.cuda.families import BERT_BASE, LABELS, MINILM, TINY, write_random_checkpoint
-from benchmarks.cuda.texts import SAMPLE, sample_words
+from benchmarks.arguments import benchmark_parser, json_file
+from benchmarks.families import BERT_BASE, LABELS, MINILM, TINY, write_random_checkpoint
 from benchmarks.machine import Machine, describe_machine
-from serve.errors import BundleError, TaggingError
+from benchmarks.texts import SAMPLE, sample_words
+from serve.commands import exit_status
+from serve.errors import BundleError
 from serve.examples import Example, read_jsonl, write_jsonl
 from serve.files import write_durably
+from train.flags.numbers import at_least
 
 SHAPES = {"bert-base": BERT_BASE, "minilm": MINILM, "tiny": TINY}
 NUM_DEV, NUM_CALIBRATION = 500, 512
@@ -98,16 +99,12 @@ class ExportCost:
 
 def parse_args(argv: Sequence[str] | None = None) -> ExportCostConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("export", __doc__)
     default = ExportCostConfig()
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--shape", choices=SHAPES, default=default.shape)
     model.add_argument("--checkpoint", type=Path, metavar="DIR")
-    parser.add_argument("--runs", type=count, default=default.runs, metavar="N")
+    parser.add_argument("--runs", type=at_least(1), default=default.runs, metavar="N")
     parser.add_argument("--output", type=json_file, metavar="FILE.json")
     return ExportCostConfig(**vars(parser.parse_args(argv)))
 
@@ -115,15 +112,15 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportCostConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    try:
-        cost = measure(config)
-        document = json.dumps(asdict(cost))
-        if config.output:
-            config.output.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(config.output, (document + "\n").encode())
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: ExportCostConfig) -> int:
+    cost = measure(config)
+    document = json.dumps(asdict(cost))
+    if config.output:
+        config.output.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(config.output, (document + "\n").encode())
     print(table(cost), end="\n\n")
     print(document)
     return 0
@@ -138,7 +135,7 @@ def measure(config: ExportCostConfig) -> ExportCost:
     machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="linetag-") as folder:
         checkpoint = config.checkpoint or _random_checkpoint(config.shape, Path(folder, "model"))
-        steps = tqdm(range(config.runs), desc="exports", disable=not sys.stderr.isatty())
+        steps = tqdm(range(config.runs), desc="exports", disable=None)
         flags = () if config.checkpoint else ALLOW_ALL
         runs = tuple(_export(checkpoint, Path(folder, "bundle"), flags) for _ in steps)
         num_dev = len(read_jsonl(checkpoint / "dev.jsonl"))

@@ -25,26 +25,25 @@ exit status: 0 measured, 1 something failed (one line each says what), 2 wrong u
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.arguments import benchmark_parser, json_file
 from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.device import check_gpu, describe_device
-from benchmarks.cuda.families import SEED
 from benchmarks.cuda.record import Record
 from benchmarks.cuda.run import Outcome, measure
 from benchmarks.cuda.scale import FULL, REHEARSAL, rounds, tasks
 from benchmarks.cuda.subject import Subject, random_subject, trained_subject
 from benchmarks.cuda.table import table
+from benchmarks.families import SEED
 from benchmarks.machine import describe_machine
 from serve.bundle import Provider
-from serve.errors import TaggingError
+from serve.commands import exit_status, say
+from train.flags.numbers import positive
 
 
 @dataclass(frozen=True)
@@ -76,47 +75,39 @@ class GpuConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> GpuConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("gpu", __doc__)
     default = GpuConfig()
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="also this trained tagger")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="and its bundle's FP16 graph")
-    parser.add_argument("--output", type=Path, metavar="FILE.json", help="the raw samples")
+    parser.add_argument("--output", type=json_file, metavar="FILE.json", help="the raw samples")
     parser.add_argument(
-        "--budget-s", type=_seconds, default=default.budget_s, metavar="N", help="time box"
+        "--budget-s", type=positive, default=default.budget_s, metavar="N", help="time box"
     )
     parser.add_argument("--cpu", action="store_true", help="rehearse on the CPU, tiny")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
     config = GpuConfig(**vars(parser.parse_args(argv)))
     if config.bundle and not config.checkpoint:
         parser.error("--bundle needs --checkpoint, which its graph is compared with")
-    if config.target.suffix != ".json":
-        parser.error(f"--output: expected a name that ends in .json, got {config.target}")
     return config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: GpuConfig) -> int:
     try:
         record = run(config)
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        print(
-            f"error: interrupted; what was measured, if anything, is in {config.target}",
-            file=sys.stderr,
-        )
+        say(f"error: interrupted; what was measured, if anything, is in {config.target}")
         return 1
     if not config.json:
         print(f"{table(record)}\n\nraw samples in {config.target}\n")
     print(json.dumps(record.summary(), separators=(",", ":")))
     for fault in record.faults:
-        print(f"error: {fault}", file=sys.stderr)
+        say(f"error: {fault}")
     return 1 if record.faults else 0
 
 
@@ -162,13 +153,6 @@ def _subjects(config: GpuConfig, folder: Path) -> Iterator[Subject]:
         yield trained_subject(config.checkpoint, config.bundle)
     for family, variants in rounds(REHEARSAL if config.cpu else FULL):
         yield random_subject(family, variants, folder)
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
-    return seconds
 
 
 if __name__ == "__main__":

@@ -30,28 +30,25 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
-import gc
 import json
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from benchmarks.arguments import seconds
+from benchmarks.arguments import benchmark_parser, json_file, seconds
+from benchmarks.drawing import needing_matplotlib
 from benchmarks.halting import awake
 from benchmarks.machine import describe_machine
 from benchmarks.report import table
 from benchmarks.result import Measured, Result
 from benchmarks.systems import System, open_systems
-from benchmarks.timing import measure
+from benchmarks.timing import frozen_set_up, measure, seconds_bar
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
+from serve.commands import exit_status
 from serve.entities import Entity
-from serve.errors import DataError, TaggingError
 
 
 @dataclass(frozen=True)
@@ -79,33 +76,26 @@ class LatencyConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.latency",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("latency", __doc__)
     default = LatencyConfig()
     parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
     parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
-    parser.add_argument("--output", type=Path, default=default.output, metavar="FILE.json")
+    parser.add_argument("--output", type=json_file, default=default.output, metavar="FILE.json")
     parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
     parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
-    config = LatencyConfig(**vars(parser.parse_args(argv)))
-    if config.output.suffix != ".json":
-        parser.error(f"--output: expected a name that ends in .json, got {config.output}")
-    return config
+    return LatencyConfig(**vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    try:
-        result = run(config)
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: LatencyConfig) -> int:
+    result = run(config)
     if not config.json:
         print(table(result))
         print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
@@ -119,7 +109,8 @@ def run(config: LatencyConfig) -> Result:
     Raises:
         TaggingError: If the lines, the checkpoint, the bundle or Triton are not as expected.
     """
-    plot = load_plot()  # before the measuring, not after: it may be missing
+    with needing_matplotlib():  # before the measuring, not after
+        from benchmarks.plot import plot
     machine = describe_machine()
     data = config.data or lines_of(config.checkpoint)
     lines = read_lines(data)
@@ -139,15 +130,8 @@ def measure_systems(
     """Compare the systems' answers on all lines, which warms them up, then measure them."""
     _say("comparing their answers")
     answers = [_answers(system, lines) for system in systems]
-    # Set-up leaves a million objects behind; nobody shall pay for walking through them.
-    gc.collect()
-    gc.freeze()
-    with tqdm(
-        total=seconds, desc="measuring", bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}",
-        disable=not sys.stderr.isatty(),
-    ) as bar:  # fmt: skip
+    with frozen_set_up(), seconds_bar(seconds) as bar:
         samples = measure(systems, lines, seconds=seconds, on_round=bar.update, awake=awake)
-    gc.unfreeze()
     return tuple(
         Measured(
             facts=system.facts,
@@ -156,21 +140,6 @@ def measure_systems(
         )
         for system, sample, answer in zip(systems, samples, answers, strict=True)
     )
-
-
-def load_plot() -> Callable[[Result, Path], None]:
-    """Return the function that draws.
-
-    Raises:
-        DataError: If the package matplotlib is not installed.
-    """
-    try:
-        from benchmarks.plot import plot
-    except ImportError as error:
-        raise DataError(
-            f"expected the package matplotlib, got {error}; pip install linetag[bench]"
-        ) from error
-    return plot
 
 
 def _say(message: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.drawing import save_png
 from benchmarks.report import caption
 from benchmarks.result import Result
 
@@ -21,10 +21,7 @@ def plot(result: Result, path: Path) -> None:
     _draw_latency(left, result, colors)
     _draw_throughput(right, result, colors)
     figure.supxlabel(caption(result), fontsize=6, wrap=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(staging, format="png", dpi=130)
-    staging.replace(path)
+    save_png(figure, path)
 
 
 def _draw_latency(axes: Any, result: Result, colors: list[str]) -> None:  # noqa: ANN401

@@ -1,8 +1,9 @@
-"""Owns reading a graph's precision back from the graph itself."""
+"""Owns reading a precision back from what was loaded: a graph, or PyTorch's numbers."""
 
 from __future__ import annotations
 
 import onnx
+import torch
 from onnx import TensorProto
 
 from serve.bundle import Precision
@@ -17,3 +18,8 @@ def precision_of(graph: bytes) -> str:
         model.initializer, key=lambda tensor: int(onnx.numpy_helper.to_array(tensor).size)
     )
     return str(Precision.FP16 if largest.data_type == TensorProto.FLOAT16 else Precision.FP32)
+
+
+def precision_of_dtype(dtype: torch.dtype) -> str:
+    """Return the precision of PyTorch's numbers in the same words: fp32, fp16."""
+    return str(dtype).removeprefix("torch.").replace("float", "fp")

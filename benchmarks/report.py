@@ -8,14 +8,13 @@ speed-up is that of the column before it against the first row.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.arguments import benchmark_parser
 from benchmarks.result import Measured, Result
-from serve.errors import TaggingError
+from serve.commands import exit_status
 
 _HEAD = "| | runs on | p50 ms | speed-up | p90 ms | p99 ms | lines/s | speed-up | same answers |"
 
@@ -33,22 +32,19 @@ class ReportConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> ReportConfig:
     """Return what a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("report", __doc__)
     parser.add_argument("result", type=Path, metavar="RESULT.json")
     return ReportConfig(**vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; return the exit status."""
-    try:
-        print(table(Result.read(parse_args(argv).result)))
-    except TaggingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    config = parse_args(argv)
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: ReportConfig) -> int:
+    print(table(Result.read(config.result)))
     return 0
 
 

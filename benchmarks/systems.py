@@ -19,7 +19,7 @@ from benchmarks.facts import Facts
 from benchmarks.halting import halt, resume, running
 from benchmarks.peer import open_peer
 from benchmarks.pipeline import STRATEGY, TASK, PipelineTagger
-from benchmarks.precision import precision_of
+from benchmarks.precision import precision_of, precision_of_dtype
 from export.checkpoint import load_checkpoint
 from export.graph import export_graph
 from serve.bundle import Bundle, Precision, Provider
@@ -56,7 +56,7 @@ class Pipeline(PipelineTagger):
         self.facts = Facts(
             "transformers pipeline",
             f'{TASK}, aggregation_strategy="{STRATEGY}"',
-            str(pipeline.model.dtype).removeprefix("torch.").replace("float", "fp"),
+            precision_of_dtype(pipeline.model.dtype),
             f"torch {pipeline.model.device}",
             self.batch_size,
         )

@@ -15,14 +15,16 @@ reads the clock itself, there, with the functions of this module.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from statistics import median
-from typing import Protocol, runtime_checkable
+from typing import NoReturn, Protocol, runtime_checkable
 
 import numpy as np
+from tqdm import tqdm
 
 from serve.entities import AnyTagger
 
@@ -130,6 +132,23 @@ def measure(
         Samples(tuple(r.latency_s for r in system), tuple(r.offline_s for r in system))
         for system in rounds
     ]
+
+
+@contextmanager
+def frozen_set_up() -> Iterator[None]:
+    """Let nobody pay for the garbage collector's walks through the million objects of set-up."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def seconds_bar(total_s: float) -> tqdm[NoReturn]:
+    """Return a bar of measured seconds, for who watches."""
+    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}"
+    return tqdm(total=total_s, desc="measuring", bar_format=form, disable=None)
 
 
 def rotated(count: int, number: int) -> list[int]:

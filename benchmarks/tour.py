@@ -10,13 +10,13 @@ exit status: 0 shown, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.arguments import benchmark_parser
 from benchmarks.latency import LatencyConfig
 from benchmarks.latency import run as measure_latency
 from benchmarks.result import Result
@@ -24,8 +24,8 @@ from benchmarks.workload import lines_of
 from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger
+from serve.commands import exit_status
 from serve.display.render import Painter, entity_table
-from serve.errors import TaggingError
 from serve.examples import Example, read_jsonl
 from serve.scoring import score_tagger
 from serve.server import start_triton
@@ -62,11 +62,7 @@ class TourConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> TourConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.tour",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("tour", __doc__)
     default = TourConfig()
     parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
@@ -77,23 +73,23 @@ def parse_args(argv: Sequence[str] | None = None) -> TourConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Show it; return the exit status."""
     config = parse_args(argv)
-    try:
-        lines = lines_of(config.checkpoint)
-        examples = read_jsonl(lines)
-        print(tagged(config.repository, choose_lines(examples)), end="\n\n", flush=True)
-        print(f1_table(config, lines.stem, examples), end="\n\n", flush=True)
-        latency = LatencyConfig(
-            checkpoint=config.checkpoint,
-            bundle=config.bundle,
-            data=lines,
-            output=LATENCY_FILE,
-            seconds=LATENCY_SECONDS,
-            optimum=False,  # its environment is made for make bench and make test only
-        )
-        print(latency_table(measure_latency(latency)), end="\n\n")
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: TourConfig) -> int:
+    lines = lines_of(config.checkpoint)
+    examples = read_jsonl(lines)
+    print(tagged(config.repository, choose_lines(examples)), end="\n\n", flush=True)
+    print(f1_table(config, lines.stem, examples), end="\n\n", flush=True)
+    latency = LatencyConfig(
+        checkpoint=config.checkpoint,
+        bundle=config.bundle,
+        data=lines,
+        output=LATENCY_FILE,
+        seconds=LATENCY_SECONDS,
+        optimum=False,  # its environment is made for make bench and make test only
+    )
+    print(latency_table(measure_latency(latency)), end="\n\n")
     print(NEXT_STEPS)
     return 0
 

@@ -25,7 +25,7 @@ from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIG
 from serve.artefacts.tokenizer_file import read_tokenizer
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
-from serve.errors import CheckpointError
+from serve.errors import CheckpointError, first_line
 from serve.labels import Tags
 
 MAX_WEIGHT_BYTES = 2**31 - 2**24
@@ -125,8 +125,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     except CheckpointError:
         raise
     except Exception as error:  # transformers raises many kinds for a damaged folder
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(f"{folder}: expected a model that loads, got {reason}") from error
+        raise CheckpointError(
+            f"{folder}: expected a model that loads, got {first_line(error)}"
+        ) from error
     _check_padding(folder / CONFIG, model.config)
     check_loaded(folder, loading, model.config.model_type)
     _check_size(folder, model)

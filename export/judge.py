@@ -10,8 +10,8 @@ import onnx
 
 from export.bundle import GRAPH_FILES, GraphFile
 from export.config import OPSET, Device, ExportConfig
+from export.fusion.fuse import own_operators
 from export.gate import Allowance, check_gate, gated_labels
-from export.optimize import own_operators
 from export.parity import ParityReport, worst_of
 from export.source import Source
 from serve.bundle import GraphInfo, Precision, Provider, sha256
@@ -117,7 +117,6 @@ class Judge:
         allowed: What they may lose.
         provider: What runs them: the one they are meant for, or the CPU where it is not at hand.
         trials: The record, in order.
-        refusals: Why each of those that did not pass did not, in order.
     """
 
     def __init__(self, source: Source, precision: Precision) -> None:
@@ -127,7 +126,6 @@ class Judge:
         self.allowed = Allowance.of(source.config, precision)
         self.provider = provider_for(source.config, precision)
         self.trials: list[Trial] = []
-        self.refusals: list[ParityError] = []
 
     def passed(self, candidate: Candidate, reasons: dict[str, str] | None = None) -> Gated | None:
         """Compare and gate a graph; return it if it passed, and why its nodes stayed FP32."""
@@ -139,7 +137,6 @@ class Judge:
                 check_gate(report, self._precision, self.allowed)
         except ParityError as error:
             refusal = str(error)
-            self.refusals.append(error)
             logger.warning("%s: %s", candidate.method, error)
         worst = worst_of(reports)
         f1 = worst.f1.overall.after
@@ -157,7 +154,7 @@ class Judge:
     def best_refusal(self) -> ParityError:
         """Return why the refused graph with the highest F1 was refused."""
         refused = [trial for trial in self.trials if trial.refusal]
-        return self.refusals[refused.index(max(refused, key=lambda trial: trial.f1))]
+        return ParityError(max(refused, key=lambda trial: trial.f1).refusal)
 
     def _reports(self, candidate: Candidate) -> Iterator[ParityReport]:
         yield self._compared(candidate.model.SerializeToString(), alone=candidate.alone)

@@ -6,7 +6,6 @@ would be half a bundle.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from tqdm import tqdm
@@ -15,9 +14,9 @@ from export.bundle import check_replaceable, write_bundle
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.config import ExportConfig
 from export.fusion.cpu import for_cpu
+from export.fusion.fuse import fuse
 from export.graph import export_graph
 from export.judge import Gated, provider_for
-from export.optimize import fuse
 from export.parity import Reference
 from export.precision.choose import choose_graph
 from export.provenance import CALIBRATION, DEV, check_unchanged, dev_file, provenance
@@ -64,7 +63,7 @@ def export(config: ExportConfig) -> Bundle:
         "num_dev_lines": len(examples),
         **origin,
     }
-    steps = tqdm(total=3 + len(config.precisions), desc="export", disable=not sys.stderr.isatty())
+    steps = tqdm(total=3 + len(config.precisions), desc="export", disable=None)
     with steps:
         steps.set_postfix_str("PyTorch on the dev lines")
         reference = Reference(checkpoint, examples)

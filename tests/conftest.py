@@ -12,19 +12,17 @@ import random
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 from transformers import BertConfig, BertForTokenClassification, BertModel, PreTrainedModel
 
-from serve.encoding import EncodedBatch, Encoder
+from serve.encoding import Encoder
 from serve.examples import Example, Span, write_jsonl
 from serve.labels import Tags
 from serve.tagger import Tagger
-from train.scores.evaluate import evaluate
+from train.scores.evaluate import TorchBackend, evaluate
 from train.scores.report import evaluation_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -134,22 +132,6 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, (split, num_lines) in enumerate({"train": 200, "dev": 30, "test": 30}.items(), 1):
         write_jsonl(folder / f"{split}.jsonl", tiny_lines(seed=seed, num_lines=num_lines))
     return folder
-
-
-class TorchBackend:
-    """The smallest backend: PyTorch on the CPU."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        self._model = model.eval()
-
-    def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            output = self._model(
-                input_ids=torch.from_numpy(batch.input_ids),
-                attention_mask=torch.from_numpy(batch.attention_mask),
-            )
-        logits: NDArray[np.float32] = output.logits.numpy()
-        return logits
 
 
 def tiny_vocabulary() -> dict[str, int]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import numpy_helper
 
 from export.checkpoint import Checkpoint
 from export.graph import export_graph
@@ -19,8 +21,23 @@ def exported(checkpoint: Checkpoint) -> onnx.ModelProto:
     key = checkpoint.snapshot.weights_sha256 + checkpoint.model.config.to_json_string()
     if key not in _MADE:
         _MADE[key] = export_graph(checkpoint)
-    copy = onnx.ModelProto()
-    copy.CopyFrom(_MADE[key])
+    return deepcopy(_MADE[key])
+
+
+def changed(
+    model: onnx.ModelProto,
+    suffix: str,
+    place: object = ...,
+    *,
+    times: float = 1.0,
+    plus: float = 0.0,
+) -> onnx.ModelProto:
+    """Return a copy of a graph in which a weight, named by its end, has other values at a place."""
+    copy = deepcopy(model)
+    (tensor,) = [t for t in copy.graph.initializer if t.name.endswith(suffix)]
+    values = numpy_helper.to_array(tensor).copy()
+    values[place] = times * values[place] + plus
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     return copy
 
 

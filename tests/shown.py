@@ -57,8 +57,7 @@ class Shown:
         else:
             assert self.program != "serve", f"{self}: expected a verb of serve"
             module, arguments = import_module(_main_of(self.program)), self.arguments
-        parse = getattr(module, "parse_args", None) or module.main  # one parses in its main
-        return parse(list(arguments))
+        return module.parse_args(list(arguments))
 
 
 def _main_of(program: str) -> str:

@@ -23,8 +23,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 import export.pipeline
 from export.__main__ import main as export_main
 from export.checkpoint import Checkpoint, TorchBackend, load_checkpoint
+from export.fusion.fuse import fuse
 from export.fusion.packed import packed
-from export.optimize import fuse
 from serve.artefacts.families import FAMILIES
 from serve.bundle import Bundle, Precision
 from serve.encoding import EncodedBatch, Encoder

@@ -19,7 +19,6 @@ Strategies of fine-tuning, and an adapted base model, on mwo2kg:
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -31,7 +30,9 @@ from benchmarks.accuracy.corpora import SOURCES, write_domain_text
 from benchmarks.accuracy.plan import EXPERIMENTS, STRATEGIES
 from benchmarks.accuracy.run import append, execute, put, read_rows, with_test_score
 from benchmarks.accuracy.table import format_table, num_looks
+from benchmarks.arguments import benchmark_parser
 from benchmarks.machine import describe_machine
+from serve.commands import exit_status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,10 @@ class AccuracyConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is asked for, print the table; the last line of stdout is it as JSON."""
     config = parse_args(argv)
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: AccuracyConfig) -> int:
     if config.domain_text:
         for path, num_held in write_domain_text().items():
             print(f"{path}: {num_held} lines left out that dev or test holds", file=sys.stderr)
@@ -77,11 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_args(argv: Sequence[str] | None = None) -> AccuracyConfig:
     """Return the settings the arguments ask for."""
     default = AccuracyConfig()
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.accuracy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("accuracy", __doc__)
     add = parser.add_argument
     add("names", nargs="*", choices=[*EXPERIMENTS, []], metavar="EXPERIMENT")
     add("--seeds", type=int, nargs="+", default=default.seeds, help="(1 2 3)")

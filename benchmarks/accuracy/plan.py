@@ -132,6 +132,7 @@ _STRATEGIES = {
     "class weights 0.5": ("--class-weights", "0.5"),
     "constrained": ("--decoder", "constrained"),
     "CRF": ("--decoder", "crf"),
+    "all tokens": ("--label-all-tokens",),
 }
 """Flags of each strategy beside the defaults; learning rates where the default suits it not."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cuda.engine import Engine
-from benchmarks.cuda.texts import random_batch
+from benchmarks.texts import random_batch
 from export.config import FP32_ATOL
 from serve.bundle import Precision
 from serve.encoding import EncodedBatch

@@ -7,7 +7,6 @@ is no answer. The reason takes the place of its figures.
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -64,7 +63,7 @@ def measure(
         keep: Called with what there is whenever there is more, for a run may be ended.
     """
     outcome = Outcome()
-    with tqdm(subjects, desc="gpu", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(subjects, desc="gpu", disable=None) as bar:
         for subject in bar:
             bar.set_postfix_str(subject.name)
             for _ in _measured(subject, tasks, provider, budget, outcome):

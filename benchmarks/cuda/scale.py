@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.cuda.families import BERT_BASE, BERT_LARGE, MINILM, TINY, Family
 from benchmarks.cuda.sampling import Limits
 from benchmarks.cuda.tasks import (
     Task,
@@ -14,8 +13,9 @@ from benchmarks.cuda.tasks import (
     offline_task,
     single_stream_task,
 )
-from benchmarks.cuda.texts import passage_lengths, sample_lines, texts_of, uniform_lengths
 from benchmarks.cuda.variants import Variant
+from benchmarks.families import BERT_BASE, BERT_LARGE, MINILM, TINY, Family
+from benchmarks.texts import passage_lengths, sample_lines, texts_of, uniform_lengths
 from serve.encoding import Encoder
 
 FIXED_TOKENS = 128

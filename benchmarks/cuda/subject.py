@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cuda.families import Family, write_random_checkpoint
-from benchmarks.cuda.texts import sample_words
 from benchmarks.cuda.variants import Source, Variant
+from benchmarks.families import Family, write_random_checkpoint
+from benchmarks.texts import sample_words
 from benchmarks.workload import lines_of, read_lines
 from export.checkpoint import load_checkpoint
 from serve.bundle import Bundle, Precision

@@ -27,16 +27,13 @@ def caption(record: Record) -> str:
     """Return one paragraph that says where a record was made and what its figures are."""
     machine = record.machine
     device = ", ".join(f"{name} {value}" for name, value in record.device.items())
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     gpu = machine.gpu or "no GPU"
-    commit = f"commit {machine.commit}, " if machine.commit else ""
     rehearsal = "A rehearsal: no figure means anything. " if record.rehearsal else ""
     return (
         f"{rehearsal}Medians; random weights from seed {record.seed} but where a checkpoint is "
         f"named; 'B x T tokens' is the forward pass alone, inputs on the device. {gpu}"
         f"{f' ({device})' if device else ''}, {machine.num_cores} cores of {machine.cpu}; "
-        f"{record.spent_s:.0f} s of {record.budget_s:.0f}. {machine.time[:10]}, {commit}Python "
-        f"{machine.python}, {versions}."
+        f"{record.spent_s:.0f} s of {record.budget_s:.0f}. {machine.software}."
     )
 
 

@@ -14,8 +14,8 @@ from functools import partial
 
 from benchmarks.cuda.engine import Engine
 from benchmarks.cuda.sampling import Limits, Step
-from benchmarks.cuda.texts import random_batch
 from benchmarks.cuda.variants import Source, Variant
+from benchmarks.texts import random_batch
 from serve.encoding import EncodedBatch
 from serve.running.schedule import GPU_TOKENS
 from serve.tagger import Tagger

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from benchmarks.cuda.engine import EngineFacts
+from benchmarks.precision import precision_of_dtype
 from serve.bundle import Provider
 from serve.encoding import EncodedBatch
 
@@ -53,8 +54,7 @@ class TorchEngine:
         self._inputs: dict[str, torch.Tensor] = {}
         self._logits: torch.Tensor | None = None
         self.facts = EngineFacts(
-            provider=f"torch {own.device}",
-            precision=str(own.dtype).removeprefix("torch.").replace("float", "fp"),
+            provider=f"torch {own.device}", precision=precision_of_dtype(own.dtype)
         )
 
     def load(self, batch: EncodedBatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
 
@@ -14,9 +13,9 @@ from benchmarks.cuda.ort_engine import OrtEngine
 from benchmarks.cuda.served_engine import ServedEngine
 from benchmarks.cuda.torch_engine import TorchEngine
 from export.checkpoint import Checkpoint
+from export.fusion.fuse import fuse
 from export.fusion.packed import packed
 from export.graph import export_graph
-from export.optimize import fuse
 from export.precision.fp16 import to_fp16
 from serve.bundle import Precision, Provider
 
@@ -78,50 +77,20 @@ def open_engine(variant: Variant, source: Source, provider: Provider) -> Engine:
     """
     if provider is not Provider.CUDA and variant in NEEDS_CUDA:
         raise NotMeasuredError("needs a CUDA GPU")
-    return _OPEN[variant](source, provider)
+    if variant in (Variant.TORCH, Variant.COMPILED):
+        return TorchEngine(
+            source.checkpoint.model, provider=provider, dtype=torch.float16,
+            compiled=variant is Variant.COMPILED,
+        )  # fmt: skip
+    model = source.fp32 if variant is Variant.FP32 else source.fp16
+    if variant is Variant.PACKED:
+        model = packed(model, source.checkpoint.shape)
+    graph = model.SerializeToString()
+    if variant is Variant.SERVED:
+        return ServedEngine(graph, provider=provider)
+    return OrtEngine(graph, provider=provider, cuda_graphs=variant is Variant.CUDA_GRAPHS)
 
 
 def reference(source: Source, provider: Provider) -> TorchEngine:
     """Return PyTorch in FP32, which all variants are held against."""
     return TorchEngine(source.checkpoint.model, provider=provider, dtype=torch.float32)
-
-
-def _torch(source: Source, provider: Provider) -> Engine:
-    return TorchEngine(source.checkpoint.model, provider=provider, dtype=torch.float16)
-
-
-def _compiled(source: Source, provider: Provider) -> Engine:
-    model = source.checkpoint.model
-    return TorchEngine(model, provider=provider, dtype=torch.float16, compiled=True)
-
-
-def _fp32(source: Source, provider: Provider) -> Engine:
-    return OrtEngine(source.fp32.SerializeToString(), provider=provider)
-
-
-def _fp16(source: Source, provider: Provider) -> Engine:
-    return OrtEngine(source.fp16.SerializeToString(), provider=provider)
-
-
-def _served(source: Source, provider: Provider) -> Engine:
-    return ServedEngine(source.fp16.SerializeToString(), provider=provider)
-
-
-def _cuda_graphs(source: Source, provider: Provider) -> Engine:
-    return OrtEngine(source.fp16.SerializeToString(), provider=provider, cuda_graphs=True)
-
-
-def _packed(source: Source, provider: Provider) -> Engine:
-    graph = packed(source.fp16, source.checkpoint.shape)
-    return OrtEngine(graph.SerializeToString(), provider=provider)
-
-
-_OPEN: dict[Variant, Callable[[Source, Provider], Engine]] = {
-    Variant.TORCH: _torch,
-    Variant.COMPILED: _compiled,
-    Variant.FP32: _fp32,
-    Variant.FP16: _fp16,
-    Variant.SERVED: _served,
-    Variant.CUDA_GRAPHS: _cuda_graphs,
-    Variant.PACKED: _packed,
-}

@@ -23,17 +23,15 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import json_file, seconds
-from benchmarks.cuda.families import BERT_BASE, MINILM, Family, write_random_checkpoint
+from benchmarks.arguments import benchmark_parser, json_file, seconds
+from benchmarks.families import BERT_BASE, MINILM, Family, write_random_checkpoint
 from benchmarks.grid.engines import build_engines
 from benchmarks.grid.plan import WORDS
 from benchmarks.grid.result import GridResult
@@ -41,7 +39,7 @@ from benchmarks.grid.run import measure_grid, measure_operators
 from benchmarks.grid.table import tables
 from benchmarks.machine import describe_machine
 from export.checkpoint import load_checkpoint
-from serve.errors import TaggingError
+from serve.commands import exit_status
 
 SHAPES: dict[str, Family] = {"minilm": MINILM, "bert-base": BERT_BASE}
 
@@ -65,11 +63,7 @@ class GridConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> GridConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.grid",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("grid", __doc__)
     default = GridConfig()
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--checkpoint", type=Path, metavar="DIR")
@@ -82,13 +76,13 @@ def parse_args(argv: Sequence[str] | None = None) -> GridConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    try:
-        result = run(config)
-        if config.output:
-            result.write(config.output)
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: GridConfig) -> int:
+    result = run(config)
+    if config.output:
+        result.write(config.output)
     print(tables(result), end="\n\n")
     print(json.dumps(result.summary(), separators=(",", ":")))
     return 0

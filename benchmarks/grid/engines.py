@@ -15,11 +15,11 @@ import onnx
 
 from benchmarks.grid.plan import Cell, lengths, random_batch
 from benchmarks.grid.products import Products, weights_of
-from benchmarks.precision import precision_of
+from benchmarks.precision import precision_of, precision_of_dtype
 from export.checkpoint import Checkpoint, TorchBackend
 from export.fusion.cpu import for_cpu
+from export.fusion.fuse import fuse
 from export.graph import export_graph
-from export.optimize import fuse
 from export.precision.calibration import activation_ranges
 from export.precision.int8 import quantized_inputs, to_int8
 from serve.backend import Backend
@@ -106,7 +106,7 @@ def build_engines(checkpoint: Checkpoint) -> Engines:
     plain = OrtBackend(fp32)
     several, lane = OrtBackend(int8), OrtBackend(int8, threads=Threads(1))
     torch_model = checkpoint.model
-    dtype = str(torch_model.dtype).removeprefix("torch.").replace("float", "fp")
+    dtype = precision_of_dtype(torch_model.dtype)
     return Engines(
         checkpoint,
         (

@@ -17,10 +17,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
-from export.config import IR_VERSION, OPSET
+from benchmarks.grid.products import open_session, products_graph
 
 WIDTH = 1024
 ROWS = (64, 256, 1024)
@@ -35,30 +34,14 @@ def macs_of_call(num_cores: int) -> int:
 
 def peak_runner(num_rows: int, num_cores: int) -> Callable[[], object]:
     """Return what multiplies on so many cores at once, `num_rows` rows at a time."""
-    session = _session()
-    rows = np.random.default_rng(_SEED).integers(0, 256, (num_rows, WIDTH), dtype=np.uint8)
+    rng = np.random.default_rng(_SEED)
+    weights = rng.integers(-127, 128, (WIDTH, WIDTH), dtype=np.int8)
+    session = open_session(products_graph([numpy_helper.from_array(weights, "weights")]), 1)
+    feeds = {f"rows{WIDTH}": rng.integers(0, 256, (num_rows, WIDTH), dtype=np.uint8)}
     pool = ThreadPoolExecutor(num_cores, thread_name_prefix="peak")
 
     def multiply(_: int) -> None:
         for _ in range(_ALL_ROWS // num_rows):
-            session.run(None, {"rows": rows})
+            session.run(None, feeds)
 
     return lambda: list(pool.map(multiply, range(num_cores)))
-
-
-def _session() -> ort.InferenceSession:
-    weights = np.random.default_rng(_SEED).integers(-127, 128, (WIDTH, WIDTH), dtype=np.int8)
-    graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["rows", "weights"], ["sums"])],
-        "peak",
-        [helper.make_tensor_value_info("rows", TensorProto.UINT8, ["M", WIDTH])],
-        [helper.make_tensor_value_info("sums", TensorProto.INT32, ["M", WIDTH])],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    content = model.SerializeToString()
-    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -58,7 +58,7 @@ class Products:
     def __init__(self, int8: onnx.ModelProto) -> None:
         """Take the INT8 graph."""
         content = products_graph(weights_of(int8))
-        self._sessions = {n: _session(content, n) for n in sorted({1, default_num_threads()})}
+        self._sessions = {n: open_session(content, n) for n in sorted({1, default_num_threads()})}
 
     def runners(self, num_rows: int) -> dict[str, Callable[[], object]]:
         """Return what to call for a line of so many tokens, by a name with its threads."""
@@ -74,7 +74,8 @@ class Products:
         }
 
 
-def _session(content: bytes, num_threads: int) -> ort.InferenceSession:
+def open_session(content: bytes, num_threads: int) -> ort.InferenceSession:
+    """Return a session of products on so many threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
     options.add_session_config_entry("session.force_spinning_stop", "1")  # as serve.session

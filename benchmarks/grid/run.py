@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-
-from tqdm import tqdm
 
 from benchmarks.grid.engines import INT8, Engines
 from benchmarks.grid.operators import OperatorTime, operator_times
@@ -16,6 +12,7 @@ from benchmarks.grid.peak import ROWS, peak_runner
 from benchmarks.grid.plan import TEXT_WORDS, Cell, cells, lengths, random_batch, random_text
 from benchmarks.grid.result import Row, Scenario
 from benchmarks.grid.rounds import measure_groups
+from benchmarks.timing import frozen_set_up, seconds_bar
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
 from serve.running.lanes import TASK_TOKENS, Lanes
@@ -55,14 +52,8 @@ def measure_grid(engines: Engines, *, seconds: float) -> tuple[Row, ...]:
         *_texts(engines),
         *_peak(),
     ]
-    gc.collect()
-    gc.freeze()  # set-up leaves many objects behind; nobody shall pay for walking through them
-    with tqdm(
-        total=seconds, desc="measuring", bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}",
-        disable=not sys.stderr.isatty(),
-    ) as bar:  # fmt: skip
+    with frozen_set_up(), seconds_bar(seconds) as bar:
         taken = measure_groups([g.runners for g in groups], seconds=seconds, on_round=bar.update)
-    gc.unfreeze()
     return tuple(
         Row(group.scenario, name, group.length, group.count, samples)
         for group, by_name in zip(groups, taken, strict=True)

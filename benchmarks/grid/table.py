@@ -18,15 +18,10 @@ def tables(result: GridResult) -> str:
 
 def caption(result: GridResult) -> str:
     """Return one sentence that says where and on what a result was measured."""
-    machine = result.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    commit = f"commit {machine.commit}, " if machine.commit else ""
-    rounds = len(result.rows[0].samples_s)
     return (
-        f"{result.model}, {rounds} rounds, {machine.num_cores} cores of {machine.cpu}, load "
-        f"{machine.load_average:.1f} before the run; measured INT8 peak "
-        f"{result.peak_macs_per_s / 1e9:,.0f} G multiply-adds/s on {result.num_lanes} of them. "
-        f"{machine.time[:10]}, {commit}Python {machine.python}, {versions}."
+        f"{result.model}, {len(result.rows[0].samples_s)} rounds, {result.machine.hardware}; "
+        f"measured INT8 peak {result.peak_macs_per_s / 1e9:,.0f} G multiply-adds/s on "
+        f"{result.num_lanes} of them. {result.machine.software}."
     )
 
 

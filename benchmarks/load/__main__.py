@@ -30,18 +30,16 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
-import gc
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import count, json_file, seconds
+from benchmarks.arguments import benchmark_parser, json_file, seconds
+from benchmarks.drawing import needing_matplotlib
 from benchmarks.load.calls import Closed, Measured, Open
 from benchmarks.load.checks import Check
 from benchmarks.load.pipeline_client import open_pipeline
@@ -50,10 +48,12 @@ from benchmarks.load.result import LoadResult
 from benchmarks.load.table import tables
 from benchmarks.machine import describe_machine
 from benchmarks.systems import Served, embedded, open_served, served_precision
+from benchmarks.timing import frozen_set_up
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy
-from serve.errors import DataError, TaggingError
+from serve.commands import exit_status
+from train.flags.numbers import at_least
 
 POLICY = Policy(deadline_s=30.0, max_in_flight=64)
 """A benchmark waits for slow answers rather than lose them; 64 is all that an open loop has."""
@@ -88,18 +88,14 @@ class LoadConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.load",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("load", __doc__)
     default = LoadConfig()
     parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
     parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
     parser.add_argument("--output", type=json_file, default=default.output, metavar="FILE.json")
     parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
-    parser.add_argument("--rounds", type=count, default=default.rounds, metavar="N")
+    parser.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N")
     parser.add_argument("--perf-analyzer", type=Path, metavar="PROGRAM",
         help="ask with it too, a server that lets it read settings and statistics")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
@@ -109,11 +105,11 @@ def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    try:
-        result = run(config)
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: LoadConfig) -> int:
+    result = run(config)
     if not config.json:
         print(tables(result))
         print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
@@ -127,7 +123,8 @@ def run(config: LoadConfig) -> LoadResult:
     Raises:
         TaggingError: If the lines, the checkpoint, the bundle or a server are not as expected.
     """
-    plot = load_plot()  # before the measuring, not after: it may be missing
+    with needing_matplotlib():  # before the measuring, not after
+        from benchmarks.load.plot import plot
     machine = describe_machine()
     data = config.data or lines_of(config.checkpoint)
     lines = read_lines(data)
@@ -155,36 +152,15 @@ def run(config: LoadConfig) -> LoadResult:
     return result
 
 
-def load_plot() -> Callable[[LoadResult, Path], None]:
-    """Return the function that draws.
-
-    Raises:
-        DataError: If the package matplotlib is not installed.
-    """
-    try:
-        from benchmarks.load.plot import plot
-    except ImportError as error:
-        raise DataError(
-            f"expected the package matplotlib, got {error}; pip install linetag[bench]"
-        ) from error
-    return plot
-
-
 def _measure(
     subjects: Sequence[Subject], lines: Sequence[str], config: LoadConfig
 ) -> list[Measured]:
-    # Set-up leaves a million objects behind; nobody shall pay for walking through them.
-    gc.collect()
-    gc.freeze()
-    with tqdm(
-        total=num_steps(subjects, config.rounds), desc="rounds", disable=not sys.stderr.isatty()
-    ) as bar:
-        measured = measure(
+    total = num_steps(subjects, config.rounds)
+    with frozen_set_up(), tqdm(total=total, desc="rounds", disable=None) as bar:
+        return measure(
             subjects, lines,
             seconds=config.seconds, num_rounds=config.rounds, on_round=bar.update,
         )  # fmt: skip
-    gc.unfreeze()
-    return measured
 
 
 def _checks(

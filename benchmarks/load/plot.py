@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.drawing import save_png
 from benchmarks.load.calls import Closed, Measured, Open
 from benchmarks.load.result import LoadResult
 from benchmarks.load.table import caption
@@ -26,10 +26,7 @@ def plot(result: LoadResult, path: Path) -> None:
     _draw_distributions(left, result, colors)
     _draw_rates(right, result, colors)
     figure.supxlabel(caption(result), fontsize=6, wrap=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(staging, format="png", dpi=130)
-    staging.replace(path)
+    save_png(figure, path)
 
 
 def _draw_distributions(axes: Any, result: LoadResult, colors: dict[str, str]) -> None:  # noqa: ANN401

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.facts import Facts
-from benchmarks.load.calls import Call, Closed, Measured, Open
+from benchmarks.load.calls import Call, Closed, Measured
 from benchmarks.load.checks import Check
 from benchmarks.machine import Machine
 from benchmarks.workload import Workload
-from serve.errors import DataError
 from serve.files import write_durably
 
 FORMAT = 1
@@ -95,30 +93,6 @@ class LoadResult:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, (json.dumps(body, separators=(",", ":")) + "\n").encode())
 
-    @classmethod
-    def read(cls, path: Path) -> LoadResult:
-        """Read a result.
-
-        Raises:
-            DataError: If the file is none of this format.
-        """
-        try:
-            body = json.loads(path.read_text(encoding="utf-8"))
-            if body["format"] != FORMAT:
-                raise ValueError(f"format {body['format']}")
-            return cls(
-                machine=Machine(**body["machine"]),
-                workload=Workload.from_json(body["workload"]),
-                systems=tuple(Facts(**facts) for facts in body["systems"]),
-                measured=tuple(_measured(row) for row in body["measured"]),
-                checks=tuple(Check(**check) for check in body["checks"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{path}: expected a load result of format {FORMAT}, got {error!r}; "
-                "measure again with python -m benchmarks.load"
-            ) from error
-
 
 def _columns(calls: tuple[Call, ...]) -> dict[str, Any]:
     failed = {str(number): call.failure for number, call in enumerate(calls) if call.failure}
@@ -127,24 +101,6 @@ def _columns(calls: tuple[Call, ...]) -> dict[str, Any]:
         "latency_us": [round(1e6 * call.latency_s) for call in calls],
         "failures": failed,
     }
-
-
-def _measured(row: Mapping[str, Any]) -> Measured:
-    load = row["load"]
-    return Measured(
-        system=row["system"],
-        load=Open(**load) if "calls_per_s" in load else Closed(**load),
-        seconds=row["seconds"],
-        rounds=tuple(_calls(columns) for columns in row["rounds"]),
-    )
-
-
-def _calls(columns: Mapping[str, Any]) -> tuple[Call, ...]:
-    pairs = zip(columns["due_us"], columns["latency_us"], strict=True)
-    return tuple(
-        Call(due / 1e6, latency / 1e6, columns["failures"].get(str(number)))
-        for number, (due, latency) in enumerate(pairs)
-    )
 
 
 def _short(value: float) -> float:

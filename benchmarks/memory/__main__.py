@@ -17,17 +17,17 @@ exit status: 0 measured, all flat; 1 failed, or a curve grows (one line says whi
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import count, json_file
+from benchmarks.arguments import benchmark_parser, json_file
+from benchmarks.drawing import needing_matplotlib
 from benchmarks.machine import describe_machine
 from benchmarks.memory.children import curve_of, first_answer
 from benchmarks.memory.curve import Curve, follow
@@ -36,9 +36,10 @@ from benchmarks.memory.lines import batches
 from benchmarks.memory.result import MemoryResult, tables
 from serve.bundle import Bundle, Provider
 from serve.client import Policy, TritonTagger
-from serve.errors import DataError, TaggingError
+from serve.commands import exit_status
 from serve.repository import publish
 from serve.server import start_triton
+from train.flags.numbers import at_least
 
 TIMEOUT_S = 60.0
 
@@ -64,15 +65,11 @@ class MemoryConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> MemoryConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.memory",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("memory", __doc__)
     default = MemoryConfig()
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
-    parser.add_argument("--lines", type=count, default=default.lines, metavar="N")
-    parser.add_argument("--processes", type=count, default=default.processes, metavar="N")
+    parser.add_argument("--lines", type=at_least(1), default=default.lines, metavar="N")
+    parser.add_argument("--processes", type=at_least(1), default=default.processes, metavar="N")
     parser.add_argument("--triton", action="store_true", help="measure a server too")
     parser.add_argument("--output", type=json_file, metavar="FILE.json")
     config = MemoryConfig(**vars(parser.parse_args(argv)))
@@ -84,33 +81,20 @@ def parse_args(argv: Sequence[str] | None = None) -> MemoryConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    try:
-        plot = load_plot() if config.output else None  # before the measuring: it may be missing
-        result = run(config)
-        if config.output and plot:
-            result.write(config.output)
-            plot(result.curves, config.output.with_suffix(".png"))
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: MemoryConfig) -> int:
+    if config.output:
+        with needing_matplotlib():  # before the measuring
+            from benchmarks.memory.plot import plot
+    result = run(config)
+    if config.output:
+        result.write(config.output)
+        plot(result.curves, config.output.with_suffix(".png"))
     print(tables(result), end="\n\n")
     print(json.dumps(result.summary(), separators=(",", ":")))
     return verdict(result.curves)
-
-
-def load_plot() -> Callable[[Sequence[Curve], Path], None]:
-    """Return the function that draws.
-
-    Raises:
-        DataError: If the package matplotlib is not installed.
-    """
-    try:
-        from benchmarks.memory.plot import plot
-    except ImportError as error:
-        raise DataError(
-            f"expected the package matplotlib, got {error}; pip install linetag[bench]"
-        ) from error
-    return plot
 
 
 def verdict(curves: Sequence[Curve]) -> int:
@@ -134,7 +118,7 @@ def run(config: MemoryConfig) -> MemoryResult:
     machine = describe_machine()
     manifest = Bundle.load(config.bundle).manifest
     names = [g.precision for g in manifest.graphs if g.provider is Provider.CPU]
-    steps = tqdm(names, desc="graphs", disable=not sys.stderr.isatty())
+    steps = tqdm(names, desc="graphs", disable=None)
     curves = [curve_of(config.bundle, name, config.lines) for name in steps]
     if config.triton:
         curves.append(_served(config))

@@ -5,6 +5,7 @@ Pages that several of them share count once: proportional set sizes are added up
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -19,9 +20,8 @@ def _processes(process_group: int) -> list[Path]:
 
 def _group_of(process: Path) -> int | None:
     try:
-        # The name, in parentheses, may hold blanks; behind it come state, parent and group.
-        return int((process / "stat").read_text().rpartition(")")[2].split()[2])
-    except (OSError, ValueError, IndexError):  # it ended meanwhile
+        return os.getpgid(int(process.name))
+    except ProcessLookupError:  # it ended meanwhile
         return None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from benchmarks.drawing import save_png
 from benchmarks.memory.curve import Curve
 
 
@@ -20,6 +20,4 @@ def plot(curves: Sequence[Curve], path: Path) -> None:
     axes.set(xlabel="lines of mixed length", ylabel="resident memory, MB", ylim=(0, None))
     axes.grid(visible=True, alpha=0.25)
     axes.legend(fontsize=8)
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(staging, format="png", dpi=130)
-    staging.replace(path)
+    save_png(figure, path)

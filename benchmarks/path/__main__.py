@@ -19,17 +19,14 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
-import gc
 import json
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import json_file, seconds
+from benchmarks.arguments import benchmark_parser, json_file, seconds
 from benchmarks.halting import halt, resume, running
 from benchmarks.load.calls import Call, Closed, answered
 from benchmarks.load.loops import Ask, run_load
@@ -39,10 +36,12 @@ from benchmarks.path.spans import Span, noting
 from benchmarks.path.timeline import Way, ways
 from benchmarks.path.traced_server import traced_server
 from benchmarks.systems import open_served
+from benchmarks.timing import frozen_set_up
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger, wire
-from serve.errors import ServerError, TaggingError
+from serve.commands import exit_status
+from serve.errors import ServerError
 
 POLICY = Policy(deadline_s=30.0)
 NUM_ROUNDS = 10
@@ -68,11 +67,7 @@ class PathConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> PathConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.path",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("path", __doc__)
     default = PathConfig()
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
     parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
@@ -84,13 +79,13 @@ def parse_args(argv: Sequence[str] | None = None) -> PathConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write; return the exit status."""
     config = parse_args(argv)
-    try:
-        result = run(config)
-        if config.output:
-            result.write(config.output)
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: PathConfig) -> int:
+    result = run(config)
+    if config.output:
+        result.write(config.output)
     print(table(result), end="\n\n")
     print(json.dumps(result.summary(), separators=(",", ":")))
     return 0
@@ -140,13 +135,11 @@ def _measured(
                 with _noting(spans):
                     _calls(client.tag, lines, config, seed)
 
-        gc.collect()
-        gc.freeze()
+        stack.enter_context(frozen_set_up())
         for number in range(NUM_ROUNDS):
             turns = (ask_plain, ask_traced) if number % 2 == 0 else (ask_traced, ask_plain)
             for ask in turns:
                 ask(number * len(lines) // NUM_ROUNDS)
-        gc.unfreeze()
     return tuple(plain), ways(spans, traced.traces(), traced.spans())
 
 

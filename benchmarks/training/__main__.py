@@ -17,7 +17,6 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as python -m train does, before PyTorch
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-import argparse
 import json
 import tempfile
 import time
@@ -27,10 +26,12 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.arguments import benchmark_parser
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.training.need import Need, need_of
 from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from benchmarks.training.watch import Watch
+from serve.commands import exit_status
 from serve.files import write_durably
 from train.config import TrainConfig
 from train.corpus.data import read_corpus
@@ -99,6 +100,10 @@ class Speed:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print a table, write the figures."""
     config = parse_args(argv)
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: TrainingConfig) -> int:
     speed = measure(config)
     print(format_speed(speed))
     document = json.dumps(asdict(speed))
@@ -112,11 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_args(argv: Sequence[str] | None = None) -> TrainingConfig:
     """Return the settings the arguments ask for."""
     default = TrainingConfig(data=Path())
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("training", __doc__)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder of the corpus")
     add("--label-map", default="", help="Old=New,Drop= as for train")

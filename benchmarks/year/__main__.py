@@ -12,21 +12,20 @@ exit status: 0 done, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.arguments import count
+from benchmarks.arguments import benchmark_parser
 from benchmarks.machine import describe_machine
 from benchmarks.year.month import Month, first_month, next_month
 from benchmarks.year.plot import plot
 from benchmarks.year.slices import MONTHS
-from serve.errors import TaggingError
+from serve.commands import exit_status
 from serve.files import write_durably
+from train.flags.numbers import at_least
 from train.scores.tables import Table, aligned
 
 
@@ -46,13 +45,9 @@ class YearConfig:
 def parse_args(argv: Sequence[str] | None = None) -> YearConfig:
     """Return the settings the arguments ask for."""
     default = YearConfig()
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.year",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = benchmark_parser("year", __doc__)
     add = parser.add_argument
-    add("--months", type=count, default=default.months, help="most months to add (all)")
+    add("--months", type=at_least(1), default=default.months, help="most months to add (all)")
     add("--output", type=Path, default=default.output, metavar="FILE", help=f"({default.output})")
     return YearConfig(**vars(parser.parse_args(argv)))
 
@@ -60,6 +55,10 @@ def parse_args(argv: Sequence[str] | None = None) -> YearConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Live the months, draw them, print the table; return the exit status."""
     config = parse_args(argv)
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: YearConfig) -> int:
     try:
         months = read(config.output)
         for _ in range(min(config.months, MONTHS + 1 - len(months))):
@@ -67,9 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             write(config.output, months)
     except subprocess.CalledProcessError:
         return 1  # the command has said why
-    except (TaggingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     plot(months, config.output.with_suffix(".png"))
     print(table(months))
     print(json.dumps([asdict(month) for month in months]))

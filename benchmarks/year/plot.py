@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from benchmarks.drawing import save_png
 from benchmarks.year.month import Month
 from benchmarks.year.slices import ARRIVAL, POISONED
 
@@ -14,7 +15,7 @@ _ACCEPTED, _REFUSED, _LINE, _OTHER = "#2f7d4f", "#b23a3a", "#2a6fa8", "#c46a3a"
 
 
 def plot(months: Sequence[Month], path: Path) -> None:
-    """Draw the months."""
+    """Draw the months as PNG, whole or not at all."""
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     axes = figure.subplots()
     numbers = [m.month for m in months]
@@ -42,4 +43,4 @@ def plot(months: Sequence[Month], path: Path) -> None:
     axes.set_title("A year on mwo2kg: about 200 new lines a month")
     axes.grid(visible=True, alpha=0.25)
     figure.legend(fontsize=8, loc="outside lower center", ncols=3)
-    figure.savefig(path, dpi=130)
+    save_png(figure, path)

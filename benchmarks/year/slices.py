@@ -15,12 +15,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.accuracy.corpora import SOURCES, read
 from serve.examples import Example, Span, write_jsonl
-from train.config import TrainConfig
-from train.corpus.data import Corpus, read_corpus
+from train.corpus.data import Corpus
 
-SHARED = Path("../shared/data/mwo2kg")
-LABEL_MAP = (("Observed_state", "Observation"), ("Event", ""))
 LABELLED, BARE = "train.jsonl", "lines.txt"
 MONTHS = 12
 FIRST_LINES = 500
@@ -34,7 +32,7 @@ ARRIVING = re.compile(
 
 def corpus() -> Corpus:
     """Return mwo2kg with its stray labels merged."""
-    return read_corpus(TrainConfig(data=SHARED, label_map=LABEL_MAP))
+    return read(SOURCES["mwo2kg"])
 
 
 def slices(lines: Sequence[Example]) -> list[list[Example]]:

@@ -11,6 +11,7 @@ The sums are the same, in another order. The graph for GPUs keeps the fused form
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import onnx
@@ -30,8 +31,7 @@ def for_cpu(fused: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     Raises:
         GraphError: If a layer norm was left as it was.
     """
-    model = onnx.ModelProto()
-    model.CopyFrom(fused)
+    model = deepcopy(fused)
     nodes = [new for node in fused.graph.node for new in parts_for_cpu(node)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

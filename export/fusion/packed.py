@@ -11,6 +11,7 @@ did is asserted here.
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 
 import onnx
 from onnxruntime.transformers.convert_to_packing_mode import PackingMode
@@ -28,14 +29,13 @@ def packed(fused: onnx.ModelProto, shape: Shape) -> onnx.ModelProto:
     Logits of padding are those of a token whose every feature is 0.
 
     Args:
-        fused: What `export.optimize.fuse` returns, in FP32 or FP16.
+        fused: What `export.fusion.fuse` returns, in FP32 or FP16.
         shape: The model's sizes.
 
     Raises:
         GraphError: If the graph was not converted whole.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(fused)
+    copy = deepcopy(fused)
     converted = OnnxModel(copy)
     PackingMode(converted).convert(use_symbolic_shape_infer=False)
     converted.topological_sort()

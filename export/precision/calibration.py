@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,8 +102,7 @@ def run_activations(
 
 def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
     """Return a graph that also gives some tensors, whose types ONNX Runtime infers."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     have = {output.name for output in model.graph.output}
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in have)
     content: bytes = copy.SerializeToString()

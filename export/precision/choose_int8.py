@@ -27,7 +27,6 @@ from export.source import Source
 
 NUM_LINES = 128
 """Calibration lines that tell how far each channel reaches, and what weights are fitted to."""
-_CALIBRATED = "calibrated, "
 
 
 def choose_int8(source: Source, judge: Judge) -> Gated | None:
@@ -38,12 +37,13 @@ def choose_int8(source: Source, judge: Judge) -> Gated | None:
     """
     evened = _Evened.of(source)
     model = evened.model()
-    tried = dict(calibrations(model, quantized_inputs(model), source.batches))
+    found = calibrations(model, quantized_inputs(model), source.batches)
+    tried = {f"calibrated, {way}": ranges for way, ranges in found}
     gated = _nearest(source, judge, model, tried)
     del model  # as large as the checkpoint, and made anew below
     if gated is not None:
         return gated
-    ranges = tried[judge.best_trial().method.removeprefix(_CALIBRATED)]
+    ranges = tried[judge.best_trial().method]
     return _without_worst(source, judge, evened, ranges) or judge.passed(
         Candidate(to_int8(evened.smooth(), None), "dynamic scales", alone=True)
     )
@@ -82,8 +82,7 @@ def _nearest(
     errors = logit_errors(source, list(tried), lambda method: to_int8(model, tried[method]))
     for method in reversed(errors):
         fitted = fit(model, tried[method], lambda: source.batches(NUM_LINES))
-        candidate = Candidate(to_int8(fitted, tried[method]), f"{_CALIBRATED}{method}")
-        gated = judge.passed(candidate)
+        gated = judge.passed(Candidate(to_int8(fitted, tried[method]), method))
         if gated is not None:
             return gated
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
+from copy import deepcopy
 
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -28,8 +29,7 @@ def to_fp16(
         fp32_nodes: Names of nodes that stay FP32.
         floats: Names of the graph's float tensors; the conversion casts around FP32 nodes by them.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(fused)
+    copy = deepcopy(fused)
     outputs = {output.name for output in fused.graph.output}
     copy.graph.value_info.extend(
         onnx.helper.make_tensor_value_info(name, _FLOAT, None)

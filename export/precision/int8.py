@@ -109,9 +109,6 @@ class _Quantizer:
         self._nodes: list[onnx.NodeProto] = []
         self._added: dict[str, onnx.TensorProto] = {}
         self._quantized: dict[str, list[str]] = {}
-        self._unclipped = {
-            node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Clip"
-        }
 
     def add(self, node: onnx.NodeProto) -> None:
         """Take the next node."""
@@ -129,9 +126,7 @@ class _Quantizer:
         quantized = without_weights(self._model)
         graph = quantized.graph
         del graph.node[:], graph.initializer[:]
-        nodes = _with_biases(self._nodes, set(self._weights))
-        read = {name for node in nodes for name in node.input}
-        graph.node.extend(n for n in nodes if n.op_type != "Clip" or n.output[0] in read)
+        graph.node.extend(_without_clips(_with_biases(self._nodes, set(self._weights))))
         used = {name for node in graph.node for name in node.input}
         every = {**self._weights, **self._added}
         graph.initializer.extend(tensor for name, tensor in every.items() if name in used)
@@ -175,9 +170,7 @@ class _Quantizer:
             else:
                 self._constant(parts[1], self._ranges[name].scale)
                 self._constant(parts[2], self._ranges[name].zero_point)
-                # A Clip's limit is the range's end or beyond it: integers are cut off there anyway.
-                source = self._unclipped.get(name, name)
-                node = helper.make_node("QuantizeLinear", [source, *parts[1:]], parts[:1])
+                node = helper.make_node("QuantizeLinear", [name, *parts[1:]], parts[:1])
             self._nodes.append(node)
         return self._quantized[name]
 
@@ -212,6 +205,20 @@ def _with_biases(nodes: list[onnx.NodeProto], weights: set[str]) -> list[onnx.No
         else:
             kept.append(node)
     return kept
+
+
+def _without_clips(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Return the nodes without the Clips of `export.precision.split` that fixed ranges replace.
+
+    A Clip's limit is its range's end or beyond it: integers are cut off there anyway. A Clip that
+    something else reads stays: a product in FP32, or scales of the moment.
+    """
+    clipped = {node.output[0]: node.input[0] for node in nodes if node.op_type == "Clip"}
+    for node in nodes:
+        if node.op_type == "QuantizeLinear":
+            node.input[0] = clipped.get(node.input[0], node.input[0])
+    read = {name for node in nodes for name in node.input}
+    return [node for node in nodes if node.op_type != "Clip" or node.output[0] in read]
 
 
 def _check(

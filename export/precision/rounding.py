@@ -7,6 +7,7 @@ overflows. Here the casts are nodes of the graph, which no optimizer may take fo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from copy import deepcopy
 
 import numpy as np
 import onnx
@@ -26,8 +27,7 @@ def rounded_to_fp16(
         fp32_nodes: Names of nodes whose results are not rounded.
         floats: Names of the float tensors of the graph and of its parts.
     """
-    model = onnx.ModelProto()
-    model.CopyFrom(fused)
+    model = deepcopy(fused)
     nodes = [
         new
         for node in fused.graph.node
@@ -52,8 +52,7 @@ def rounded_to_fp16(
 
 def _rounding(node: onnx.NodeProto, floats: Collection[str]) -> Iterator[onnx.NodeProto]:
     """Yield a node and the casts of its result to FP16 and back."""
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
+    copy = deepcopy(node)
     yield copy
     out = node.output[0]
     if out in floats:

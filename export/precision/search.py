@@ -7,7 +7,6 @@ most `2 * MAX_EXCLUDED - 1` graphs are scored on the dev lines.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -26,7 +25,7 @@ def errors_alone(names: Sequence[str], error_of: Callable[[str], float]) -> dict
         names: The nodes.
         error_of: Measures the graph in which only that node is reduced.
     """
-    bar = tqdm(names, desc="sensitivity", leave=False, disable=not sys.stderr.isatty())
+    bar = tqdm(names, desc="sensitivity", leave=False, disable=None)
     errors = {name: float(np.nan_to_num(error_of(name), nan=np.inf)) for name in bar}
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
@@ -42,7 +41,7 @@ def fewest_exclusions(
     """
     ranked = list(errors)
     most = min(MAX_EXCLUDED, len(ranked) // 2)
-    bar = tqdm(total=most, desc="exclusions", leave=False, disable=not sys.stderr.isatty())
+    bar = tqdm(total=most, desc="exclusions", leave=False, disable=None)
     with bar:
         for count in range(1, most + 1):
             result = passed(tuple(ranked[:count]))

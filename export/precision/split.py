@@ -53,8 +53,8 @@ def split(
 ) -> onnx.ModelProto:
     """Return a copy of a graph whose activations reach less far; the logits are nearly the same.
 
-    Each activation is cut off by a Clip, which `export.precision.int8.to_int8` leaves to the
-    integers where it can.
+    Each activation is cut off by a Clip, which `export.precision.int8` leaves to integers of fixed
+    ranges.
 
     Args:
         model: A graph that `export.fusion.cpu.for_cpu` made.

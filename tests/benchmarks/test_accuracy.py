@@ -139,3 +139,15 @@ def test_the_table_tells_means_spread_and_looks_at_test(
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == "runs that looked at test: 1"
     assert json.loads(lines[-1]) == rows
+
+
+def test_lines_that_are_not_there_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["mwo2kg plain", "--seeds", "1", "--output", "runs.jsonl"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ../shared/data/mwo2kg/train.txt: expected ")
+    assert err.count("\n") == 1
+    assert not Path("runs.jsonl").exists()

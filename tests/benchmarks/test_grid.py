@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-from benchmarks.cuda.families import TINY
+from benchmarks.families import TINY
 from benchmarks.grid import __main__ as grid
 from benchmarks.grid import run
 from benchmarks.grid.engines import FP32, INT8, PYTORCH, build_engines

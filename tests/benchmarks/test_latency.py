@@ -22,13 +22,6 @@ from serve.errors import BundleError, DataError
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture(scope="module")
-def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("benchmarks") / "bundle"
-    assert export_main(["--model", str(tiny_checkpoint), "--output", str(folder), "--int8"]) == 0
-    return folder
-
-
 @pytest.fixture
 def result() -> Result:
     """Return a result whose figures can be computed by heart."""

@@ -16,7 +16,6 @@ from benchmarks.memory import __main__ as memory
 from benchmarks.memory.curve import MAX_GROWTH_MB, Curve, follow, resident_bytes
 from benchmarks.memory.group import group_bytes
 from benchmarks.memory.lines import LONG_WORDS, MAX_WORDS, batches
-from export.__main__ import main as export_main
 from serve.limits import MAX_CHARS
 
 MB = 10**6
@@ -97,13 +96,6 @@ def test_a_groups_memory_is_that_of_its_processes() -> None:
         process.communicate(b"\n")
     assert group_bytes(process.pid) == 0
     assert group_bytes(os.getpgid(0)) > 0
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("memory") / "bundle"
-    assert export_main(["--model", str(tiny_checkpoint), "--output", str(folder), "--int8"]) == 0
-    return folder
 
 
 def test_one_command_measures_each_graph_in_its_own_process_and_ends_with_json(

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks import tour
-from export.__main__ import main as export_main
 from serve.examples import Example, Span
 from serve.repository import publish
 
@@ -16,16 +15,15 @@ from serve.repository import publish
 @pytest.mark.slow
 def test_the_tour_shows_lines_scores_latencies_and_the_way_on(
     tiny_checkpoint: Path,
+    bundle: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bundle, repository = tmp_path / "bundle", tmp_path / "repository"
-    assert export_main(["--model", str(tiny_checkpoint), "--output", str(bundle), "--int8"]) == 0
+    repository = tmp_path / "repository"
     publish(bundle, repository)
     monkeypatch.setattr(tour, "LATENCY_SECONDS", 0.0)
     monkeypatch.setattr(tour, "LATENCY_FILE", tmp_path / "latency.json")
-    capsys.readouterr()
     arguments = ["--checkpoint", str(tiny_checkpoint), "--bundle", str(bundle)]
     assert tour.main([*arguments, "--repository", str(repository)]) == 0
     shown = capsys.readouterr().out

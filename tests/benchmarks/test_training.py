@@ -58,3 +58,15 @@ def test_the_peaks_are_rates_a_machine_can_have() -> None:
     threads = torch.get_num_threads()
     assert 1e9 < matrix_peak_flops() < threads * 1e13
     assert 1e8 < memory_bytes_per_s() < 1e13
+
+
+def test_lines_that_are_not_there_are_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "training.json"
+    assert main(["--data", str(tmp_path / "none"), "--output", str(output)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {tmp_path}/none: expected ")
+    assert err.count("\n") == 1
+    assert not output.exists()

@@ -12,7 +12,7 @@ import export.pipeline
 import export.reports.latency
 from export.__main__ import main
 from export.checkpoint import Checkpoint, load_checkpoint
-from export.optimize import fuse
+from export.fusion.fuse import fuse
 from serve.bundle import Bundle
 from tests.exported import exported
 

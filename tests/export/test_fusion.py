@@ -20,11 +20,11 @@ from transformers import (
     PreTrainedConfig,
 )
 
-import export.optimize
+import export.fusion.fuse
 from export.checkpoint import Checkpoint, TorchBackend, load_checkpoint
 from export.config import IR_VERSION, OPSET
+from export.fusion.fuse import count_fused, expected_fusion, fuse
 from export.graph import _pin_versions
-from export.optimize import count_fused, expected_fusion, fuse
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
@@ -139,9 +139,9 @@ def test_a_rule_that_does_nothing_is_noticed(
     message: str,
 ) -> None:
     if rule == "bias_gelu_rules":
-        monkeypatch.setattr(export.optimize, rule, export.optimize.gelu_rules)
+        monkeypatch.setattr(export.fusion.fuse, rule, export.fusion.fuse.gelu_rules)
     else:
-        found = getattr(export.optimize, rule)
+        found = getattr(export.fusion.fuse, rule)
         monkeypatch.setattr(found, "holds", lambda self, context, **matched: False)
     with pytest.raises(GraphError, match=f"expected 2 layers to be fused whole, {message}"):
         fuse(raw, checkpoint.shape)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
-from onnx import numpy_helper
 
 import export.checkpoint
 import export.pipeline
@@ -24,7 +23,7 @@ from export.precision.rounding import rounded_to_fp16
 from serve.bundle import Bundle, Precision
 from serve.errors import ParityError
 from serve.tagger import Tagger
-from tests.exported import report_of
+from tests.exported import changed, report_of
 
 
 def test_a_product_that_costs_f1_is_found_and_left_in_fp32(
@@ -37,12 +36,10 @@ def test_a_product_that_costs_f1_is_found_and_left_in_fp32(
     ) -> onnx.ModelProto:
         culprit[:] = quantized_nodes(model)[3:4]
         quantized = to_int8(model, ranges, fp32_nodes)
-        for tensor in quantized.graph.initializer:
-            (node,) = [node for node in model.graph.node if node.name == culprit[0]]
-            if culprit[0] not in fp32_nodes and tensor.name == f"{node.input[1]}_scale":
-                scales = -9 * numpy_helper.to_array(tensor)
-                tensor.CopyFrom(numpy_helper.from_array(scales, tensor.name))
-        return quantized
+        if culprit[0] in fp32_nodes:
+            return quantized
+        (node,) = [node for node in model.graph.node if node.name == culprit[0]]
+        return changed(quantized, f"{node.input[1]}_scale", times=-9)
 
     monkeypatch.setattr(export.precision.choose_int8, "to_int8", quantize)
     output = tmp_path / "bundle"
@@ -96,11 +93,7 @@ def test_every_graph_that_was_tried_is_in_the_report(
 
 def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
     """Let the tag O win everywhere."""
-    (bias,) = [t for t in model.graph.initializer if t.name.endswith("classifier.bias")]
-    values = numpy_helper.to_array(bias).copy()
-    values[0] += 100
-    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
-    return model
+    return changed(model, "classifier.bias", 0, plus=100)
 
 
 @pytest.fixture
@@ -216,17 +209,11 @@ def test_without_a_gpu_a_fp16_graph_is_gated_with_every_number_rounded(
 ) -> None:
     """The graph itself passes: on a CPU it is computed in FP32."""
 
-    def damaged(
-        fused: onnx.ModelProto, fp32_nodes: Collection[str], floats: Collection[str]
-    ) -> onnx.ModelProto:
-        rounded = rounded_to_fp16(fused, fp32_nodes, floats)
-        (bias,) = [t for t in rounded.graph.initializer if t.name.endswith("classifier.bias")]
-        values = numpy_helper.to_array(bias).copy()
-        values[0] += 50  # no entity is left
-        bias.CopyFrom(numpy_helper.from_array(values, bias.name))
-        return rounded
-
-    monkeypatch.setattr(export.precision.choose_fp16, "rounded_to_fp16", damaged)
+    monkeypatch.setattr(
+        export.precision.choose_fp16,
+        "rounded_to_fp16",
+        lambda *graph: damaged(rounded_to_fp16(*graph)),
+    )
     output = tmp_path / "bundle"
     assert main(["--model", str(tiny_checkpoint), "--output", str(output), "--fp16"]) == 1
     told = capsys.readouterr().err

@@ -14,7 +14,6 @@ from export.parity import ParityReport
 from export.source import Source
 from serve.bootstrap import F1Change, F1Changes
 from serve.bundle import Precision
-from serve.errors import ParityError
 
 
 def compared(*, diff: float, agreement: float, **losses: float) -> ParityReport:
@@ -45,7 +44,6 @@ def test_the_best_graph_and_the_best_that_was_refused_are_found_among_all(judge:
         ("worst", 0.1, "1"),
     ):
         judge.trials.append(Trial(method, (), f1, refusal))
-        judge.refusals += [ParityError(refusal)] if refusal else []
     assert judge.best_trial().method == "passed"
     assert str(judge.best_refusal()) == "8"
 

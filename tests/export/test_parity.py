@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export.checkpoint import TorchBackend, load_checkpoint
-from export.optimize import check_fusion, fuse
+from export.fusion.fuse import check_fusion, fuse
 from export.parity import Reference, parity_batches
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError

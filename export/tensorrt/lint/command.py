@@ -13,10 +13,9 @@ exit status: 0 ready, 1 not ready or not readable, 2 wrong usage
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from export.tensorrt.lint.finding import Finding, Severity
@@ -26,10 +25,22 @@ from export.tensorrt.lint.quantization import check_quantization
 from export.tensorrt.lint.subject import read_subject
 from export.tensorrt.lint.weights import check_weights
 from export.tensorrt.matrix import SOURCE
-from serve.commands import deliver, say
-from serve.errors import TaggingError, in_words
+from serve.commands import command_parser, deliver, exit_status
 
 RULES = (check_file, check_inputs, check_nodes, check_quantization, check_weights)
+
+
+@dataclass(frozen=True)
+class LintConfig:
+    """What to look at.
+
+    Attributes:
+        graph: The ONNX file.
+        json: Print the findings as JSON.
+    """
+
+    graph: Path
+    json: bool = False
 
 
 def lint(path: Path) -> list[Finding]:
@@ -49,23 +60,24 @@ def is_ready(findings: Sequence[Finding]) -> bool:
     return all(finding.severity is not Severity.ERROR for finding in findings)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the findings, one a line, and the verdict; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m export lint",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def parse_args(argv: Sequence[str]) -> LintConfig:
+    """Return the command line as a config."""
+    parser = command_parser("lint", __doc__, package="export")
     parser.add_argument("graph", type=Path, metavar="GRAPH.onnx")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    arguments = parser.parse_args(argv)
-    shown = as_json if arguments.json else as_text
-    try:
-        findings = lint(arguments.graph)
-        deliver(shown(arguments.graph, findings))
-    except (TaggingError, OSError) as error:
-        say(f"error: {in_words(error)}")
-        return 1
+    return LintConfig(**vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the findings, one a line, and the verdict; return the exit status."""
+    config = parse_args(argv)
+    return exit_status(lambda: _run(config))
+
+
+def _run(config: LintConfig) -> int:
+    findings = lint(config.graph)
+    shown = as_json if config.json else as_text
+    deliver(shown(config.graph, findings))
     return 0 if is_ready(findings) else 1
 
 

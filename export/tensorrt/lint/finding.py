@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 
 class Severity(StrEnum):
@@ -13,7 +14,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is not as TensorRT needs or likes it.
 
@@ -41,25 +42,7 @@ class Finding:
         )
 
 
-def error(rule: str, where: str, expected: str, found: str, remedy: str) -> Finding:
-    """Return a finding that makes the graph not ready."""
-    return Finding(
-        severity=Severity.ERROR,
-        rule=rule,
-        where=where,
-        expected=expected,
-        found=found,
-        remedy=remedy,
-    )
-
-
-def warning(rule: str, where: str, expected: str, found: str, remedy: str) -> Finding:
-    """Return a finding the graph is ready in spite of."""
-    return Finding(
-        severity=Severity.WARNING,
-        rule=rule,
-        where=where,
-        expected=expected,
-        found=found,
-        remedy=remedy,
-    )
+error = partial(Finding, Severity.ERROR)
+"""A finding that makes the graph not ready; takes the other fields in order."""
+warning = partial(Finding, Severity.WARNING)
+"""A finding the graph is ready in spite of."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import onnx
 import pytest
 
-from benchmarks.cuda.families import TINY
 from benchmarks.cuda.parity import Yardstick
 from benchmarks.cuda.subject import random_subject
 from benchmarks.cuda.variants import Source, reference
+from benchmarks.families import TINY
 from serve.bundle import Provider
 
 
@@ -28,8 +29,7 @@ def yardstick(source: Source) -> Yardstick:
 @pytest.fixture
 def spoilt(source: Source) -> bytes:
     """Return the FP16 graph with the weights of one product turned round."""
-    graph = onnx.ModelProto()
-    graph.CopyFrom(source.fp16)
+    graph = deepcopy(source.fp16)
     weight = next(w for w in graph.graph.initializer if list(w.dims) == [32, 128])
     values = onnx.numpy_helper.to_array(weight)
     weight.CopyFrom(onnx.numpy_helper.from_array(-10 * values, weight.name))

@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.cuda.engine import NotMeasuredError
-from benchmarks.cuda.families import BERT_BASE, BERT_LARGE, MINILM, TINY, write_random_checkpoint
 from benchmarks.cuda.ort_engine import OrtEngine
 from benchmarks.cuda.parity import Parity, Yardstick
 from benchmarks.cuda.placement import check_placement, nodes_by_provider
 from benchmarks.cuda.served_engine import ServedEngine
 from benchmarks.cuda.tasks import offline_task
-from benchmarks.cuda.texts import random_batch
 from benchmarks.cuda.torch_engine import TorchEngine
 from benchmarks.cuda.variants import NEEDS_CUDA, Source, Variant, open_engine, reference
+from benchmarks.families import BERT_BASE, BERT_LARGE, MINILM, TINY, write_random_checkpoint
+from benchmarks.texts import random_batch
 from export.checkpoint import load_checkpoint
 from export.fusion.packed import check_packed, packed
 from serve.bundle import Precision, Provider

@@ -12,7 +12,6 @@ from benchmarks import gpu
 from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.device import check_gpu, describe_device
 from benchmarks.cuda.engine import EngineFacts
-from benchmarks.cuda.families import BERT_BASE, BERT_LARGE, MINILM
 from benchmarks.cuda.parity import Parity
 from benchmarks.cuda.record import Cell, Record, SystemRecord
 from benchmarks.cuda.run import Outcome, measure
@@ -22,6 +21,7 @@ from benchmarks.cuda.subject import Subject, trained_subject
 from benchmarks.cuda.table import table
 from benchmarks.cuda.tasks import Task, engine_task, single_stream_task
 from benchmarks.cuda.variants import NEEDS_CUDA, Source, Variant
+from benchmarks.families import BERT_BASE, BERT_LARGE, MINILM
 from benchmarks.machine import describe_machine
 from export.__main__ import main as export_main
 from serve.bundle import Provider

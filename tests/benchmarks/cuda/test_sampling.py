@@ -10,7 +10,7 @@ import pytest
 from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.engine import NotMeasuredError
 from benchmarks.cuda.sampling import NUM_ROUNDS, WARM_STEPS, Limits, Step, sample, warm_up
-from benchmarks.cuda.texts import passage_lengths, random_batch, texts_of, uniform_lengths
+from benchmarks.texts import passage_lengths, random_batch, texts_of, uniform_lengths
 
 
 def logging_steps(log: list[str], names: str) -> list[Step]:

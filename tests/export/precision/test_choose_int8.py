@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from export.checkpoint import Checkpoint
 from export.judge import Candidate, Judge, Trial
@@ -22,6 +21,7 @@ from export.source import Source
 from serve.encoding import EncodedBatch
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
+from tests.exported import changed
 
 TEXTS = [line.text for line in tiny_lines(seed=5, num_lines=40)]
 CHANNEL = 3
@@ -35,17 +35,11 @@ def reach_of(model: onnx.ModelProto, batch: EncodedBatch) -> float:
 
 def with_channel(model: onnx.ModelProto, times: float, plus: float) -> onnx.ModelProto:
     """Return the model where what GELU gets in the channel is multiplied and shifted."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    made_by = {node.output[0]: node for node in copy.graph.node}
-    add = made_by[made_by[splittable(copy)[0]].input[0]]
-    tensors = {tensor.name: tensor for tensor in copy.graph.initializer}
-    weight, bias = tensors[made_by[add.input[0]].input[1]], tensors[add.input[1]]
-    for tensor, shift in ((weight, 0.0), (bias, plus)):
-        values = numpy_helper.to_array(tensor).copy()
-        values[..., CHANNEL] = times * values[..., CHANNEL] + shift
-        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return copy
+    made_by = {node.output[0]: node for node in model.graph.node}
+    add = made_by[made_by[splittable(model)[0]].input[0]]
+    place = np.s_[..., CHANNEL]
+    multiplied = changed(model, made_by[add.input[0]].input[1], place, times=times)
+    return changed(multiplied, add.input[1], place, times=times, plus=plus)
 
 
 @pytest.fixture(scope="module")

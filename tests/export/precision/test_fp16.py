@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from export.checkpoint import Checkpoint
 from export.fusion.cpu import for_cpu
@@ -13,18 +12,9 @@ from export.precision.fp16 import to_fp16
 from export.precision.fp16_range import Extent, activation_extents, extent_of, nodes_beyond
 from export.precision.rounding import rounded_to_fp16
 from serve.session import OrtBackend
+from tests.exported import changed
 
 TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "please clean the belt"]
-
-
-def scaled(model: onnx.ModelProto, suffix: str, factor: float) -> onnx.ModelProto:
-    """Return a copy with one of the weights multiplied."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    (tensor,) = [t for t in copy.graph.initializer if t.name.endswith(suffix)]
-    values = (numpy_helper.to_array(tensor) * factor).astype(np.float32)
-    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return copy
 
 
 def extents(checkpoint: Checkpoint, model: onnx.ModelProto) -> dict[str, Extent]:
@@ -56,7 +46,7 @@ def test_an_overflow_inside_attention_is_seen(
     checkpoint: Checkpoint, fused: onnx.ModelProto
 ) -> None:
     healthy, attention = (node for node in fused.graph.node if node.op_type == "Attention")
-    wild = scaled(fused, attention.input[1], 3e3)
+    wild = changed(fused, attention.input[1], times=3e3)
     reasons = nodes_beyond(wild, extents(checkpoint, wild))
     assert "overflow" in reasons[attention.name]
     assert healthy.name not in reasons
@@ -82,7 +72,7 @@ def test_nodes_in_fp32_read_each_other_without_fp16_between(
 def test_the_stand_in_rounds_all_but_the_nodes_kept(
     checkpoint: Checkpoint, fused: onnx.ModelProto
 ) -> None:
-    wild = scaled(fused, "layer.0.attention.output.LayerNorm.weight", 1e6)
+    wild = changed(fused, "layer.0.attention.output.LayerNorm.weight", times=1e6)
     found = extents(checkpoint, wild)
     assert not np.isfinite(logits(rounded_to_fp16(wild, (), found), checkpoint)).all()
     rounded = rounded_to_fp16(wild, nodes_beyond(wild, found), found)

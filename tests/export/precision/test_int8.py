@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from export.precision.int8 import column_steps, quantized_inputs, quantized_node
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
+from tests.exported import changed
 
 TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "please clean the belt"]
 
@@ -130,11 +132,7 @@ def test_values_beyond_the_range_are_held_at_its_end(
 def test_a_graph_whose_numbers_are_not_finite_is_not_calibrated(
     checkpoint: Checkpoint, model: onnx.ModelProto
 ) -> None:
-    broken = onnx.ModelProto()
-    broken.CopyFrom(model)
-    bias = next(t for t in broken.graph.initializer if t.name.endswith("intermediate.dense.bias"))
-    values = np.full(tuple(bias.dims), np.inf, dtype=np.float32)
-    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    broken = changed(model, "layer.0.intermediate.dense.bias", plus=np.inf)
     with pytest.raises(GraphError, match="to be finite on the calibration lines"):
         activation_ranges(
             broken, quantized_inputs(broken), calibration_batches(checkpoint.encoder, TEXTS)
@@ -183,8 +181,7 @@ def attentions(model: onnx.ModelProto, kind: str) -> list[onnx.NodeProto]:
 def test_attention_keeps_how_it_scales_and_masks(
     model: onnx.ModelProto, ranges: dict[str, Range]
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     kept = {"num_heads": 2, "scale": 0.25, "mask_filter_value": -30.0, "unidirectional": 1}
     for node in attentions(copy, "Attention"):
         del node.attribute[:]
@@ -196,8 +193,7 @@ def test_attention_keeps_how_it_scales_and_masks(
 def test_attention_that_reads_more_than_a_mask_or_is_not_fused_is_refused(
     model: onnx.ModelProto, ranges: dict[str, Range]
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     (first, *_) = attentions(copy, "Attention")
     first.input.extend(["", "bias"])
     with pytest.raises(GraphError, match=r"to have a mask only, got \['', 'bias'\]"):

@@ -17,6 +17,7 @@ from serve.errors import GraphError
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
 from tests.export.precision.signed import batch_of, of_channels
+from tests.exported import changed
 
 TEXTS = [line.text for line in tiny_lines(seed=5, num_lines=40)]
 OUTLIER = 40.0
@@ -28,23 +29,16 @@ def uneven(model: onnx.ModelProto) -> onnx.ModelProto:
 
     What reads them is as much smaller, so the logits are nearly the model's own.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    layer = "model.bert.encoder.layer.0"
-    _scale(copy, f"{layer}.attention.output.LayerNorm.weight", np.s_[5], OUTLIER)
-    _scale(copy, f"{layer}.attention.output.LayerNorm.bias", np.s_[5], OUTLIER)
-    _scale(copy, f"{layer}.intermediate.dense.weight", np.s_[5], 1 / OUTLIER)
-    _scale(copy, f"{layer}.attention.self.qkv.weight", np.s_[:, -7], OUTLIER)
-    _scale(copy, f"{layer}.attention.self.qkv.bias", np.s_[-7], OUTLIER)
-    _scale(copy, f"{layer}.attention.output.dense.weight", np.s_[-7], 1 / OUTLIER)
-    return copy
-
-
-def _scale(model: onnx.ModelProto, name: str, place: object, factor: float) -> None:
-    (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
-    values = numpy_helper.to_array(tensor).copy()
-    values[place] *= factor
-    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    for name, place, factor in (
+        ("attention.output.LayerNorm.weight", np.s_[5], OUTLIER),
+        ("attention.output.LayerNorm.bias", np.s_[5], OUTLIER),
+        ("intermediate.dense.weight", np.s_[5], 1 / OUTLIER),
+        ("attention.self.qkv.weight", np.s_[:, -7], OUTLIER),
+        ("attention.self.qkv.bias", np.s_[-7], OUTLIER),
+        ("attention.output.dense.weight", np.s_[-7], 1 / OUTLIER),
+    ):
+        model = changed(model, f"layer.0.{name}", place, times=factor)
+    return model
 
 
 def batches(checkpoint: Checkpoint) -> list[EncodedBatch]:
@@ -98,13 +92,11 @@ def test_channels_reach_alike_afterwards(checkpoint: Checkpoint, uneven: onnx.Mo
 def test_a_channel_gives_its_reach_to_weights_that_are_even(
     checkpoint: Checkpoint, model: onnx.ModelProto
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
     for part in ("weight", "bias"):
-        name = f"model.bert.encoder.layer.0.attention.output.LayerNorm.{part}"
-        _scale(copy, name, np.s_[5], OUTLIER)
-    before = channel_reach(copy, ["layer_norm_1"], batches(checkpoint))["layer_norm_1"]
-    after = smoothed(copy, checkpoint)
+        name = f"layer.0.attention.output.LayerNorm.{part}"
+        model = changed(model, name, 5, times=OUTLIER)
+    before = channel_reach(model, ["layer_norm_1"], batches(checkpoint))["layer_norm_1"]
+    after = smoothed(model, checkpoint)
     even = activation_ranges(after, ["layer_norm_1/even"], batches(checkpoint))["layer_norm_1/even"]
     assert before.argmax() == 5
     assert max(-even.low, even.high) < before.max() / 4
@@ -127,14 +119,11 @@ def test_only_a_norm_that_feeds_a_product_costs_a_node(
 def test_a_channel_that_is_always_zero_stays_so(
     checkpoint: Checkpoint, model: onnx.ModelProto
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    layer = "model.bert.encoder.layer.0"
-    for name in ("weight", "bias"):
-        _scale(copy, f"{layer}.attention.output.LayerNorm.{name}", np.s_[3], 0.0)
-    _scale(copy, f"{layer}.intermediate.dense.weight", np.s_[4], 0.0)
-    after = logits(smoothed(copy, checkpoint), checkpoint)
-    np.testing.assert_allclose(after, logits(copy, checkpoint), atol=1e-4)
+    for part in ("weight", "bias"):
+        model = changed(model, f"layer.0.attention.output.LayerNorm.{part}", 3, times=0)
+    model = changed(model, "layer.0.intermediate.dense.weight", 4, times=0)
+    after = logits(smoothed(model, checkpoint), checkpoint)
+    np.testing.assert_allclose(after, logits(model, checkpoint), atol=1e-4)
 
 
 def test_the_reach_of_a_channel_is_its_largest_magnitude_in_any_batch() -> None:
@@ -152,16 +141,14 @@ def test_a_channel_that_is_not_finite_is_refused(factor: float) -> None:
 def test_a_channel_is_divided_by_its_reach_and_by_less_where_its_weights_are_large(
     model: onnx.ModelProto,
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    _scale(copy, "model.bert.encoder.layer.0.intermediate.dense.weight", np.s_[4], -16.0)
+    copy = changed(model, "layer.0.intermediate.dense.weight", 4, times=-16)
     even: Reach = {name: np.ones(32, np.float32) for name in divided(model)}
     far = {name: np.where(np.arange(32) == 7, np.float32(16), 1) for name in divided(model)}
     before, after = divisors(model, even), divisors(copy, far)
-    changed = after / before * (before / after)[0]  # as against a channel that is as it was
+    relative = after / before * (before / after)[0]  # as against a channel that is as it was
     expected = np.ones(32)
     expected[4], expected[7] = 16 ** -(1 - MIGRATION), 16**MIGRATION
-    np.testing.assert_allclose(changed, expected, rtol=1e-4)
+    np.testing.assert_allclose(relative, expected, rtol=1e-4)
     assert np.log(after).mean() == pytest.approx(0.0, abs=1e-5), "as large as before on the whole"
 
 

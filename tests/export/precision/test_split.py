@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 
 import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from export.checkpoint import Checkpoint
 from export.precision import split as module
@@ -20,9 +21,10 @@ from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.session import OrtBackend
 from tests.conftest import tiny_lines
+from tests.exported import changed
 
 TEXTS = [line.text for line in tiny_lines(seed=5, num_lines=40)]
-LAYER = "model.bert.encoder.layer.0"
+BIAS = "layer.0.intermediate.dense.bias"
 WIDTH = 64
 
 
@@ -34,13 +36,7 @@ def batches(checkpoint: Checkpoint) -> list[EncodedBatch]:
 @pytest.fixture(scope="module")
 def spiky(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with one channel that reaches to about 9, as a few of a real BERT's do."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    (bias,) = [t for t in copy.graph.initializer if t.name == f"{LAYER}.intermediate.dense.bias"]
-    values = numpy_helper.to_array(bias).copy()
-    values[3] += 9.0
-    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
-    return copy
+    return changed(model, BIAS, 3, plus=9)
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +116,7 @@ def test_without_outliers_nothing_changes(model: onnx.ModelProto) -> None:
 def test_an_activation_is_left_alone_where_its_layer_is_of_another_form(
     model: onnx.ModelProto, change: str
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     first, second = splittable(copy)
     (activation,) = [node for node in copy.graph.node if node.output[0] == first]
     if change == "read twice":
@@ -150,11 +145,6 @@ def test_the_limit_is_the_least_that_takes_few_channels(reach: list[float], limi
 def test_an_activation_that_is_not_finite_is_refused(
     spiky: onnx.ModelProto, batches: list[EncodedBatch]
 ) -> None:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(spiky)
-    (bias,) = [t for t in copy.graph.initializer if t.name == f"{LAYER}.intermediate.dense.bias"]
-    values = numpy_helper.to_array(bias).copy()
-    values[3] = np.inf
-    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    copy = changed(spiky, BIAS, 3, plus=np.inf)
     with pytest.raises(GraphError, match="to be finite on the calibration lines"):
         channel_reach(copy, splittable(copy), batches)

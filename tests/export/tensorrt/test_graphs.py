@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -157,8 +158,7 @@ def test_a_missing_or_infinite_range_is_refused(
 
 
 def test_a_graph_without_known_attention_is_refused(exported: onnx.ModelProto) -> None:
-    broken = onnx.ModelProto()
-    broken.CopyFrom(exported)
+    broken = deepcopy(exported)
     for node in broken.graph.node:
         if node.op_type == "Softmax":
             node.op_type = "LogSoftmax"
@@ -167,8 +167,7 @@ def test_a_graph_without_known_attention_is_refused(exported: onnx.ModelProto) -
 
 
 def test_narrowing_keeps_wide_ids_where_a_node_needs_them(plain: onnx.ModelProto) -> None:
-    graph = onnx.ModelProto()
-    graph.CopyFrom(plain)
+    graph = deepcopy(plain)
     node = onnx.helper.make_node("Add", ["input_ids", "input_ids"], ["doubled"], name="ids/Add")
     graph.graph.node.append(node)
     graph.graph.output.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -220,8 +221,7 @@ def test_a_sabotaged_graph_is_found_out(
     rule: str,
     words: str,
 ) -> None:
-    model = onnx.ModelProto()
-    model.CopyFrom(request.getfixturevalue(graph))
+    model = deepcopy(request.getfixturevalue(graph))
     sabotage(model)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     found = [finding for finding in lint(folder / "model.onnx") if finding.rule == rule]

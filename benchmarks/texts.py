@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cuda.families import SEED
+from benchmarks.families import SEED
 from serve.encoding import EncodedBatch
 from serve.examples import read_jsonl
 
-SAMPLE = Path(__file__).resolve().parents[2] / "train" / "sample" / "test.jsonl"
+SAMPLE = Path(__file__).resolve().parents[1] / "train" / "sample" / "test.jsonl"
 NUM_SPECIAL = 2
 _FIRST_ID = 5  # after the special tokens
 

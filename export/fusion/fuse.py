@@ -1,7 +1,7 @@
 """Owns fusion, and the contract that says it happened.
 
 A rule that matches nothing warns of nothing, so the number of fused nodes is stated per layer and
-asserted. The rules for exact GELU are onnxscript's; the others are in `export.fusion`.
+asserted. The rules for exact GELU are onnxscript's; the others lie beside this file.
 """
 
 from __future__ import annotations
