@@ -42,11 +42,11 @@ def add_optimum_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--device", type=_device, metavar="cpu|cuda",
-        help="where the FP16 graph is compared and gated (default: the GPU where there is one)",
+        help="where the FP16 graph is compared and gated (the GPU where there is one)",
     )  # fmt: skip
     parser.add_argument(
         "--atol", type=_tolerance, default=FP32_ATOL,
-        help="largest difference of an FP32 logit from PyTorch's (default: %(default)s)",
+        help="largest difference of an FP32 logit from PyTorch's (%(default)s)",
     )  # fmt: skip
     for flag, (value, why) in _SETTLED.items():
         parser.add_argument(

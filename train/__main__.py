@@ -24,6 +24,8 @@ Other commands, each with its own --help:
   python -m train drift     whether a refit is due
   python -m train evaluate  what a tagger gets right, and what not
   python -m train explain   which words made it choose an entity
+
+exit status: 0 trained, 1 refused or interrupted (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations

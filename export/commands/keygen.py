@@ -33,7 +33,9 @@ class KeygenConfig:
 def parse_args(argv: Sequence[str]) -> KeygenConfig:
     """Return the command line as a config."""
     parser = command_parser("keygen", __doc__, package="export")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="the private key; FILE.pub is the public one"
+    )
     return KeygenConfig(**vars(parser.parse_args(argv)))
 
 

@@ -19,7 +19,10 @@ from serve.errors import TaggingError, in_words
 def command_parser(
     verb: str, documentation: str | None, *, package: str = "serve"
 ) -> argparse.ArgumentParser:
-    """Return a parser whose help is the documentation of the verb's module."""
+    """Return a parser whose help is the documentation of the verb's module.
+
+    Each option says what it is for and, where it has one, its default in brackets.
+    """
     return argparse.ArgumentParser(
         prog=f"python -m {package} {verb}",
         description=documentation,

@@ -4,6 +4,8 @@
     python -m serve history --repository model_repository --json
 
 The history is history.jsonl in the repository, a file that only grows.
+
+exit status: 0 told, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ def parse_args(argv: Sequence[str]) -> HistoryConfig:
     """Return the command line as a config."""
     parser = command_parser("history", __doc__)
     parser.add_argument(
-        "--repository", type=Path, default=HistoryConfig.repository, metavar="FOLDER"
+        "--repository",
+        type=Path,
+        default=HistoryConfig.repository,
+        metavar="FOLDER",
+        help=f"where it is ({HistoryConfig.repository})",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     return HistoryConfig(**vars(parser.parse_args(argv)))

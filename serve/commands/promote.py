@@ -5,6 +5,8 @@ goes back.
 
     python -m serve promote
     python -m serve promote --share 0.5
+
+exit status: 0 promoted, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def parse_args(argv: Sequence[str]) -> PromoteConfig:
     parser = command_parser("promote", __doc__)
     default = PromoteConfig()
     add_arguments(parser, default.repository, default.timeout)
-    parser.add_argument("--share", type=float, default=default.share, help="of callers, 0 to 1")
+    text = f"of callers, 0 to 1 ({default.share:g})"
+    parser.add_argument("--share", type=float, default=default.share, help=text)
     args = parser.parse_args(argv)
     checked_share(parser, args.share)
     return PromoteConfig(**vars(args))

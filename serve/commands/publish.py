@@ -17,6 +17,8 @@ that is new is refused while something unsigned goes on serving: stop the server
 A plan, which tensorrt/build.sh of the bundle built on the GPU it is to run on, is for a Triton that
 is started with --model-config-name=trt; there a version without one does not load. It must be of
 the bundle's graph, and is kept and gone back to with the version.
+
+exit status: 0 published, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations
@@ -59,12 +61,14 @@ def parse_args(argv: Sequence[str]) -> PublishConfig:
     """Return the command line as a config."""
     parser = command_parser("publish", __doc__)
     default = PublishConfig()
-    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="FOLDER")
+    text = f"what python -m export made ({default.bundle})"
+    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="FOLDER", help=text)
     add_arguments(parser, default.repository, default.timeout)
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="signed bundles only")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="TensorRT plan of its graph")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--share", type=float, default=default.share, help="of callers, 0 to 1")
+    text = f"of callers, 0 to 1 ({default.share})"
+    choice.add_argument("--share", type=float, default=default.share, help=text)
     choice.add_argument("--promote", action="store_true", help="give it to all at once")
     args = parser.parse_args(argv)
     checked_share(parser, args.share)

@@ -4,6 +4,8 @@
 
 Returns when each of them answers again. With a single server there is nobody to take over. The
 files that they need to start again are checked before any of them is stopped.
+
+exit status: 0 restarted, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations

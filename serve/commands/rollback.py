@@ -4,6 +4,8 @@ Prints the version that serves then: the old bundle under a new number, so that 
 numbers go back. Nothing is restarted; what is rolled back is removed.
 
     python -m serve rollback
+
+exit status: 0 taken back, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ build/triton/supervisor.log.
 gRPC listens on loopback unless --listen says otherwise; HTTP and metrics always do. With the files
 of TLS only clients whose certificate the authority signed get through; the server's certificate has
 to name localhost as well, and to be good for a client too.
+
+exit status: 0 started, or ended as asked, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations
@@ -56,26 +58,34 @@ def parse_args(argv: Sequence[str]) -> StartConfig:
     parser = command_parser("start", __doc__)
     add = parser.add_argument
     default = SupervisorConfig
-    add("--repository", type=Path, default=default.repository, metavar="FOLDER")
-    add("--triton", type=Path, default=default.triton, metavar="VENV")
-    add("--replicas", type=int, default=default.num_replicas, metavar="N", help="how many servers")
+    text = f"where versions are published ({default.repository})"
+    add("--repository", type=Path, default=default.repository, metavar="FOLDER", help=text)
+    text = f"environment that holds Triton ({default.triton})"
+    add("--triton", type=Path, default=default.triton, metavar="VENV", help=text)
+    text = f"how many servers ({default.num_replicas})"
+    add("--replicas", type=int, default=default.num_replicas, metavar="N", help=text)
     add(
         "--grpc-port",
         type=int,
         default=default.grpc_port,
         metavar="PORT",
-        help="of the first server, the others' follow; 0: any free",
+        help="of the first server, the others' follow; 0: any free (0)",
     )
     add(
         "--listen",
         type=_address,
         default=default.exposure.host,
         metavar="ADDRESS",
-        help="gRPC's; default loopback",
+        help="gRPC's (127.0.0.1)",
     )
     add_tls_flags(parser, ours="the server's", theirs="the clients'")
     add("--http", action="store_true", help="listen for HTTP too, on loopback")
-    add("--metrics-port", type=int, metavar="PORT", help="export Prometheus metrics; 0: any free")
+    add(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help="export Prometheus metrics; 0: any free (none)",
+    )
     add("--detach", action="store_true", help="return when the servers are ready")
     args = parser.parse_args(argv)
     _check(parser, args)

@@ -3,7 +3,7 @@
     python -m serve status
     python -m serve status --json
 
-Exit 0 when every server answers the canary rightly, else 1.
+exit status: 0 every server answers rightly, 1 not all do, or none runs, 2 wrong usage
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 
 Requests in flight are answered first. Servers whose supervisor was killed are cleared away too;
 without any there is nothing to do.
+
+exit status: 0 stopped, or nothing to stop, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ are answered as they come.
     python -m serve tag --url 127.0.0.1:8001,127.0.0.1:8002 work_orders.txt
     python -m serve tag --url localhost:8001 --tls-authority ca.pem --tls-certificate client.pem \
         --tls-key client.key work_orders.txt
+
+exit status: 0 tagged, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations
@@ -70,12 +72,17 @@ class TagConfig:
 def parse_args(argv: Sequence[str]) -> TagConfig:
     """Return the command line as a config."""
     parser = command_parser("tag", __doc__)
-    parser.add_argument("files", nargs="*", default=TagConfig.files, metavar="FILE")
+    text = "a text a line (standard input)"
+    parser.add_argument("files", nargs="*", default=TagConfig.files, metavar="FILE", help=text)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--bundle", type=Path, default=TagConfig.bundle, metavar="FOLDER")
+    text = f"what python -m export made ({TagConfig.bundle})"
+    source.add_argument(
+        "--bundle", type=Path, default=TagConfig.bundle, metavar="FOLDER", help=text
+    )
     source.add_argument("--url", metavar="HOST:PORT,...", help="of one Triton, or of several")
     add_tls_flags(parser, ours="the client's", theirs="the servers'")
-    parser.add_argument("--precision", choices=list(Precision), type=Precision)
+    text = "which of the bundle's graphs (the best for the hardware)"
+    parser.add_argument("--precision", choices=list(Precision), type=Precision, help=text)
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="signed bundles only")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="JSON lines, even on a terminal")

@@ -9,6 +9,8 @@ On a terminal it is drawn anew every two seconds until Ctrl-C; elsewhere, and wi
 snapshot, over one interval. Requests and texts are callers'. p50 and p99 are of the last minute,
 inside the server, the supervisor's canaries among them. texts/batch are those that the batcher
 merged on average; the largest batch is 256.
+
+exit status: 0 every server answers rightly, 1 not all do, or none runs, 2 wrong usage
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class TopConfig:
 def parse_args(argv: Sequence[str]) -> TopConfig:
     """Return the command line as a config."""
     parser = command_parser("top", __doc__)
-    parser.add_argument("--interval", type=float, default=TopConfig.interval, metavar="SECONDS")
+    default = TopConfig.interval
+    text = f"between two looks, at least 2 ({default:g})"
+    parser.add_argument("--interval", type=float, default=default, metavar="SECONDS", help=text)
     parser.add_argument("--json", action="store_true", help="one snapshot as a JSON object")
     args = parser.parse_args(argv)
     if not 2.0 <= args.interval <= 3600.0:

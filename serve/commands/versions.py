@@ -21,13 +21,14 @@ _MAX_TIMEOUT_S = 86_400.0
 
 def add_arguments(parser: argparse.ArgumentParser, repository: Path, timeout: float) -> None:
     """Let a parser take which repository, and how long a server may take to load."""
-    parser.add_argument("--repository", type=Path, default=repository, metavar="FOLDER")
+    text = f"what Triton mounts ({repository})"
+    parser.add_argument("--repository", type=Path, default=repository, metavar="FOLDER", help=text)
     parser.add_argument(
         "--timeout",
         type=_seconds,
         default=timeout,
         metavar="SECONDS",
-        help=f"for a server to load it, at most {_MAX_TIMEOUT_S:g}",
+        help=f"for a server to load it, at most {_MAX_TIMEOUT_S:g} ({timeout:g})",
     )
 
 

@@ -62,8 +62,8 @@ class ConvertConfig:
 def parse_args(argv: Sequence[str]) -> ConvertConfig:
     """Return the command line as a config."""
     parser = command_parser("convert", __doc__, package="train")
-    parser.add_argument("sources", type=Path, nargs="+", metavar="FROM")
-    parser.add_argument("target", type=Path, metavar="TO")
+    parser.add_argument("sources", type=Path, nargs="+", metavar="FROM", help="labelled lines")
+    parser.add_argument("target", type=Path, metavar="TO", help="a new file or folder")
     text = f"format to write: {', '.join(FORMATS)} (by the suffix of TO: .conll, .jsonl)"
     parser.add_argument("--to", choices=FORMATS, metavar="NAME", help=text)
     add_mapped_reading(parser)

@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str]) -> EvaluateConfig:
     """Return the command line as a config."""
     parser = command_parser("evaluate", __doc__, package="train")
     add = parser.add_argument
-    add("tagger", type=Path, metavar="CHECKPOINT_OR_BUNDLE")
+    add("tagger", type=Path, metavar="CHECKPOINT_OR_BUNDLE", help="what is evaluated")
     add("--data", type=Path, required=True, metavar="FILE", help="labelled lines")
     add_mapped_reading(parser)
     text = "what the tagger was trained on, to tell seen from unseen (the checkpoint's own lines)"

@@ -45,8 +45,9 @@ def parse_args(argv: Sequence[str]) -> ExplainConfig:
     """Return the command line as a config."""
     parser = command_parser("explain", __doc__, package="train")
     add = parser.add_argument
-    add("checkpoint", type=Path, metavar="CHECKPOINT")
-    add("files", nargs="*", default=ExplainConfig.files, metavar="FILE")
+    add("checkpoint", type=Path, metavar="CHECKPOINT", help="the tagger")
+    text = "a text a line (standard input)"
+    add("files", nargs="*", default=ExplainConfig.files, metavar="FILE", help=text)
     add("--html", type=Path, metavar="FILE", help="write a page")
     add("--json", action="store_true", help="print one JSON object a line")
     # Intermixed: else files that stand behind a flag behind the checkpoint would be refused.

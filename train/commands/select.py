@@ -56,7 +56,7 @@ def parse_args(argv: Sequence[str]) -> SelectConfig:
     """Return the command line as a config."""
     parser = command_parser("select", __doc__, package="train")
     add, default = parser.add_argument, SelectConfig
-    add("checkpoint", type=Path, metavar="CHECKPOINT")
+    add("checkpoint", type=Path, metavar="CHECKPOINT", help="the tagger")
     text = "text without labels, one line each"
     add("--pool", type=Path, nargs="+", required=True, metavar="FILE", help=text)
     add("--output", type=Path, required=True, metavar="DIR", help="a new folder")

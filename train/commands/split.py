@@ -84,7 +84,7 @@ def parse_args(argv: Sequence[str]) -> SplitConfig:
     """Return the command line as a config."""
     parser = command_parser("split", __doc__, package="train")
     add, default = parser.add_argument, SplitConfig
-    add("sources", type=Path, nargs="+", metavar="FROM")
+    add("sources", type=Path, nargs="+", metavar="FROM", help="labelled lines")
     add("--output", type=Path, required=True, metavar="DIR", help="a new folder")
     text = f"format to write: {', '.join(FORMATS)} ({default.to})"
     add("--to", choices=FORMATS, default=default.to, metavar="NAME", help=text)

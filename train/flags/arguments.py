@@ -56,7 +56,8 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
 
 def _add_strategy(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    text = "the encoder and the head, the head only, or low-rank additions, merged at the end"
+    what = "the encoder and the head, the head only, or low-rank additions merged at the end"
+    text = f"{what} ({_DEFAULT.method})"
     add("--method", type=Method, choices=list(Method), default=_DEFAULT.method, help=text)
     text = "freeze all embeddings and the first N layers (the word embeddings only)"
     add("--freeze-layers", type=at_least(0), metavar="N", help=text)
@@ -66,7 +67,8 @@ def _add_strategy(group: argparse._ArgumentGroup) -> None:
     default = _DEFAULT.layer_decay
     add("--layer-decay", type=between(0.01, 1), default=default, metavar="R", help=text)
     names, default_optimizer = list(OptimizerName), _DEFAULT.optimizer
-    add("--optimizer", type=OptimizerName, choices=names, default=default_optimizer)
+    text = f"what takes the steps ({default_optimizer})"
+    add("--optimizer", type=OptimizerName, choices=names, default=default_optimizer, help=text)
     add("--dropout", type=between(0, 0.9), metavar="R", help="everywhere (the base model's own)")
     text = f"share of the words hidden from the model in training ({_DEFAULT.word_dropout:g})"
     default = _DEFAULT.word_dropout
