@@ -33,6 +33,7 @@ def _draw_latency(axes: Any, result: Result, colors: list[str]) -> None:  # noqa
         xscale="log", title="single-stream: one line at a time",
         xlabel="latency, ms (logarithmic)", ylabel="lines answered within, %",
     )  # fmt: skip
+    axes.xaxis.set_major_formatter("{x:g}")  # 10, not a power
     axes.grid(visible=True, which="both", alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
 

@@ -43,6 +43,7 @@ def _draw_distributions(axes: Any, result: LoadResult, colors: dict[str, str]) -
         xscale="log", title="closed loop: one line a call",
         xlabel="latency, ms (logarithmic)", ylabel="calls answered within, %",
     )  # fmt: skip
+    axes.xaxis.set_major_formatter("{x:g}")  # 10, not a power
     axes.grid(visible=True, which="both", alpha=0.25)
     _legend_below(axes)
 
@@ -60,6 +61,8 @@ def _draw_rates(axes: Any, result: LoadResult, colors: dict[str, str]) -> None: 
         xlabel="lines answered per second (logarithmic)",
         ylabel="latency from the arrival, ms (logarithmic)",
     )  # fmt: skip
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     axes.grid(visible=True, which="both", alpha=0.25)
     _legend_below(axes)
 

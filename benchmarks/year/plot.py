@@ -38,7 +38,7 @@ def plot(months: Sequence[Month], path: Path) -> None:
     due = [m.month for m in months if m.is_due]
     axes.scatter(due, [low] * len(due), color="#555", marker="^", label="drift: refit due")
     axes.axvline(POISONED, color=_REFUSED, alpha=0.3, linewidth=6, label="labels mixed up")
-    axes.axvline(ARRIVAL, color=_OTHER, alpha=0.3, linewidth=6)
+    axes.axvline(ARRIVAL, color=_OTHER, alpha=0.3, linewidth=6, label="the machine is bought")
     axes.set(xlabel="month", ylabel="champion's entity F1, held-out test", xticks=numbers)
     axes.set_title("A year on mwo2kg: about 200 new lines a month")
     axes.grid(visible=True, alpha=0.25)

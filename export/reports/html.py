@@ -82,7 +82,7 @@ def _latency(latencies: Latencies) -> str:
         for name in names:
             ms = cell.median_ms.get(name)
             base = cell.median_ms.get(names[0])
-            row.append(f"{ms:.2f} ({base / ms:.1f}x)" if ms and base else "no time")
+            row.append(f"{ms:.2f} ({base / ms:.1f}x)" if ms and base else "not measured")
         rows.append([*row, str(cell.rounds)])
     note = (
         f"<p>Milliseconds from tokens to logits, median of interleaved rounds, on "
@@ -108,6 +108,7 @@ def _labels(graph: Gated) -> str:
             f"{change.loss_points:.2f}",
             "{:.2f} to {:.2f}".format(*change.interval_points),
         ]
+        if change.num_gold else [label, "none in gold", *["-"] * 4]
         for label, change in changes.items()
     ]  # fmt: skip
     return table(["label", "entities", "PyTorch", "graph", "loss", "95 % interval"], rows)

@@ -87,8 +87,8 @@ def _loss(graph: Gated) -> str:
     verb = "gains" if points < 0 else "loses"
     overall = f"{info.file} {verb} {abs(points):.2f} points of entity F1"
     if low == high == 0:
-        return f"{overall}, on every draw of the dev lines"
-    between = f"{overall} (95 % of draws: a loss of {low:z.2f} to {high:z.2f})"
+        return f"{overall}, in every bootstrap sample of the dev lines"
+    between = f"{overall} (95 % of bootstrap samples: a loss of {low:z.2f} to {high:z.2f})"
     losses = info.label_f1_loss_points
     worst = max(losses, key=losses.__getitem__, default="")
     if not worst or losses[worst] <= 0:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from export.reports.html import _labels as label_table
 from export.reports.latency import Cell, Latencies
 from export.reports.report import Report, findings
 from serve.bundle import Precision
@@ -62,8 +64,8 @@ def test_latencies_of_a_busy_machine_are_not_vouched_for() -> None:
 
 def test_a_loss_is_told_with_its_interval_and_the_label_it_falls_on() -> None:
     assert said(QUIET)[0] == (
-        "model.onnx loses 1.00 points of entity F1 (95 % of draws: a loss of 0.50 to 1.50); "
-        "most on Item, 1.20"
+        "model.onnx loses 1.00 points of entity F1 (95 % of bootstrap samples: a loss of 0.50 to "
+        "1.50); most on Item, 1.20"
     )
 
 
@@ -73,3 +75,14 @@ def test_a_tagger_that_finds_next_to_nothing_is_not_vouched_for(f1: float, is_to
     weak.file.info.f1_before = f1
     found = list(findings(Report([weak], QUIET)))
     assert found[0].startswith(f"PyTorch's own entity F1 is {100 * f1:.2f}") == is_told
+
+
+def test_a_label_that_dev_lacks_has_no_figures() -> None:
+    some = SimpleNamespace(num_gold=3, before=1.0, after=0.5, loss_points=50.0)
+    none = SimpleNamespace(num_gold=0, before=0.0, after=0.0, loss_points=0.0)
+    some.interval_points = none.interval_points = (0.0, 0.0)
+    parity = SimpleNamespace(f1=SimpleNamespace(overall=some, by_label={"Time": none}))
+    rows = label_table(SimpleNamespace(parity=parity))
+    (time,) = re.findall("<tr><td>Time.*?</tr>", rows, re.DOTALL)
+    assert "none in gold" in time
+    assert not re.search(r"\d", time)
