@@ -100,10 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export and print what was written, or run a command; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     write_utf8()
-    if arguments and arguments[0] in COMMANDS:
-        return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
-    config = parse_args(arguments)
     try:
+        if arguments and arguments[0] in COMMANDS:
+            return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
+        config = parse_args(arguments)
         from export.pipeline import export  # late: neither --help nor a command needs PyTorch
 
         bundle = export(config)

@@ -29,7 +29,7 @@ from train.loop.device import format_name, number_format, out_of_memory_told
 from train.loop.fit import Fit, best_epoch
 from train.loop.processes import Processes
 from train.loop.progress import OnEpoch, Progress
-from train.loop.state import Epoch
+from train.loop.state import Epoch, clear
 from train.model.base import Base, find_base
 from train.model.card import CARD, CURVES, model_card
 from train.model.checkpoint import Checkpoint, check_events, check_output, write_checkpoint
@@ -104,7 +104,7 @@ def run(
     if fitted is None:
         return {}
     figures = write_fitted(config.output, fitted, corpus, corpus.train.examples)
-    state_path(config.output).unlink(missing_ok=True)
+    clear(state_path(config.output))
     return figures
 
 

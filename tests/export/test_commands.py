@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from serve.errors import BundleError
 from serve.files import write_durably
 from tests.serve.tiny import write_bundle
 
+ROOT = Path(__file__).resolve().parents[2]
 ErrorOf = Callable[..., str]
 PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
 
@@ -192,3 +195,19 @@ def test_help_shows_examples_and_misuse_is_exit_2(
     with pytest.raises(SystemExit, match="2"):
         main([command])
     assert "error: " in capsys.readouterr().err
+
+
+def test_a_missing_package_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "onnx.py").write_text("raise ModuleNotFoundError('No onnx', name='onnx')")
+    done = subprocess.run(
+        [sys.executable, "-m", "export", "lint", "graph.onnx"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: expected the package onnx, got none installed; pip install 'linetag[export]'\n",
+    )

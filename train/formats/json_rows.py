@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from serve.errors import DataError
-from serve.examples import numbered_lines, parse_json, unique
+from serve.examples import numbered_lines, parse_json
 from train.formats.record import Row, shown, told
 
 CHUNK_CHARS = 1 << 16
@@ -22,13 +22,14 @@ MAX_ELEMENT_CHARS = 1 << 24
 
 _WHOLE = "export the file anew, whole"
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder(object_pairs_hook=unique)
+_DECODER = json.JSONDecoder()
 
 
 def json_rows(path: Path) -> Iterator[Row]:
     """Yield each line or element with its place: `file:3`, or `file:$[2]` in an array.
 
-    A line that is no JSON comes as a DataError in its place.
+    A line that is no JSON comes as a DataError in its place, and so does a line or an element in
+    which a name comes twice.
 
     Raises:
         DataError: If the file cannot be read, or an array not be followed to its end.
@@ -74,7 +75,7 @@ def _elements(path: Path, window: _Window) -> Iterator[Row]:
 
 def _element(place: str, window: _Window) -> object:
     try:
-        return window.value()
+        element = window.element()
     except json.JSONDecodeError as error:
         raise DataError(
             f"{place}: expected a JSON value, got: {error.msg} at its character {error.pos}; "
@@ -82,6 +83,7 @@ def _element(place: str, window: _Window) -> object:
         ) from error
     except (ValueError, RecursionError) as error:
         raise told(place, error) from error
+    return _line(place, element)[1]
 
 
 class _Window:
@@ -106,8 +108,8 @@ class _Window:
         """Step over a character."""
         self._at += 1
 
-    def value(self) -> object:
-        """Return the value that begins here and step over it.
+    def element(self) -> str:
+        """Return what the value that begins here is written as, and step over it.
 
         Raises:
             ValueError: If it is no JSON value, not UTF-8 or too long.
@@ -115,16 +117,17 @@ class _Window:
         """
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                _, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 if not self._grow():
                     raise json.JSONDecodeError(error.msg, "", error.pos - self._at) from None
                 continue
             if end == len(self._text) and self._grow():  # a number may go on
                 continue
-            _check_utf8(self._text[self._at : end])
+            element = self._text[self._at : end]
+            _check_utf8(element)
             self._at = end
-            return value
+            return element
 
     def _grow(self) -> bool:
         """Read on, as much again as there is: an element is parsed twice its length at most."""

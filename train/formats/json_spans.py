@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from serve.examples import Example, Span, labelled_text, write_jsonl
@@ -49,8 +50,9 @@ def parse(place: str, row: object) -> Record | None:
             "or ner.manual, or drop the line"
         )
     text, spans = _text_and_spans(row, fields)
-    lists = [name for name in _FIELDS if isinstance(fields.get(name), list)]
-    if sum(_holds_spans(fields[name]) for name in lists) > bool(spans):  # passed over for another
+    given = [name for name in _FIELDS if _holds_spans(fields.get(name))]
+    if any(_spans_under(name, fields) != set(spans) for name in given):  # passed over for another
+        lists = [name for name in _FIELDS if isinstance(fields.get(name), list)]
         raise ValueError(
             f"expected the spans under one name, got lists under {' and '.join(lists)}; "
             "keep them under spans alone"
@@ -98,8 +100,23 @@ def _text_and_spans(row: object, fields: dict[str, object]) -> tuple[str, list[S
 
 
 def _holds_spans(field: object) -> bool:
-    """Tell whether a field holds spans, not tags of words or labels of the text."""
-    return isinstance(field, list) and any(isinstance(item, list | dict) for item in field)
+    """Tell whether a field holds spans: not tags of words, labels of the text or links of it."""
+    return isinstance(field, list) and any(map(_has_offsets, field))
+
+
+def _has_offsets(item: object) -> bool:
+    match item:
+        case {"start": _} | {"start_offset": _} | [int(), int(), _, *_]:
+            return True
+    return False
+
+
+def _spans_under(name: str, fields: dict[str, object]) -> set[Span] | None:
+    """Return the spans under one name; None if what is there cannot be read as spans."""
+    alone = {"text": fields["text"], name: fields[name]}
+    with suppress(ValueError):
+        return set(_text_and_spans(alone, alone)[1])
+    return None
 
 
 def _entity(item: object) -> Span:

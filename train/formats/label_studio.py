@@ -125,16 +125,23 @@ def _spans(annotation: object, at: str, text: str) -> Iterable[Span]:
         value = result.get("value") if isinstance(result, dict) else None
         if isinstance(value, dict):
             marks += _marks(value, f"{at}.result[{number}].value")
-    _check_named(results, at)
+    _check_named(results, _labelled(annotation), at)
     return placed(marks, text)
 
 
-def _check_named(results: list[object], at: str) -> None:
-    """Refuse a part of the text that no result of its region gives labels."""
+def _check_named(results: list[object], labelled: set[str], at: str) -> None:
+    """Refuse a part of the text that no result of its region gives labels.
+
+    Args:
+        results: What was labelled, on the text and on what else the task may show beside it.
+        labelled: Names of what has labels on it; empty if nothing has.
+        at: Where that is, for errors.
+    """
     regions = [
         (str(result.get("id")), result["value"])
         for result in results
         if isinstance(result, dict) and isinstance(result.get("value"), dict)
+        if not labelled or result.get("to_name") in (*labelled, None)
     ]
     named = {region for region, value in regions if "labels" in value}
     for region, value in regions:

@@ -8,6 +8,7 @@ it is seeded anew at each step, see `train.loop.fit`.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from serve.errors import CheckpointError
-from serve.files import staged_file, sync
+from serve.files import sync
 
 Weights = dict[str, Tensor]
 
@@ -93,16 +94,36 @@ def save_state(path: Path, state: TrainingState) -> None:
         "underway": json.dumps(asdict(state.underway)),
         "scaler": json.dumps(state.scaler),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    making = _making(path)
     try:
-        with staged_file(path) as staging:
-            save_file(tensors, staging, metadata=header)
-            sync(staging)
+        _clear_making(path)  # what a kill left: safetensors writes under a name that it makes up
+        making.mkdir(parents=True)
+        save_file(tensors, staging := making / path.name, metadata=header)
+        sync(staging)
+        staging.replace(path)
+        making.rmdir()
     except (SafetensorError, OSError) as error:
+        _clear_making(path)
         raise CheckpointError(
             f"{path}: expected to write the state of the run, got {error}; make room there, or "
             "choose another --output"
         ) from error
+
+
+def clear(path: Path) -> None:
+    """Remove a state that nobody goes on with, and what a kill left of one in the making."""
+    path.unlink(missing_ok=True)
+    _clear_making(path)
+
+
+def _clear_making(path: Path) -> None:
+    """Remove what was left of a state in the making; some hundred MB a time would fill a disk."""
+    shutil.rmtree(_making(path), ignore_errors=True)
+
+
+def _making(path: Path) -> Path:
+    """Return the folder in which a state is made."""
+    return path.with_name(f".{path.name}.making")
 
 
 def set_aside(path: Path) -> Path | None:

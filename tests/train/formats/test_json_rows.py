@@ -56,6 +56,13 @@ def test_a_name_that_comes_twice_in_an_object_is_refused(tmp_path: Path, content
         raise_first_error(path)
 
 
+@pytest.mark.parametrize("whole", ["{}\n{}\n{}", "[{},\n{},\n{}]"])
+def test_rows_after_one_with_a_name_twice_are_read(tmp_path: Path, whole: str) -> None:
+    first, second, third = rows(tmp_path, whole.format(1, '{"id": 1, "id": 2}', 3))
+    assert (first, third) == (1, 3)
+    assert isinstance(second, DataError)
+
+
 def test_places_are_lines_or_indices(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("\n1\n\n2")

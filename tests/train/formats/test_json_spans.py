@@ -60,6 +60,24 @@ def test_spans_that_would_be_passed_over_for_others_are_refused(
 
 
 @pytest.mark.parametrize(
+    "beside",
+    [
+        {"entities": [{"id": "Q1", "name": "hose"}]},
+        {"labels": [{"name": "urgent", "score": 0.9}]},
+        {"label": [[4, 8, "Item"]]},
+        {"entities": [ENTITY], "labels": [[4, 8, "Item"]]},
+    ],
+)
+def test_spans_beside_links_labels_of_the_text_or_the_same_spans_are_read(
+    beside: dict[str, object],
+) -> None:
+    spans = [{"start": 4, "end": 8, "label": "Item"}]
+    record = parse("a:1", {"text": "fix hose", "spans": spans, **beside})
+    assert record is not None
+    assert record.spans == (Span(4, 8, "Item"),)
+
+
+@pytest.mark.parametrize(
     "row",
     [
         {"spans": [], "label": "ok", "labels": ["urgent"]},

@@ -124,6 +124,13 @@ def test_a_part_with_labels_may_have_choices_beside_them() -> None:
     assert labels(annotation(TAXONOMY, result(4, 8, "Item") | {"id": "r1"})) == ["Item"]
 
 
+def test_regions_of_what_else_a_task_shows_are_passed_over() -> None:
+    run = {"start": 3, "end": 9, "timeserieslabels": ["Run"]}
+    other = {"id": "r2", "to_name": "ts", "type": "timeserieslabels", "value": run}
+    ours = result(4, 8, "Item") | {"to_name": "text"}
+    assert labels(annotation(other, ours)) == ["Item"]
+
+
 def test_a_quoted_text_may_differ_in_blanks() -> None:
     quoted = annotation(result(0, 8, "A", text="fix\\nhose"))
     record = parse("a:1", task(quoted, text="fix\nhose"))
