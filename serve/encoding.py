@@ -118,7 +118,7 @@ class Encoder:
 
         Raises:
             DataError: If a text is over `MAX_CHARS`, is not valid Unicode, or not one that the
-                tokenizer takes; naming its index.
+                tokenizer takes; quoting it.
         """
         for index, text in enumerate(texts):
             check_text(text, index)
@@ -188,11 +188,12 @@ class Encoder:
         return windows
 
 
-def _encodings(tokenizer: Tokenizer, texts: Sequence[str], first: int = 0) -> list[Encoding]:
+def _encodings(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:
     """Return each text's tokens.
 
     Raises:
-        DataError: If the tokenizer does not take a text; naming its index, counted from `first`.
+        DataError: If the tokenizer does not take a text; quoting how it begins, for a text's place
+            here is not the caller's.
     """
     try:
         if len(texts) == 1:  # encode_batch wakes a thread pool; one text does not need it
@@ -202,10 +203,10 @@ def _encodings(tokenizer: Tokenizer, texts: Sequence[str], first: int = 0) -> li
         if not is_panic(error):
             raise
         if len(texts) > 1:  # which of them?
-            return [_encodings(tokenizer, [text], index)[0] for index, text in enumerate(texts)]
+            return [_encodings(tokenizer, [text])[0] for text in texts]
         raise DataError(
-            f"text {first}: expected one that the tokenizer takes, got {error}; train from a model "
-            "with a sound tokenizer"
+            f"expected texts that the tokenizer takes, got {error} at {texts[0]!a:.60}; train from "
+            "a model with a sound tokenizer"
         ) from error
 
 

@@ -107,7 +107,7 @@ def sample(state: ServerState) -> Sample:
     with _noted(state):
         metrics = fetch(state.metrics_url, timeout_s=_TIMEOUT_S)
         figures = read_figures(metrics, at=time.time())
-    with _noted(state), Probe(state, timeout_s=_TIMEOUT_S) as probe:
+    with _noted(state), Probe(state, timeout_s=_TIMEOUT_S, name="sample") as probe:
         asked = probe.send_graph()
         with _noted(state):
             versions = tuple(probe.admin().model_versions())

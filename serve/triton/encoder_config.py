@@ -82,17 +82,22 @@ def encoder_configs(shape: EncoderShape) -> dict[str, Any]:
 
 def encoder_texts(shape: EncoderShape) -> dict[str, str]:
     """Return the encoder's configurations as text, by their file."""
-    header = HEADER + shape_line(shape)
+    header = HEADER + "".join(marks(shape))
     return {name: as_text(config, header) for name, config in encoder_configs(shape).items()}
 
 
-def shape_line(shape: EncoderShape) -> str:
-    """Return the comment by which a configuration says what it was written for."""
-    made_for = f"TensorRT, revision {_REVISION}" if shape.is_for_tensorrt else "CUDA"
-    return (
+def marks(shape: EncoderShape) -> tuple[str, ...]:
+    """Return the comments by which a configuration says what it was written for, and when.
+
+    The first stays as it was before there was a second: a supervisor of that time, which runs on
+    after an upgrade, looks for it, and would write settings without it as it knew them.
+    """
+    made_for = "TensorRT" if shape.is_for_tensorrt else "CUDA"
+    line = (
         f"# For {shape.num_tags} tags, {shape.max_tokens} tokens, {shape.ids} ids, a graph for "
         f"{made_for}.\n"
     )
+    return (line, f"# Revision {_REVISION}.\n") if shape.is_for_tensorrt else (line,)
 
 
 def plan_config(name: str, *, num_tags: int, profiles: Sequence[Profile]) -> Any:  # noqa: ANN401  the protobuf package has no types

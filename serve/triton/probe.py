@@ -98,8 +98,13 @@ class Flight(Generic[T]):
 class Probe:
     """A connection to a server of this machine, from the note of its state."""
 
-    def __init__(self, state: ServerState, *, timeout_s: float) -> None:
+    def __init__(self, state: ServerState, *, timeout_s: float, name: str = "canary") -> None:
         """Take a server's note; the connection is made with the first call.
+
+        Args:
+            state: The server's.
+            timeout_s: How long an answer may take, unless a call says otherwise.
+            name: What its requests are for; their ids begin with it, for whoever reads the log.
 
         Raises:
             ServerError: If a certificate to reach it with cannot be read.
@@ -108,7 +113,7 @@ class Probe:
         self._timeout_s = timeout_s
         tls = TlsFiles.from_names(state.tls)
         self._channel = open_channel(state.url, tls, is_local=True)
-        self._numbers = itertools.count()
+        self._prefix, self._numbers = f"{OWN_ID}{name}-", itertools.count()
 
     def send_identity(self) -> Flight[Identity]:
         """Ask who the server is."""
@@ -160,7 +165,7 @@ class Probe:
         version: str = "",
         timeout_s: float | None = None,
     ) -> Flight[T]:
-        name = f"{OWN_ID}canary-{next(self._numbers)}"
+        name = f"{self._prefix}{next(self._numbers)}"
         request = write_request(texts, output, request_id=name)
         request += version_part(version)
         return self._send(

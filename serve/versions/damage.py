@@ -16,6 +16,7 @@ from serve.errors import BundleError
 from serve.triton.names import MODEL
 from serve.versions.content import check_files
 from serve.versions.folders import STAGING, version_folder
+from serve.versions.plans import plan_of
 
 _ASIDE = f"{STAGING}aside-"
 
@@ -28,6 +29,7 @@ def check_again(folder: Path, public_key: Path | None, remedy: str) -> None:
     """
     try:
         check_files(folder, public_key)
+        plan_of(folder)
     except BundleError as error:
         raise BundleError(
             f"{folder}: expected a sound version, got {str(error).removesuffix(f'; {REMEDY}')}; "

@@ -17,7 +17,7 @@ from pathlib import Path
 from serve.bundle import Bundle
 from serve.encoder_graph import own_name, read_encoder_graph
 from serve.errors import BundleError
-from serve.triton.encoder_config import HEADER, EncoderShape, encoder_texts, shape_line
+from serve.triton.encoder_config import HEADER, EncoderShape, encoder_texts, marks
 from serve.triton.names import ENCODER, ENCODER_FILE
 from serve.versions.folders import (
     add_model_file,
@@ -98,12 +98,16 @@ def _write_settings(model: Path, shape: EncoderShape) -> None:
     Those of a backend that the shape has none for go, if they are ours: a user's own stay.
     """
     texts = encoder_texts(shape)
-    stale = [name for name in texts if shape_line(shape) not in _content(model / name)]
+    stale = [name for name in texts if not _is_for(shape, _content(model / name))]
     write_texts(model, texts, only=stale)
     for path in (model / "configs").glob("*.pbtxt"):
         content = _content(path)
-        if content.startswith(HEADER) and shape_line(shape) not in content:
+        if content.startswith(HEADER) and not _is_for(shape, content):
             path.unlink()
+
+
+def _is_for(shape: EncoderShape, content: str) -> bool:
+    return all(mark in content for mark in marks(shape))
 
 
 def _content(path: Path) -> str:

@@ -45,7 +45,7 @@ class Running:
         """
         self.state = state
         self._timeout_s = timeout_s
-        self._probe = Probe(state, timeout_s=timeout_s)
+        self._probe = Probe(state, timeout_s=timeout_s, name="warm-up")
         self._admin = self._probe.admin()
 
     def load(self) -> None:

@@ -276,7 +276,7 @@ def table_of_characters_that_a_second_one_hides(bundle: Path, outside: Path) -> 
     replace_file(bundle, "tokenizer.json", f'{{"normalizer": {{{evil}}}, {tokenizer}'.encode())
 
 
-@attack("tokenizer.json: expected a tokenizer, got text 0: expected one that the tokenizer takes")
+@attack("tokenizer.json: expected a tokenizer, got expected texts that the tokenizer takes")
 def tokenizer_that_takes_no_text(bundle: Path, outside: Path) -> None:
     empty = {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}
     edit_tokenizer(bundle, normalizer=empty)

@@ -178,7 +178,10 @@ def test_a_text_that_the_tokenizer_panics_at_is_refused_and_named() -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.pre_tokenizer = Split(Regex(PANICS_AT_MANY_B), "isolated")
     encoder = Encoder(tokenizer, max_tokens=MAX_TOKENS, pad_id=0)
-    for texts, index in (([MANY_B], 0), (["fix", MANY_B, "pump"], 1)):
-        with pytest.raises(DataError, match=f"text {index}: expected one that the tokenizer takes"):
+    message = (
+        r"expected texts that the tokenizer takes, got .* at 'bbbbbbbbbbbbbbbbbbbbbbbb!'; train"
+    )
+    for texts in ([MANY_B], ["fix", MANY_B, "pump"]):
+        with pytest.raises(DataError, match=message):
             encoder.encode(texts)
     assert len(encoder.encode(["fix", "pump"])) == 2

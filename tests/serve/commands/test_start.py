@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,6 +90,19 @@ def phases_told() -> list[str]:
 
 def no_trace_of(states: list[ServerState]) -> bool:
     return not any(processes_of(s.prefix) or shared_memory_of(s.prefix) for s in states)
+
+
+@pytest.mark.triton
+def test_a_port_in_use_is_told_and_nothing_is_left(
+    project: Path, environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert main(["start", f"--grpc-port={port}", f"--triton={environment}"]) == 1
+    error = capsys.readouterr().err
+    assert re.fullmatch(f"error: expected port {port} of .* to be free, got Addr.*\n", error)
+    assert read_states(FOLDER) == []
+    assert not processes_naming(project)
 
 
 def test_what_start_was_asked_for_is_asked_of_the_detached_one_too(tmp_path: Path) -> None:

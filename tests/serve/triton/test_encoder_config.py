@@ -96,8 +96,10 @@ def test_a_plan_has_each_profile_and_triton_takes_the_nearest() -> None:
 def test_settings_that_were_written_before_a_mend_are_written_anew(tmp_path: Path) -> None:
     """The first told ONNX Runtime of several profiles; this line is what they are known by."""
     config = tmp_path / "config.pbtxt"
-    config.write_text(HEADER + "# For 7 tags, 64 tokens, int32 ids, a graph for TensorRT.\n")
+    first = HEADER + "# For 7 tags, 64 tokens, int32 ids, a graph for TensorRT.\n"
+    config.write_text(first)
     write_settings(tmp_path, TENSORRT)
+    assert config.read_text().startswith(first), "else a supervisor of before would write its own"
     assert config.read_text() == encoder_texts(TENSORRT)["config.pbtxt"]
     tuned = config.read_text() + "# tuned by hand\n"
     config.write_text(tuned)

@@ -102,3 +102,15 @@ def test_a_version_whose_plan_was_replaced_by_a_link_keeps_no_other_from_serving
         (repository / "encoder" / version / "model.onnx").unlink()  # or they are made already
     settle(repository)
     assert versions_in(repository / "encoder") == [1]
+
+
+def test_a_kept_plan_that_will_not_do_is_told_with_the_way_back(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    for seed in (1, 2):
+        bundle, plan = planned(tmp_path, seed)
+        publish(bundle, repository, plan=plan, share=1.0)
+    kept = repository / "tagger" / "kept" / "1"
+    os.link(kept / "model.plan", tmp_path / "backup")
+    with pytest.raises(BundleError, match=r"got a file with 2 names.*; publish a bundle") as caught:
+        rollback(repository)
+    assert str(caught.value).startswith(f"{kept}: expected a sound version, got ")

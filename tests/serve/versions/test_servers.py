@@ -73,6 +73,7 @@ class Warmed:
     def __init__(self, version: str) -> None:
         self.version = version
         self.asked: list[tuple[str, list[str]]] = []
+        self.ids: list[str] = []
 
     def __call__(
         self, request: pb.ModelInferRequest, context: grpc.ServicerContext
@@ -80,6 +81,7 @@ class Warmed:
         if request.model_version == "9":
             context.abort(grpc.StatusCode.INTERNAL, "no memory\nat line 3")
         self.asked.append((request.model_version, texts_of(request)))
+        self.ids.append(request.id)
         answer = proper_answer(request)
         answer.model_version = self.version
         return answer
@@ -97,6 +99,7 @@ def test_a_version_is_warmed_up_with_each_length_alone_and_with_many_together(
     assert version == "2"
     assert len(together) == 32
     assert together == (texts * 2)[:32]
+    assert all(request_id.startswith("linetag:warm-up-") for request_id in server.ids)
 
 
 @pytest.mark.parametrize(
