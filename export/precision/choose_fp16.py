@@ -5,6 +5,8 @@ All but the nodes that meet values beyond FP16's range; then also without the mo
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import partial
 
 import onnx
@@ -30,7 +32,7 @@ def choose_fp16(source: Source, judge: Judge) -> Gated | None:
     """Return the first FP16 graph that passes the gate, or None.
 
     Raises:
-        ParityError: If PyTorch in FP16 fails where no node is known to need FP32.
+        ParityError: If no node is known to need FP32, and PyTorch in FP16 fails, not by chance.
     """
     batches = source.batches(NUM_EXTENT_LINES)
     extents = activation_extents(source.fused, source.cpu, batches)
@@ -44,8 +46,16 @@ def choose_fp16(source: Source, judge: Judge) -> Gated | None:
 
 
 def _check_torch(source: Source, judge: Judge) -> None:
+    """Refuse what costs PyTorch F1, if that is told from chance: its rounding is not the graph's.
+
+    A tag near a tie that only PyTorch's FP16 turns says nothing of the graph, which is itself held
+    to the allowance, however few the lines.
+    """
+    report, allowed = source.reference.compare_torch_fp16(), judge.allowed
+    if report.f1.overall.interval_points[0] <= 0:
+        allowed = replace(allowed, points=math.inf)
     try:
-        check_gate(source.reference.compare_torch_fp16(), Precision.FP16, judge.allowed)
+        check_gate(report, Precision.FP16, allowed)
     except ParityError as error:
         raise ParityError(
             f"{error}; it is PyTorch in FP16 that lost it, which stands in for a GPU's kernels: "
