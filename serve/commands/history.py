@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver
+from serve.display.columns import in_columns
 from serve.versions.history import Event, read_events
 
 _HEAD = ("time", "step", "version", "bundle", "served since", "by", "")
@@ -66,10 +67,7 @@ def run(config: HistoryConfig) -> int:
 
 def table(events: Sequence[Event]) -> str:
     """Return events as a table."""
-    rows = [_HEAD, *map(_row, events)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = (map(str.ljust, row, widths) for row in rows)
-    return "\n".join("  ".join(row).rstrip() for row in padded)
+    return "\n".join(in_columns([_HEAD, *map(_row, events)]))
 
 
 def _row(event: Event) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from serve.display.columns import in_columns
 from serve.entities import Entity
 
 _BACKGROUNDS = (153, 157, 223, 218, 229, 189, 159, 216, 193, 225, 187, 195)
@@ -67,9 +68,7 @@ def entity_table(texts: Sequence[str], entities: Sequence[Sequence[Entity]]) -> 
             span = f"{entity.start}-{entity.end}"
             label = printable(entity.label)
             rows.append((str(number), label, content, span, f"{entity.score:.3f}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
+    return "\n".join(in_columns(rows))
 
 
 def printable(text: str) -> str:

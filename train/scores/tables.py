@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from serve.display.columns import in_columns
 from serve.display.render import printable
 
 
@@ -23,8 +24,4 @@ class Table(NamedTuple):
 def aligned(table: Table) -> str:
     """Return a table for the terminal, its first column flush left and the others flush right."""
     lines = [list(map(printable, row)) for row in (table.head, *table.rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in lines
-    )
+    return "\n".join(in_columns(lines, flush_right_from=1))

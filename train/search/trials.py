@@ -10,6 +10,7 @@ import optuna
 from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from serve.display.columns import in_columns
 from train.search.space import Space, Value, space_json
 from train.search.study import DEV_F1, ERROR, is_ended
 
@@ -85,11 +86,7 @@ def format_outcome(found: Outcome) -> str:
         rows.append(
             [str(trial.number), f1, str(len(trial.dev_f1)), seconds, trial.outcome, *settings]
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
+    lines = in_columns(rows, flush_right_from=0)
     shares = ", ".join(f"{name} {share:.2f}" for name, share in found.importance.items())
     lines += ["", f"share in the variance of dev F1: {shares or 'too few trials to tell'}"]
     lines.append("searched: " + "; ".join(f"{n} {_span(d)}" for n, d in found.space.items()))
