@@ -270,14 +270,9 @@ class Dispatcher:
         is_early = num_tries < self._policy.max_tries and pause_s < self._left_s(journey)
         if not (may_help and is_early and self._spend_retry(journey, failed.failure)):
             raise self._given_up(journey, failed)
+        told = {"request_id": journey.request.request_id, "url": journey.tried[-1].url}
         log_event(
-            logger,
-            logging.INFO,
-            "retry",
-            request_id=journey.request.request_id,
-            url=journey.tried[-1].url,
-            reason=failed.failure,
-            details=failed.details,
+            logger, logging.INFO, "retry", **told, reason=failed.failure, details=failed.details
         )
         return Pause(pause_s)
 
