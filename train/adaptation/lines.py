@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from serve.limits import MAX_CHARS
 from train.adaptation.blocks import TokenSequence, sequence_of
 from train.adaptation.config import AdaptConfig
 from train.corpus.data import read_split
+from train.corpus.raw import check_raw
 from train.formats.flat import Overlaps, Reading
 
 logger = logging.getLogger(__name__)
@@ -67,11 +69,13 @@ def read_lines(config: AdaptConfig, encoder: Encoder) -> Lines:
             forbidden |= {fold(line.text), line.identity}
     num_read = num_left_out = 0
     distinct: dict[bytes, tuple[TokenSequence, ...]] = {}
+    folded: set[bytes] = set()  # hashes, for the texts would be all there is once more
     for line in (line for path in config.texts for line in _raw(path, encoder)):
         num_read += 1
         if line.identity in forbidden or fold(line.text) in forbidden:
             num_left_out += 1
-        else:
+        elif (key := blake2b(fold(line.text).encode(), digest_size=16).digest()) not in folded:
+            folded.add(key)
             distinct.setdefault(line.identity, line.sequences)
     kept = list(distinct.values())
     if len(kept) < 2:
@@ -103,8 +107,9 @@ def _raw(path: Path, encoder: Encoder) -> Iterator[_Line]:
     """Yield each line of a file that has a word, one over the cap in pieces."""
     some: list[str] = []
     num_cut = 0
-    for _, line in numbered_lines(path):
+    for number, line in numbered_lines(path):
         text = line.strip()
+        check_raw(f"{path}:{number}", text)
         is_long = len(text) > MAX_CHARS
         num_cut += is_long
         some += wrap(text, MAX_CHARS, break_on_hyphens=False) if is_long else [text]

@@ -62,14 +62,17 @@ def parse_args(argv: Sequence[str]) -> CurveConfig:
     add_training_arguments(parser)
     values = vars(parser.parse_args(argv))
     own = {name: values.pop(name) for name in ("sizes", "draws", "curve", "score_test")}
-    strategies, picks = values.pop("strategy") or ["default="], values.pop("pick")
+    texts, picks = values.pop("strategy") or ["default="], values.pop("pick")
     base = training_config(parser, dict(values))
     message = (
         "expected no such flag for a curve; it seeds its runs itself and keeps them in --curve"
     )
     _check_same(parser, base, TrainConfig(), _NOT_OF_A_CURVE, message)
+    strategies = tuple(_strategy(parser, text, values, base) for text in texts)
+    if len({strategy.name for strategy in strategies}) < len(strategies):
+        parser.error("--strategy: expected each name once; its runs are kept by it")
     return CurveConfig(
-        strategies=tuple(_strategy(parser, text, values, base) for text in strategies),
+        strategies=strategies,
         picks=tuple(dict.fromkeys(picks)),
         folder=own.pop("curve"),
         json=base.json,

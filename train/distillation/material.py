@@ -29,6 +29,8 @@ from train.distillation.targets import (
 )
 from train.distillation.teachers import teach
 from train.distillation.unlabelled import Unlabelled, read_unlabelled
+from train.model.base import find_base
+from train.record import base_json, data_sha256
 from train.task.collate import TrainingBatch
 from train.task.material import Material
 from train.task.objective import Objective
@@ -110,9 +112,14 @@ def _unlabelled(lesson: Lesson, config: TrainConfig, corpus: Corpus) -> Unlabell
 
 def _record(lesson: Lesson, lines: Unlabelled) -> dict[str, Any]:
     return {
-        "teachers": [teacher.name for teacher in lesson.teachers],
+        "teachers": [
+            base_json(find_base(str(teacher))) | {"name": teacher.name}
+            for teacher in lesson.teachers
+        ],
         "gold_share": lesson.gold_share,
-        "unlabelled": [path.name for path in lesson.unlabelled],
+        "unlabelled": [
+            {"file": path.name, "sha256": data_sha256(path)} for path in lesson.unlabelled
+        ],
         "num_unlabelled": len(lines.texts),
         "num_held": lines.num_held,
     }

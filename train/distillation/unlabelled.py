@@ -15,6 +15,7 @@ from unicodedata import category, normalize
 from serve.errors import DataError
 from serve.limits import check_text
 from serve.lines import read_chunks
+from train.corpus.raw import check_raw
 
 
 class Unlabelled(NamedTuple):
@@ -88,4 +89,6 @@ def _lines(files: Sequence[Path]) -> Iterable[str]:
                 except DataError as error:
                     reason = str(error).partition(": ")[2]
                     raise DataError(f"{path}:{number}: {reason}") from error
-                yield line.strip()
+                text = line.strip()
+                check_raw(f"{path}:{number}", text)
+                yield text

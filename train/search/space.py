@@ -22,8 +22,8 @@ from train.config import TrainConfig
 from train.flags.arguments import add_training_arguments
 
 DEFAULT_SPACE = Path(__file__).with_name("space.toml")
-NOT_SEARCHED = frozenset({"seed", "resume", "json"})
-"""Settings that make no model better."""
+NOT_SEARCHED = frozenset({"seed", "resume", "json", "save_every_s", "label_level", "overlaps"})
+"""Settings that make no model better, or are of the lines, which all trials have in common."""
 
 _RANGE = frozenset({"low", "high", "log", "step"})
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -56,7 +57,7 @@ def opened(folder: Path, run: str, seed: int) -> Iterator[optuna.Study]:
         try:
             study = optuna.create_study(
                 study_name=NAME,
-                storage=f"sqlite:///{path}",
+                storage=f"sqlite:///{quote(str(path))}",  # a URL: ? and % mean something there
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=NUM_STARTUP_TRIALS),
                 direction="maximize",
                 load_if_exists=True,
@@ -150,7 +151,7 @@ def _reporter(trial: Trial) -> Report:
         if (mark := int(share * NUM_MARKS)) > marked:
             marked = mark
             trial.report(max(scores), mark)
-            if trial.should_prune():
+            if share < 1 and trial.should_prune():  # one that is through has its figure
                 raise optuna.TrialPruned
 
     return report

@@ -24,6 +24,36 @@ def test_each_line_is_taken_once_whatever_its_case_and_blanks(tmp_path: Path) ->
     assert len(lines.train) == len(lines.held_out) == 1
 
 
+def test_a_line_is_taken_once_by_a_cased_tokenizer_too(tmp_path: Path) -> None:
+    path = tmp_path / "raw.txt"
+    path.write_text("Replace pump\nreplace  pump\nREPLACE PUMP\nclean belt\n")
+    lines = read_lines(AdaptConfig(texts=(path,)), cased_encoder())
+    assert (lines.num_read, lines.num_repeated) == (4, 2)
+
+
+def cased_encoder() -> Encoder:
+    tokenizer = tiny_tokenizer()
+    tokenizer.normalizer = BertNormalizer(lowercase=False)
+    return Encoder(tokenizer, max_tokens=64, pad_id=0)
+
+
+@pytest.mark.parametrize(
+    ("first", "is_raw"),
+    [
+        ('{"text": "replace pump", "spans": []}', False),
+        ('{"pressure": 3}', True),
+        ("{ replace pump", True),
+    ],
+)
+def test_labelled_lines_are_not_read_as_text(tmp_path: Path, first: str, is_raw: bool) -> None:
+    content = f"clean belt\n{first}\n"
+    if is_raw:
+        assert lines_of(tmp_path, content).num_read == 2
+        return
+    with pytest.raises(DataError, match=r"raw.txt:2: expected a line of text, got JSON with"):
+        lines_of(tmp_path, content)
+
+
 def test_lines_of_labelled_files_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "dev.txt").write_text("Replace B-Activity\npump B-Item\n")
     (tmp_path / "test.jsonl").write_text('{"text": "clean belt", "spans": []}\n')
@@ -124,11 +154,8 @@ def test_a_line_that_is_no_utf8_is_named(tmp_path: Path) -> None:
 def test_a_line_to_be_tested_on_is_left_out_in_any_case_of_a_cased_tokenizer(
     tmp_path: Path,
 ) -> None:
-    tokenizer = tiny_tokenizer()
-    tokenizer.normalizer = BertNormalizer(lowercase=False)
-    encoder = Encoder(tokenizer, max_tokens=64, pad_id=0)
     raw, test = tmp_path / "raw.txt", tmp_path / "test.jsonl"
     raw.write_text("Replace  PUMP\nreplace pump\nclean belt\nclean pump\n")
     test.write_text('{"text": "replace pump", "spans": []}\n')
-    lines = read_lines(AdaptConfig(texts=(raw,), leave_out=(test,)), encoder)
+    lines = read_lines(AdaptConfig(texts=(raw,), leave_out=(test,)), cased_encoder())
     assert (lines.num_read, lines.num_left_out) == (4, 2)

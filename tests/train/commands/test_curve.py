@@ -38,6 +38,10 @@ def test_strategies_stand_on_the_flags_beside_them() -> None:
     ("arguments", "message"),
     [
         (["--sizes", "0"], "argument --sizes: expected a number of at least 1, got 0"),
+        (
+            ["--strategy", "a=", "--strategy", " a =--epochs 3"],
+            "--strategy: expected each name once",
+        ),
         (["--strategy", "plain"], "argument --strategy: expected NAME=FLAGS, got 'plain'"),
         (["--strategy", "a='"], "argument --strategy: expected flags, got"),
         (["--strategy", "a=--data x"], "argument --data: expected outside of --strategy, got insi"),

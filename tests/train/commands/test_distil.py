@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForTokenClassification
 
+from serve.artefacts.pretrained import WEIGHTS
+from serve.bundle import sha256
 from serve.examples import read_jsonl
 from train.__main__ import main
 from train.commands.distil import parse_args
 from train.config import TrainConfig
 from train.distillation.lesson import Lesson
+from train.record import data_sha256
 
 FAST = ["--epochs", "6", "--learning-rate", "1e-2", "--batch-size", "20"]
 
@@ -34,18 +37,19 @@ def test_the_parser_has_the_defaults_of_the_settings() -> None:
 
 
 def test_a_student_is_an_ordinary_checkpoint_that_says_how_it_was_taught(
-    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["distil", *arguments, "--json"]) == 0
+    weights = sha256((tiny_checkpoint / WEIGHTS).read_bytes())
     figures = json.loads(capsys.readouterr().out)
     output = tmp_path / "out" / "student"
     assert figures["dev"]["entities"]["micro"]["f1"] > 0.5
     assert json.loads((output / "evaluation.json").read_text()) == figures
     record = json.loads((output / "train.json").read_text())
     assert record["distillation"] == {
-        "teachers": ["checkpoint", "checkpoint"],
+        "teachers": [{"name": "checkpoint", "weights_sha256": {WEIGHTS: weights}}] * 2,
         "gold_share": Lesson.gold_share,
-        "unlabelled": ["raw.txt"],
+        "unlabelled": [{"file": "raw.txt", "sha256": data_sha256(tmp_path / "raw.txt")}],
         "num_unlabelled": 1,
         "num_held": 1,
     }

@@ -39,6 +39,9 @@ def test_a_line_that_is_no_text_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"fix hose\n\xff\n")
     with pytest.raises(DataError, match=r"raw\.txt:2: expected UTF-8"):
         read_unlabelled([path], held=[], known=[], most=9, seed=1)
+    path.write_text('fix hose\n{"text": "fix pump", "spans": []}\n')
+    with pytest.raises(DataError, match=r"raw\.txt:2: expected a line of text, got JSON with a te"):
+        read_unlabelled([path], held=[], known=[], most=9, seed=1)
     with pytest.raises(DataError, match=r"none\.txt: expected a readable file"):
         read_unlabelled([tmp_path / "none.txt"], held=[], known=[], most=9, seed=1)
 

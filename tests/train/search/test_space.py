@@ -54,6 +54,8 @@ def test_numbers_switches_and_choices_can_be_searched_but_no_place_or_seed() -> 
     assert names["learning_rate"] is float
     assert names["freeze_layers"] is int
     assert not {"data", "output", "model", "label_map", "seed", "resume", "json"} & names.keys()
+    assert not {"overlaps", "label_level"} & names.keys(), "all trials have their lines in common"
+    assert "save_every_s" not in names
 
 
 @pytest.mark.parametrize(

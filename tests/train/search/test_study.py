@@ -54,9 +54,29 @@ def test_a_trial_that_falls_behind_is_pruned_with_what_it_reached(tmp_path: Path
     found = run(tmp_path, 12, Trainer())
     pruned = [trial for trial in found.trials if trial.outcome == "pruned"]
     assert pruned
-    assert all(trial.best_f1 is None and 1 <= len(trial.dev_f1) <= 3 for trial in pruned)
+    assert all(trial.best_f1 is None and 1 <= len(trial.dev_f1) < 3 for trial in pruned)
     ended = [trial.best_f1 for trial in found.trials if trial.outcome == "ended"]
     assert max(f1 for t in pruned for f1 in t.dev_f1) < max(filter(None, ended))
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b", "x{y}", "a b"])
+def test_a_study_lies_in_the_folder_that_was_named(tmp_path: Path, name: str) -> None:
+    run(tmp_path / name, 1, Trainer())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "study.db").stat().st_size
+
+
+def test_a_trial_that_is_through_is_not_pruned(tmp_path: Path) -> None:
+    f1s = iter([0.5, 0.6, 0.7, 0.8, 0.9, 0.5, 0.1])
+
+    def try_out(_: dict[str, object], report: Report) -> float:
+        report(1.0, f1 := next(f1s))  # of one epoch
+        return f1
+
+    with opened(tmp_path, "this run", seed=1) as study:
+        search(study, SPACE, 7, try_out)
+        found = outcome(study, SPACE)
+    assert [trial.best_f1 for trial in found.trials] == [0.5, 0.6, 0.7, 0.8, 0.9, 0.5, 0.1]
 
 
 def test_a_run_of_more_epochs_is_compared_by_how_far_it_is(tmp_path: Path) -> None:
