@@ -19,7 +19,13 @@ from transformers.utils import logging as transformers_logging
 from export.snapshot import Snapshot
 from export.tokenizer_settings import check_settings
 from serve.artefacts.checkpoint import decoding_of, tags_of
-from serve.artefacts.families import FAMILIES, max_tokens, pad_id
+from serve.artefacts.families import (
+    MAX_WEIGHT_BYTES,
+    WAYS_TO_RUN,
+    check_plain,
+    max_tokens,
+    pad_id,
+)
 from serve.artefacts.loaded import check_loaded
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
 from serve.artefacts.tokenizer_file import read_tokenizer
@@ -27,14 +33,6 @@ from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError, first_line
 from serve.labels import Tags
-
-MAX_WEIGHT_BYTES = 2**31 - 2**24
-"""Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""
-_WAYS_TO_RUN = {
-    "return_dict": True,  # old configurations ask for a tuple
-    "chunk_size_feed_forward": 0,  # saves memory in training, and takes multiples of it only
-}
-"""Settings of a configuration that change no logit, as this code needs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
                 use_safetensors=True,
                 trust_remote_code=False,
                 pad_token_id=pad_id(config),  # RoBERTa counts positions by it
-                **_WAYS_TO_RUN,
+                **WAYS_TO_RUN,
             )
     except CheckpointError:
         raise
@@ -172,11 +170,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     config = files.config()
     if files.has(TOKENIZER_CONFIG):  # optional, and copied into the bundle
         files.config(TOKENIZER_CONFIG)
-    if config.get("model_type") not in FAMILIES:
-        raise CheckpointError(
-            f"{path}: expected a model_type of {', '.join(FAMILIES)}, "
-            f"got {config.get('model_type')!r}"
-        )
+    check_plain(config, path)
     return config
 
 

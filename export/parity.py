@@ -149,6 +149,12 @@ def _most_lost(changes: Iterable[F1Change]) -> F1Change:
     return max(changes, key=lambda change: change.loss_points)
 
 
+def long_text(texts: Sequence[str]) -> str:
+    """Return a text as long as any may be, of lines again and again, however few they are."""
+    line = " ".join(texts) + " "
+    return (line * (MAX_CHARS // len(line) + 1))[:MAX_CHARS]
+
+
 def parity_batches(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[EncodedBatch]:
     """Yield batches of real lines: alone and unpadded, mixed with padding, joined to long texts."""
     encoder = checkpoint.encoder
@@ -158,9 +164,7 @@ def parity_batches(checkpoint: Checkpoint, texts: Sequence[str]) -> Iterator[Enc
         yield encoder.collate([window])
     for size in BATCH_SIZES:
         yield encoder.collate(windows[:size])
-    line = " ".join(texts) + " "
-    long_text = (line * (MAX_CHARS // len(line) + 1))[:MAX_CHARS]  # however few the lines are
-    input_ids = encoder.encode([long_text])[0].windows[0].input_ids
+    input_ids = encoder.encode([long_text(texts)])[0].windows[0].input_ids
     for num_tokens in (*LONG_TEXT_TOKENS, encoder.max_tokens):
         ids = np.array([input_ids[:num_tokens]], dtype=np.int64)
         yield EncodedBatch(ids, np.ones_like(ids))

@@ -18,6 +18,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from export.parity import long_text
 from serve.encoding import EncodedBatch, Encoder, Window
 from serve.errors import GraphError
 from serve.limits import MAX_CHARS
@@ -58,9 +59,15 @@ class Range:
 
 
 def calibration_batches(encoder: Encoder, texts: Sequence[str]) -> Iterator[EncodedBatch]:
-    """Yield the windows of every text and of all texts joined, without padding."""
+    """Yield the windows of every text and of all texts joined, without padding.
+
+    Joined again and again, if they are too few to reach the model's last position.
+    """
     by_length: dict[int, list[Window]] = defaultdict(list)
-    for text in encoder.encode([*texts, " ".join(texts)[:MAX_CHARS]]):
+    *alone, joined = encoder.encode([*texts, " ".join(texts)[:MAX_CHARS]])
+    if max((len(window.input_ids) for window in joined.windows), default=0) < encoder.max_tokens:
+        (joined,) = encoder.encode([long_text(texts)])
+    for text in (*alone, joined):
         for window in text.windows:
             by_length[len(window.input_ids)].append(window)
     for num_tokens, windows in by_length.items():

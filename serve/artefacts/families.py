@@ -7,12 +7,56 @@ positions from the padding's id + 1 on, so that its first positions are never a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from serve.errors import CheckpointError
 
 FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
 """Hugging Face's `model_type` of each."""
+MAX_WEIGHT_BYTES = 2**31 - 2**24
+"""Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""
+WAYS_TO_RUN = {
+    "return_dict": True,  # old configurations ask for a tuple
+    "chunk_size_feed_forward": 0,  # saves memory in training, and takes multiples of it only
+}
+"""Settings of a configuration that change no logit, as this code needs them."""
+_PLAIN = {"position_embedding_type": "absolute", "is_decoder": False}
+"""Settings that change what a model computes, and the values that make it a plain encoder."""
 _POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta")
 _ROBERTA_PAD_ID = 1
+
+
+def check_plain(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a model that is no plain encoder of the families.
+
+    Raises:
+        CheckpointError: Naming the file and the setting.
+    """
+    if (kind := config.get("model_type")) not in FAMILIES:
+        raise CheckpointError(
+            f"{path}: expected a model_type of {', '.join(FAMILIES)}, got {kind!r}; "
+            "choose a model of these families"
+        )
+    for key, expected in _PLAIN.items():
+        if (got := config.get(key, expected)) != expected:
+            raise CheckpointError(
+                f"{path}: expected {key} {expected!r}, got {got!r}; choose a model without it"
+            )
+
+
+def check_padding(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse padding that is no token.
+
+    Raises:
+        CheckpointError: Naming the file and what it has.
+    """
+    stated, vocab_size = config.get("pad_token_id"), config["vocab_size"]
+    if stated is not None and not (type(stated) is int and 0 <= stated < vocab_size):
+        raise CheckpointError(
+            f"{path}: expected pad_token_id from 0 to {vocab_size - 1}, got {stated!r:.40}; "
+            "set the tokenizer's id of padding"
+        )
 
 
 def pad_id(config: Mapping[str, Any]) -> int:

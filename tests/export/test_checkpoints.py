@@ -258,6 +258,22 @@ def test_settings_that_contradict_the_tokenizer_are_refused(
     assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == window.input_ids
 
 
+@pytest.mark.parametrize(
+    ("setting", "got"),
+    [("is_decoder", "False, got True"), ("position_embedding_type", "'absolute', got 'relative_k")],
+)
+def test_what_the_graph_would_compute_otherwise_is_refused_by_its_setting(
+    tiny_checkpoint: Path, tmp_path: Path, setting: str, got: str
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config[setting] = True if setting == "is_decoder" else "relative_key"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=f"config.json: expected {setting} {got}"):
+        load_checkpoint(folder)
+
+
 def test_a_padding_that_is_no_token_is_refused(
     tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

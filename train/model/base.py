@@ -22,7 +22,14 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from serve.artefacts.families import FAMILIES, max_tokens, pad_id
+from serve.artefacts.families import (
+    MAX_WEIGHT_BYTES,
+    WAYS_TO_RUN,
+    check_padding,
+    check_plain,
+    max_tokens,
+    pad_id,
+)
 from serve.artefacts.pretrained import (
     CONFIG,
     INDEX,
@@ -41,8 +48,6 @@ from train.model.dropout import replace_dropout
 from train.model.head import keep_rows, read_head
 from train.model.source import find_files
 
-_SUPPORTED = {"position_embedding_type": "absolute", "is_decoder": False}
-"""Settings that change what a model computes, and the values that make it a plain encoder."""
 _CASE = "do_lower_case"
 
 logger = logging.getLogger(__name__)
@@ -102,6 +107,12 @@ class Base:
             label2id={name: i for i, name in enumerate(tags.names)},
         )
         self._renew_head(model, tags)
+        if (size_bytes := 4 * model.num_parameters()) > MAX_WEIGHT_BYTES:
+            logger.warning(
+                "warning: %s: expected at most %.2f GB of weights in FP32, what export takes, got "
+                "%.2f; choose a smaller model, or one with fewer tokens, if it is to be exported",
+                self.name, MAX_WEIGHT_BYTES / 1e9, size_bytes / 1e9,
+            )  # fmt: skip
         return model
 
     def load_masked(self) -> tuple[PreTrainedModel, bool]:
@@ -130,6 +141,7 @@ class Base:
                     attn_implementation=ATTENTION,
                     ignore_mismatched_sizes=True,
                     output_loading_info=True,
+                    **WAYS_TO_RUN,
                     **settings,
                 )
         except CheckpointError:
@@ -173,10 +185,11 @@ def find_base(name: str) -> Base:
     files = find_files(name)
     config = _checked_config(files)
     tokenizer = _tokenizer(files)
-    if (num_tokens := tokenizer.get_vocab_size()) > config["vocab_size"]:
+    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+    if largest >= config["vocab_size"]:
         raise CheckpointError(
-            f"{files.folder / TOKENIZER}: expected at most {config['vocab_size']} tokens, as many "
-            f"as the model's, got {num_tokens}; take both from one model"
+            f"{files.folder / TOKENIZER}: expected ids of tokens below {config['vocab_size']}, as "
+            f"many as the model has, got {largest}; take both from one model"
         )
     return Base(name, files, tokenizer, max_tokens(config), pad_id(config))
 
@@ -184,27 +197,19 @@ def find_base(name: str) -> Base:
 def _checked_config(files: Pretrained) -> dict[str, Any]:
     folder, path = files.folder, files.folder / CONFIG
     config = files.config()
-    if (kind := config.get("model_type")) not in FAMILIES:
-        raise CheckpointError(
-            f"{path}: expected a model_type of {', '.join(FAMILIES)}, got {kind!r}; "
-            "choose a model of these families"
-        )
+    check_plain(config, path)
     if not files.weights():
         have = ", ".join(sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt")))
         raise CheckpointError(
             f"{folder}: expected {WEIGHTS}, got {have or 'none'}; pickled weights are not opened, "
             "save them as safetensors"
         )
-    for key, expected in _SUPPORTED.items():
-        if (got := config.get(key, expected)) != expected:
-            raise CheckpointError(
-                f"{path}: expected {key} {expected!r}, got {got!r}; choose a model without it"
-            )
     if not isinstance(positions := config.get("max_position_embeddings"), int):
         raise CheckpointError(
             f"{path}: expected a number 'max_position_embeddings', got {positions!r}"
         )
     files.check_sizes(config)
+    check_padding(config, path)
     return config
 
 

@@ -31,6 +31,12 @@ def test_every_window_is_run_once_beside_others_of_its_length_and_all_texts_join
     assert len(batches) < len(expected) / 4, "many run together"
 
 
+def test_however_few_the_lines_all_positions_are_reached() -> None:
+    encoder = Encoder(tiny_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
+    batches = list(calibration_batches(encoder, ["oil pump"]))
+    assert max(batch.input_ids.shape[1] for batch in batches) == MAX_TOKENS
+
+
 @pytest.mark.parametrize(
     ("scale", "low", "high"), [(1.0, 0.0, 9.0), (-1.0, -9.0, 0.0), (0.0, 0.0, 0.0)]
 )

@@ -122,7 +122,10 @@ def test_a_tokenizer_is_made_from_a_vocabulary_file(base: Path) -> None:
         ),
         ({"is_decoder": True}, "expected is_decoder False, got True; choose a model without it"),
         ({"vocab_size": None}, "expected a number 'vocab_size', got None"),
-        ({"vocab_size": 50}, "expected at most 50 tokens, as many as the model's, got 101"),
+        ({"vocab_size": 50}, "expected ids of tokens below 50, as many as the model has, got 100"),
+        ({"pad_token_id": -1}, "expected pad_token_id from 0 to 100, got -1; set the tokenizer's"),
+        ({"pad_token_id": "x"}, "expected pad_token_id from 0 to 100, got 'x'"),
+        ({"pad_token_id": [0]}, r"expected pad_token_id from 0 to 100, got \[0\]"),
     ],
 )
 def test_a_configuration_that_does_not_do_is_refused(
@@ -138,6 +141,41 @@ def test_a_configuration_that_is_none_is_refused(base: Path, content: str) -> No
     (base / "config.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"config\.json: expected"):
         find_base(str(base))
+
+
+def test_ids_of_tokens_with_holes_are_held_against_the_embeddings(base: Path) -> None:
+    """The number of tokens says nothing of the largest: a line with it would fail an epoch."""
+    tokenizer = json.loads((base / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    word = max(vocabulary, key=vocabulary.__getitem__)
+    vocabulary[word] += 40
+    (base / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(CheckpointError, match=r"expected ids of tokens below 101, .* got 140; take"):
+        find_base(str(base))
+
+
+@pytest.mark.parametrize("setting", [{"return_dict": False}, {"chunk_size_feed_forward": 4}])
+def test_a_setting_of_how_not_what_is_computed_changes_nothing(
+    base: Path, tiny_base: Path, setting: dict[str, object]
+) -> None:
+    edit_config(base, **setting)
+    ids = torch.tensor([[2, 7, 8, 9, 3]])
+    hidden = []
+    for folder in (base, tiny_base):
+        encoder = find_base(str(folder)).load_model(TAGS).eval().base_model
+        with torch.no_grad():
+            hidden.append(encoder(input_ids=ids).last_hidden_state)
+    assert torch.equal(*hidden)
+
+
+def test_a_model_too_large_to_be_exported_is_told_before_it_is_trained(
+    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    find_base(str(base)).load_model(TAGS)
+    assert "what export takes" not in caplog.text
+    monkeypatch.setattr("train.model.base.MAX_WEIGHT_BYTES", 1000)
+    find_base(str(base)).load_model(TAGS)
+    assert "expected at most 0.00 GB of weights in FP32, what export takes" in caplog.text
 
 
 def test_pickled_weights_are_refused_unopened(base: Path) -> None:
