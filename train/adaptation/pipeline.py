@@ -25,7 +25,7 @@ from train.loop.fit import Fit, best_epoch
 from train.loop.plan import Plan
 from train.loop.processes import Processes
 from train.loop.progress import Progress
-from train.loop.state import Epoch
+from train.loop.state import Epoch, clear
 from train.model.base import Base, find_base
 from train.model.checkpoint import check_events
 from train.model.method import recompute
@@ -84,7 +84,7 @@ def adapt(config: AdaptConfig) -> dict[str, Any]:
         before = history[0].score
     record = _record(config, lines, base, history, before, cost)
     write_adapted(config.output, model.cpu(), base, record)
-    plan.state.unlink(missing_ok=True)
+    clear(plan.state)
     return record
 
 

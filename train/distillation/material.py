@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from serve.bundle import sha256
 from serve.decode.decoding import Decoding
 from serve.encoding import Encoder
 from serve.errors import DataError
@@ -30,7 +31,7 @@ from train.distillation.targets import (
 from train.distillation.teachers import teach
 from train.distillation.unlabelled import Unlabelled, read_unlabelled
 from train.model.base import find_base
-from train.record import base_json, data_sha256
+from train.record import base_json
 from train.task.collate import TrainingBatch
 from train.task.material import Material
 from train.task.objective import Objective
@@ -117,9 +118,8 @@ def _record(lesson: Lesson, lines: Unlabelled) -> dict[str, Any]:
             for teacher in lesson.teachers
         ],
         "gold_share": lesson.gold_share,
-        "unlabelled": [
-            {"file": path.name, "sha256": data_sha256(path)} for path in lesson.unlabelled
-        ],
+        "unlabelled": [path.name for path in lesson.unlabelled],
+        "unlabelled_sha256": sha256("\n".join(lines.texts).encode()),  # a pipe is read once
         "num_unlabelled": len(lines.texts),
         "num_held": lines.num_held,
     }

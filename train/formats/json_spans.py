@@ -50,7 +50,8 @@ def parse(place: str, row: object) -> Record | None:
             "or ner.manual, or drop the line"
         )
     text, spans = _text_and_spans(row, fields)
-    given = [name for name in _FIELDS if _holds_spans(fields.get(name))]
+    holds = _holds_spans if spans else _holds_anything
+    given = [name for name in _FIELDS if holds(fields.get(name))]
     if any(_spans_under(name, fields) != set(spans) for name in given):  # passed over for another
         lists = [name for name in _FIELDS if isinstance(fields.get(name), list)]
         raise ValueError(
@@ -102,6 +103,11 @@ def _text_and_spans(row: object, fields: dict[str, object]) -> tuple[str, list[S
 def _holds_spans(field: object) -> bool:
     """Tell whether a field holds spans: not tags of words, labels of the text or links of it."""
     return isinstance(field, list) and any(map(_has_offsets, field))
+
+
+def _holds_anything(field: object) -> bool:
+    """Tell whether a field may hold spans, of whatever form: where none were read, that is told."""
+    return isinstance(field, list) and any(isinstance(item, list | dict) for item in field)
 
 
 def _has_offsets(item: object) -> bool:

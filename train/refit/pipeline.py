@@ -14,6 +14,7 @@ from serve.files import replacing, write_durably
 from train.config import state_path
 from train.flags.new_folder import check_new
 from train.loop.processes import check_one_process
+from train.loop.state import clear
 from train.model.checkpoint import check_events, check_outside
 from train.pipeline import Fitted, fit_corpus, write_fitted
 from train.record import split_json
@@ -69,7 +70,7 @@ def refit(config: RefitConfig) -> Decision:
             _write_challenger(staging, fitted, mixture, decision)
             export_bundle(staging, CHECKPOINT, BUNDLE, champion.bundle.manifest)
         decision.write(staging)
-    state_path(output).unlink(missing_ok=True)
+    clear(state_path(output))
     if verdict.accepted and config.publish:
         version = publish_bundle(output / BUNDLE, config.publish)
         decision = replace(decision, published=version)

@@ -11,7 +11,7 @@ from train.config import TrainConfig, state_path
 from train.corpus.data import Corpus, read_corpus
 from train.flags.clash import clash
 from train.loop.processes import check_one_process
-from train.loop.state import Epoch
+from train.loop.state import Epoch, clear
 from train.model.base import find_base
 from train.pipeline import fit_corpus
 from train.record import settings_json, start_digest
@@ -53,7 +53,7 @@ def run_search(config: SearchConfig) -> Outcome:
         try:
             search(study, space, config.trials, try_out)
         finally:
-            state_path(training.output).unlink(missing_ok=True)
+            clear(state_path(training.output))
         found = outcome(study, space)
         if found.best is None and found.trials:
             first = next((trial.error for trial in found.trials if trial.error), "all pruned")

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import optuna
 from optuna.trial import Trial, TrialState
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from serve.errors import CheckpointError, DataError, TaggingError
@@ -57,7 +58,7 @@ def opened(folder: Path, run: str, seed: int) -> Iterator[optuna.Study]:
         try:
             study = optuna.create_study(
                 study_name=NAME,
-                storage=f"sqlite:///{quote(str(path))}",  # a URL: ? and % mean something there
+                storage=_url(path),
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=NUM_STARTUP_TRIALS),
                 direction="maximize",
                 load_if_exists=True,
@@ -79,6 +80,15 @@ def opened(folder: Path, run: str, seed: int) -> Iterator[optuna.Study]:
         )
         _begin_again(study)
         yield study
+
+
+def _url(path: Path) -> str:
+    """Return the URL of a database, in which ? and % mean something.
+
+    SQLAlchemy takes quotes back from 2.1 on only.
+    """
+    quoted = f"sqlite:///{quote(str(path))}"
+    return quoted if make_url(quoted).database == str(path) else f"sqlite:///{path}"
 
 
 def search(study: optuna.Study, space: Space, num_trials: int, try_out: TryOut) -> None:

@@ -67,6 +67,9 @@ def test_held_out_perplexity_falls_and_train_takes_the_result(
     arguments: list[str], tmp_path: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = tmp_path / "out" / "base"
+    left = tmp_path / "out" / ".base.resume.safetensors.making" / ".tmp1x2y3z"  # of a kill
+    left.parent.mkdir(parents=True)
+    left.touch()
     assert main([*arguments, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record == json.loads((base / "adapt.json").read_text())

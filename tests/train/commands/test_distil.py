@@ -1,6 +1,8 @@
 import json
+import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,6 @@ from train.__main__ import main
 from train.commands.distil import parse_args
 from train.config import TrainConfig
 from train.distillation.lesson import Lesson
-from train.record import data_sha256
 
 FAST = ["--epochs", "6", "--learning-rate", "1e-2", "--batch-size", "20"]
 
@@ -49,12 +50,30 @@ def test_a_student_is_an_ordinary_checkpoint_that_says_how_it_was_taught(
     assert record["distillation"] == {
         "teachers": [{"name": "checkpoint", "weights_sha256": {WEIGHTS: weights}}] * 2,
         "gold_share": Lesson.gold_share,
-        "unlabelled": [{"file": "raw.txt", "sha256": data_sha256(tmp_path / "raw.txt")}],
+        "unlabelled": ["raw.txt"],
+        "unlabelled_sha256": sha256(b"replace the pump on hose"),
         "num_unlabelled": 1,
         "num_held": 1,
     }
     assert AutoModelForTokenClassification.from_pretrained(output).config.num_labels == 7
     assert [path.name for path in output.parent.iterdir()] == ["student"]
+
+
+def test_unlabelled_lines_come_from_a_pipe_too(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It can be read once only."""
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    raw = tmp_path / "raw.txt"
+    writer = threading.Thread(target=lambda: pipe.write_bytes(raw.read_bytes()))
+    writer.start()
+    swapped = [str(pipe) if argument == str(raw) else argument for argument in arguments]
+    assert main(["distil", *swapped, "--json"]) == 0
+    writer.join()
+    assert capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "student" / "train.json").read_text())
+    assert record["distillation"]["num_unlabelled"] == 1
 
 
 def test_the_teachers_count_and_gold_too(

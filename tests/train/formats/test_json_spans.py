@@ -49,6 +49,9 @@ ENTITY = {"start_offset": 4, "end_offset": 8, "label": "Item"}
         ({"label": [], "labels": [[4, 8, "Item"]]}, "label and labels"),
         ({"spans": [], "entities": [[4, 8, "Item"]]}, "spans and entities"),
         ({"spans": [[0, 3, "Act"]], "label": [[4, 8, "Item"]]}, "spans and label"),
+        ({"spans": [], "label": [[4.0, 8.0, "Item"]]}, "spans and label"),
+        ({"spans": [], "label": [["Item", 4, 8]]}, "spans and label"),
+        ({"label": [], "entities": [{"startOffset": 4, "endOffset": 8}]}, "label and entities"),
     ],
 )
 def test_spans_that_would_be_passed_over_for_others_are_refused(
