@@ -52,7 +52,7 @@ def test_heads_of_pretraining_may_be_there(tiny_checkpoint: Path, tmp_path: Path
     [
         ["evaluate", "CHECKPOINT", "--data", "DATA"],
         ["explain", "CHECKPOINT", "DATA"],
-        ["select", "CHECKPOINT", "--pool", "DATA", "--output", "OUT"],
+        ["select", "CHECKPOINT", "--pool", "RAW", "--output", "OUT"],
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -61,6 +61,8 @@ def test_whoever_asks_a_checkpoint_is_told_of_weights_that_nothing_reads(
     arguments: list[str],
 ) -> None:  # fmt: skip
     folder = with_weights(tiny_checkpoint, tmp_path, "crf.transitions")
+    (raw := tmp_path / "raw.txt").write_text("replace pump\n")
     paths = {"CHECKPOINT": folder, "DATA": tiny_data / "dev.jsonl", "OUT": tmp_path / "out"}
+    paths["RAW"] = raw
     assert main([str(paths.get(part, part)) for part in arguments]) == 1
     assert "got 1 more, first crf.transitions; nothing would read" in capsys.readouterr().err
