@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.errors import DataError
+from serve.errors import DataError, needing
 from serve.files import staged_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@contextmanager
-def needing_matplotlib() -> Iterator[None]:
+def needing_matplotlib() -> AbstractContextManager[None]:
     """Tell in a line that matplotlib is missing, to what is imported inside.
 
     Raises:
         DataError: If it is.
     """
-    try:
-        yield
-    except ImportError as error:
-        raise DataError(
-            f"expected the package matplotlib, got {error}; pip install linetag[bench]"
-        ) from error
+    return needing("the package matplotlib", "bench", DataError)
 
 
 def save_png(figure: Figure, path: Path) -> None:

@@ -89,11 +89,10 @@ class Dispatcher:
         journey = Journey(request, self._clock())
         try:
             return (yield from self._travel(journey))
-        except TaggingError:
-            raise
-        except BaseException:
-            with self.lock:
-                self.stats.failures[CANCELLED] += 1
+        except BaseException as error:
+            if not isinstance(error, TaggingError):
+                with self.lock:
+                    self.stats.failures[CANCELLED] += 1
             raise
         finally:  # wherever a signal's exception struck: places that are never given back run out
             if journey.holding is not None:
@@ -271,9 +270,8 @@ class Dispatcher:
         if not (may_help and is_early and self._spend_retry(journey, failed.failure)):
             raise self._given_up(journey, failed)
         told = {"request_id": journey.request.request_id, "url": journey.tried[-1].url}
-        log_event(
-            logger, logging.INFO, "retry", **told, reason=failed.failure, details=failed.details
-        )
+        told |= {"reason": failed.failure, "details": failed.details}
+        log_event(logger, logging.INFO, "retry", **told)
         return Pause(pause_s)
 
     @property

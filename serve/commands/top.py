@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from serve.commands import command_parser, deliver, importing
-from serve.errors import ServerError
+from serve.errors import needing
 from serve.supervisor.config import FOLDER
 from serve.supervisor.health import Health, read_health
 from serve.supervisor.rates import Rates, rates
@@ -73,16 +73,11 @@ def run(config: TopConfig) -> int:
 
 
 def _draw(interval_s: float) -> Health:
-    try:
-        with importing():
-            from rich.console import Console
-            from rich.live import Live
+    with needing("the package rich", "top"), importing():
+        from rich.console import Console
+        from rich.live import Live
 
-            from serve.supervisor.view import view
-    except ImportError as error:
-        raise ServerError(
-            f"expected the package rich, got {error}; pip install linetag[top]"
-        ) from error
+        from serve.supervisor.view import view
     if sys.stdout is None or not sys.stdout.isatty():
         health, lately = _snapshot(interval_s)
         drawn = io.StringIO()  # rich would write nowhere without a word where there is no output
