@@ -23,6 +23,7 @@ from tokenizers import Encoding, Tokenizer
 from serve.artefacts.tokenizer_file import is_panic
 from serve.errors import DataError
 from serve.limits import check_text
+from serve.plain_lines import PlainLines, Tokens
 from serve.words import NO_WORD, joined, trimmed, with_marks, words
 
 MIN_TOKENS = 8
@@ -110,6 +111,7 @@ class Encoder:
         self._between_blanks = not getattr(tokenizer.model, "continuing_subword_prefix", None)
         added = tokenizer.get_added_tokens_decoder().values()
         self._takes_blanks = any(token.lstrip or token.rstrip for token in added)
+        self._plain_lines = PlainLines(tokenizer)
         self.max_tokens = max_tokens
         self.pad_id = pad_id
 
@@ -122,7 +124,13 @@ class Encoder:
         """
         for index, text in enumerate(texts):
             check_text(text, index)
-        return list(map(self._encoded, texts, _encodings(self._tokenizer, texts)))
+        recalled = list(map(self._plain_lines.recall, texts))
+        others = [text for text, tokens in zip(texts, recalled, strict=True) if tokens is None]
+        encodings = iter(_encodings(self._tokenizer, others) if others else ())
+        return [
+            self._in_windows(tokens) if tokens is not None else self._encoded(text, next(encodings))
+            for text, tokens in zip(texts, recalled, strict=True)
+        ]
 
     def collate(self, windows: Sequence[Window], num_tokens: int | None = None) -> EncodedBatch:
         """Pad windows on the right.
@@ -148,15 +156,21 @@ class Encoder:
         if self._between_blanks:
             word_ids = joined(text, word_ids, encoding.offsets)
         first_tokens, offsets = words(word_ids, encoding.offsets)
-        if not offsets:
-            return EncodedText((), [])
         if self._takes_blanks or self._between_blanks:
             offsets = [trimmed(text, *word) for word in offsets]
-        if not text.isascii():
+        if offsets and not text.isascii():
             offsets = with_marks(text, offsets)
+        tokens = Tokens(encoding.ids, word_ids, first_tokens, offsets)
+        self._plain_lines.learn(text, tokens)
+        return self._in_windows(tokens)
+
+    def _in_windows(self, tokens: Tokens) -> EncodedText:
+        input_ids, word_ids, first_tokens, offsets = tokens
+        if not offsets:
+            return EncodedText((), [])
         if len(word_ids) <= self.max_tokens:
-            return EncodedText((Window(encoding.ids, word_ids, 0, first_tokens),), offsets)
-        return EncodedText(tuple(self._windows(encoding.ids, word_ids, first_tokens)), offsets)
+            return EncodedText((Window(input_ids, word_ids, 0, first_tokens),), offsets)
+        return EncodedText(tuple(self._windows(input_ids, word_ids, first_tokens)), offsets)
 
     def _windows(
         self, input_ids: list[int], word_ids: list[int], first_tokens: list[int]
