@@ -124,12 +124,12 @@ class Encoder:
         """
         for index, text in enumerate(texts):
             check_text(text, index)
-        recalled = list(map(self._plain_lines.recall, texts))
-        others = [text for text, tokens in zip(texts, recalled, strict=True) if tokens is None]
+        plain = list(map(self._plain_lines.tokens, texts))
+        others = [text for text, tokens in zip(texts, plain, strict=True) if tokens is None]
         encodings = iter(_encodings(self._tokenizer, others) if others else ())
         return [
-            self._in_windows(tokens) if tokens is not None else self._encoded(text, next(encodings))
-            for text, tokens in zip(texts, recalled, strict=True)
+            self._in_windows(tokens or self._tokens(text, next(encodings)))
+            for text, tokens in zip(texts, plain, strict=True)
         ]
 
     def collate(self, windows: Sequence[Window], num_tokens: int | None = None) -> EncodedBatch:
@@ -151,7 +151,7 @@ class Encoder:
             attention_mask[row, : len(window.input_ids)] = 1
         return EncodedBatch(input_ids, attention_mask)
 
-    def _encoded(self, text: str, encoding: Encoding) -> EncodedText:
+    def _tokens(self, text: str, encoding: Encoding) -> Tokens:
         word_ids = [NO_WORD if word is None else word for word in encoding.word_ids]
         if self._between_blanks:
             word_ids = joined(text, word_ids, encoding.offsets)
@@ -160,9 +160,7 @@ class Encoder:
             offsets = [trimmed(text, *word) for word in offsets]
         if offsets and not text.isascii():
             offsets = with_marks(text, offsets)
-        tokens = Tokens(encoding.ids, word_ids, first_tokens, offsets)
-        self._plain_lines.learn(text, tokens)
-        return self._in_windows(tokens)
+        return Tokens(encoding.ids, word_ids, first_tokens, offsets)
 
     def _in_windows(self, tokens: Tokens) -> EncodedText:
         input_ids, word_ids, first_tokens, offsets = tokens

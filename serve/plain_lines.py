@@ -1,36 +1,37 @@
-"""Owns a shorter way from a plain line to its tokens, for tokenizers of BERT's own kind.
+"""Owns a shorter way from plain text to its tokens, for tokenizers of BERT's own kind.
 
 Such a tokenizer parts printable ASCII at blanks and punctuation, whatever the words are, and makes
-tokens of one word at a time: a word that was seen once has the same tokens in every line. Between
-two runs of a model, which leave the processor's caches cold, the tokenizer takes 35 to 50 us for a
-line, and looking its words up 15 (Zen 4). What is remembered came out of the tokenizer itself.
+tokens of one word at a time: a word has the same tokens wherever it stands. So only words that were
+not seen lately go through the tokenizer; benchmarks/README.md has what that saves. What is
+remembered came out of the tokenizer itself.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import BertProcessing, TemplateProcessing
 
 from serve.words import NO_WORD
 
 MAX_WORDS = 4096
-"""Words remembered at a time, 1 MB with their tokens. mwo2kg's 3,687 work orders have 1,737."""
-_MAX_CHARS = 256
-"""Of longer texts the tokenizer does many words at a time, and the caches no longer matter."""
+"""Words remembered at a time. mwo2kg's 3,687 work orders have 1,737."""
+MAX_WORD_CHARS = 32
+"""Longest word remembered, so that all of them take 2 MB at most."""
 _WORD = re.compile("[0-9A-Za-z]+|[^0-9A-Za-z ]")
 _BEFORE_ADDED = "["
 """What tokens added to BERT's vocabulary contain, `[MASK]` say, which are looked for in the text
-itself: no plain line has it."""
+itself: no plain text has it."""
 
 
 class Tokens(NamedTuple):
-    """A line's tokens.
+    """A text's tokens.
 
     Attributes:
         input_ids: With the special tokens around them. Shape: (T,)
@@ -46,46 +47,56 @@ class Tokens(NamedTuple):
 
 
 class PlainLines:
-    """The words of plain lines seen so far, with their tokens. Several threads may call it."""
+    """The words of plain texts seen lately, with their tokens. Several threads may ask at once."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Remember nothing yet; and nothing ever, if the tokenizer is of another kind."""
-        self._is_berts = _is_berts(tokenizer)
-        self._known: dict[str, tuple[int, ...]] = {}
-        self._around: tuple[int, int] | None = None
+        """Take a tokenizer that puts one special token on either side of a text."""
+        self._tokenizer = tokenizer if _is_berts(tokenizer) else None
+        ids = tokenizer.encode("a").ids
+        self._before, self._after = ids[0], ids[-1]
+        self._known: dict[str, Sequence[int]] = {}
 
-    def recall(self, text: str) -> Tokens | None:
-        """Return the tokens of a plain line of known words, new lists; None for other texts."""
-        known, around = self._known, self._around
-        if around is None or not _is_plain(text):
+    def tokens(self, text: str) -> Tokens | None:
+        """Return a plain text's tokens, in new lists; None where only the tokenizer can tell."""
+        is_plain = text.isascii() and text.isprintable() and _BEFORE_ADDED not in text
+        if self._tokenizer is None or not is_plain:
             return None
-        tokens = Tokens([around[0]], [NO_WORD], [], [])
+        try:
+            return self._joined(text, self._known)
+        except KeyError:
+            return self._joined(text, self._looked_up(text, self._tokenizer))
+
+    def _joined(self, text: str, known: Mapping[str, Sequence[int]]) -> Tokens:
+        tokens = Tokens([self._before], [NO_WORD], [], [])
         input_ids, word_ids, first_tokens, offsets = tokens
         for number, word in enumerate(_WORD.finditer(text)):
-            pieces = known.get(word[0])
-            if pieces is None:
-                return None
+            pieces = known[word[0]]
             first_tokens.append(len(input_ids))
             offsets.append(word.span())
             input_ids += pieces
             word_ids += [number] * len(pieces)
-        input_ids.append(around[1])
+        input_ids.append(self._after)
         word_ids.append(NO_WORD)
         return tokens
 
-    def learn(self, text: str, tokens: Tokens) -> None:
-        """Remember the words of a line, if it is plain, as the tokenizer had them."""
-        if not (self._is_berts and _is_plain(text)):
-            return
-        if [word.span() for word in _WORD.finditer(text)] != tokens.offsets:
-            return
-        if len(self._known) + len(tokens.offsets) > MAX_WORDS:
-            self._known.clear()
-        input_ids = tokens.input_ids
-        self._around = input_ids[0], input_ids[-1]
-        bounds = pairwise([*tokens.first_tokens, len(input_ids) - 1])
-        for (start, end), (first, last) in zip(tokens.offsets, bounds, strict=True):
-            self._known[text[start:end]] = tuple(input_ids[first:last])
+    def _looked_up(self, text: str, tokenizer: Tokenizer) -> dict[str, Sequence[int]]:
+        """Return the tokens of all words of a text; remember those that were new."""
+        known = self._known  # not read again: another thread may put an empty one in its place
+        found = dict.fromkeys(_WORD.findall(text))
+        new = [word for word in found if word not in known]
+        encoding = tokenizer.encode(" ".join(new), add_special_tokens=False)
+        pieces: dict[str, list[int]] = {word: [] for word in new}
+        for number, token_id in zip(encoding.word_ids, encoding.ids, strict=True):
+            if number is not None:  # no token here is special
+                pieces[new[number]].append(token_id)
+        self._remember({word: tuple(ids) for word, ids in pieces.items()})
+        return {word: pieces[word] if word in pieces else known[word] for word in found}
+
+    def _remember(self, pieces: Mapping[str, Sequence[int]]) -> None:
+        short = [word for word in pieces if len(word) <= MAX_WORD_CHARS][:MAX_WORDS]
+        known = self._known if len(self._known) + len(short) <= MAX_WORDS else {}
+        known.update((word, pieces[word]) for word in short)
+        self._known = known
 
 
 def _is_berts(tokenizer: Tokenizer) -> bool:
@@ -95,10 +106,9 @@ def _is_berts(tokenizer: Tokenizer) -> bool:
         isinstance(tokenizer.normalizer, BertNormalizer)
         and isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
         and isinstance(tokenizer.model, WordPiece)
+        # Without, `serve.encoding` takes what stands between two blanks for a word.
+        and bool(tokenizer.model.continuing_subword_prefix)
+        and isinstance(tokenizer.post_processor, BertProcessing | TemplateProcessing)
+        and tokenizer.encode("a").ids[1:-1] == [token.id for token in tokenizer.model.tokenize("a")]
         and all(_BEFORE_ADDED in token.content for token in added)
     )
-
-
-def _is_plain(text: str) -> bool:
-    is_line = len(text) <= _MAX_CHARS and text.isascii() and text.isprintable()
-    return is_line and _BEFORE_ADDED not in text

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
-from tokenizers.models import WordLevel
+from tokenizers.models import WordLevel, WordPiece
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import RobertaProcessing, TemplateProcessing
 
-from serve import plain_lines as memory
+from serve import plain_lines as module
 from serve.encoding import EncodedText, Encoder
-from serve.plain_lines import PlainLines, Tokens
-from serve.words import NO_WORD
+from serve.plain_lines import PlainLines
 from tests.serve.tiny import MAX_TOKENS, noisy_lines, tiny_tokenizer
 
 WORDS = [
@@ -33,18 +33,11 @@ WORDS = [
 ]
 
 
-class NoMemory(PlainLines):
-    """What has every text tokenized."""
-
-    def learn(self, text: str, tokens: object) -> None:
-        """Forget at once."""
-
-
 def encoder_of(tokenizer: Tokenizer, *, remembers: bool = True) -> Encoder:
     """Return an encoder of short windows; it remembers words if it can."""
     encoder = Encoder(tokenizer, max_tokens=MAX_TOKENS, pad_id=0)
     if not remembers:
-        encoder._plain_lines = NoMemory(tokenizer)
+        encoder._plain_lines._tokenizer = None
     return encoder
 
 
@@ -66,6 +59,7 @@ FORGETTING = encoder_of(tiny_tokenizer(), remembers=False)
     st.sampled_from(["", " ", "  ", "\t", "\x00"]),
 )
 @example(["hose"] * 100, " ")  # several windows
+@example(["x" * 101, "hose"], "-")  # longer than WordPiece takes
 def test_every_text_has_the_tokens_of_the_tokenizer(parts: list[str], between: str) -> None:
     text = between.join(parts).encode(errors="ignore").decode()
     expected = fields(FORGETTING.encode([text, "hose"]))
@@ -74,38 +68,51 @@ def test_every_text_has_the_tokens_of_the_tokenizer(parts: list[str], between: s
     assert fields(REMEMBERING.encode([text])) == expected[:1]
 
 
-def test_a_line_of_known_words_never_reaches_the_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [line for line in noisy_lines(200) if line.isascii()]
-    encoder = encoder_of(tiny_tokenizer())
-    expected = fields(encoder.encode(lines))
-    monkeypatch.setattr("serve.encoding._encodings", None)
-    assert fields(encoder.encode(lines[::-1])) == expected[::-1]
-    with pytest.raises(TypeError):
-        encoder.encode(["quite another word"])
+class CountingTokenizer:
+    """A tokenizer that keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> object:
+        """Return the tokens."""
+        self.asked.append(text)
+        return tiny_tokenizer().encode(text, add_special_tokens=add_special_tokens)
+
+
+def test_only_new_words_reach_the_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, counting = PlainLines(tiny_tokenizer()), CountingTokenizer()
+    monkeypatch.setattr(lines, "_tokenizer", counting)
+    for text in ("fix o-ring", "fix o-ring", "ring - o", "o-ring leak, fix leak", "", "  "):
+        assert lines.tokens(text) == PlainLines(tiny_tokenizer()).tokens(text)
+    assert counting.asked == ["fix o - ring", "leak ,"]
 
 
 def test_what_callers_do_to_tokens_is_not_remembered() -> None:
     encoder = encoder_of(tiny_tokenizer())
-    encoder.encode(["fix hosing"])
-    (first,) = encoder.encode(["fix hosing"])
-    first.windows[0].input_ids.clear()
-    first.offsets.clear()
-    assert fields(encoder.encode(["fix hosing"])) == fields(FORGETTING.encode(["fix hosing"]))
+    for _ in range(3):
+        (text,) = encoder.encode(["fix hosing"])
+        assert fields([text]) == fields(FORGETTING.encode(["fix hosing"]))
+        text.windows[0].input_ids.clear()
+        text.offsets.clear()
 
 
-@pytest.mark.parametrize("token", ["o-ring", "ring", "[PUMP]"])
-def test_tokens_that_were_added_are_found_in_lines_of_known_words(token: str) -> None:
+@pytest.mark.parametrize("token", ["[PUMP]", "o[ring"])
+def test_tokens_that_were_added_are_found_among_known_words(token: str) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens([AddedToken(token)])
-    encoder = encoder_of(tokenizer)
-    for line in ("fix o ring - [ pump ]", f"fix {token}s", "fix o-ring"):
-        assert fields(encoder.encode([line])) == fields(
-            encoder_of(tokenizer, remembers=False).encode([line])
-        )
+    encoder, forgetting = encoder_of(tokenizer), encoder_of(tokenizer, remembers=False)
+    for line in ("fix o ring [ pump ]", f"fix {token}s", "fix o[ring"):
+        assert fields(encoder.encode([line])) == fields(forgetting.encode([line]))
 
 
 def other_model(tokenizer: Tokenizer) -> None:
     tokenizer.model = WordLevel({"[UNK]": 0, "[CLS]": 2, "[SEP]": 3}, unk_token="[UNK]")
+
+
+def no_prefix(tokenizer: Tokenizer) -> None:
+    vocabulary = tokenizer.get_vocab()
+    tokenizer.model = WordPiece(vocabulary, unk_token="[UNK]", continuing_subword_prefix="")
 
 
 def other_normalizer(tokenizer: Tokenizer) -> None:
@@ -116,36 +123,51 @@ def other_pre_tokenizer(tokenizer: Tokenizer) -> None:
     tokenizer.pre_tokenizer = Whitespace()
 
 
+def other_processor(tokenizer: Tokenizer) -> None:
+    tokenizer.post_processor = RobertaProcessing(("[SEP]", 3), ("[CLS]", 2))
+
+
+def text_twice(tokenizer: Tokenizer) -> None:
+    special = [("[CLS]", 2), ("[SEP]", 3)]
+    twice = TemplateProcessing(single="[CLS] $A $A [SEP]", special_tokens=special)
+    tokenizer.post_processor = twice
+
+
 def words_added(tokenizer: Tokenizer) -> None:
     tokenizer.add_tokens(["o-ring"])
 
 
 @pytest.mark.parametrize(
-    "change", [other_model, other_normalizer, other_pre_tokenizer, words_added]
+    "change",
+    [
+        other_model,
+        no_prefix,
+        other_normalizer,
+        other_pre_tokenizer,
+        other_processor,
+        text_twice,
+        words_added,
+    ],
 )
 def test_other_tokenizers_see_every_text(change: Callable[[Tokenizer], None]) -> None:
-    tokens = Tokens([2, 8, 3], [NO_WORD, 0, NO_WORD], [1], [(0, 4)])
     tokenizer = tiny_tokenizer()
-    for learns in (True, False):
-        lines = PlainLines(tokenizer)
-        lines.learn("hose", tokens)
-        assert (lines.recall("hose") == tokens) == learns
-        change(tokenizer)
+    assert PlainLines(tokenizer).tokens("hose") is not None
+    change(tokenizer)
+    assert PlainLines(tokenizer).tokens("hose") is None
+    encoder, fresh = encoder_of(tokenizer), encoder_of(tokenizer)
+    encoder.encode(["fix o - ring"])  # whose words are other ones where no prefix tells tokens
+    assert fields(encoder.encode(["fix o-ring"])) == fields(fresh.encode(["fix o-ring"]))
 
 
-def test_a_line_whose_words_the_tokenizer_parts_otherwise_is_not_learnt() -> None:
-    lines = PlainLines(tiny_tokenizer())
-    (encoded,) = FORGETTING.encode(["fix hose"])
-    window = encoded.windows[0]
-    tokens = Tokens(window.input_ids, window.word_ids, [1], [(0, 8)])
-    lines.learn("fix hose", tokens)
-    assert lines.recall("fix hose") is None
-
-
-def test_no_more_words_are_remembered_than_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MAX_WORDS", 10)
+def test_no_more_and_no_longer_words_are_remembered_than_the_caps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_WORDS", 10)
     encoder = encoder_of(tiny_tokenizer())
-    for number in range(100):
-        line = f"fix pump{number} hose{number}"
+    many = " ".join(f"x{number}" for number in range(20))
+    for line in (*(f"fix pump{n} hose{n}" for n in range(100)), many, *noisy_lines(50)):
         assert fields(encoder.encode([line])) == fields(FORGETTING.encode([line]))
-        assert 0 < len(encoder._plain_lines._known) <= 10
+        assert len(encoder._plain_lines._known) <= 10
+    lines = PlainLines(tiny_tokenizer())
+    assert lines.tokens("x" * module.MAX_WORD_CHARS + " " + "y" * (module.MAX_WORD_CHARS + 1))
+    assert list(lines._known) == ["x" * module.MAX_WORD_CHARS]
