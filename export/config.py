@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 
 from serve.bundle import Precision, Provider
@@ -65,6 +66,17 @@ class ExportConfig:
     device: Device | None = None
     atol: float = FP32_ATOL
     json: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that nothing could pass beyond, or nothing keep.
+
+        Raises:
+            ValueError: If a loss that is allowed, or `atol`, is not finite or below 0.
+        """
+        for name in ("allow_f1_loss", "allow_label_f1_loss", "atol"):
+            bound = getattr(self, name)
+            if bound is not None and not (isfinite(bound) and bound >= 0):
+                raise ValueError(f"expected {name} of 0 or more, finite, got {bound}")
 
     @property
     def precisions(self) -> tuple[Precision, ...]:

@@ -86,6 +86,8 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, pad_id: int) -> None:
         """Take a tokenizer whose post-processor puts one special token on either side.
 
+        Truncation, padding and dropout are turned off in it.
+
         Raises:
             ValueError: If it puts another number of special tokens, or elsewhere; if its vocabulary
                 lacks the token of what it does not know; or `max_tokens` is below `MIN_TOKENS`.
@@ -119,8 +121,8 @@ class Encoder:
         """Encode texts, each on its own.
 
         Raises:
-            DataError: If a text is over `MAX_CHARS`, is not valid Unicode, or not one that the
-                tokenizer takes; quoting it.
+            DataError: If a text is over `MAX_CHARS` or is not valid Unicode, naming its index; or
+                is not one that the tokenizer takes, quoting it.
         """
         for index, text in enumerate(texts):
             check_text(text, index)

@@ -62,9 +62,11 @@ class GraphError(TaggingError):
 class NonFiniteError(GraphError):
     """A graph overflows on a text: its logits are not finite."""
 
-    def __init__(self) -> None:
-        """Say so."""
-        super().__init__("expected finite logits, got NaN or infinity; export the graph again")
+    def __init__(
+        self, message: str = "expected finite logits, got NaN or infinity; export the graph again"
+    ) -> None:
+        """Say so; unpickling hands in what was said."""
+        super().__init__(message)
 
 
 class ParityError(TaggingError):
@@ -120,6 +122,17 @@ def needing(
         where = f"{at}: " if at else ""
         message = f"{where}expected {what}, got {error}; pip install linetag[{extra}]"
         raise kind(message) from error
+
+
+def lacking(error: ModuleNotFoundError, extra: str) -> str:
+    """Return what to say of a package that is not installed.
+
+    Args:
+        error: What the import said.
+        extra: Of this distribution, which brings all but ONNX Runtime, of which there are two.
+    """
+    extras = f"{extra},cpu" if str(error.name).partition(".")[0] == "onnxruntime" else extra
+    return f"expected the package {error.name}, got none installed; pip install 'linetag[{extras}]'"
 
 
 def in_words(error: Exception) -> str:

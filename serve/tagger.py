@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from serve.labels import Tags
 from serve.running.graphs import choose_graph, load_backends, usual_provider
 from serve.running.lanes import TASK_TOKENS, Lanes
 from serve.running.schedule import BATCH_TOKENS, GPU_TOKENS, padded_length, plan
-from serve.running.threads import Threads, default_num_threads, remembered
+from serve.running.threads import MAX_THREADS, Threads, default_num_threads, remembered
 
 logger = logging.getLogger(__name__)
 
@@ -115,14 +115,14 @@ class Tagger:
             BundleError: If the bundle is missing, damaged, not signed with the key asked for, or
                 has no such graph.
             GraphError: If the graph or the provider is not what was asked for.
-            ValueError: If there is no such precision or provider, or less than a thread.
+            ValueError: If there is no such precision or provider, or number of threads.
         """
-        if num_threads is not None and num_threads < 1:
-            raise ValueError(f"expected at least 1 thread, got num_threads={num_threads}")
+        if num_threads is not None and num_threads not in range(1, MAX_THREADS + 1):
+            raise ValueError(f"expected 1 to {MAX_THREADS} threads, got num_threads={num_threads}")
         key = None if public_key is None else Path(public_key)
         bundle = Bundle.load(Path(folder), public_key=key)
-        asked = Precision(precision) if precision else None
-        where = Provider(provider) if provider else usual_provider(asked)
+        asked = None if precision is None else Precision(precision)
+        where = usual_provider(asked) if provider is None else Provider(provider)
         graph = bundle.graph(asked) if asked else choose_graph(bundle, where)
         num_lanes = num_threads or default_num_threads()
         threads = (None if num_threads else remembered(graph)) or Threads(num_lanes)
@@ -151,16 +151,15 @@ class Tagger:
                 overflows.
             TypeError: If `texts` is a string or holds something else than strings.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise TypeError("expected a list of strings, got something else in `texts`")
+        texts = _strings(texts)
         if not texts:
             return []
         encoded = self.encoder.encode(texts)
         return list(self._decode(encoded, self.word_logits(encoded)))
 
     def word_tags(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the tag of each word of each text, for token-level reports."""
-        encoded = self.encoder.encode(texts)
+        """Return the tag of each word of each text, for token-level reports; raises as `tag`."""
+        encoded = self.encoder.encode(_strings(texts))
         decoded = self._decoder.decode(self.word_logits(encoded), _num_words(encoded))
         names = iter([self.tags.names[tag] for tag in decoded.tag_ids])
         return [[next(names) for _ in text.offsets] for text in encoded]
@@ -222,6 +221,14 @@ class Tagger:
             tags = [names[tag] for tag in best[row:end]]
             yield decode_entities(tags, scores[row:end], text.offsets)
             row = end
+
+
+def _strings(texts: Iterable[str]) -> list[str]:
+    """Return texts, of an iterator, too, which reading them for a check would use up."""
+    taken = [] if isinstance(texts, str) else list(texts)
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in taken):
+        raise TypeError("expected a list of strings, got something else in `texts`")
+    return taken
 
 
 def _num_words(encoded: Sequence[EncodedText]) -> list[int]:

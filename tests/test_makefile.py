@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 
 PYTHON = """#!/bin/sh
 # Stands in for Python: makes venvs, and notes what pip is asked for.
+case "$*" in *"print(*sys.version_info"*) echo 3.11; exit ;; esac
 echo "$@" >> "$CALLS"
 case "$*" in
 "-m venv "*)
@@ -138,6 +139,32 @@ def test_other_packages_are_installed_over_those_that_are_there(checkout: Checko
     calls = (checkout.folder / "calls").read_text()
     assert "-m venv .venv\n" in calls
     assert "--clear" not in calls
+
+
+def test_a_python_of_another_version_is_used_if_it_is_named(checkout: Checkout) -> None:
+    checkout.make("setup")
+    checkout.program("stub/python3.12", PYTHON.replace("echo 3.11;", "echo 3.12;"))
+    for _ in range(2):
+        printed = checkout.make("-n", "setup", "PYTHON=python3.12")
+        assert printed.count("'python3.12' -m venv --clear .venv") == 2
+        assert checkout.make("setup").startswith("make: Nothing to be done for 'setup'")
+    checkout.make("setup", "PYTHON=python3.12")
+    for again in (["PYTHON=python3.12"], []):  # named once
+        assert checkout.make("setup", *again).startswith("make: Nothing to be done for 'setup'")
+
+
+@pytest.mark.parametrize("name", [".venv", ".venv-triton"])
+def test_a_venv_whose_python_has_gone_is_made_anew(checkout: Checkout, name: str) -> None:
+    checkout.make("setup")
+    python = checkout.folder / name / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/no/such/python3")
+    (checkout.folder / "calls").unlink()
+    checkout.make("setup")
+    calls = (checkout.folder / "calls").read_text().splitlines()
+    assert [call for call in calls if call.startswith("-m venv")] == [f"-m venv --clear {name}"]
+    assert not python.is_symlink()
+    assert checkout.make("setup").startswith("make: Nothing to be done for 'setup'")
 
 
 def test_a_home_stays_one(checkout: Checkout) -> None:

@@ -41,7 +41,7 @@ from pathlib import Path
 
 from serve.commands import exit_status, say, write_utf8
 from serve.display.render import printable_lines
-from serve.errors import TaggingError
+from serve.errors import TaggingError, lacking
 from train.config import TrainConfig, state_path
 from train.flags.arguments import add_training_arguments, training_config
 
@@ -71,10 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(import_module(f"train.commands.{arguments[0]}").main(arguments[1:]))
         return exit_status(partial(_fine_tune, parse_args(arguments)))
     except ModuleNotFoundError as error:
-        say(
-            f"error: expected the package {error.name}, got none installed; "
-            "pip install 'linetag[train]'"
-        )
+        say(f"error: {lacking(error, 'train')}")
         return 1
 
 

@@ -21,6 +21,9 @@ from serve.records import read_record
 
 logger = logging.getLogger(__name__)
 
+MAX_THREADS = 256
+"""More than a graph has a use for; some thousands would only wait for one another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Threads:

@@ -197,10 +197,20 @@ def test_help_shows_examples_and_misuse_is_exit_2(
     assert "error: " in capsys.readouterr().err
 
 
-def test_a_missing_package_is_one_line_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "onnx.py").write_text("raise ModuleNotFoundError('No onnx', name='onnx')")
+@pytest.mark.parametrize(
+    ("package", "extras", "command"),
+    [
+        ("onnx", "linetag[export]", ("lint", "graph.onnx")),
+        ("onnxruntime", "linetag[export,cpu]", ()),
+    ],
+)
+def test_a_missing_package_is_one_line_with_the_remedy(
+    tmp_path: Path, package: str, extras: str, command: tuple[str, ...]
+) -> None:
+    source = f"raise ModuleNotFoundError('No {package}', name='{package}')"
+    (tmp_path / f"{package}.py").write_text(source)
     done = subprocess.run(
-        [sys.executable, "-m", "export", "lint", "graph.onnx"],
+        [sys.executable, "-m", "export", *command],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -209,5 +219,5 @@ def test_a_missing_package_is_one_line_with_the_remedy(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (
         1,
-        "error: expected the package onnx, got none installed; pip install 'linetag[export]'\n",
+        f"error: expected the package {package}, got none installed; pip install '{extras}'\n",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -138,3 +139,11 @@ def test_a_full_precision_graph_must_give_pytorchs_logits() -> None:
     with pytest.raises(ParityError, match=r"within 0\.001 of PyTorch's, got 0\.002; .* --atol"):
         check_gate(drifted, Precision.FP32, INT8)
     check_gate(drifted, Precision.FP32, replace(INT8, atol=0.003))
+
+
+@pytest.mark.parametrize("name", ["allow_f1_loss", "allow_label_f1_loss", "atol"])
+@pytest.mark.parametrize("bound", [math.nan, math.inf, -0.1])
+def test_a_bound_that_holds_nothing_is_refused(name: str, bound: float) -> None:
+    """Nothing is above NaN: the gate would let any graph through."""
+    with pytest.raises(ValueError, match=f"expected {name} of 0 or more, finite, got {bound}"):
+        ExportConfig(**{name: bound})

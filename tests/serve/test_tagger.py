@@ -290,11 +290,3 @@ def test_logits_that_are_not_finite_are_no_answer(
     assert len(tagger.tag(["pump " * num_words])) == 1
     with pytest.raises(GraphError, match="expected finite logits, got NaN or infinity"):
         tagger.tag(["pump " * num_words + "valve"])
-
-
-@pytest.mark.parametrize("num_threads", [0, -1])
-def test_less_than_a_thread_is_refused(bundle: Path, num_threads: int) -> None:
-    with pytest.raises(
-        ValueError, match=f"expected at least 1 thread, got num_threads={num_threads}"
-    ):
-        Tagger.load(bundle, num_threads=num_threads)
