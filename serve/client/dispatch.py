@@ -125,6 +125,8 @@ class Dispatcher:
                 self.endpoints.probe_failed(endpoint, self._clock())
                 return
             self.endpoints.answered(endpoint)
+            if self._route:
+                self._route.found()
         log_event(logger, logging.WARNING, "readmitted", url=endpoint.url)
 
     def learned(self, outcome: Outcome) -> None:
@@ -156,15 +158,12 @@ class Dispatcher:
 
         A server that does not know of versions has one, and is not asked for any.
         """
-        knows_of_none = isinstance(outcome, Failed) and outcome.failure in _UNVERSED
-        if knows_of_none:
+        if isinstance(outcome, Failed) and outcome.failure in _UNVERSED:
             outcome = Answered([Traffic()], "")
         if not isinstance(outcome, Answered):
             return False
         self.learned(outcome)
-        journey.is_versed = True
-        journey.tried.pop()
-        journey.failed = None
+        journey.go_on()
         return True
 
     def _next(self, journey: Journey) -> Try | Ask | Pause:
@@ -196,8 +195,9 @@ class Dispatcher:
         endpoint may be just slow: whoever is cut off there with no retry left loses an answer.
         """
         cut_s = self._policy.try_timeout_of(journey.request.num_chars)
+        has_spare = self.endpoints.has_spare(journey.tried) or journey.can_turn_back
         is_last = len(journey.tried) >= self._policy.max_tries
-        if is_last or cut_s >= left_s or not self.endpoints.has_spare(journey.tried):
+        if is_last or cut_s >= left_s or not has_spare:
             return left_s
         journey.has_retry = journey.has_retry or self._budget.spend()
         return cut_s if journey.has_retry else left_s
@@ -242,14 +242,14 @@ class Dispatcher:
             if step.version != self._version:  # it was learned meanwhile: the endpoint is well
                 return None
             journey.is_versed = False
-            if set(journey.tried) == set(self.endpoints):
-                self._route.forget()
         if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
             journey.refund(self._budget)
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
         is_cut_short = step.timeout_s < self._policy.try_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:
             return None
+        if self._route:
+            self._route.missed(step.endpoint, len(self.endpoints), is_lacked=not journey.is_versed)
         if not self.endpoints.failed(step.endpoint, failure, now):
             return None
         self.stats.num_ejected[step.endpoint.url] += 1

@@ -58,6 +58,10 @@ class Endpoints:
         self._healthy = list(self._all)
         self._num_taken = 0
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._all)
+
     def __iter__(self) -> Iterator[Endpoint]:
         """Return every endpoint, in the order of the addresses."""
         return iter(self._all)

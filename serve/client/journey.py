@@ -9,7 +9,7 @@ from serve.client.endpoints import Endpoint
 from serve.client.policy import Policy
 from serve.client.requests import Request
 from serve.errors import Overloaded, TaggingError
-from serve.triton.failures import Failed, explain
+from serve.triton.failures import Failed, Failure, explain
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +34,22 @@ class Journey:
     has_retry: bool = False
     is_versed: bool = True
     holding: Endpoint | None = None
+
+    @property
+    def can_turn_back(self) -> bool:
+        """Whether it is at an endpoint left out, and comes from one that lacks its version.
+
+        That one can say which versions there are, too, should this one be silent.
+        """
+        is_from_lack = self.failed is not None and self.failed.failure is Failure.STALE_VERSION
+        is_elsewhere = is_from_lack and self.tried[-1] is not self.tried[-2]
+        return is_elsewhere and self.tried[-1].probe_at is not None
+
+    def go_on(self) -> None:
+        """Take that an endpoint said which versions there are: asking was no try."""
+        self.is_versed = True
+        self.tried.pop()
+        self.failed = None
 
     def release(self) -> None:
         """Give back its place at an endpoint, once; whoever calls holds the client's lock."""
