@@ -245,7 +245,7 @@ class Dispatcher:
         if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
             journey.refund(self._budget)
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
-        is_cut_short = step.timeout_s < self._policy.try_timeout_of(journey.request.num_chars)
+        is_cut_short = step.timeout_s < self._policy.fair_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:
             return None
         if self._route:

@@ -69,3 +69,10 @@ class Policy:
     def try_timeout_of(self, num_chars: int) -> float:
         """Return the longest that a try of so many characters takes, in seconds."""
         return self.try_timeout_s * max(1, -(-num_chars // UNIT_CHARS))
+
+    def fair_timeout_of(self, num_chars: int) -> float:
+        """Return the shortest time, in seconds, after which silence is held against an endpoint.
+
+        Where the deadline is below a try's time-out, no try has that: half of the deadline is fair.
+        """
+        return min(self.try_timeout_of(num_chars), self.deadline_s / 2)

@@ -328,11 +328,29 @@ def test_an_endpoint_that_fails_otherwise_is_left_out_after_some_in_a_row(
 
 
 def test_a_try_that_was_cut_short_is_nothing_against_its_endpoint() -> None:
-    for deadline_s, ejected in ((0.2, {}), (0.4, {A: 1})):
-        it = world(A, B, policy=Policy(eject_after=1, deadline_s=deadline_s))
-        with pytest.raises(DeadlineError):
-            it.run(it.silent)
-        assert it.dispatcher.stats.num_ejected == ejected
+    it = world(A, B, policy=Policy(eject_after=1, deadline_s=0.4))
+    with pytest.raises(DeadlineError):
+        it.run(it.silent)
+    assert it.tries == [A, B]
+    assert it.dispatcher.stats.num_ejected == {A: 1}, "B had what A had left of the deadline"
+
+
+@pytest.mark.parametrize(("deadline_s", "num_chars"), [(0.2, 10), (1.0, 5_000), (1.0, 20_000)])
+def test_a_silent_endpoint_is_left_out_where_the_deadline_is_below_a_trys_time_out(
+    deadline_s: float, num_chars: int
+) -> None:
+    it = world(A, B, policy=Policy(deadline_s=deadline_s))
+    num_lost = 0
+    for _ in range(20):
+        try:
+            it.run(
+                lambda step: it.silent(step) if step.endpoint.url == A else ANSWER,
+                num_chars=num_chars,
+            )
+        except DeadlineError:
+            num_lost += 1
+    assert it.dispatcher.stats.num_ejected == {A: 1}
+    assert num_lost == it.dispatcher.stats.failed_tries.total() == Policy.eject_after
 
 
 def test_a_refused_request_is_nothing_against_its_endpoint() -> None:
