@@ -99,15 +99,18 @@ class Endpoints:
         return best
 
     def due(self, now: float) -> Endpoint | None:
-        """Return an endpoint to probe, marked so; None if none is due, or none serves meanwhile."""
+        """Return the endpoint to probe, marked so; None if none is due, or none serves meanwhile.
+
+        The one that is due for longest: where requests are few, one that is down is due with each.
+        """
         if not self._healthy or len(self._healthy) == len(self._all):
             return None
-        for endpoint in self._all:
-            if endpoint.is_due(now):
-                # Of one whose sender was interrupted, or forked away from, nothing is ever heard.
-                endpoint.probing_until = now + 2 * self._policy.try_timeout_s
-                return endpoint
-        return None
+        due = [endpoint for endpoint in self._all if endpoint.is_due(now)]
+        first = min(due, key=lambda endpoint: endpoint.probe_at or 0.0, default=None)
+        if first is not None:
+            # Of one whose sender was interrupted, or forked away from, nothing is ever heard.
+            first.probing_until = now + 2 * self._policy.try_timeout_s
+        return first
 
     def answered(self, endpoint: Endpoint) -> bool:
         """Note a proper answer; return whether it brings the endpoint back."""

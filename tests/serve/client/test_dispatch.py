@@ -445,6 +445,23 @@ def test_probes_that_fail_come_less_often_up_to_a_bound() -> None:
     assert gaps[5:] == pytest.approx([1.0] * len(gaps[5:]), abs=0.03)
 
 
+def test_an_endpoint_that_is_well_again_is_probed_though_one_before_it_stays_down() -> None:
+    it = world(A, B, C)
+    it.run(failing(Failure.UNREACHABLE, at=[A, B]))
+    assert it.dispatcher.stats.num_ejected == {A: 1, B: 1}
+    for _ in range(5):
+        it.clock.now += 1.1  # longer than any pause: whoever is left out is due with each request
+        it.run(answers)
+        probe = it.probes.pop()
+        is_down = probe.endpoint.url == A
+        it.dispatcher.probed(probe.endpoint, Failed(Failure.UNREACHABLE, "") if is_down else ANSWER)
+    assert [endpoint.probe_at is None for endpoint in it.dispatcher.endpoints] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_a_single_endpoint_is_asked_whatever_happened() -> None:
     it = world(A, policy=Policy(max_tries=1))
     for _ in range(5):
