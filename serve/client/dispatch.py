@@ -94,10 +94,10 @@ class Dispatcher:
                 with self.lock:
                     self.stats.failures[CANCELLED] += 1
             raise
-        finally:  # wherever a signal's exception struck: places that are never given back run out
-            if journey.holding is not None:
+        finally:  # wherever a signal's exception struck: what is never given back runs out
+            if journey.owes:
                 with self.lock:
-                    journey.release()
+                    journey.release(self._budget)
 
     def _travel(self, journey: Journey) -> Course:
         yield from self._begin(journey.started)
@@ -183,6 +183,7 @@ class Dispatcher:
                 journey.tried.append(endpoint)
                 if journey.failed:
                     self.stats.retries[journey.failed.failure] += 1
+                    journey.has_retry = False  # it is made now
                 left_s = self._timeout_s(journey, left_s)
         if endpoint is None:
             return self._wait_for_room(journey, left_s)
@@ -199,8 +200,8 @@ class Dispatcher:
         is_last = len(journey.tried) >= self._policy.max_tries
         if is_last or cut_s >= left_s or not has_spare:
             return left_s
-        journey.has_retry = journey.has_retry or self._budget.spend()
-        return cut_s if journey.has_retry else left_s
+        journey.has_aside = self._budget.set_aside()
+        return cut_s if journey.has_aside else left_s
 
     def _wait_for_room(self, journey: Journey, left_s: float) -> Pause:
         request = journey.request
@@ -219,9 +220,7 @@ class Dispatcher:
         endpoint, now = step.endpoint, self._clock()
         changed = None
         with self.lock:
-            journey.release()
-            if not isinstance(outcome, Failed):
-                journey.refund(self._budget)
+            journey.release(self._budget)
             if isinstance(outcome, Answered):
                 changed = "readmitted" if self.endpoints.answered(endpoint) else None
                 if isinstance(step, Try):
@@ -243,7 +242,6 @@ class Dispatcher:
                 return None
             journey.is_versed = False
         if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
-            journey.refund(self._budget)
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
         is_cut_short = step.timeout_s < self._policy.fair_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:
@@ -287,14 +285,13 @@ class Dispatcher:
         It was refused before any work was done for it. After a promotion all requests of a client
         that was idle meanwhile are, at once.
         """
-        is_free = reason is Failure.STALE_VERSION
+        if reason is Failure.STALE_VERSION:
+            return True
         with self.lock:
-            is_left = is_free or journey.has_retry or self._budget.spend()
-            journey.has_retry = journey.has_retry and is_free
-            return is_left
+            journey.has_retry = self._budget.spend()
+        return journey.has_retry
 
     def _given_up(self, journey: Journey, failed: Failed) -> TaggingError:
         with self.lock:
-            journey.refund(self._budget)
             self.stats.failures[failed.failure] += 1
         return journey.given_up(failed, self._policy)

@@ -29,7 +29,7 @@ class Policy:
             is not asked twice as much as a healthy one. One for another version is free.
         retry_reserve: Retries that may come at once, when a server with that many requests under
             way dies; refilled by the budget. Of the requests under way, no more than these can
-            fail over from a silent server.
+            fail over from a silent server, and fewer while others fail.
         max_tries: Tries of one request, the first one included; the pauses between them double.
         max_in_flight: Requests under way at one endpoint; more are shed with `Overloaded`. Triton's
             own queue has no limit, and a queue longer than the deadline answers nobody in time.

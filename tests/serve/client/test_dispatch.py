@@ -196,6 +196,22 @@ def test_no_try_is_cut_short_but_for_a_retry_that_is_set_aside() -> None:
     assert [it.start()[1].timeout_s for _ in range(3)] == [0.25, 0.25, 1.0], "and again"
 
 
+@pytest.mark.parametrize("urls", [[A, B], [A, B, C]])
+def test_a_server_that_dies_with_all_it_may_have_under_way_loses_none_of_it(
+    urls: list[str],
+) -> None:
+    """Retries set aside for requests that go well elsewhere are there for those that fail."""
+    it = world(*urls, policy=Policy(retry_budget=0.0))
+    under_way = [it.start() for _ in range(Policy.max_in_flight * len(urls))]
+    failed = [course for course, step in under_way if step.endpoint.url == A]
+    assert len(failed) == Policy.max_in_flight == Policy.retry_reserve
+    steps = [course.send(Failed(Failure.UNREACHABLE, "Connection reset")) for course in failed]
+    assert all(isinstance(step, Pause) for step in steps)
+    course = next(course for course, step in under_way if step.endpoint.url == B)
+    with pytest.raises(UnreachableError, match="1 try"):
+        course.send(Failed(Failure.UNREACHABLE, "one more than there are retries"))
+
+
 def test_servers_that_all_turn_slow_at_once_are_waited_for() -> None:
     """Cut short at one after the other, a request has no time left at the last."""
     it = world(A, B, C)
@@ -519,7 +535,8 @@ def test_a_course_that_never_began_is_no_request() -> None:
 
 
 def test_a_retry_that_finds_no_room_in_time_was_not_made() -> None:
-    it = world(A, policy=Policy(max_in_flight=1, deadline_s=0.1))
+    policy = Policy(max_in_flight=1, deadline_s=0.1, retry_budget=0.0, retry_reserve=1)
+    it = world(A, policy=policy)
 
     def fails_and_is_taken(step: Try) -> Outcome:
         step.endpoint.in_flight += 1  # somebody else, who takes the place as soon as it is left
@@ -529,3 +546,20 @@ def test_a_retry_that_finds_no_room_in_time_was_not_made() -> None:
         it.run(fails_and_is_taken)
     assert it.tries == [A]
     assert it.dispatcher.stats.retries.total() == 0
+    (endpoint,) = it.dispatcher.endpoints
+    endpoint.in_flight = 0  # somebody else is done
+    with pytest.raises(UnreachableError, match=r"\(request id-1, 2 tries\)"):
+        it.run(failing(Failure.UNREACHABLE))
+
+
+@pytest.mark.parametrize("failure", [Failure.UNREACHABLE, Failure.STALE_VERSION])
+def test_a_retry_whose_request_was_cancelled_in_the_pause_before_it_is_there_for_others(
+    failure: Failure,
+) -> None:
+    it = world(A, B, policy=Policy(retry_budget=0.0, retry_reserve=1))
+    for _ in range(3):
+        course, step = it.start()
+        assert step.timeout_s == 0.25, "with a retry set aside"
+        assert isinstance(course.send(Failed(failure, "")), Pause)
+        course.close()
+        it.dispatcher.endpoints.answered(step.endpoint)

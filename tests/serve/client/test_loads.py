@@ -84,6 +84,26 @@ def test_a_silent_endpoint_loses_no_answer_and_is_soon_left_out(num_callers: int
     assert 0.1 < left_out_s[0] < 1.0
 
 
+@pytest.mark.parametrize("num_callers", [8, 60])
+@pytest.mark.parametrize("slowest_s", [0.03, 0.4])
+def test_retries_stay_within_the_budget_whatever_is_set_aside_meanwhile(
+    num_callers: int, slowest_s: float
+) -> None:
+    """Some tries fail at once, and take the retries set aside for those that are cut short."""
+    chance, num_requests = random.Random(0), 2_000
+
+    def serve(step: Sent) -> tuple[float, Outcome]:
+        if chance.random() < 0.2:
+            return 0.001, Failed(Failure.UNREACHABLE, "Connection reset")
+        return chance.uniform(slowest_s / 3, slowest_s), ANSWER
+
+    it = world(A, B, C)
+    Load(it, serve, num_left=num_requests).run(num_callers)
+    earned = Policy.retry_budget * num_requests
+    assert earned < it.dispatcher.stats.retries.total() <= earned + Policy.retry_reserve
+    assert it.in_flight() == [0, 0, 0]
+
+
 def test_endpoints_that_are_all_silent_take_no_longer_than_the_deadline_nor_more_retries() -> None:
     policy = Policy(deadline_s=0.5, try_timeout_s=0.1)
     it = world(A, B, policy=policy)
