@@ -124,10 +124,11 @@ class Dispatcher:
             if isinstance(outcome, Failed):
                 self.endpoints.probe_failed(endpoint, self._clock())
                 return
-            self.endpoints.answered(endpoint)
+            is_back = self.endpoints.answered(endpoint)
             if self._route:
                 self._route.found()
-        log_event(logger, logging.WARNING, "readmitted", url=endpoint.url)
+        if is_back:
+            log_event(logger, logging.WARNING, "readmitted", url=endpoint.url)
 
     def learned(self, outcome: Outcome) -> None:
         """Take which versions there are, as a server says; nothing, if it does not."""

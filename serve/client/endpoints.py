@@ -133,7 +133,12 @@ class Endpoints:
         return True
 
     def probe_failed(self, endpoint: Endpoint, now: float) -> None:
-        """Note a probe without a proper answer: the next one waits longer."""
+        """Note a probe without a proper answer: the next one waits longer.
+
+        It says nothing of an endpoint that a request brought back meanwhile.
+        """
+        if endpoint.probe_at is None:
+            return
         endpoint.num_probes += 1
         pause_s = self._policy.probe_after_s * 2.0 ** min(endpoint.num_probes, 64)
         endpoint.probe_at = now + min(pause_s, self._policy.max_probe_after_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from contextlib import suppress
 
@@ -430,6 +431,26 @@ def test_a_probe_goes_to_the_endpoint_left_out_beside_a_request_and_brings_it_ba
     it.dispatcher.probed(it.probes[0].endpoint, ANSWER)
     it.run(answers)
     assert it.tries[-1] == A
+
+
+@pytest.mark.parametrize("outcome", [ANSWER, Failed(Failure.TIMEOUT, "")])
+def test_a_probe_heard_of_after_a_request_brought_the_endpoint_back_changes_nothing(
+    outcome: Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="serve.client")
+    it = world(A, B)
+    it.run(failing(Failure.UNREACHABLE, at=[A]))
+    it.clock.now += 0.1
+    it.run(failing(Failure.UNREACHABLE, at=[B]))  # with none left all are asked, and A answers
+    (probe,), (first, second) = it.probes, it.dispatcher.endpoints
+    assert (probe.endpoint, first.probe_at, it.tries[-1]) == (first, None, A)
+    it.dispatcher.probed(first, outcome)
+    assert (first.probe_at, first.probing_until, first.num_probes) == (None, None, 0)
+    assert caplog.text.count("readmitted") == 1
+    it.tries = []
+    it.run(answers)
+    assert it.tries == [A]
+    assert second.probe_at is not None
 
 
 def test_a_probe_of_which_nothing_is_heard_is_sent_again() -> None:
