@@ -281,12 +281,13 @@ class Dispatcher:
         return journey.started + self._policy.deadline_s - self._clock()
 
     def _spend_retry(self, journey: Journey, reason: Failure) -> bool:
-        """Take a retry for a request, if one is left; a stale version needs none.
+        """Take a retry for a request, if one is left; a stale version needs none at first.
 
         It was refused before any work was done for it. After a promotion all requests of a client
-        that was idle meanwhile are, at once.
+        that was idle meanwhile are, at once. A server that names a version which it lacks says so
+        for ever.
         """
-        if reason is Failure.STALE_VERSION:
+        if reason is Failure.STALE_VERSION and journey.tried.count(journey.tried[-1]) == 1:
             return True
         with self.lock:
             journey.has_retry = self._budget.spend()

@@ -26,7 +26,8 @@ class Policy:
             such an endpoint, or a retry to set aside for it, a try has until the deadline; so a
             second one has where the last try at every endpoint was in vain: all are slow then.
         retry_budget: Retries allowed per request made, over all requests of a client: a sick server
-            is not asked twice as much as a healthy one. One for another version is free.
+            is not asked twice as much as a healthy one. One for another version is free,
+            once at each endpoint and for each request.
         retry_reserve: Retries that may come at once, when a server with that many requests under
             way dies; refilled by the budget. Of the requests under way, no more than these can
             fail over from a silent server, and fewer while others fail.

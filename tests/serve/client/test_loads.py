@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -49,6 +50,26 @@ def test_a_client_that_was_idle_during_a_promotion_loses_no_answer(urls: list[st
     load.run(num_callers)
     assert load.errors == []
     assert load.slowest_s < 0.3
+
+
+@pytest.mark.parametrize("urls", [[A], [A, B]])
+def test_servers_that_name_a_version_they_lack_are_asked_within_the_budget(
+    urls: list[str],
+) -> None:
+    sent: Counter[str] = Counter()
+
+    def serve(step: Sent) -> tuple[float, Outcome]:
+        sent[type(step).__name__] += 1
+        is_question = isinstance(step, Ask | Refresh)
+        return 0.001, Answered([Traffic(stable=5)], "4") if is_question else STALE
+
+    num_requests = 500
+    load = Load(world(*urls, route=Route(0.5)), serve, num_left=num_requests)
+    load.run(num_callers=4)
+    assert len(load.errors) == num_requests
+    retries = Policy.retry_budget * num_requests + Policy.retry_reserve
+    free = len(urls) * num_requests
+    assert num_requests < sent["Try"] <= num_requests + free + retries
 
 
 @pytest.mark.parametrize("urls", [[A], [A, B], [A, B, C]])
