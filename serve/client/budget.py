@@ -1,8 +1,9 @@
 """Owns how many retries a client may still make.
 
 A bucket: every request puts a share of a retry into it, every retry takes a whole one out, and it
-holds a few for the moment when a server dies with many requests under way. A retry that is set
-aside while a try is under way, and not made, comes back.
+holds a few for the moment when a server dies with many requests under way. Retries set aside while
+tries are under way stay in it, for most are never made: they bound how many are set aside at once,
+but whoever fails first takes them.
 """
 
 from __future__ import annotations
@@ -21,10 +22,22 @@ class RetryBudget:
         self._share = share
         self._reserve = reserve
         self._balance = float(reserve)
+        self._num_aside = 0
 
     def earn(self) -> None:
         """Count a request."""
         self._balance = min(self._reserve, self._balance + self._share)
+
+    def set_aside(self) -> bool:
+        """Set a retry aside for a try that may need it; return whether there was one."""
+        if self._balance - self._num_aside < 1:
+            return False
+        self._num_aside += 1
+        return True
+
+    def put_back(self) -> None:
+        """Take that the try is over for which a retry was set aside."""
+        self._num_aside -= 1
 
     def spend(self) -> bool:
         """Take a retry out; return whether there was one."""

@@ -94,10 +94,10 @@ class Dispatcher:
                 with self.lock:
                     self.stats.failures[CANCELLED] += 1
             raise
-        finally:  # wherever a signal's exception struck: places that are never given back run out
-            if journey.holding is not None:
+        finally:  # wherever a signal's exception struck: what is never given back runs out
+            if journey.owes:
                 with self.lock:
-                    journey.release()
+                    journey.release(self._budget)
 
     def _travel(self, journey: Journey) -> Course:
         yield from self._begin(journey.started)
@@ -124,8 +124,11 @@ class Dispatcher:
             if isinstance(outcome, Failed):
                 self.endpoints.probe_failed(endpoint, self._clock())
                 return
-            self.endpoints.answered(endpoint)
-        log_event(logger, logging.WARNING, "readmitted", url=endpoint.url)
+            is_back = self.endpoints.answered(endpoint)
+            if self._route:
+                self._route.found()
+        if is_back:
+            log_event(logger, logging.WARNING, "readmitted", url=endpoint.url)
 
     def learned(self, outcome: Outcome) -> None:
         """Take which versions there are, as a server says; nothing, if it does not."""
@@ -156,15 +159,12 @@ class Dispatcher:
 
         A server that does not know of versions has one, and is not asked for any.
         """
-        knows_of_none = isinstance(outcome, Failed) and outcome.failure in _UNVERSED
-        if knows_of_none:
+        if isinstance(outcome, Failed) and outcome.failure in _UNVERSED:
             outcome = Answered([Traffic()], "")
         if not isinstance(outcome, Answered):
             return False
         self.learned(outcome)
-        journey.is_versed = True
-        journey.tried.pop()
-        journey.failed = None
+        journey.go_on()
         return True
 
     def _next(self, journey: Journey) -> Try | Ask | Pause:
@@ -184,6 +184,7 @@ class Dispatcher:
                 journey.tried.append(endpoint)
                 if journey.failed:
                     self.stats.retries[journey.failed.failure] += 1
+                    journey.has_retry = False  # it is made now
                 left_s = self._timeout_s(journey, left_s)
         if endpoint is None:
             return self._wait_for_room(journey, left_s)
@@ -196,11 +197,12 @@ class Dispatcher:
         endpoint may be just slow: whoever is cut off there with no retry left loses an answer.
         """
         cut_s = self._policy.try_timeout_of(journey.request.num_chars)
+        has_spare = self.endpoints.has_spare(journey.tried) or journey.can_turn_back
         is_last = len(journey.tried) >= self._policy.max_tries
-        if is_last or cut_s >= left_s or not self.endpoints.has_spare(journey.tried):
+        if is_last or cut_s >= left_s or not has_spare:
             return left_s
-        journey.has_retry = journey.has_retry or self._budget.spend()
-        return cut_s if journey.has_retry else left_s
+        journey.has_aside = self._budget.set_aside()
+        return cut_s if journey.has_aside else left_s
 
     def _wait_for_room(self, journey: Journey, left_s: float) -> Pause:
         request = journey.request
@@ -219,9 +221,7 @@ class Dispatcher:
         endpoint, now = step.endpoint, self._clock()
         changed = None
         with self.lock:
-            journey.release()
-            if not isinstance(outcome, Failed):
-                journey.refund(self._budget)
+            journey.release(self._budget)
             if isinstance(outcome, Answered):
                 changed = "readmitted" if self.endpoints.answered(endpoint) else None
                 if isinstance(step, Try):
@@ -242,14 +242,13 @@ class Dispatcher:
             if step.version != self._version:  # it was learned meanwhile: the endpoint is well
                 return None
             journey.is_versed = False
-            if set(journey.tried) == set(self.endpoints):
-                self._route.forget()
         if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
-            journey.refund(self._budget)
             return "readmitted" if self.endpoints.answered(step.endpoint) else None
-        is_cut_short = step.timeout_s < self._policy.try_timeout_of(journey.request.num_chars)
+        is_cut_short = step.timeout_s < self._policy.fair_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:
             return None
+        if self._route:
+            self._route.missed(step.endpoint, len(self.endpoints), is_lacked=not journey.is_versed)
         if not self.endpoints.failed(step.endpoint, failure, now):
             return None
         self.stats.num_ejected[step.endpoint.url] += 1
@@ -282,19 +281,19 @@ class Dispatcher:
         return journey.started + self._policy.deadline_s - self._clock()
 
     def _spend_retry(self, journey: Journey, reason: Failure) -> bool:
-        """Take a retry for a request, if one is left; a stale version needs none.
+        """Take a retry for a request, if one is left; a stale version needs none at first.
 
         It was refused before any work was done for it. After a promotion all requests of a client
-        that was idle meanwhile are, at once.
+        that was idle meanwhile are, at once. A server that names a version which it lacks says so
+        for ever.
         """
-        is_free = reason is Failure.STALE_VERSION
+        if reason is Failure.STALE_VERSION and journey.tried.count(journey.tried[-1]) == 1:
+            return True
         with self.lock:
-            is_left = is_free or journey.has_retry or self._budget.spend()
-            journey.has_retry = journey.has_retry and is_free
-            return is_left
+            journey.has_retry = self._budget.spend()
+        return journey.has_retry
 
     def _given_up(self, journey: Journey, failed: Failed) -> TaggingError:
         with self.lock:
-            journey.refund(self._budget)
             self.stats.failures[failed.failure] += 1
         return journey.given_up(failed, self._policy)

@@ -58,6 +58,10 @@ class Endpoints:
         self._healthy = list(self._all)
         self._num_taken = 0
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._all)
+
     def __iter__(self) -> Iterator[Endpoint]:
         """Return every endpoint, in the order of the addresses."""
         return iter(self._all)
@@ -95,15 +99,18 @@ class Endpoints:
         return best
 
     def due(self, now: float) -> Endpoint | None:
-        """Return an endpoint to probe, marked so; None if none is due, or none serves meanwhile."""
+        """Return the endpoint to probe, marked so; None if none is due, or none serves meanwhile.
+
+        The one that is due for longest: where requests are few, one that is down is due with each.
+        """
         if not self._healthy or len(self._healthy) == len(self._all):
             return None
-        for endpoint in self._all:
-            if endpoint.is_due(now):
-                # Of one whose sender was interrupted, or forked away from, nothing is ever heard.
-                endpoint.probing_until = now + 2 * self._policy.try_timeout_s
-                return endpoint
-        return None
+        due = [endpoint for endpoint in self._all if endpoint.is_due(now)]
+        first = min(due, key=lambda endpoint: endpoint.probe_at or 0.0, default=None)
+        if first is not None:
+            # Of one whose sender was interrupted, or forked away from, nothing is ever heard.
+            first.probing_until = now + 2 * self._policy.try_timeout_s
+        return first
 
     def answered(self, endpoint: Endpoint) -> bool:
         """Note a proper answer; return whether it brings the endpoint back."""
@@ -126,7 +133,12 @@ class Endpoints:
         return True
 
     def probe_failed(self, endpoint: Endpoint, now: float) -> None:
-        """Note a probe without a proper answer: the next one waits longer."""
+        """Note a probe without a proper answer: the next one waits longer.
+
+        It says nothing of an endpoint that a request brought back meanwhile.
+        """
+        if endpoint.probe_at is None:
+            return
         endpoint.num_probes += 1
         pause_s = self._policy.probe_after_s * 2.0 ** min(endpoint.num_probes, 64)
         endpoint.probe_at = now + min(pause_s, self._policy.max_probe_after_s)

@@ -9,7 +9,7 @@ from serve.client.endpoints import Endpoint
 from serve.client.policy import Policy
 from serve.client.requests import Request
 from serve.errors import Overloaded, TaggingError
-from serve.triton.failures import Failed, explain
+from serve.triton.failures import Failed, Failure, explain
 
 
 @dataclass(slots=True, eq=False)
@@ -21,7 +21,8 @@ class Journey:
         started: Since when, by the dispatcher's clock, in seconds.
         tried: Where it has been, the last try last.
         failed: What came of that; None before the first.
-        has_retry: Whether a retry is set aside for it in the budget.
+        has_aside: Whether a retry is set aside for the try that is under way.
+        has_retry: Whether a retry was taken out of the budget for it, and not made yet.
         is_versed: Whether the version that its client knows of will do; no longer when an endpoint
             has said that it lacks that one, until one was asked which there are.
         holding: Where it counts as under way, if anywhere.
@@ -31,18 +32,43 @@ class Journey:
     started: float
     tried: list[Endpoint] = field(default_factory=list)
     failed: Failed | None = None
+    has_aside: bool = False
     has_retry: bool = False
     is_versed: bool = True
     holding: Endpoint | None = None
 
-    def release(self) -> None:
-        """Give back its place at an endpoint, once; whoever calls holds the client's lock."""
+    @property
+    def can_turn_back(self) -> bool:
+        """Whether it is at an endpoint left out, and comes from one that lacks its version.
+
+        That one can say which versions there are, too, should this one be silent.
+        """
+        is_from_lack = self.failed is not None and self.failed.failure is Failure.STALE_VERSION
+        is_elsewhere = is_from_lack and self.tried[-1] is not self.tried[-2]
+        return is_elsewhere and self.tried[-1].probe_at is not None
+
+    def go_on(self) -> None:
+        """Take that an endpoint said which versions there are: asking was no try."""
+        self.is_versed = True
+        self.tried.pop()
+        self.failed = None
+
+    @property
+    def owes(self) -> bool:
+        """Whether there is anything to release."""
+        return self.holding is not None or self.has_retry
+
+    def release(self, budget: RetryBudget) -> None:
+        """Give back its place at an endpoint, and a retry it did not make; each once.
+
+        Whoever calls holds the client's lock.
+        """
         endpoint, self.holding = self.holding, None
         if endpoint is not None:
             endpoint.in_flight -= 1
-
-    def refund(self, budget: RetryBudget) -> None:
-        """Give back the retry set aside for it, as it needs none, or must have none."""
+        if self.has_aside:
+            self.has_aside = False
+            budget.put_back()
         if self.has_retry:
             self.has_retry = False
             budget.refund()

@@ -26,10 +26,11 @@ class Policy:
             such an endpoint, or a retry to set aside for it, a try has until the deadline; so a
             second one has where the last try at every endpoint was in vain: all are slow then.
         retry_budget: Retries allowed per request made, over all requests of a client: a sick server
-            is not asked twice as much as a healthy one. One for another version is free.
+            is not asked twice as much as a healthy one. One for another version is free,
+            once at each endpoint and for each request.
         retry_reserve: Retries that may come at once, when a server with that many requests under
             way dies; refilled by the budget. Of the requests under way, no more than these can
-            fail over from a silent server.
+            fail over from a silent server, and fewer while others fail.
         max_tries: Tries of one request, the first one included; the pauses between them double.
         max_in_flight: Requests under way at one endpoint; more are shed with `Overloaded`. Triton's
             own queue has no limit, and a queue longer than the deadline answers nobody in time.
@@ -69,3 +70,10 @@ class Policy:
     def try_timeout_of(self, num_chars: int) -> float:
         """Return the longest that a try of so many characters takes, in seconds."""
         return self.try_timeout_s * max(1, -(-num_chars // UNIT_CHARS))
+
+    def fair_timeout_of(self, num_chars: int) -> float:
+        """Return the shortest time, in seconds, after which silence is held against an endpoint.
+
+        Where the deadline is below a try's time-out, no try has that: half of the deadline is fair.
+        """
+        return min(self.try_timeout_of(num_chars), self.deadline_s / 2)

@@ -7,6 +7,7 @@ the client's lock may use a route.
 
 from __future__ import annotations
 
+from serve.client.endpoints import Endpoint
 from serve.versions.traffic import Traffic
 
 ASK_EVERY_S = 1.0
@@ -20,6 +21,8 @@ class Route:
         self._draw = draw
         self._version = self._seen = 0
         self._asked: float | None = None
+        self._in_vain: set[Endpoint] = set()
+        self._is_lacked = False
         self.is_known = False
 
     @property
@@ -29,14 +32,35 @@ class Route:
 
     def learn(self, traffic: Traffic, now: float) -> None:
         """Take what a server says; an older version than before is not gone back to."""
+        before = self._version
         if wanted := traffic.version_for(self._draw):
             self._version = max(self._version, self._seen, wanted)
+        if self._version != before:
+            self.found()
         self._asked, self.is_known = now, True
 
     def saw(self, version: str) -> None:
         """Take which version answered: where none was asked for, Triton takes the newest."""
+        self.found()
         if version.isdecimal():
             self._seen = max(self._seen, int(version))
+
+    def found(self) -> None:
+        """Take that the version is served, or is another now."""
+        self._in_vain.clear()
+        self._is_lacked = False
+
+    def missed(self, endpoint: Endpoint, num_endpoints: int, *, is_lacked: bool) -> None:
+        """Take that an endpoint did not answer, and whether one has said that it lacks the version.
+
+        Once all were asked in vain since the version last answered, be it by many requests, no
+        server may ever have it again, and it is forgotten. One request alone need not get to all:
+        its tries are few, and its time may end at one that is silent.
+        """
+        self._in_vain.add(endpoint)
+        self._is_lacked = self._is_lacked or is_lacked
+        if self._is_lacked and len(self._in_vain) == num_endpoints:
+            self.forget()
 
     def redraw(self, draw: float) -> None:
         """Take another number, for a process of its own, unless versions were asked for already."""
@@ -47,6 +71,7 @@ class Route:
         """Start anew: no server has the version any more, as when a repository was made anew."""
         self._version = self._seen = 0
         self.is_known = False
+        self.found()
 
     def is_due(self, now: float) -> bool:
         """Return whether it is time to ask again; the time counts from now on if it is."""

@@ -20,6 +20,8 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
     # Also the time-out of connecting, which gRPC gives 20 s: as long as a dead network lasts.
     ("grpc.min_reconnect_backoff_ms", 1000),
+    # Where it was restarted elsewhere, its name is looked up again as soon, not once in 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
     # With keepalive on, Linux drops a connection that acknowledges nothing for 2 s, and a new one
     # is made when the network is back. The pings themselves come as seldom as any server allows.
     ("grpc.keepalive_time_ms", 300_000),

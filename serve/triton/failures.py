@@ -5,8 +5,9 @@ code tell cases of one code apart. A client's dispatcher makes of a failed try:
 
     failure                             the endpoint                 the request
     unreachable, stopping, no_version   is left out at once          is tried again, anywhere
-    stale_version                       the same, unless a newer     the same, for free, once it was
-                                        one was learned since        asked which versions there are
+    stale_version                       the same, unless a newer     the same, once it was asked
+                                        one was learned since        which versions there are; for
+                                                                     free once at each endpoint
     dead_stub                           is left out at once          is tried again elsewhere
     timeout                             has a strike, unless cut     is tried again elsewhere
                                         short

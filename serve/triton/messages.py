@@ -21,6 +21,8 @@ from serve.triton.names import MODEL, NUM_CHARS, TEXT, GraphJson
 from serve.versions.traffic import Traffic
 
 _LENGTH = struct.Struct("<I")
+_MAX_VERSION_DIGITS = 18
+"""Triton's versions are of 64 bits; of a number with thousands of digits Python makes an error."""
 _decode_json = JSONDecoder().decode  # json.loads looks for other encodings first
 
 
@@ -97,9 +99,13 @@ def read_response(
     values = _values(rows, output)
     if len(values) != len(texts):
         raise AnswerError(f"expected {len(texts)} answers, got {len(values)}")
-    if not response.model_version:
-        raise AnswerError("expected the version of the model that answers, got none")
-    return Reply(values, response.model_version)
+    version = response.model_version
+    if not (version.isascii() and version.isdecimal() and len(version) <= _MAX_VERSION_DIGITS):
+        raise AnswerError(
+            "expected the version of the model that answers, a number of up to "
+            f"{_MAX_VERSION_DIGITS} digits, got {version[:40]!r}"
+        )
+    return Reply(values, version)
 
 
 def read_traffic(value: object) -> Traffic:

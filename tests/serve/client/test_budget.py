@@ -25,6 +25,18 @@ def test_requests_earn_a_share_of_a_retry_up_to_the_reserve() -> None:
     assert left(budget) == 3
 
 
+def test_no_more_are_set_aside_than_there_are_and_whoever_fails_first_takes_them() -> None:
+    budget = RetryBudget(0.25, 3)
+    assert budget.spend()
+    assert [budget.set_aside() for _ in range(3)] == [True, True, False]
+    budget.put_back()
+    assert [budget.set_aside() for _ in range(2)] == [True, False]
+    assert left(budget) == 2
+    budget.put_back()
+    budget.put_back()
+    assert not budget.set_aside()
+
+
 @pytest.mark.parametrize(("spent", "refunds", "expected"), [(3, 1, 1), (3, 2, 2), (1, 2, 3)])
 def test_a_refund_gives_one_retry_back_and_never_more_than_the_reserve(
     spent: int, refunds: int, expected: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from contextlib import suppress
 
@@ -196,6 +197,22 @@ def test_no_try_is_cut_short_but_for_a_retry_that_is_set_aside() -> None:
     assert [it.start()[1].timeout_s for _ in range(3)] == [0.25, 0.25, 1.0], "and again"
 
 
+@pytest.mark.parametrize("urls", [[A, B], [A, B, C]])
+def test_a_server_that_dies_with_all_it_may_have_under_way_loses_none_of_it(
+    urls: list[str],
+) -> None:
+    """Retries set aside for requests that go well elsewhere are there for those that fail."""
+    it = world(*urls, policy=Policy(retry_budget=0.0))
+    under_way = [it.start() for _ in range(Policy.max_in_flight * len(urls))]
+    failed = [course for course, step in under_way if step.endpoint.url == A]
+    assert len(failed) == Policy.max_in_flight == Policy.retry_reserve
+    steps = [course.send(Failed(Failure.UNREACHABLE, "Connection reset")) for course in failed]
+    assert all(isinstance(step, Pause) for step in steps)
+    course = next(course for course, step in under_way if step.endpoint.url == B)
+    with pytest.raises(UnreachableError, match="1 try"):
+        course.send(Failed(Failure.UNREACHABLE, "one more than there are retries"))
+
+
 def test_servers_that_all_turn_slow_at_once_are_waited_for() -> None:
     """Cut short at one after the other, a request has no time left at the last."""
     it = world(A, B, C)
@@ -328,11 +345,29 @@ def test_an_endpoint_that_fails_otherwise_is_left_out_after_some_in_a_row(
 
 
 def test_a_try_that_was_cut_short_is_nothing_against_its_endpoint() -> None:
-    for deadline_s, ejected in ((0.2, {}), (0.4, {A: 1})):
-        it = world(A, B, policy=Policy(eject_after=1, deadline_s=deadline_s))
-        with pytest.raises(DeadlineError):
-            it.run(it.silent)
-        assert it.dispatcher.stats.num_ejected == ejected
+    it = world(A, B, policy=Policy(eject_after=1, deadline_s=0.4))
+    with pytest.raises(DeadlineError):
+        it.run(it.silent)
+    assert it.tries == [A, B]
+    assert it.dispatcher.stats.num_ejected == {A: 1}, "B had what A had left of the deadline"
+
+
+@pytest.mark.parametrize(("deadline_s", "num_chars"), [(0.2, 10), (1.0, 5_000), (1.0, 20_000)])
+def test_a_silent_endpoint_is_left_out_where_the_deadline_is_below_a_trys_time_out(
+    deadline_s: float, num_chars: int
+) -> None:
+    it = world(A, B, policy=Policy(deadline_s=deadline_s))
+    num_lost = 0
+    for _ in range(20):
+        try:
+            it.run(
+                lambda step: it.silent(step) if step.endpoint.url == A else ANSWER,
+                num_chars=num_chars,
+            )
+        except DeadlineError:
+            num_lost += 1
+    assert it.dispatcher.stats.num_ejected == {A: 1}
+    assert num_lost == it.dispatcher.stats.failed_tries.total() == Policy.eject_after
 
 
 def test_a_refused_request_is_nothing_against_its_endpoint() -> None:
@@ -398,6 +433,26 @@ def test_a_probe_goes_to_the_endpoint_left_out_beside_a_request_and_brings_it_ba
     assert it.tries[-1] == A
 
 
+@pytest.mark.parametrize("outcome", [ANSWER, Failed(Failure.TIMEOUT, "")])
+def test_a_probe_heard_of_after_a_request_brought_the_endpoint_back_changes_nothing(
+    outcome: Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="serve.client")
+    it = world(A, B)
+    it.run(failing(Failure.UNREACHABLE, at=[A]))
+    it.clock.now += 0.1
+    it.run(failing(Failure.UNREACHABLE, at=[B]))  # with none left all are asked, and A answers
+    (probe,), (first, second) = it.probes, it.dispatcher.endpoints
+    assert (probe.endpoint, first.probe_at, it.tries[-1]) == (first, None, A)
+    it.dispatcher.probed(first, outcome)
+    assert (first.probe_at, first.probing_until, first.num_probes) == (None, None, 0)
+    assert caplog.text.count("readmitted") == 1
+    it.tries = []
+    it.run(answers)
+    assert it.tries == [A]
+    assert second.probe_at is not None
+
+
 def test_a_probe_of_which_nothing_is_heard_is_sent_again() -> None:
     it = world(A, B)
     it.run(failing(Failure.UNREACHABLE, at=[A]))
@@ -425,6 +480,23 @@ def test_probes_that_fail_come_less_often_up_to_a_bound() -> None:
     gaps = [later - earlier for earlier, later in zip([0.0, *sent], sent, strict=False)]
     assert gaps[:5] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0], abs=0.03)
     assert gaps[5:] == pytest.approx([1.0] * len(gaps[5:]), abs=0.03)
+
+
+def test_an_endpoint_that_is_well_again_is_probed_though_one_before_it_stays_down() -> None:
+    it = world(A, B, C)
+    it.run(failing(Failure.UNREACHABLE, at=[A, B]))
+    assert it.dispatcher.stats.num_ejected == {A: 1, B: 1}
+    for _ in range(5):
+        it.clock.now += 1.1  # longer than any pause: whoever is left out is due with each request
+        it.run(answers)
+        probe = it.probes.pop()
+        is_down = probe.endpoint.url == A
+        it.dispatcher.probed(probe.endpoint, Failed(Failure.UNREACHABLE, "") if is_down else ANSWER)
+    assert [endpoint.probe_at is None for endpoint in it.dispatcher.endpoints] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_single_endpoint_is_asked_whatever_happened() -> None:
@@ -484,7 +556,8 @@ def test_a_course_that_never_began_is_no_request() -> None:
 
 
 def test_a_retry_that_finds_no_room_in_time_was_not_made() -> None:
-    it = world(A, policy=Policy(max_in_flight=1, deadline_s=0.1))
+    policy = Policy(max_in_flight=1, deadline_s=0.1, retry_budget=0.0, retry_reserve=1)
+    it = world(A, policy=policy)
 
     def fails_and_is_taken(step: Try) -> Outcome:
         step.endpoint.in_flight += 1  # somebody else, who takes the place as soon as it is left
@@ -494,3 +567,20 @@ def test_a_retry_that_finds_no_room_in_time_was_not_made() -> None:
         it.run(fails_and_is_taken)
     assert it.tries == [A]
     assert it.dispatcher.stats.retries.total() == 0
+    (endpoint,) = it.dispatcher.endpoints
+    endpoint.in_flight = 0  # somebody else is done
+    with pytest.raises(UnreachableError, match=r"\(request id-1, 2 tries\)"):
+        it.run(failing(Failure.UNREACHABLE))
+
+
+@pytest.mark.parametrize("failure", [Failure.UNREACHABLE, Failure.STALE_VERSION])
+def test_a_retry_whose_request_was_cancelled_in_the_pause_before_it_is_there_for_others(
+    failure: Failure,
+) -> None:
+    it = world(A, B, policy=Policy(retry_budget=0.0, retry_reserve=1))
+    for _ in range(3):
+        course, step = it.start()
+        assert step.timeout_s == 0.25, "with a retry set aside"
+        assert isinstance(course.send(Failed(failure, "")), Pause)
+        course.close()
+        it.dispatcher.endpoints.answered(step.endpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -51,6 +52,26 @@ def test_a_client_that_was_idle_during_a_promotion_loses_no_answer(urls: list[st
     assert load.slowest_s < 0.3
 
 
+@pytest.mark.parametrize("urls", [[A], [A, B]])
+def test_servers_that_name_a_version_they_lack_are_asked_within_the_budget(
+    urls: list[str],
+) -> None:
+    sent: Counter[str] = Counter()
+
+    def serve(step: Sent) -> tuple[float, Outcome]:
+        sent[type(step).__name__] += 1
+        is_question = isinstance(step, Ask | Refresh)
+        return 0.001, Answered([Traffic(stable=5)], "4") if is_question else STALE
+
+    num_requests = 500
+    load = Load(world(*urls, route=Route(0.5)), serve, num_left=num_requests)
+    load.run(num_callers=4)
+    assert len(load.errors) == num_requests
+    retries = Policy.retry_budget * num_requests + Policy.retry_reserve
+    free = len(urls) * num_requests
+    assert num_requests < sent["Try"] <= num_requests + free + retries
+
+
 @pytest.mark.parametrize("urls", [[A], [A, B], [A, B, C]])
 @pytest.mark.parametrize("num_callers", [1, 8, 30])
 def test_endpoints_slower_than_a_try_may_be_lose_no_answer(
@@ -82,6 +103,26 @@ def test_a_silent_endpoint_loses_no_answer_and_is_soon_left_out(num_callers: int
     assert load.errors == []
     assert load.slowest_s < 0.3
     assert 0.1 < left_out_s[0] < 1.0
+
+
+@pytest.mark.parametrize("num_callers", [8, 60])
+@pytest.mark.parametrize("slowest_s", [0.03, 0.4])
+def test_retries_stay_within_the_budget_whatever_is_set_aside_meanwhile(
+    num_callers: int, slowest_s: float
+) -> None:
+    """Some tries fail at once, and take the retries set aside for those that are cut short."""
+    chance, num_requests = random.Random(0), 2_000
+
+    def serve(step: Sent) -> tuple[float, Outcome]:
+        if chance.random() < 0.2:
+            return 0.001, Failed(Failure.UNREACHABLE, "Connection reset")
+        return chance.uniform(slowest_s / 3, slowest_s), ANSWER
+
+    it = world(A, B, C)
+    Load(it, serve, num_left=num_requests).run(num_callers)
+    earned = Policy.retry_budget * num_requests
+    assert earned < it.dispatcher.stats.retries.total() <= earned + Policy.retry_reserve
+    assert it.in_flight() == [0, 0, 0]
 
 
 def test_endpoints_that_are_all_silent_take_no_longer_than_the_deadline_nor_more_retries() -> None:

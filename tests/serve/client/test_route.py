@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from serve.client.dispatch import Dispatcher
 from serve.client.policy import Policy
 from serve.client.requests import Requests
 from serve.client.route import ASK_EVERY_S, Route
 from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Step, Try
+from serve.errors import UnreachableError
 from serve.triton.failures import Failed, Failure, classify
 from serve.triton.names import ENTITIES
 from serve.versions.traffic import Traffic
+from tests.serve.client.courses import A, B, C, world
+from tests.serve.client.loads import Load, Sent
 
 STALE = Failed(Failure.STALE_VERSION, "gone")
 
@@ -109,6 +114,81 @@ def test_numbers_that_begin_anew_are_followed_when_no_server_has_the_old_one() -
     client = Client()
     client.call(says(7), tagged(7))
     assert asked(client.call(STALE, says(1), tagged(1))) == ["7", "Ask", "1"]
+
+
+class Anew:
+    """Endpoints whose repository was made anew: their version was 7 and is 1; one is silent."""
+
+    def __init__(self, *urls: str, silent: str, max_tries: int = Policy.max_tries) -> None:
+        self.it = world(*urls, policy=Policy(max_tries=max_tries), route=Route(0.5))
+        self.silent, self.version = silent, 7
+
+    def serve(self, step: Sent) -> tuple[float, Outcome]:
+        if self.version == 1 and step.endpoint.url == self.silent:
+            return 60.0, tagged(0)
+        if isinstance(step, Ask | Refresh):
+            return 0.002, says(self.version)
+        is_there = step.version in ("", str(self.version))
+        return 0.002, tagged(self.version) if is_there else STALE
+
+    def num_lost(self, num_requests: int, version: int) -> int:
+        """Return how many requests of a caller come to nothing."""
+        self.version = version
+        load = Load(self.it, self.serve, num_left=num_requests)
+        load.run(num_callers=1)
+        return len(load.errors)
+
+
+@pytest.mark.parametrize(("num_endpoints", "max_tries"), [(2, 1), (9, 1), (9, 3), (9, 8)])
+def test_numbers_that_begin_anew_are_followed_however_few_endpoints_a_request_gets_to(
+    num_endpoints: int, max_tries: int
+) -> None:
+    urls = [f"host:{port}" for port in range(1, num_endpoints + 1)]
+    anew = Anew(*urls, silent=urls[3 % num_endpoints], max_tries=max_tries)
+    assert anew.num_lost(20, version=7) == 0
+    anew.num_lost(2 * num_endpoints, version=1)  # each gets to as many as it may
+    assert anew.num_lost(100, version=1) == 0
+
+
+@pytest.mark.parametrize("silent", [A, B])
+def test_numbers_that_begin_anew_are_followed_beside_an_endpoint_left_out(silent: str) -> None:
+    anew = Anew(A, B, silent=silent)
+    anew.num_lost(1, version=7)
+    for endpoint in anew.it.dispatcher.endpoints:
+        if endpoint.url == silent:
+            anew.it.dispatcher.endpoints.failed(endpoint, Failure.STOPPING, anew.it.clock.now)
+    assert anew.num_lost(50, version=1) == 0
+
+
+def test_a_version_that_answers_between_those_who_lack_it_is_not_forgotten() -> None:
+    """As servers of a rolling restart do, one after the other."""
+    it = world(A, B, C, route=(route := Route(0.5)))
+    it.dispatcher.learned(says(7))
+    for draining in (A, B, C):
+
+        def serve(step: Try, url: str = draining) -> Outcome:
+            if step.endpoint.url == url:
+                return STALE
+            return says(6) if isinstance(step, Ask) else tagged(7)
+
+        for _ in range(3):
+            it.run(serve)
+    assert (route.version, route.is_known) == ("7", True)
+    assert it.dispatcher.stats.num_ejected == {A: 1, B: 1, C: 1}
+
+
+def test_a_probe_that_is_answered_keeps_the_version_too() -> None:
+    it = world(A, B, policy=Policy(max_tries=1), route=(route := Route(0.5)))
+    it.dispatcher.learned(says(7))
+    first, second = it.dispatcher.endpoints
+    for is_known in (True, False):
+        for endpoint in (first, second):
+            with pytest.raises(UnreachableError):
+                it.run(lambda step: STALE)
+            assert endpoint.probe_at is not None
+            assert route.is_known is is_known or endpoint is first
+            if is_known:
+                it.dispatcher.probed(endpoint, tagged(7))
 
 
 def test_what_was_known_is_forgotten_until_a_server_says_it_anew() -> None:

@@ -14,9 +14,13 @@ from tests.serve.fake_triton import fake_triton
 
 
 class Package:
-    """Takes where a channel is to lead."""
+    """Takes where a channel is to lead, and how."""
 
-    def insecure_channel(self, target: str, options: object) -> str:
+    def __init__(self) -> None:
+        self.options: dict[str, int] = {}
+
+    def insecure_channel(self, target: str, options: list[tuple[str, int]]) -> str:
+        self.options = dict(options)
         return target
 
 
@@ -24,6 +28,13 @@ class Package:
 def test_a_host_is_a_host_whatever_it_is_called(url: str) -> None:
     package: Any = Package()
     assert open_channel(url, None, package=package) == f"dns:///{url}"
+
+
+def test_a_name_that_leads_elsewhere_now_is_looked_up_whenever_a_connection_is_tried() -> None:
+    package: Any = Package()
+    open_channel("line-3.plant:8001", None, package=package)
+    looked_up_ms = package.options["grpc.dns_min_time_between_resolutions_ms"]
+    assert looked_up_ms <= package.options["grpc.max_reconnect_backoff_ms"] == 1_000
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

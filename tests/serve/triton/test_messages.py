@@ -77,7 +77,14 @@ def one_row(content: bytes) -> bytes:
             "expected the answer to request client-7, got one to 'cl.*8'",
         ),
         (set_field("id", ""), "expected the answer to request client-7, got one to ''"),
-        (set_field("model_version", ""), "expected the version of the model that answers, got no"),
+        *(
+            (
+                set_field("model_version", version),
+                "expected the version of the model that answers, a number of up to 18 digits, "
+                f"got '{version[:40]}'$",
+            )
+            for version in ("", "-1", "1 ", "v1", "\N{ARABIC-INDIC DIGIT ONE}", "9" * 5_000)
+        ),
         (lambda a: a.outputs.pop(), r"expected the outputs ENTITIES and NUM_CHARS, got \['ENT"),
         (lambda a: a.raw_output_contents.pop(), "expected the outputs ENTITIES and NUM_CHARS"),
         (
