@@ -63,7 +63,8 @@ class TritonTagger(Front):
         """Return the entities of each text, in the order of the text.
 
         Raises:
-            DataError: If a text is too long or not valid Unicode; naming its index.
+            DataError: If a text is too long or not valid Unicode, naming its index; or the model
+                has no answer to it, where `serve.tagger` raises NonFiniteError.
             Overloaded: If too many requests are under way. Nothing was sent, but for the first
                 requests of many texts, see `serve.client.policy`.
             ServerError: If no server answers in time or as agreed.
