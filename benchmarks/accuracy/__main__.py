@@ -97,13 +97,12 @@ def parse_args(argv: Sequence[str] | None = None) -> AccuracyConfig:
 
 
 def _run(config: AccuracyConfig, name: str, seed: int) -> None:
-    key = (name, seed, config.test)
-    rows = read_rows(config.output)
-    if any(key == (row["name"], row["seed"], row["test"] is not None) for row in rows):
+    known = [r for r in read_rows(config.output) if (r["name"], r["seed"]) == (name, seed)]
+    if known and (not config.test or any(row["test"] for row in known)):
         return
     experiment, commit = EXPERIMENTS[name], describe_machine().commit
     source = SOURCES[experiment.corpus]
-    if known := [row for row in rows if (row["name"], row["seed"]) == (name, seed)]:
+    if known:
         put(config.output, with_test_score(known[0], source))  # nothing to train
         return
     row = execute(experiment, source, seed, commit, test=config.test)

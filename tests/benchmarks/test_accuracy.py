@@ -116,6 +116,35 @@ def test_a_run_of_before_looks_at_test_without_being_trained_again(
     assert looked.test == Score(**first["test"] | {"interval": tuple(first["test"]["interval"])})
 
 
+@pytest.mark.parametrize("test", [[], ["--test"]])
+def test_a_run_that_has_looked_at_test_is_not_made_again(
+    test: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # without a checkpoint
+    (row,) = runs("mwo2kg plain", None, {1: 0.5})
+    score = {"f1": 0.5, "interval": [0.4, 0.6], "num_lines": 9}
+    text = json.dumps(row | {"test": score}) + "\n"
+    Path("runs.jsonl").write_text(text)
+    assert main(["mwo2kg plain", "--seeds", "1", "--output", "runs.jsonl", *test]) == 0
+    assert Path("runs.jsonl").read_text() == text
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_test_is_looked_at_only_when_asked_for(
+    looked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = runs("mwo2kg plain", None, {1: 0.5})
+    score = {"f1": 0.5, "interval": [0.4, 0.6], "num_lines": 9}
+    output = tmp_path / "runs.jsonl"
+    output.write_text(json.dumps(row) + "\n")
+    monkeypatch.setattr(
+        "benchmarks.accuracy.__main__.with_test_score", lambda known, _: known | {"test": score}
+    )
+    arguments = ["mwo2kg plain", "--seeds", "1", "--output", str(output)]
+    assert main([*arguments, *(["--test"] if looked else [])]) == 0
+    assert read_rows(output) == [row | {"test": score if looked else None}]
+
+
 def test_the_table_tells_means_spread_and_looks_at_test(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
