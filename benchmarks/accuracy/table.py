@@ -26,6 +26,7 @@ def format_table(rows: Rows) -> str:
     ]
     for name, group in _experiments(rows).items():
         looked = [row["test"] for row in group if row["test"]]
+        interval = looked[0]["interval"] if looked else None
         dev = _by_draw(group, "dev")
         cells = [
             name,
@@ -33,7 +34,7 @@ def format_table(rows: Rows) -> str:
             str(len(dev)),
             _mean(dev.values(), 4),
             _mean(_by_draw(group, "test").values(), 4),
-            "{:.3f} to {:.3f}".format(*looked[0]["interval"]) if looked else "",
+            "{:.3f} to {:.3f}".format(*interval) if interval else "",
             _rounded([row["cpu_s"] for row in group]),
             _rounded([row["training_s"] for row in group if "training_s" in row]),
             _rounded([row["peak_memory_bytes"] / 1e6 for row in group if "training_s" in row]),

@@ -27,16 +27,16 @@ def modes(a: Assessment) -> Table:
 def labels(a: Assessment) -> Table:
     """Return all labels together and each: strict, and F1 in two other modes.
 
-    Within a label, exact is the same as strict.
+    Within a label, exact is the same as strict. An interval that the lines cannot tell is "-".
     """
     head = ("label", "entities", "precision", "recall", "F1", INTERVAL, "partial", "type")
     scores = {ALL: a.entities.micro, **a.entities.by_label}
     by_mode = {ALL: a.modes.overall, **a.modes.by_label}
     rows = []
     for label, score in scores.items():
-        low, high = a.f1_intervals[label]
+        ends = a.f1_intervals[label]
         others = [by_mode[label][mode].f1 for mode in ("partial", "type")]
-        interval = f"{low:.3f}-{high:.3f}"
+        interval = "-" if ends is None else "{:.3f}-{:.3f}".format(*ends)
         rows.append([label, *_score(score), interval, *_four_digits(*others)])
     return Table(head, rows)
 
