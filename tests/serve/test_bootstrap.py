@@ -86,7 +86,7 @@ def test_lines_that_cannot_tell_have_no_interval(num_right: int) -> None:
 @pytest.mark.parametrize("num_rare", [1, 2, 24, 25])
 def test_a_label_of_few_texts_has_no_interval(num_rare: int) -> None:
     gold = [[B]] * num_rare + [[A]] * 60
-    predicted = [[]] + [[B]] * (num_rare - 1) + [[A]] * 30 + [[]] * 30
+    predicted = [*([[B]] * (num_rare - 1)), [A], *([[A]] * 30), *([[]] * 30)]
     counts = text_counts(gold, predicted, ["A", "B"], numbered(len(gold)))
     overall, common, rare = f1_intervals(counts)
     assert overall is not None

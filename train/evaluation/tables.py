@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from serve.scoring import Score
 from train.evaluation.assess import ALL, Assessment, Trust
-from train.evaluation.significance import Difference, Differences
+from train.evaluation.significance import Difference, Differences, p_shown
 from train.scores.report import word_report
 from train.scores.tables import Table
 
@@ -88,7 +88,7 @@ def _difference(name: str, difference: Difference) -> list[str]:
     low, high = change.interval_points
     points = (f"{100 * change.before:.2f}", f"{100 * change.after:.2f}")
     gain = (f"{0 - change.loss_points:+.2f}", f"{0 - high:+.2f} to {0 - low:+.2f}")
-    return [name, str(change.num_gold), *points, *gain, f"{difference.p_value:.3f}"]
+    return [name, str(change.num_gold), *points, *gain, p_shown(difference.p_value, 3)]
 
 
 def _score(score: Score) -> list[str]:
