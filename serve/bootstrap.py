@@ -19,9 +19,17 @@ from serve.scoring import score_entities
 
 NUM_RESAMPLES = 1000
 PERCENTILES = (2.5, 97.5)  # 95 % of the resamples lie between
+MIN_TEXTS = 25
+"""Texts with a label from which on its F1 has an interval.
+
+Simulated 1,500 times with one entity a text: the interval holds the true F1, where that is 0.5, 0.8
+and 0.9, in 95, 97 and 93 % of cases with 25 texts, in 96, 93 and 86 % with 20, in 97, 88 and 64 %
+with 10, in 51, 32 and 18 % with 2.
+"""
 _BLOCK = 100  # resamples at once: bounds the memory to that many numbers a text
 _SEED = 20
 
+Interval = tuple[float, float]
 Spans = Sequence[Sequence[Span]]
 Counts = NDArray[np.int64] | NDArray[np.float64]
 """Whole numbers, exact in either type. What multiplies them takes floats, for which numpy has BLAS:
@@ -126,22 +134,24 @@ def f1_of(counts: Counts) -> NDArray[np.float64]:
     return np.asarray(2 * counts[..., 0] / np.maximum(total, 1))
 
 
-def f1_intervals(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the ends of each F1's interval.
+def f1_intervals(counts: NDArray[np.int64]) -> list[Interval | None]:
+    """Return between which F1 the true one lies, with 95 % confidence.
 
-    A draw without any entity of a label, as one in twenty has none of a label with three, says
-    nothing of its F1 and is left out.
+    There is none where fewer than `MIN_TEXTS` texts have an entity of the label, nor where all
+    draws agree: from lines without an error, or with nothing right, the bootstrap cannot tell that
+    others have some.
 
     Args:
         counts: `text_counts` of a model. Shape: (texts, K, 3)
 
     Returns:
-        In [0, 1]. Shape: (2, K)
+        K pairs, each end in [0, 1], or None.
     """
-    blocks = np.concatenate(list(_resamples(counts)))  # (resamples, K, 3)
-    is_absent = ~blocks.any(axis=-1) & counts.any(axis=(0, 2))
-    f1 = np.where(is_absent, np.nan, f1_of(blocks))
-    return np.asarray(np.nanpercentile(f1, PERCENTILES, axis=0))
+    f1 = np.concatenate([f1_of(block) for block in _resamples(counts)])  # (resamples, K)
+    ends = np.percentile(f1, PERCENTILES, axis=0).T.tolist()
+    enough = (counts.any(axis=-1).sum(axis=0) >= MIN_TEXTS).tolist()
+    return [(low, high) if is_enough and low < high else None
+            for (low, high), is_enough in zip(ends, enough, strict=True)]  # fmt: skip
 
 
 def loss_intervals(pair: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ from pathlib import Path
 from benchmarks.accuracy.corpora import SOURCES, write_domain_text
 from benchmarks.accuracy.plan import EXPERIMENTS, STRATEGIES
 from benchmarks.accuracy.run import append, execute, put, read_rows, with_test_score
-from benchmarks.accuracy.table import format_table, num_looks
+from benchmarks.accuracy.table import format_gains, format_table, num_looks
 from benchmarks.arguments import benchmark_parser
 from benchmarks.machine import describe_machine
 from serve.commands import exit_status
@@ -74,6 +74,8 @@ def _main(config: AccuracyConfig) -> int:
         return 1  # train has said why
     rows = read_rows(config.output)
     print(format_table(rows))
+    if gains := format_gains(rows):
+        print(f"\n{gains}\n")
     print(f"runs that looked at test: {num_looks(rows)}")
     print(json.dumps(rows))
     return 0
@@ -95,13 +97,12 @@ def parse_args(argv: Sequence[str] | None = None) -> AccuracyConfig:
 
 
 def _run(config: AccuracyConfig, name: str, seed: int) -> None:
-    key = (name, seed, config.test)
-    rows = read_rows(config.output)
-    if any(key == (row["name"], row["seed"], row["test"] is not None) for row in rows):
+    known = [r for r in read_rows(config.output) if (r["name"], r["seed"]) == (name, seed)]
+    if known and (not config.test or any(row["test"] for row in known)):
         return
     experiment, commit = EXPERIMENTS[name], describe_machine().commit
     source = SOURCES[experiment.corpus]
-    if known := [row for row in rows if (row["name"], row["seed"]) == (name, seed)]:
+    if known:
         put(config.output, with_test_score(known[0], source))  # nothing to train
         return
     row = execute(experiment, source, seed, commit, test=config.test)

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.accuracy.corpora import Source, domain_text, write_corpus
 from benchmarks.accuracy.plan import Experiment, draw_of, teacher_seeds
-from serve.bootstrap import f1_intervals, labels_of, text_counts
+from serve.bootstrap import Interval, f1_intervals, labels_of, text_counts
 from serve.examples import Span, read_jsonl
 from serve.files import write_durably
 
@@ -28,12 +28,13 @@ class Score:
 
     Attributes:
         f1: Micro, strict, in [0, 1].
-        interval: Between which values the true one lies, with 95 % confidence (bootstrap by text).
+        interval: Between which values the true one lies, with 95 % confidence (bootstrap by text);
+            None where the lines cannot tell.
         num_lines: Lines it was measured on.
     """
 
     f1: float
-    interval: tuple[float, float]
+    interval: Interval | None
     num_lines: int
 
 
@@ -186,6 +187,6 @@ def _score(checkpoint: Path, lines: Path) -> Score:
     predicted = [[Span(e.start, e.end, e.label) for e in entities] for entities in answers]
     gold = [example.spans for example in examples]
     counts = text_counts(gold, predicted, labels_of(gold, predicted), texts)
-    low, high = f1_intervals(counts)[:, 0].tolist()
+    interval = f1_intervals(counts)[0]
     correct, found, support = counts[:, 0].sum(axis=0).tolist()
-    return Score(f1=2 * correct / (found + support), interval=(low, high), num_lines=len(gold))
+    return Score(f1=2 * correct / (found + support), interval=interval, num_lines=len(gold))

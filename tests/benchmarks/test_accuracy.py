@@ -17,7 +17,7 @@ from benchmarks.accuracy.run import (
     read_rows,
     with_test_score,
 )
-from benchmarks.accuracy.table import format_table, num_looks
+from benchmarks.accuracy.table import format_gains, format_table, num_looks
 from serve.examples import read_jsonl
 
 FLAGS = ("--epochs", "4", "--learning-rate", "1e-2", "--batch-size", "20")
@@ -116,6 +116,35 @@ def test_a_run_of_before_looks_at_test_without_being_trained_again(
     assert looked.test == Score(**first["test"] | {"interval": tuple(first["test"]["interval"])})
 
 
+@pytest.mark.parametrize("test", [[], ["--test"]])
+def test_a_run_that_has_looked_at_test_is_not_made_again(
+    test: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # without a checkpoint
+    (row,) = runs("mwo2kg plain", None, {1: 0.5})
+    score = {"f1": 0.5, "interval": [0.4, 0.6], "num_lines": 9}
+    text = json.dumps(row | {"test": score}) + "\n"
+    Path("runs.jsonl").write_text(text)
+    assert main(["mwo2kg plain", "--seeds", "1", "--output", "runs.jsonl", *test]) == 0
+    assert Path("runs.jsonl").read_text() == text
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_test_is_looked_at_only_when_asked_for(
+    looked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = runs("mwo2kg plain", None, {1: 0.5})
+    score = {"f1": 0.5, "interval": [0.4, 0.6], "num_lines": 9}
+    output = tmp_path / "runs.jsonl"
+    output.write_text(json.dumps(row) + "\n")
+    monkeypatch.setattr(
+        "benchmarks.accuracy.__main__.with_test_score", lambda known, _: known | {"test": score}
+    )
+    arguments = ["mwo2kg plain", "--seeds", "1", "--output", str(output)]
+    assert main([*arguments, *(["--test"] if looked else [])]) == 0
+    assert read_rows(output) == [row | {"test": score if looked else None}]
+
+
 def test_the_table_tells_means_spread_and_looks_at_test(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -128,9 +157,10 @@ def test_the_table_tells_means_spread_and_looks_at_test(
         {"name": "b", "seed": 1, "dev": score, "test": None, "cpu_s": 7.0},
         {"name": "a", "seed": 2, "dev": better, "test": None, "cpu_s": 20.0},
     ]
+    rows = [{"corpus": "a", "num_lines": None} | row for row in rows]
     assert format_table(rows).splitlines()[2:] == [
-        "| a | 2 | 0.8500 ± 0.0707 | 0.8000 | 0.750 to 0.850 | 15 | 8 | 500 |",
-        "| b | 1 | 0.8000 |  |  | 7 |  |  |",
+        "| a | 2 | 2 | 0.8500 ± 0.0707 | 0.8000 | 0.750 to 0.850 | 15 | 8 | 500 |",
+        "| b | 1 | 1 | 0.8000 |  |  | 7 |  |  |",
     ]
     assert num_looks(rows) == 1
     output = tmp_path / "runs.jsonl"
@@ -139,6 +169,34 @@ def test_the_table_tells_means_spread_and_looks_at_test(
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == "runs that looked at test: 1"
     assert json.loads(lines[-1]) == rows
+
+
+def runs(name: str, num_lines: int | None, f1s: dict[int, float]) -> list[dict[str, object]]:
+    return [
+        {"name": name, "corpus": "a", "num_lines": num_lines, "seed": seed, "dev": {"f1": f1}}
+        | {"test": None, "cpu_s": 1.0}
+        for seed, f1 in f1s.items()
+    ]
+
+
+def test_runs_on_one_draw_of_few_lines_count_as_one() -> None:
+    few = runs("a 9 plain", 9, {1: 0.5, 101: 0.6, 201: 0.7, 2: 0.8})
+    assert "| a 9 plain | 4 | 2 | 0.7000 ± 0.1414 |" in format_table(few)
+    all_lines = runs("a plain", None, {1: 0.5, 101: 0.6, 201: 0.7, 2: 0.8})
+    assert "| a plain | 4 | 4 | 0.6500 ± 0.1291 |" in format_table(all_lines)
+
+
+def test_gains_are_over_the_draws_that_both_have() -> None:
+    rows = [
+        *runs("a 9 plain", 9, {1: 0.5, 101: 0.7, 2: 0.8, 3: 0.1}),
+        *runs("a 9 other", 9, {1: 0.64, 2: 0.85, 202: 0.87, 4: 0.99}),
+        *runs("a 9 elsewhere", 9, {7: 0.9}),
+        *runs("a other", None, {1: 0.9}),  # of which there is no plain one
+    ]
+    assert format_gains(rows).splitlines()[2:] == [
+        "| a 9 other | 2 | 0.7000 ± 0.1414 | 0.7500 ± 0.1556 | 5.0 ± 1.4 |"
+    ]
+    assert format_gains(rows[:4]) == ""
 
 
 def test_lines_that_are_not_there_are_told_in_one_line(

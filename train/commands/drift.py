@@ -4,7 +4,8 @@ Measured: the share of words and of tokens that the train lines have not, and of
 tokenizer has no token for; how far the words' frequencies are apart; how sure the tagger is; how
 many entities it finds, and of which labels. Each is held against the lines that the tagger's
 checkpoint held out, its dev and test lines, and what chance explains is found by dealing the lines
-of both anew. Lines of one kind are taken for drift once in a hundred times.
+of both anew. Texts that both have are left out of both. Lines of one kind are taken for drift once
+in a hundred times.
 
 Examples:
   python -m train drift --reference build/bundle --lines november.txt

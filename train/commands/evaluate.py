@@ -1,10 +1,10 @@
 """Say what a tagger gets right on labelled lines and what not: a checkpoint or a bundle.
 
 Entity F1 in nervaluate's four modes (an overlap counts from 1 % of a gold entity's characters on)
-with 95 % intervals; each label; lines and entities by length; entities that the train lines had and
-that they had not; what was mistaken for what; how far scores can be believed, before and after
-temperature scaling; the tags of words; the worst errors. With --against, the same lines are put to
-another tagger, and each difference gets its p-value.
+with 95 % intervals, where the lines can tell; each label; lines and entities by length; entities
+that the train lines had and that they had not; what was mistaken for what; how far scores can be
+believed, before and after temperature scaling; the tags of words; the worst errors. With --against,
+the same lines are put to another tagger, and each difference gets its p-value.
 
 Examples:
   python -m train evaluate build/checkpoint --data my/lines/test.txt

@@ -1,13 +1,11 @@
 """Owns the order of a drift report: the reference, the new lines, the measures, the verdict.
 
 The reference is what the tagger's checkpoint held out, its dev and test lines: on its train lines
-it is surer than it will ever be again. Of either set each text counts once, and not at all where
-the train lines have it: a work order that comes every week says nothing of what is new.
+it is surer than it will ever be again. Which of them count, `train.drift.lines` says.
 """
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,9 +20,9 @@ from serve.errors import CheckpointError
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
 from train.corpus.unknown import unknown_id
-from train.distillation.unlabelled import key_of, read_unlabelled
 from train.drift.chance import Finding, findings
 from train.drift.figures import figures, known_of, layout_of, words_of
+from train.drift.lines import Compared, compared, once
 from train.drift.measures import measures
 from train.model.checkpoint import DEV, TEST, TRAIN_LINES
 from train.trained.origin import checkpoint_of
@@ -32,10 +30,7 @@ from train.trained.tagger import is_bundle, load_tagger
 
 MIN_LINES = 30
 """Lines that either set must have to say anything."""
-MAX_LINES = 2000
-"""Most lines of either set that are compared, drawn at random: bounds time and memory."""
 NUM_SHOWN = 10
-_SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,7 @@ class Drift:
         num_new: New lines compared.
         num_known: New lines left out, since the train or held-out lines have them or they came
             before.
+        num_again: Held-out texts left out, since the new lines have them.
         findings: What each measure says; none where there are too few lines.
         unseen_words: The most frequent words that the train lines have not, and how often.
     """
@@ -54,6 +50,7 @@ class Drift:
     num_reference: int
     num_new: int
     num_known: int
+    num_again: int
     findings: tuple[Finding, ...]
     unseen_words: tuple[tuple[str, int], ...]
 
@@ -66,10 +63,10 @@ class Drift:
     def verdict(self) -> str:
         """The verdict in a line."""
         if not self.findings:
-            return (
-                f"refit is not due: {self.num_new} lines are new to the tagger, "
-                f"too few to tell ({MIN_LINES} needed)"
-            )
+            few = f"{self.num_new} lines are new to the tagger"
+            if self.num_new >= MIN_LINES:
+                few = f"{self.num_reference} held-out lines are not among the new"
+            return f"refit is not due: {few}, too few to tell ({MIN_LINES} needed)"
         names = [f.measure for f in self.findings if f.is_drift]
         if not names:
             return "refit is not due: chance explains every difference"
@@ -95,39 +92,36 @@ def assess_drift(reference: Path, lines: Sequence[Path], checkpoint: Path | None
         checkpoint_of(Bundle.load(reference), checkpoint) if is_bundle(reference) else reference
     )
     train, held = _texts(folder, TRAIN_LINES), [*_texts(folder, DEV), *_texts(folder, TEST)]
-    old = _drawn(list(_once(held, train)))
-    new = read_unlabelled(lines, held=held, known=train, most=MAX_LINES, seed=_SEED)
-    num_known = new.num_held + new.num_known
-    if len(old) < MIN_LINES:
+    reference_texts = once(held, train)
+    if len(reference_texts) < MIN_LINES:
         raise CheckpointError(
             f"{folder}: expected {MIN_LINES} dev and test lines or more that train has not, to "
-            f"compare with, got {len(old)}; train the tagger with more"
+            f"compare with, got {len(reference_texts)}; train the tagger with more"
         )
-    if len(new.texts) < MIN_LINES:
-        return Drift(len(old), len(new.texts), num_known, (), ())
-    tagger = load_tagger(reference).tagger
-    return _compared(tagger, _unknown(folder), train, old, new.texts, num_known)
+    sets = compared(reference_texts, train, lines)
+    if min(len(sets.held), len(sets.new)) < MIN_LINES:
+        return _drift(sets, (), Counter())
+    return _assessed(load_tagger(reference).tagger, _unknown(folder), train, sets)
 
 
-def _compared(
-    tagger: Tagger,
-    unknown: int | None,
-    train: list[str],
-    old: list[str],
-    new: list[str],
-    num_known: int,
-) -> Drift:
+def _assessed(tagger: Tagger, unknown: int | None, train: list[str], sets: Compared) -> Drift:
     known = known_of(tagger.encoder, train, unknown)
-    layout = layout_of(tagger, [*old, *new])
-    lines = np.concatenate([figures(tagger, texts, known, layout) for texts in (old, new)])
-    encoded = tagger.encoder.encode(new)
-    words = (w for t, e in zip(new, encoded, strict=True) for w in words_of(t, e.offsets))
+    layout = layout_of(tagger, [*sets.held, *sets.new])
+    parts = [figures(tagger, texts, known, layout) for texts in (sets.held, sets.new)]
+    encoded = tagger.encoder.encode(sets.new)
+    words = (w for t, e in zip(sets.new, encoded, strict=True) for w in words_of(t, e.offsets))
     unseen = Counter(word for word in words if word not in known.words)
+    found = findings(np.concatenate(parts), len(sets.held), measures(layout))
+    return _drift(sets, tuple(found), unseen)
+
+
+def _drift(sets: Compared, found: tuple[Finding, ...], unseen: Counter[str]) -> Drift:
     return Drift(
-        num_reference=len(old),
-        num_new=len(new),
-        num_known=num_known,
-        findings=tuple(findings(lines, len(old), measures(layout))),
+        num_reference=len(sets.held),
+        num_new=len(sets.new),
+        num_known=sets.num_known,
+        num_again=sets.num_again,
+        findings=found,
         unseen_words=tuple(unseen.most_common(NUM_SHOWN)),
     )
 
@@ -142,17 +136,6 @@ def _texts(folder: Path, name: str) -> list[str]:
             "python -m train wrote, or a bundle and its --checkpoint"
         )
     return [example.text for example in read_jsonl(path)]
-
-
-def _once(texts: Sequence[str], train: Sequence[str]) -> dict[str, None]:
-    """Return texts that train has not, each once, as keys."""
-    known = set(map(key_of, train))
-    by_key = {key_of(text): text for text in texts}
-    return dict.fromkeys(text for key, text in by_key.items() if key and key not in known)
-
-
-def _drawn(texts: list[str]) -> list[str]:
-    return random.Random(_SEED).sample(texts, MAX_LINES) if len(texts) > MAX_LINES else texts
 
 
 def _unknown(folder: Path) -> int | None:

@@ -12,7 +12,8 @@ def drift_text(drift: Drift) -> str:
     """Return a report as text, the verdict last."""
     parts = [
         f"{drift.num_new} new lines against {drift.num_reference} held out; "
-        f"{drift.num_known} lines left out that are known or came before"
+        f"left out are {drift.num_known} new lines that are known or came before, and "
+        f"{drift.num_again} held-out ones that are among the new"
     ]
     if drift.findings:
         head = ("measure", "held out", "new", "change", "by chance", "p", "")

@@ -22,7 +22,10 @@ def assessment_json(assessment: Assessment) -> dict[str, Any]:
         "num_lines": a.num_lines,
         "modes": asdict(a.modes),
         "entities": entity_report(a.entities),
-        "f1_intervals": {label: list(interval) for label, interval in a.f1_intervals.items()},
+        "f1_intervals": {
+            label: None if interval is None else list(interval)
+            for label, interval in a.f1_intervals.items()
+        },
         "words": word_report(a.words),
         "by_line_words": _groups(a.line_lengths),
         "by_entity_words": _groups(a.entity_lengths),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serve.bootstrap import f1_intervals, labels_of, text_counts
+from serve.bootstrap import Interval, f1_intervals, labels_of, text_counts
 from serve.examples import Example
 from serve.scoring import EntityScores, Score, score_entities
 from train.evaluation.answers import Answer, gold_of, predicted_of, texts_of
@@ -44,7 +44,7 @@ class Assessment:
         modes: Entity scores in nervaluate's four modes.
         entities: Entity scores, strict.
         f1_intervals: Between which F1 the true one lies, with 95 % confidence, in [0, 1]: of
-            `ALL` and of each label, strict.
+            `ALL` and of each label, strict; None where the lines cannot tell.
         words: Scores of word tags.
         line_lengths: Entity scores of lines by their number of words.
         entity_lengths: Of entities by their number of words.
@@ -59,7 +59,7 @@ class Assessment:
     num_lines: int
     modes: ModeScores
     entities: EntityScores
-    f1_intervals: dict[str, tuple[float, float]]
+    f1_intervals: dict[str, Interval | None]
     words: dict[str, Score]
     line_lengths: dict[str, Score]
     entity_lengths: dict[str, Score]
@@ -104,11 +104,11 @@ def assess(
     )
 
 
-def _intervals(answers: Sequence[Answer]) -> dict[str, tuple[float, float]]:
+def _intervals(answers: Sequence[Answer]) -> dict[str, Interval | None]:
     gold, predicted = gold_of(answers), predicted_of(answers)
     labels = labels_of(gold, predicted)
-    low, high = f1_intervals(text_counts(gold, predicted, labels, texts_of(answers))).tolist()
-    return dict(zip([ALL, *labels], zip(low, high, strict=True), strict=True))
+    found = f1_intervals(text_counts(gold, predicted, labels, texts_of(answers)))
+    return dict(zip([ALL, *labels], found, strict=True))
 
 
 def _trust(answers: Sequence[Answer], temperature: float) -> Trust:

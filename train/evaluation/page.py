@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import escape
 
+from serve.bootstrap import MIN_TEXTS
 from serve.display.markup import STYLE, Marker
 from serve.display.page import page, table
 from serve.examples import Span
@@ -45,7 +46,11 @@ def _sections(name: str, a: Assessment) -> Iterator[str]:
             "taggers, by approximate randomization; interval by a paired bootstrap.</p>"
         )
     yield "<h2>Labels</h2>" + label_picture(a)
-    yield "<p>Strict, and F1 in the modes partial and type.</p>" + table(*tables.labels(a))
+    yield (
+        "<p>Strict, and F1 in the modes partial and type. No interval (-) where fewer than "
+        f"{MIN_TEXTS} texts have the label, and where all is right, or nothing.</p>"
+    )
+    yield table(*tables.labels(a))
     yield "<h2>Confusion</h2>"
     yield "<p>Gold's label down, the predicted one across; equal spans are paired first, then those"
     yield "that share most characters. Borders do not count here; below they do.</p>"

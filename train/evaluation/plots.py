@@ -12,15 +12,16 @@ from train.evaluation.reliability import Reliability
 
 
 def label_picture(a: Assessment) -> str:
-    """Return F1 by label and its 95 % interval, as SVG."""
+    """Return F1 by label and its 95 % interval, where there is one, as SVG."""
     labels = list(a.f1_intervals)
     scores = [a.entities.micro, *a.entities.by_label.values()]
     figure = Figure(figsize=(8, 1 + 0.32 * len(labels)), layout="constrained")
     axes = figure.subplots()
     places = range(len(labels), 0, -1)
-    low, high = zip(*a.f1_intervals.values(), strict=True)
     axes.barh(places, [score.f1 for score in scores], color="#9ec5e8", height=0.7)
-    axes.hlines(places, low, high, color="#1b3a57", linewidth=2)
+    for place, ends in zip(places, a.f1_intervals.values(), strict=True):
+        if ends is not None:
+            axes.hlines(place, *ends, color="#1b3a57", linewidth=2)
     names = [f"{drawn(k)} ({s.num_gold})" for k, s in zip(labels, scores, strict=True)]
     axes.set_yticks(list(places), labels=names)
     axes.set(xlim=(0, 1), xlabel="F1, strict, and its 95 % interval (entities in brackets)")

@@ -59,6 +59,12 @@ class Differences:
     by_label: dict[str, Difference]
 
 
+def p_shown(p_value: float, num_digits: int) -> str:
+    """Return a p-value with so many digits; never as 0, which none is."""
+    least = 10.0**-num_digits
+    return f"<{least:.{num_digits}f}" if p_value < least else f"{p_value:.{num_digits}f}"
+
+
 def differences(
     gold: Spans,
     before: Spans,

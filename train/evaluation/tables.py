@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from serve.scoring import Score
 from train.evaluation.assess import ALL, Assessment, Trust
-from train.evaluation.significance import Difference, Differences
+from train.evaluation.significance import Difference, Differences, p_shown
 from train.scores.report import word_report
 from train.scores.tables import Table
 
@@ -27,16 +27,16 @@ def modes(a: Assessment) -> Table:
 def labels(a: Assessment) -> Table:
     """Return all labels together and each: strict, and F1 in two other modes.
 
-    Within a label, exact is the same as strict.
+    Within a label, exact is the same as strict. An interval that the lines cannot tell is "-".
     """
     head = ("label", "entities", "precision", "recall", "F1", INTERVAL, "partial", "type")
     scores = {ALL: a.entities.micro, **a.entities.by_label}
     by_mode = {ALL: a.modes.overall, **a.modes.by_label}
     rows = []
     for label, score in scores.items():
-        low, high = a.f1_intervals[label]
+        ends = a.f1_intervals[label]
         others = [by_mode[label][mode].f1 for mode in ("partial", "type")]
-        interval = f"{low:.3f}-{high:.3f}"
+        interval = "-" if ends is None else "{:.3f}-{:.3f}".format(*ends)
         rows.append([label, *_score(score), interval, *_four_digits(*others)])
     return Table(head, rows)
 
@@ -88,7 +88,7 @@ def _difference(name: str, difference: Difference) -> list[str]:
     low, high = change.interval_points
     points = (f"{100 * change.before:.2f}", f"{100 * change.after:.2f}")
     gain = (f"{0 - change.loss_points:+.2f}", f"{0 - high:+.2f} to {0 - low:+.2f}")
-    return [name, str(change.num_gold), *points, *gain, f"{difference.p_value:.3f}"]
+    return [name, str(change.num_gold), *points, *gain, p_shown(difference.p_value, 3)]
 
 
 def _score(score: Score) -> list[str]:

@@ -31,7 +31,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from train.evaluation.significance import NUM_SHUFFLES, Difference, Differences
+from train.evaluation.significance import NUM_SHUFFLES, Difference, Differences, p_shown
 
 AnyKey = TypeVar("AnyKey", bound=Hashable)
 OLD, NEW = "old", "new"
@@ -102,7 +102,7 @@ def judge(contest: Contest, rule: Rule, doubts: Sequence[str] = ()) -> Verdict:
     adjusted = _adjusted(labels, rule)
     overall = contest.both.overall
     wins = overall.change.loss_points < 0 and overall.p_value <= rule.significance
-    win = f"{_points(overall)} on both tests together, p {overall.p_value:.4f}"
+    win = f"{_points(overall)} on both tests together, p {p_shown(overall.p_value, 4)}"
     return Verdict(
         wins=wins,
         win=f"wins: {win}"
@@ -161,7 +161,8 @@ def _losses(
             what = f"{label} of the {test} test" if label else f"the {test} test"
             yield (
                 f"loses on {what}: {_points(difference)}, beyond the allowance of "
-                f"{rule.allowance_points:g}, {'adjusted ' if adjusted else ''}p {p_value:.4f}"
+                f"{rule.allowance_points:g}, {'adjusted ' if adjusted else ''}"
+                f"p {p_shown(p_value, 4)}"
             )
 
 

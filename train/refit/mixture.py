@@ -9,7 +9,8 @@ Texts count as equal that differ in case and blanks only. What becomes of a line
 text stands:
 
     line        its text stands in   what becomes of it
-    old test    old train            left out: the champion knows it, so it tests neither
+    old test    old train, old dev   left out: the champion knows it or was chosen by it, and the
+                                     challenger will be, so it tests neither
     old train   old dev, fair test   left out; the fair test is what is left of the old one
     new test    any old line         left out: champion or challenger have learnt from it
     new dev     that, or new test    left out: or were chosen by it
@@ -45,7 +46,8 @@ class Counts:
         num_replay: Those of them that are trained on again.
         num_left_out: New lines left out, as they would leak or were known.
         num_old_test: Old test lines that are tested on again.
-        num_old_test_left_out: Those left out, as the champion was trained on their text.
+        num_old_test_left_out: Those left out, as the champion was trained on their text or
+            chosen by it.
         num_repeated: New train lines whose text is an old train line's.
         num_conflicts: Those of them that are labelled otherwise.
     """
@@ -69,7 +71,8 @@ class Mixture:
     Attributes:
         corpus: What it is trained on, and the dev lines it is chosen by, old and new.
         pool: All train lines, old and new: what the next refit may draw from.
-        old_test: The champion's test lines, as far as it was not trained on them.
+        old_test: The champion's test lines, as far as it was neither trained on their texts nor
+            chosen by them.
         new_test: The new ones.
         test: Both.
         counts: How many lines went where.
@@ -125,13 +128,14 @@ def mix(champion: Champion, new: Intake, *, replay: int, seed: int) -> Mixture:
 
 
 def _fair_test(champion: Champion) -> tuple[Example, ...]:
-    """Return the champion's test lines that it was not trained on."""
-    known = _texts(champion.train)
+    """Return the champion's test lines that it was neither trained on nor chosen by."""
+    known = _texts(champion.train) | _texts(champion.dev)
     fair = tuple(example for example in champion.test if fold(example.text) not in known)
     if not fair:
         raise DataError(
-            f"{champion.checkpoint / TEST}: expected test lines that the champion was not trained "
-            f"on, got none of {len(champion.test)}; train it again on train lines without them"
+            f"{champion.checkpoint / TEST}: expected test lines that the champion was neither "
+            f"trained on nor chosen by, got none of {len(champion.test)}; train it again on train "
+            "and dev lines without them"
         )
     return fair
 

@@ -96,7 +96,8 @@ def _say(mixture: Mixture, num_set_aside: int) -> None:
     )  # fmt: skip
     if counts.num_old_test_left_out:
         logger.warning(
-            "warning: %d of %d old test lines left out: the champion was trained on their text",
+            "warning: %d of %d old test lines left out: the champion was trained on their text "
+            "or chosen by it",
             counts.num_old_test_left_out, counts.num_old_test_left_out + counts.num_old_test,
         )  # fmt: skip
     if counts.num_conflicts:

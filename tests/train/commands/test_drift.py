@@ -92,6 +92,22 @@ def test_known_and_repeated_lines_say_nothing(
     )
 
 
+def test_held_out_lines_that_come_again_are_left_out_too(
+    tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = [line.text for part in ("dev", "test") for line in read_jsonl(tagger / f"{part}.jsonl")]
+    other = [f"zebra quartz {i}" for i in range(30)]
+    lines = written(tmp_path / "a.txt", [*held, *other])
+    found = report(capsys, "--reference", str(tagger), "--lines", lines)
+    assert (found["num_reference"], found["num_new"], found["findings"]) == (0, 30, [])
+    assert found["num_again"] > 30
+    assert found["verdict"] == (
+        "refit is not due: 0 held-out lines are not among the new, too few to tell (30 needed)"
+    )
+    assert main(["drift", "--reference", str(tagger), "--lines", lines]) == 0
+    assert f"and {found['num_again']} held-out ones that are" in capsys.readouterr().out
+
+
 def test_another_domain_is_loud_and_more_lines_of_the_own_are_quiet(
     shared_data: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,23 @@ def test_lines_of_another_kind_are_drift_and_the_limit_says_from_where_on() -> N
     assert found.by_chance == pytest.approx(2.33 * (0.4 * 0.6 * 2 / 60) ** 0.5, rel=0.25)
 
 
+def test_what_is_larger_than_chance_explains_is_drift_and_nothing_else() -> None:
+    draw = np.random.default_rng(3)
+    measures = tuple(
+        Measure(f"mean {i}", Direction.HIGHER, lambda sums, i=i: sums[:, i] / sums[:, 7])
+        for i in range(7)
+    )
+    num_drifts = 0
+    for apart in np.linspace(2.6, 3.4, 12):  # in deviations; 1/700 is 2.98
+        figures = np.concatenate([draw.normal(size=(80, 7)), np.ones((80, 1))], axis=1)
+        figures[:, :7] -= np.repeat([figures[:40, :7].mean(0), figures[40:, :7].mean(0)], 40, 0)
+        figures[40:, :7] += apart * (2 / 40) ** 0.5
+        found = findings(figures, 40, measures)
+        assert [f.is_drift for f in found] == [f.change > f.by_chance + 1e-9 for f in found]
+        num_drifts += sum(f.is_drift for f in found)
+    assert 0 < num_drifts < 84
+
+
 def test_a_change_for_the_better_is_none() -> None:
     (found,) = findings(lines([0.6, 0.2], 60, 1), 60, (SHARE,))
     assert not found.is_drift

@@ -15,7 +15,7 @@ from train.evaluation.plots import label_picture
 @pytest.mark.parametrize("label", ["C$_$D", "A$B$", "$", r"a\$b$", "$$"])
 def test_a_label_with_dollars_is_no_mathematics(label: str) -> None:
     score = SimpleNamespace(f1=0.5, num_gold=3)
-    intervals = {"all": (0.4, 0.6), label: (0.4, 0.6)}
+    intervals = {"all": (0.4, 0.6), label: None}
     entities = SimpleNamespace(micro=score, by_label={label: score})
     drawn = label_picture(SimpleNamespace(f1_intervals=intervals, entities=entities))
     assert f">{label} (3)</text>" in drawn

@@ -42,6 +42,13 @@ def test_a_win_without_a_loss_is_accepted() -> None:
     )
 
 
+def test_the_least_p_value_of_many_shuffles_is_not_told_as_0() -> None:
+    least = 1 / 24_001
+    told = judge(contest(old=moved(-5, least), both=moved(5, least)), Rule()).reasons
+    assert [reason.rpartition(" p ")[2] for reason in told] == ["<0.0001"]
+    assert judge(contest(both=moved(5, least)), Rule()).win.endswith("together, p <0.0001")
+
+
 @pytest.mark.parametrize("both", [EQUAL, moved(2, 0.06), moved(0, 0.01), moved(-2, 0.01)])
 def test_no_win_is_refused(both: Difference) -> None:
     verdict = judge(contest(both=both), Rule())

@@ -95,8 +95,18 @@ def test_old_test_lines_that_the_champion_was_trained_on_test_nobody(champion: C
     assert set(known) <= set(mixture.pool), "they are train lines"
 
 
-def test_a_champion_trained_on_its_whole_test_is_refused(champion: Champion) -> None:
-    champion = replace(champion, train=(*champion.train, *champion.test))
+def test_old_test_lines_that_taggers_are_chosen_by_test_nobody(champion: Champion) -> None:
+    champion = replace(champion, dev=(*champion.dev, Example("FIX  E0", (Span(0, 3, "Item"),))))
+    mixture = mix(champion, intake(train=of("n", 5), test=of("m", 3)), replay=5000, seed=1)
+    assert mixture.old_test.examples == of("e", 4)[1:]
+    assert mixture.test.examples == (*of("m", 3), *of("e", 4)[1:])
+    assert mixture.corpus.dev.examples == champion.dev
+    assert (mixture.counts.num_old_test, mixture.counts.num_old_test_left_out) == (3, 1)
+
+
+@pytest.mark.parametrize("part", ["train", "dev"])
+def test_a_champion_that_knows_its_whole_test_is_refused(champion: Champion, part: str) -> None:
+    champion = replace(champion, **{part: (*getattr(champion, part), *champion.test)})
     with pytest.raises(DataError, match=r"test.jsonl: expected test lines .* got none of 4; train"):
         mix(champion, intake(train=of("n", 5), test=of("m", 3)), replay=5000, seed=1)
 

@@ -211,6 +211,28 @@ def test_few_trials_tell_nothing_of_what_mattered(tmp_path: Path) -> None:
     assert "too few trials to tell" in format_outcome(found)
 
 
+def importance_of(settings: list[tuple[float, int]], f1s: list[float]) -> dict[str, float]:
+    study = optuna.create_study(direction="maximize")
+    for (rate, size), f1 in zip(settings, f1s, strict=True):
+        study.enqueue_trial({"learning_rate": rate, "batch_size": size})
+        search(study, SPACE, num_ended(study) + 1, lambda *_, f1=f1: f1)
+    return outcome(study, SPACE).importance
+
+
+def test_what_mattered_is_told_from_every_trial_not_the_best_alone() -> None:
+    settings = [(rate, size) for size in (8, 16) for rate in (1e-4, 3e-3, 6e-3, 1e-2)]
+    by_size = importance_of(settings, [0.1, 0.2, 0.1, 0.2, 0.8, 0.7, 0.8, 0.9])
+    assert by_size["batch_size"] > 0.6
+    assert sum(by_size.values()) <= 1
+    assert importance_of(settings, [0.1, 0.2, 0.1, 0.2, 0.8, 0.7, 0.8, 0.9]) == by_size
+    by_rate = importance_of(settings, [0.1, 0.2, 0.7, 0.8, 0.2, 0.1, 0.8, 0.9])
+    assert by_rate["learning_rate"] > 0.6
+
+
+def test_equal_settings_tell_nothing_of_what_mattered() -> None:
+    assert importance_of([(1e-3, 8)] * 4, [0.1, 0.2, 0.3, 0.4]) == {}
+
+
 def test_pruned_and_cut_short_trials_are_told_apart(tmp_path: Path) -> None:
     with opened(tmp_path, "this run", seed=1) as study:
         study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
