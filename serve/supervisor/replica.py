@@ -45,6 +45,7 @@ from serve.triton.processes import (
     is_alive,
     kill_all,
     processes_of,
+    reap,
     remove_shared_memory,
     start_ticks,
 )
@@ -82,6 +83,7 @@ class Replica:
         self._answers, self._patience = answers, patience
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
+        self._groups: set[int] = set()
         self._trouble = ""
         self._is_right = False
         self._ready: frozenset[str] = frozenset()
@@ -180,7 +182,6 @@ class Replica:
             except ServerError as error:  # a file of TLS that is just being replaced, say
                 return Result(Verdict.FAILED, str(error))
         if any(ticks is None or not is_alive(pid, ticks) for pid, ticks in self._stubs.items()):
-            self._reap(*self._stubs)
             self._stubs.clear()
             self._canary.hurry()
         return self._canary.look(now)
@@ -226,17 +227,12 @@ class Replica:
 
     def _clear(self) -> None:
         if self.state:
-            self._reap(self.state.pid, *self._stubs)
+            # Some may give their memory back still: no process any more, and no zombie yet.
+            self._groups = {pid for pid in {*self._groups, self.state.pid} if not reap(pid)}
             remove_shared_memory(self.state.prefix)
             remove_state(self.folder)
         self.state = None
         self._stubs.clear()
-
-    def _reap(self, *pids: int) -> None:
-        """Take the exit status of processes that have ended; those of a dead server come to us."""
-        for pid in pids:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
 
     def _forget_canary(self) -> None:
         if self._canary:
