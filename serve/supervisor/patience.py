@@ -29,8 +29,8 @@ class Patience:
         longest_backoff_s: The longest pause.
         max_failures: Failures within `window_s`, or in a row, at which a replica is given up,
             unless another one serves: then it is tried again after the longest pause, for as long
-            as it takes.
-        window_s: How long a failure counts.
+            as it takes. As many ends of any kind are told.
+        window_s: How long a failure, or an end, counts.
         growth_s: How long a replica must have been ready before it is restarted for what it uses.
             One that needs as much sooner would need it again: many connections are no leak.
         memory_growth_bytes: Growth since it was ready with its versions at which a replica is

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 
 from serve.supervisor.growth import growth
+from serve.supervisor.patience import Patience
 from serve.supervisor.replica import Replica
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus
 from serve.supervisor.supervisor import Supervisor
@@ -35,6 +36,8 @@ def report(
     warnings = [floor_warning(triton)] if triton else []
     warnings += [_growth_warning(supervisor, replica) for replica in supervisor.replicas]
     warnings += [_lack_warning(replica) for replica in supervisor.replicas]
+    patience = supervisor.config.patience
+    warnings += [_ends_warning(replica, patience) for replica in supervisor.replicas]
     return SupervisorStatus(
         pid=os.getpid(),
         start_ticks=start_ticks,
@@ -90,6 +93,14 @@ def _lack_warning(replica: Replica) -> str:
     lacking = ", ".join(map(str, sorted(replica.lacking)))
     told = f"replica {replica.number} lacks version {lacking}, which callers ask for"
     return f"{told}; it is told to load it"
+
+
+def _ends_warning(replica: Replica, patience: Patience) -> str:
+    num_ends = len(replica.life.recent_ends(time.monotonic(), patience))
+    if num_ends < patience.max_failures:
+        return ""
+    told = f"replica {replica.number} ended {num_ends} times within {patience.window_s:g} s"
+    return f"{told}, last: {replica.life.reason}; see {replica.folder}"
 
 
 def _graph(graph: GraphJson) -> str:

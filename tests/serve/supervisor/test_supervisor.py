@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,3 +164,17 @@ def test_only_a_replica_that_answers_just_now_has_a_canary_and_a_version(
     assert seen == [answering, (Phase.READY, None, ""), answering, answering]
     replica.restart("asked to restart", 4.0)
     assert told() == (Phase.DRAINING, None, "")
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("num_ends", [4, 5])
+def test_a_replica_that_ends_again_and_again_is_told_although_it_serves_just_now(
+    repository: Path, environment: Path, tmp_path: Path, num_ends: int
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    (replica,) = supervisor.replicas
+    ends = (time.monotonic(),) * num_ends
+    replica.life = Life(phase=Phase.READY, ends=ends, reason="killed by SIGSEGV")
+    status = report(supervisor, started=datetime.now(UTC), start_ticks=7, metrics_url=None)
+    told = f"replica 0 ended 5 times within 120 s, last: killed by SIGSEGV; see {replica.folder}"
+    assert status.warnings == ((told,) if num_ends == 5 else ())
