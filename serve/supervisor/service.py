@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -37,7 +38,7 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
 
     Raises:
         ServerError: If there is a supervisor, a replica does not come up, or all were given up.
-        KeyboardInterrupt: If it was asked to end a second time; then the servers were killed.
+        KeyboardInterrupt: If Ctrl-C insisted on an end; then the servers were killed.
         OSError: If the folder cannot be written.
     """
     make_folder(config.folder)
@@ -48,7 +49,8 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
             try:
                 _run(supervisor, announce)
             except BaseException:
-                supervisor.kill()
+                with handled(dict.fromkeys(ENDINGS, _pass)):  # or some would serve on, unwatched
+                    supervisor.kill()
                 raise
         (config.folder / STATUS).unlink(missing_ok=True)
 
@@ -111,10 +113,13 @@ def _end_told() -> Iterator[None]:
 
 
 def _signals(supervisor: Supervisor) -> AbstractContextManager[None]:
-    """Take signals: the first that ends a program asks, the second insists."""
+    """Take signals: what ends a program asks, and Ctrl-C insists after that.
+
+    Nothing else does: two `serve stop` at once are no reason to drop what is in flight.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
-        if supervisor.is_stopping:
+        if supervisor.is_stopping and number == signal.SIGINT:
             raise KeyboardInterrupt
         supervisor.stop()
 
@@ -122,3 +127,7 @@ def _signals(supervisor: Supervisor) -> AbstractContextManager[None]:
         supervisor.restart_all()
 
     return handled({RESTART: restart, **dict.fromkeys(ENDINGS, end)})
+
+
+def _pass(number: int, frame: FrameType | None) -> None:
+    """Go on."""
