@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from serve.errors import ServerError
 from serve.supervisor.config import make_folder
 from serve.supervisor.status import SupervisorStatus, status_if_whole
-from serve.triton.ending import ENDINGS, handled
+from serve.triton.ending import interrupting
 
 OUTPUT = "start.out"
 _POLL_S = 0.05
@@ -36,7 +35,7 @@ def start_detached(
     """
     make_folder(folder)
     # Whatever ends a program ends this one as Ctrl-C does: not before what it started has ended.
-    with handled(dict.fromkeys(ENDINGS, _interrupt)):
+    with interrupting():
         process = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
         try:
             announce(_await(process, folder))
@@ -45,10 +44,6 @@ def start_detached(
             process.wait()
             raise
         process.returncode = 0  # it outlives us: nobody waits for it
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _spawn(command: list[str], output: Path) -> subprocess.Popen[bytes]:

@@ -23,7 +23,7 @@ from serve.supervisor.report import report
 from serve.supervisor.status import STATUS, SupervisorStatus, write_status
 from serve.supervisor.supervisor import Supervisor
 from serve.supervisor.telling import Teller
-from serve.triton.ending import ENDINGS, handled
+from serve.triton.ending import ENDINGS, handled, ignore
 from serve.triton.processes import start_ticks
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
             try:
                 _run(supervisor, announce)
             except BaseException:
-                with handled(dict.fromkeys(ENDINGS, _pass)):  # or some would serve on, unwatched
+                with handled(dict.fromkeys(ENDINGS, ignore)):  # or some would serve on, unwatched
                     supervisor.kill()
                 raise
         (config.folder / STATUS).unlink(missing_ok=True)
@@ -127,7 +127,3 @@ def _signals(supervisor: Supervisor) -> AbstractContextManager[None]:
         supervisor.restart_all()
 
     return handled({RESTART: restart, **dict.fromkeys(ENDINGS, end)})
-
-
-def _pass(number: int, frame: FrameType | None) -> None:
-    """Go on."""
