@@ -178,3 +178,66 @@ def test_a_replica_that_ends_again_and_again_is_told_although_it_serves_just_now
     status = report(supervisor, started=datetime.now(UTC), start_ticks=7, metrics_url=None)
     told = f"replica 0 ended 5 times within 120 s, last: killed by SIGSEGV; see {replica.folder}"
     assert status.warnings == ((told,) if num_ends == 5 else ())
+
+
+class Tried:
+    """A replica whose start fails again and again, or that serves."""
+
+    number, folder, state = 0, Path("replica-0"), None
+
+    def __init__(self) -> None:
+        self.life = Life(phase=Phase.READY)
+
+    def look(self, now: float) -> None:
+        pass
+
+    def fail(self) -> None:
+        self.life = Life(phase=Phase.WAITING, num_in_vain=5, failures=(0.0,), reason="disk full")
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize(
+    ("served_s", "tried_s"), [(0.0, 0.0), (60.0, 60.0), (1e7, Patience.outage_s)]
+)
+def test_what_served_for_long_is_tried_for_as_long_before_it_is_given_up(
+    repository: Path,
+    environment: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    served_s: float,
+    tried_s: float,
+) -> None:
+    """Nothing starts a supervisor that gave up, and a full disk may pass overnight."""
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    replica = Tried()
+    supervisor.replicas = [replica]
+    caplog.set_level(logging.ERROR, logger="serve")
+
+    def look(now: float) -> None:
+        supervisor._look(now)
+        supervisor._give_up(now)
+
+    for now in (1000.0, 1000.0 + served_s):
+        look(now)
+    replica.fail()
+    if tried_s:
+        for later in (1.0, tried_s - 1.0):
+            look(1000.0 + served_s + later)
+        told = [r.message for r in caplog.records if "all_failing" in r.message]
+        assert len(told) == 1
+        assert f"tried for {tried_s:.0f} s after 5 failures: disk full" in told[0]
+    with pytest.raises(ServerError, match="gave up after 5 failures: disk full; see replica-0"):
+        look(1000.0 + served_s + tried_s)
+
+
+@pytest.mark.triton
+def test_a_start_that_never_worked_is_given_up_at_its_first_failure(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    replica = Tried()
+    replica.life = Life(phase=Phase.ENDING, failures=(1.0,), reason="no memory")
+    supervisor.replicas = [replica]
+    supervisor._look(1.0)
+    with pytest.raises(ServerError, match="expected Triton to start, got no memory"):
+        supervisor._give_up(1.0)
