@@ -3,6 +3,7 @@
     build/triton/
         status.json        how things are, each second; an orderly end removes it
         supervisor.log     what happened, JSON lines
+        start.out          what a detached supervisor writes, gRPC's remarks among it
         replica-0/         a server's log, the note of its state, the administrator's key
 
 Whoever holds the lock on the folder is its supervisor; the lock dies with its holder. What a killed
@@ -28,7 +29,7 @@ from serve.triton.ending import take_down
 from serve.triton.processes import wait_until
 from serve.triton.state import read_states, replica_folders
 
-LOG = "supervisor.log"
+LOG, OUTPUT = "supervisor.log", "start.out"
 RESTART = signal.SIGUSR1
 """What asks a supervisor to restart its replicas, one after the other."""
 _STOP_MARGIN_S = 10.0

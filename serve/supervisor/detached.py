@@ -10,10 +10,10 @@ from pathlib import Path
 
 from serve.errors import ServerError
 from serve.supervisor.config import make_folder
+from serve.supervisor.control import OUTPUT
 from serve.supervisor.status import SupervisorStatus, status_if_whole
 from serve.triton.ending import interrupting
 
-OUTPUT = "start.out"
 _POLL_S = 0.05
 _ERROR = "error: "
 
@@ -48,7 +48,7 @@ def start_detached(
 
 def _spawn(command: list[str], output: Path) -> subprocess.Popen[bytes]:
     output.unlink(missing_ok=True)  # another supervisor may write to that one still
-    with output.open("wb") as written:
+    with output.open("ab") as written:  # appended to, it can be cut while it is open
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -17,13 +17,14 @@ from serve.errors import TaggingError, in_words
 from serve.events import log_event
 from serve.journal import journal
 from serve.supervisor.config import SupervisorConfig, make_folder
-from serve.supervisor.control import LOG, RESTART, clear, sole
+from serve.supervisor.control import LOG, OUTPUT, RESTART, clear, sole
 from serve.supervisor.metrics import export, exposition
 from serve.supervisor.report import report
 from serve.supervisor.status import STATUS, SupervisorStatus, write_status
 from serve.supervisor.supervisor import Supervisor
 from serve.supervisor.telling import Teller
 from serve.triton.ending import ENDINGS, handled, ignore
+from serve.triton.logs import cut_log
 from serve.triton.processes import start_ticks
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def _run(supervisor: Supervisor, announce: Callable[[SupervisorStatus], None]) -
         nonlocal is_announced
         status = current()
         teller.tell(status)
+        cut_log(config.folder / OUTPUT)
         if supervisor.is_up and not is_announced:
             is_announced = True
             announce(status)
