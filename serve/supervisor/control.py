@@ -47,6 +47,8 @@ def stop_service(folder: Path, *, patience_s: float) -> bool:
     """
     if not folder.is_dir():
         return False
+    # One that is only just starting holds the folder, and has no status yet: it is waited for.
+    wait_until(lambda: _running(folder) or not _is_supervised(folder), timeout_s=_STOP_MARGIN_S)
     status = status_if_whole(folder)
     if status and status.is_running() and _is_supervised(folder):
         with contextlib.suppress(ProcessLookupError):
@@ -136,6 +138,12 @@ def sole(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _running(folder: Path) -> bool:
+    """Return whether the status in a folder is one of a supervisor that runs."""
+    status = status_if_whole(folder)
+    return status is not None and status.is_running()
 
 
 def _is_supervised(folder: Path) -> bool:
