@@ -83,7 +83,7 @@ def restart_service(folder: Path) -> Iterator[int]:
     check_startable(read_states(folder))
     # One that is down is not restarted once more, see `Rolling`: its next answer is what we await.
     waiting = {r.number: r.pid if r.is_ready else None for r in status.replicas}
-    deadline = time.monotonic() + len(waiting) * (Patience.drain_s + Patience.ready_s)
+    deadline = time.monotonic() + Patience().rolling_s(len(waiting))
     _signal(status.pid, RESTART)
     while waiting:
         time.sleep(_POLL_S)

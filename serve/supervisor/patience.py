@@ -59,6 +59,10 @@ class Patience:
     memory_growth_bytes: int = 1 << 30
     descriptors: float = 0.8
 
+    def rolling_s(self, num_replicas: int) -> float:
+        """Return how long a restart of replicas may take, one after the other."""
+        return num_replicas * (self.drain_s + self.ready_s)
+
     def backoff_s(self, num_failures: int) -> float:
         """Return the pause after a number of failures, one at least."""
         doublings = min(num_failures - 1, 30)

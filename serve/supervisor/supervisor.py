@@ -163,8 +163,9 @@ class Supervisor:
         """Restart whose turn it is."""
         if self._is_restarting:
             self._is_restarting = False
+            until = now + self.config.patience.rolling_s(len(self.replicas))  # as it is waited for
             for replica in self.replicas:
-                self._rolling.ask(replica.number, "asked to restart")
+                self._rolling.ask(replica.number, "asked to restart", until)
         lives = {replica.number: replica.life for replica in self.replicas}
         if not self.is_stopping and (due := self._rolling.next(lives, now, self.config.patience)):
             number, reason = due

@@ -241,3 +241,19 @@ def test_a_start_that_never_worked_is_given_up_at_its_first_failure(
     supervisor._look(1.0)
     with pytest.raises(ServerError, match="expected Triton to start, got no memory"):
         supervisor._give_up(1.0)
+
+
+@pytest.mark.triton
+def test_a_restart_is_no_longer_wanted_once_the_command_that_asked_has_failed(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    config = SupervisorConfig(repository, environment, tmp_path / "t", num_replicas=2)
+    supervisor = Supervisor(config)
+    first, second = supervisor.replicas
+    first.life = Life(phase=Phase.READY)
+    supervisor.restart_all()
+    for now in (1.0, 151.1):  # the other is down
+        supervisor._roll(now)
+    second.life = Life(phase=Phase.READY)
+    supervisor._roll(86_400.0)
+    assert first.life.phase is Phase.READY
