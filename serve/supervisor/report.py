@@ -82,7 +82,7 @@ def _growth_warning(supervisor: Supervisor, replica: Replica) -> str:
     sample, ready = supervisor.sample(replica), replica.ready_memory.num_bytes
     if sample is None or ready is None:
         return ""
-    share, words = growth(sample.usage, ready, supervisor.config.patience)
+    share, words = growth(sample.usage, ready, sample.metrics, supervisor.config.patience)
     told = f"replica {replica.number} is at {share:.0%} of a limit, {words}"
     return told if share >= _TOLD else ""
 

@@ -192,7 +192,7 @@ class Supervisor:
         if (ready := replica.ready_memory.num_bytes) is None:
             return
         patience, ready_s = self.config.patience, now - replica.life.since
-        share, words = growth(sample.usage, ready, patience)
+        share, words = growth(sample.usage, ready, sample.metrics, patience)
         if share >= 1.0 and ready_s >= patience.growth_s:
             self._rolling.ask(replica.number, words)
 

@@ -20,6 +20,7 @@ from serve.supervisor.replica import _ACTIONS
 from serve.supervisor.report import report
 from serve.supervisor.resources import Usage
 from serve.supervisor.sampler import Sample
+from serve.supervisor.scrape import MAX_BYTES
 from serve.supervisor.supervisor import Supervisor
 from serve.triton.listening import Exposure
 from serve.triton.processes import start_ticks
@@ -117,6 +118,8 @@ def test_a_replica_that_needs_much_from_the_start_is_not_restarted_for_it_again_
     number, reason = asked(growth_s) or (None, "")
     assert number == 0
     assert "expected at most 800 of the 1,000 that are allowed, got 900" in reason
+    sample = Sample((), Usage(0, 0, 10, 1000), metrics="x" * MAX_BYTES)
+    assert asked(growth_s) == (0, "metrics: expected at most 500,000 characters, got 1,000,000")
 
 
 @pytest.mark.triton
