@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 
 from serve.supervisor.growth import growth
+from serve.supervisor.life import Phase
 from serve.supervisor.patience import Patience
 from serve.supervisor.replica import Replica
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus
@@ -17,6 +18,7 @@ from serve.triton.names import GraphJson
 
 _TOLD = 0.5
 """Share of a limit from which a replica's growth is told."""
+_SILENT_S = 60.0
 
 
 def report(
@@ -38,6 +40,7 @@ def report(
     warnings += [_lack_warning(replica) for replica in supervisor.replicas]
     patience = supervisor.config.patience
     warnings += [_ends_warning(replica, patience) for replica in supervisor.replicas]
+    warnings += [_silence_warning(replica) for replica in supervisor.replicas]
     return SupervisorStatus(
         pid=os.getpid(),
         start_ticks=start_ticks,
@@ -101,6 +104,15 @@ def _ends_warning(replica: Replica, patience: Patience) -> str:
         return ""
     told = f"replica {replica.number} ended {num_ends} times within {patience.window_s:g} s"
     return f"{told}, last: {replica.life.reason}; see {replica.folder}"
+
+
+def _silence_warning(replica: Replica) -> str:
+    """Return what there is to say where only the canary's old connection is answered."""
+    since, now = replica.silent_since, time.monotonic()
+    if since is None or now - since < _SILENT_S or replica.life.phase is not Phase.READY:
+        return ""
+    told = f"replica {replica.number} has answered no new connection for {now - since:.0f} s"
+    return f"{told}; see {replica.folder / LOG}"
 
 
 def _graph(graph: GraphJson) -> str:

@@ -140,6 +140,8 @@ class Supervisor:
         if (sample := self.sample(replica)) and sample is not self._weighed.get(replica.number):
             self._weighed[replica.number] = sample
             replica.watch(sample, now)
+            if replica.is_outdated:
+                self._rolling.ask(replica.number, "its files of TLS were renewed")
             self._weigh(replica, sample, now)
 
     @contextlib.contextmanager
@@ -203,12 +205,12 @@ class Supervisor:
             if failed and not self.is_stopping:
                 raise ServerError(_last_words(failed[0], "expected Triton to start, got"))
         elif all(life.is_exhausted(now, patience) for life in lives):
-            failed = f"after {patience.max_failures} failures:"
+            cause = f"after {patience.max_failures} failures:"
             tried_s = min(self._served_until - self._served_from, patience.outage_s)
             if now - self._served_until >= tried_s:
-                raise ServerError(_last_words(self.replicas[0], f"gave up {failed}"))
+                raise ServerError(_last_words(self.replicas[0], f"gave up {cause}"))
             if not self._is_outage:
-                reason = _last_words(self.replicas[0], f"tried for {tried_s:.0f} s {failed}")
+                reason = _last_words(self.replicas[0], f"tried for {tried_s:.0f} s {cause}")
                 log_event(logger, logging.ERROR, "all_failing", reason=reason)
             self._is_outage = True
 

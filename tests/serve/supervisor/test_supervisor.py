@@ -23,6 +23,7 @@ from serve.supervisor.sampler import Sample
 from serve.supervisor.scrape import MAX_BYTES
 from serve.supervisor.supervisor import Supervisor
 from serve.triton.listening import Exposure
+from serve.triton.names import ModelVersion
 from serve.triton.processes import start_ticks
 from serve.triton.tls import TlsFiles
 from tests.serve.stand_in import note_of
@@ -260,3 +261,26 @@ def test_a_restart_is_no_longer_wanted_once_the_command_that_asked_has_failed(
     second.life = Life(phase=Phase.READY)
     supervisor._roll(86_400.0)
     assert first.life.phase is Phase.READY
+
+
+@pytest.mark.triton
+def test_a_server_that_answers_old_connections_only_is_told_after_a_minute(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    (replica,) = supervisor.replicas
+    replica.life = Life(phase=Phase.READY)
+    silent = Sample((), Usage(0, 0, 0, 0))
+
+    def told(at: float, sample: Sample) -> str:
+        replica.watch(sample, at)
+        now = datetime.now(UTC)
+        return "".join(report(supervisor, started=now, start_ticks=7, metrics_url=None).warnings)
+
+    long_ago = time.monotonic() - 61.0
+    assert told(long_ago + 61.0, silent) == "", "the first look at it"
+    replica.silent_since = None
+    for at in (long_ago, long_ago + 60.0):
+        assert told(at, silent).startswith("replica 0 has answered no new connection for 6")
+    listed = (ModelVersion("tagger", "1", "READY", ""),)
+    assert told(long_ago + 61.0, replace(silent, versions=listed)) == ""
