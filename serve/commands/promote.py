@@ -18,6 +18,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, say
 from serve.commands.versions import add_arguments, checked_share, servers_of, told
 from serve.repository import promote
+from serve.triton.ending import interrupting
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def run(config: PromoteConfig) -> int:
         TaggingError: If none is on trial, it is damaged, or more callers have it already.
     """
     servers = servers_of(config.repository, config.timeout)
-    version = promote(config.repository, share=config.share, servers=servers)
+    with interrupting():
+        version = promote(config.repository, share=config.share, servers=servers)
     say(told(config.repository))
     deliver(str(version))
     return 0

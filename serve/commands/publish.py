@@ -30,6 +30,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, say
 from serve.commands.versions import add_arguments, checked_share, servers_of, told
 from serve.repository import publish
+from serve.triton.ending import interrupting
 from serve.triton.names import MODEL
 
 
@@ -82,14 +83,16 @@ def run(config: PublishConfig) -> int:
         TaggingError: If the bundle is damaged, the plan is another's, the repository cannot be
             written, or a server cannot load it.
     """
-    version = publish(
-        config.bundle,
-        config.repository,
-        public_key=config.public_key,
-        plan=config.plan,
-        share=1.0 if config.promote else config.share,
-        servers=servers_of(config.repository, config.timeout),
-    )
+    servers = servers_of(config.repository, config.timeout)
+    with interrupting():
+        version = publish(
+            config.bundle,
+            config.repository,
+            public_key=config.public_key,
+            plan=config.plan,
+            share=1.0 if config.promote else config.share,
+            servers=servers,
+        )
     say(f"{config.bundle} is {config.repository / MODEL / str(version)}; {told(config.repository)}")
     deliver(str(version))
     return 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, say
 from serve.commands.versions import add_arguments, servers_of, told
 from serve.repository import rollback
+from serve.triton.ending import interrupting
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def run(config: RollbackConfig) -> int:
         TaggingError: If there is no version to go back to, or it cannot be loaded.
     """
     servers = servers_of(config.repository, config.timeout)
-    version = rollback(config.repository, servers=servers)
+    with interrupting():
+        version = rollback(config.repository, servers=servers)
     say(told(config.repository))
     deliver(str(version))
     return 0

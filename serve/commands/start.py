@@ -13,7 +13,8 @@ build/triton/supervisor.log.
 
 gRPC listens on loopback unless --listen says otherwise; HTTP and metrics always do. With the files
 of TLS only clients whose certificate the authority signed get through; the server's certificate has
-to name localhost as well, and to be good for a client too.
+to name localhost as well, and to be good for a client too. Files that were renewed are taken up by
+a restart, one server after the other.
 
 exit status: 0 started, or ended as asked, 1 failed (one line says why), 2 wrong usage
 """

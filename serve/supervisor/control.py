@@ -3,6 +3,7 @@
     build/triton/
         status.json        how things are, each second; an orderly end removes it
         supervisor.log     what happened, JSON lines
+        start.out          what a detached supervisor writes, gRPC's remarks among it
         replica-0/         a server's log, the note of its state, the administrator's key
 
 Whoever holds the lock on the folder is its supervisor; the lock dies with its holder. What a killed
@@ -28,7 +29,7 @@ from serve.triton.ending import take_down
 from serve.triton.processes import wait_until
 from serve.triton.state import read_states, replica_folders
 
-LOG = "supervisor.log"
+LOG, OUTPUT = "supervisor.log", "start.out"
 RESTART = signal.SIGUSR1
 """What asks a supervisor to restart its replicas, one after the other."""
 _STOP_MARGIN_S = 10.0
@@ -46,6 +47,8 @@ def stop_service(folder: Path, *, patience_s: float) -> bool:
     """
     if not folder.is_dir():
         return False
+    # One that is only just starting holds the folder, and has no status yet: it is waited for.
+    wait_until(lambda: _running(folder) or not _is_supervised(folder), timeout_s=_STOP_MARGIN_S)
     status = status_if_whole(folder)
     if status and status.is_running() and _is_supervised(folder):
         with contextlib.suppress(ProcessLookupError):
@@ -80,7 +83,7 @@ def restart_service(folder: Path) -> Iterator[int]:
     check_startable(read_states(folder))
     # One that is down is not restarted once more, see `Rolling`: its next answer is what we await.
     waiting = {r.number: r.pid if r.is_ready else None for r in status.replicas}
-    deadline = time.monotonic() + len(waiting) * (Patience.drain_s + Patience.ready_s)
+    deadline = time.monotonic() + Patience().rolling_s(len(waiting))
     _signal(status.pid, RESTART)
     while waiting:
         time.sleep(_POLL_S)
@@ -135,6 +138,12 @@ def sole(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _running(folder: Path) -> bool:
+    """Return whether the status in a folder is one of a supervisor that runs."""
+    status = status_if_whole(folder)
+    return status is not None and status.is_running()
 
 
 def _is_supervised(folder: Path) -> bool:

@@ -7,14 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from serve.errors import ServerError
 from serve.supervisor.config import make_folder
+from serve.supervisor.control import OUTPUT
 from serve.supervisor.status import SupervisorStatus, status_if_whole
-from serve.triton.ending import ENDINGS, handled
+from serve.triton.ending import interrupting
 
-OUTPUT = "start.out"
 _POLL_S = 0.05
 _ERROR = "error: "
 
@@ -36,7 +35,7 @@ def start_detached(
     """
     make_folder(folder)
     # Whatever ends a program ends this one as Ctrl-C does: not before what it started has ended.
-    with handled(dict.fromkeys(ENDINGS, _interrupt)):
+    with interrupting():
         process = _spawn([sys.executable, "-m", "serve", "start", *arguments], folder / OUTPUT)
         try:
             announce(_await(process, folder))
@@ -47,13 +46,9 @@ def start_detached(
         process.returncode = 0  # it outlives us: nobody waits for it
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def _spawn(command: list[str], output: Path) -> subprocess.Popen[bytes]:
     output.unlink(missing_ok=True)  # another supervisor may write to that one still
-    with output.open("wb") as written:
+    with output.open("ab") as written:  # appended to, it can be cut while it is open
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

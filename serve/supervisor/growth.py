@@ -1,4 +1,4 @@
-"""Owns when a replica uses too much: memory since it was ready, file descriptors of its limit."""
+"""Owns when a replica uses too much: memory since it was ready, descriptors, room for metrics."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Usage
+from serve.supervisor.scrape import MAX_BYTES
 from serve.triton.names import ModelVersion
 
 _MB = 1e6
 _CHANGING = ("LOADING", "UNLOADING")
+_MAX_METRICS = MAX_BYTES // 2
+"""Beyond `MAX_BYTES` they are not read, and nobody sees whether a busy server moves on."""
 
 
 class ReadyMemory:
@@ -40,27 +43,36 @@ class ReadyMemory:
             self._ready, self.num_bytes = ready, used.memory_bytes - grown
 
 
-def growth(used: Usage, ready_memory_bytes: int, patience: Patience) -> tuple[float, str]:
+def growth(
+    used: Usage, ready_memory_bytes: int, metrics: str, patience: Patience
+) -> tuple[float, str]:
     """Return how near a replica is to a limit, and at which it is nearest, in words.
 
     Args:
         used: What it uses.
         ready_memory_bytes: Its memory when it became ready.
+        metrics: What it tells of itself: Triton keeps the figures of versions that it unloaded.
         patience: Where the limits are.
 
     Returns:
         The share of the limit, from 1 on too much, and what to say of it.
     """
     grown_bytes = used.memory_bytes - ready_memory_bytes
-    memory = grown_bytes / patience.memory_growth_bytes
     allowed = patience.descriptors * used.max_descriptors
-    descriptors = used.num_descriptors / allowed if allowed else 0.0
-    if memory >= descriptors:
-        return memory, (
+    shares = (
+        (
+            grown_bytes / patience.memory_growth_bytes,
             f"memory: expected at most {patience.memory_growth_bytes / _MB:,.0f} MB more than when "
-            f"it was ready, got {grown_bytes / _MB:,.0f} MB more"
-        )
-    return descriptors, (
-        f"file descriptors: expected at most {allowed:,.0f} of the {used.max_descriptors:,} that "
-        f"are allowed, got {used.num_descriptors:,}"
+            f"it was ready, got {grown_bytes / _MB:,.0f} MB more",
+        ),
+        (
+            used.num_descriptors / allowed if allowed else 0.0,
+            f"file descriptors: expected at most {allowed:,.0f} of the {used.max_descriptors:,} "
+            f"that are allowed, got {used.num_descriptors:,}",
+        ),
+        (
+            len(metrics) / _MAX_METRICS,
+            f"metrics: expected at most {_MAX_METRICS:,} characters, got {len(metrics):,}",
+        ),
     )
+    return max(shares, key=lambda share: share[0])

@@ -11,7 +11,8 @@
 * A silent replica that computes is not sick for a while, or for as long as its work moves on, see
   `Patience.busy_s`.
 * An end counts as a failure unless the replica had answered for `Patience.stable_s`: what worked
-  and was killed starts again at once, what never works is tried more and more rarely.
+  and was killed starts again at once, what never works is tried more and more rarely. One that
+  dies some seconds after each start serves most of the time: it has no pause either, but is told.
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ class Life:
         last_right: When a canary was last answered rightly.
         doubts: Canaries that failed in a row.
         failures: When it failed, as far as that counts still.
+        ends: When it ended though nobody had asked it to, failure or not, as far as that counts.
         num_in_vain: Starts in a row after which it was not ready for long.
         num_starts: How often it was started.
         cause: Why it last ended, or is ending; None if it never did.
@@ -115,6 +117,7 @@ class Life:
     last_right: float = 0.0
     doubts: int = 0
     failures: tuple[float, ...] = ()
+    ends: tuple[float, ...] = ()
     num_in_vain: int = 0
     num_starts: int = 0
     cause: Cause | None = None
@@ -132,6 +135,10 @@ class Life:
     def recent_failures(self, now: float, patience: Patience) -> tuple[float, ...]:
         """Return the failures that count still."""
         return tuple(failure for failure in self.failures if now - failure < patience.window_s)
+
+    def recent_ends(self, now: float, patience: Patience) -> tuple[float, ...]:
+        """Return the ends that count still."""
+        return tuple(end for end in self.ends if now - end < patience.window_s)
 
     def is_settled(self, now: float, patience: Patience) -> bool:
         """Return whether it has been ready for long enough to take over for another."""
@@ -240,7 +247,10 @@ def _sick(life: Life, cause: Cause, reason: str, now: float, patience: Patience)
         failures = (*failures, now)
     num_in_vain = 0 if was_stable else life.num_in_vain + 1
     pause_s = 0.0 if was_stable else patience.backoff_s(max(len(failures), num_in_vain))
-    life = replace(life, failures=failures, num_in_vain=num_in_vain, resume=now + pause_s)
+    ends = (*life.recent_ends(now, patience), now)
+    life = replace(
+        life, failures=failures, ends=ends, num_in_vain=num_in_vain, resume=now + pause_s
+    )
     return _end(replace(life, cause=cause, reason=reason), now, patience)
 
 

@@ -28,9 +28,12 @@ class Patience:
         first_backoff_s: Pause after the first failure; it doubles with each that follows.
         longest_backoff_s: The longest pause.
         max_failures: Failures within `window_s`, or in a row, at which a replica is given up,
-            unless another one serves: then it is tried again after the longest pause, for as long
-            as it takes.
-        window_s: How long a failure counts.
+            unless another one serves, or `outage_s` is not over: then it is tried again after the
+            longest pause. As many ends of any kind are told.
+        window_s: How long a failure, or an end, counts.
+        outage_s: How long replicas that had all served are tried on though each is given up: for as
+            long as they had served, this at most. A disk that is full overnight ends nothing that
+            ran for months, and what failed soon after its start is told soon.
         growth_s: How long a replica must have been ready before it is restarted for what it uses.
             One that needs as much sooner would need it again: many connections are no leak.
         memory_growth_bytes: Growth since it was ready with its versions at which a replica is
@@ -51,9 +54,14 @@ class Patience:
     longest_backoff_s: float = 30.0
     max_failures: int = 5
     window_s: float = 120.0
+    outage_s: float = 86_400.0
     growth_s: float = 600.0
     memory_growth_bytes: int = 1 << 30
     descriptors: float = 0.8
+
+    def rolling_s(self, num_replicas: int) -> float:
+        """Return how long a restart of replicas may take, one after the other."""
+        return num_replicas * (self.drain_s + self.ready_s)
 
     def backoff_s(self, num_failures: int) -> float:
         """Return the pause after a number of failures, one at least."""

@@ -45,6 +45,7 @@ from serve.triton.processes import (
     is_alive,
     kill_all,
     processes_of,
+    reap,
     remove_shared_memory,
     start_ticks,
 )
@@ -66,6 +67,8 @@ class Replica:
         canaries: What came of its canaries, counted.
         restarts: Why it was restarted, counted.
         ready_memory: From which the growth of the server that it has counts.
+        silent_since: Since when the server that it has does not say which versions it has, though
+            asked each second by a new connection; None if it does, or was not asked yet.
     """
 
     def __init__(
@@ -79,10 +82,12 @@ class Replica:
         self.canaries: Counter[Verdict] = Counter()
         self.restarts: Counter[Cause] = Counter()
         self.ready_memory = ReadyMemory()
+        self.silent_since: float | None = None
         self._answers, self._patience = answers, patience
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
-        self._trouble = ""
+        self._groups: set[int] = set()
+        self._trouble = self._tls_digest = ""
         self._is_right = False
         self._ready: frozenset[str] = frozenset()
         self._progress = Progress()
@@ -97,6 +102,11 @@ class Replica:
     def answering(self) -> Result | None:
         """Its last canary, if it serves and that was answered rightly; else None."""
         return self.result if self._is_right and self.life.phase is Phase.READY else None
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its files of TLS hold something else than when it was launched, and read them."""
+        return self._digest_of_tls() not in ("", self._tls_digest)
 
     def look(self, now: float) -> None:
         """See how it is, and do what follows from it."""
@@ -129,6 +139,7 @@ class Replica:
         self._stubs = {pid: start_ticks(pid) for pid in sample.pids if pid not in servers}
         if self._canary and sample.versions:
             self._canary.ask_versions(sample.versions)
+        self.silent_since = None if sample.versions else self.silent_since or now
         self._ready = sample.ready or self._ready
         if sample.figures:  # Triton tells the model's figures of versions that it has unloaded, too
             tokens = sample.figures.tokens.items()
@@ -180,7 +191,6 @@ class Replica:
             except ServerError as error:  # a file of TLS that is just being replaced, say
                 return Result(Verdict.FAILED, str(error))
         if any(ticks is None or not is_alive(pid, ticks) for pid, ticks in self._stubs.items()):
-            self._reap(*self._stubs)
             self._stubs.clear()
             self._canary.hurry()
         return self._canary.look(now)
@@ -203,7 +213,8 @@ class Replica:
 
     def _launch(self) -> None:
         """Start a server, on nothing but what holds: a folder by hand would keep it from ready."""
-        self._trouble, self.result = "", None
+        self._trouble, self.result, self.silent_since = "", None, None
+        self._tls_digest = self._digest_of_tls()
         self._completion, self.ready_memory = Completion(), ReadyMemory()
         with contextlib.suppress(ServerError):  # Triton may take it as it is
             settle(self.order.repository)
@@ -212,6 +223,10 @@ class Replica:
             self.state = launch(self.order, self.folder)
         except (OSError, ServerError) as error:  # a full disk passes; the state machine waits
             self._trouble = str(error)
+
+    def _digest_of_tls(self) -> str:
+        tls = self.order.exposure.tls
+        return tls.digest() if tls else ""
 
     def _drain(self) -> None:
         self._forget_canary()
@@ -226,17 +241,12 @@ class Replica:
 
     def _clear(self) -> None:
         if self.state:
-            self._reap(self.state.pid, *self._stubs)
+            # Some may give their memory back still: no process any more, and no zombie yet.
+            self._groups = {pid for pid in {*self._groups, self.state.pid} if not reap(pid)}
             remove_shared_memory(self.state.prefix)
             remove_state(self.folder)
         self.state = None
         self._stubs.clear()
-
-    def _reap(self, *pids: int) -> None:
-        """Take the exit status of processes that have ended; those of a dead server come to us."""
-        for pid in pids:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
 
     def _forget_canary(self) -> None:
         if self._canary:

@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 
 from serve.supervisor.growth import growth
+from serve.supervisor.life import Phase
+from serve.supervisor.patience import Patience
 from serve.supervisor.replica import Replica
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus
 from serve.supervisor.supervisor import Supervisor
@@ -16,6 +18,7 @@ from serve.triton.names import GraphJson
 
 _TOLD = 0.5
 """Share of a limit from which a replica's growth is told."""
+_SILENT_S = 60.0
 
 
 def report(
@@ -35,6 +38,9 @@ def report(
     warnings = [floor_warning(triton)] if triton else []
     warnings += [_growth_warning(supervisor, replica) for replica in supervisor.replicas]
     warnings += [_lack_warning(replica) for replica in supervisor.replicas]
+    patience = supervisor.config.patience
+    warnings += [_ends_warning(replica, patience) for replica in supervisor.replicas]
+    warnings += [_silence_warning(replica) for replica in supervisor.replicas]
     return SupervisorStatus(
         pid=os.getpid(),
         start_ticks=start_ticks,
@@ -79,7 +85,7 @@ def _growth_warning(supervisor: Supervisor, replica: Replica) -> str:
     sample, ready = supervisor.sample(replica), replica.ready_memory.num_bytes
     if sample is None or ready is None:
         return ""
-    share, words = growth(sample.usage, ready, supervisor.config.patience)
+    share, words = growth(sample.usage, ready, sample.metrics, supervisor.config.patience)
     told = f"replica {replica.number} is at {share:.0%} of a limit, {words}"
     return told if share >= _TOLD else ""
 
@@ -90,6 +96,23 @@ def _lack_warning(replica: Replica) -> str:
     lacking = ", ".join(map(str, sorted(replica.lacking)))
     told = f"replica {replica.number} lacks version {lacking}, which callers ask for"
     return f"{told}; it is told to load it"
+
+
+def _ends_warning(replica: Replica, patience: Patience) -> str:
+    num_ends = len(replica.life.recent_ends(time.monotonic(), patience))
+    if num_ends < patience.max_failures:
+        return ""
+    told = f"replica {replica.number} ended {num_ends} times within {patience.window_s:g} s"
+    return f"{told}, last: {replica.life.reason}; see {replica.folder}"
+
+
+def _silence_warning(replica: Replica) -> str:
+    """Return what there is to say where only the canary's old connection is answered."""
+    since, now = replica.silent_since, time.monotonic()
+    if since is None or now - since < _SILENT_S or replica.life.phase is not Phase.READY:
+        return ""
+    told = f"replica {replica.number} has answered no new connection for {now - since:.0f} s"
+    return f"{told}; see {replica.folder / LOG}"
 
 
 def _graph(graph: GraphJson) -> str:

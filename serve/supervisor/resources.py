@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +31,8 @@ class Usage:
     max_descriptors: int
 
 
-def usage(prefix: str, server: int) -> Usage:
-    """Return what the processes of a server use, of which one is the server itself."""
-    pids = processes_of(prefix)
+def usage(prefix: str, pids: Collection[int], server: int) -> Usage:
+    """Return what the processes with a server's prefix use, of which one is the server itself."""
     shared = 0
     for region in shared_memory_of(prefix):
         with contextlib.suppress(OSError):  # it was removed meanwhile

@@ -113,7 +113,8 @@ def sample(state: ServerState) -> Sample:
             versions = tuple(probe.admin().model_versions())
         graph = asked.result()
     # After the versions: what one of them took that is ready by now is part of it.
-    pids, used = tuple(processes_of(state.prefix)), usage(state.prefix, state.pid)
+    pids = tuple(processes_of(state.prefix))
+    used = usage(state.prefix, pids, state.pid)
     served: tuple[int, ...] = ()
     with _noted(state):
         served = traffic_of(Path(state.repository)).served

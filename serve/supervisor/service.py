@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -16,13 +17,14 @@ from serve.errors import TaggingError, in_words
 from serve.events import log_event
 from serve.journal import journal
 from serve.supervisor.config import SupervisorConfig, make_folder
-from serve.supervisor.control import LOG, RESTART, clear, sole
+from serve.supervisor.control import LOG, OUTPUT, RESTART, clear, sole
 from serve.supervisor.metrics import export, exposition
 from serve.supervisor.report import report
 from serve.supervisor.status import STATUS, SupervisorStatus, write_status
 from serve.supervisor.supervisor import Supervisor
 from serve.supervisor.telling import Teller
-from serve.triton.ending import ENDINGS, handled
+from serve.triton.ending import ENDINGS, handled, ignore
+from serve.triton.logs import cut_log
 from serve.triton.processes import start_ticks
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
 
     Raises:
         ServerError: If there is a supervisor, a replica does not come up, or all were given up.
-        KeyboardInterrupt: If it was asked to end a second time; then the servers were killed.
+        KeyboardInterrupt: If Ctrl-C insisted on an end; then the servers were killed.
         OSError: If the folder cannot be written.
     """
     make_folder(config.folder)
@@ -48,7 +50,8 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
             try:
                 _run(supervisor, announce)
             except BaseException:
-                supervisor.kill()
+                with handled(dict.fromkeys(ENDINGS, ignore)):  # or some would serve on, unwatched
+                    supervisor.kill()
                 raise
         (config.folder / STATUS).unlink(missing_ok=True)
 
@@ -71,6 +74,7 @@ def _run(supervisor: Supervisor, announce: Callable[[SupervisorStatus], None]) -
         nonlocal is_announced
         status = current()
         teller.tell(status)
+        cut_log(config.folder / OUTPUT)
         if supervisor.is_up and not is_announced:
             is_announced = True
             announce(status)
@@ -111,10 +115,13 @@ def _end_told() -> Iterator[None]:
 
 
 def _signals(supervisor: Supervisor) -> AbstractContextManager[None]:
-    """Take signals: the first that ends a program asks, the second insists."""
+    """Take signals: what ends a program asks, and Ctrl-C insists after that.
+
+    Nothing else does: two `serve stop` at once are no reason to drop what is in flight.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
-        if supervisor.is_stopping:
+        if supervisor.is_stopping and number == signal.SIGINT:
             raise KeyboardInterrupt
         supervisor.stop()
 

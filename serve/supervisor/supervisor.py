@@ -2,7 +2,8 @@
 
 One thread looks ten times a second and waits for nothing; a second one samples, see
 `serve.supervisor.sampler`. Restarts on purpose go one at a time. The supervisor gives up when every
-replica has failed as often as is allowed; while one of them serves, the others are tried on.
+replica has failed as often as is allowed; while one of them serves, the others are tried on, and
+when all had served, they are for as long as they had, see `Patience.outage_s`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Supervisor:
         self._is_restarting = False
         self._hindrance = ""
         self.is_up = self.is_stopping = False
+        self._served_from = self._served_until = 0.0
+        self._is_outage = False
 
     def run(self, tell: Callable[[], None]) -> None:
         """Start the replicas and keep them alive until all have stopped.
@@ -120,8 +123,15 @@ class Supervisor:
         for replica in self.replicas:
             with self._noted(replica):
                 self._look_at(replica, now)
-        self.is_up = self.is_up or all(phase is Phase.READY for phase in self._phases())
+        self._note_service(now)
         self._roll(now)
+
+    def _note_service(self, now: float) -> None:
+        are_ready = [phase is Phase.READY for phase in self._phases()]
+        if not self.is_up and all(are_ready):
+            self.is_up, self._served_from = True, now
+        if any(are_ready):
+            self._served_until, self._is_outage = now, False
 
     def _look_at(self, replica: Replica, now: float) -> None:
         if self.is_stopping:
@@ -130,6 +140,8 @@ class Supervisor:
         if (sample := self.sample(replica)) and sample is not self._weighed.get(replica.number):
             self._weighed[replica.number] = sample
             replica.watch(sample, now)
+            if replica.is_outdated:
+                self._rolling.ask(replica.number, "its files of TLS were renewed")
             self._weigh(replica, sample, now)
 
     @contextlib.contextmanager
@@ -153,8 +165,9 @@ class Supervisor:
         """Restart whose turn it is."""
         if self._is_restarting:
             self._is_restarting = False
+            until = now + self.config.patience.rolling_s(len(self.replicas))  # as it is waited for
             for replica in self.replicas:
-                self._rolling.ask(replica.number, "asked to restart")
+                self._rolling.ask(replica.number, "asked to restart", until)
         lives = {replica.number: replica.life for replica in self.replicas}
         if not self.is_stopping and (due := self._rolling.next(lives, now, self.config.patience)):
             number, reason = due
@@ -181,7 +194,7 @@ class Supervisor:
         if (ready := replica.ready_memory.num_bytes) is None:
             return
         patience, ready_s = self.config.patience, now - replica.life.since
-        share, words = growth(sample.usage, ready, patience)
+        share, words = growth(sample.usage, ready, sample.metrics, patience)
         if share >= 1.0 and ready_s >= patience.growth_s:
             self._rolling.ask(replica.number, words)
 
@@ -192,9 +205,14 @@ class Supervisor:
             if failed and not self.is_stopping:
                 raise ServerError(_last_words(failed[0], "expected Triton to start, got"))
         elif all(life.is_exhausted(now, patience) for life in lives):
-            raise ServerError(
-                _last_words(self.replicas[0], f"gave up after {patience.max_failures} failures:")
-            )
+            cause = f"after {patience.max_failures} failures:"
+            tried_s = min(self._served_until - self._served_from, patience.outage_s)
+            if now - self._served_until >= tried_s:
+                raise ServerError(_last_words(self.replicas[0], f"gave up {cause}"))
+            if not self._is_outage:
+                reason = _last_words(self.replicas[0], f"tried for {tried_s:.0f} s {cause}")
+                log_event(logger, logging.ERROR, "all_failing", reason=reason)
+            self._is_outage = True
 
     def _ready_states(self) -> list[ServerState]:
         ready = [replica for replica in self.replicas if replica.life.phase is Phase.READY]

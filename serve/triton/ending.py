@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +37,25 @@ def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+def interrupting() -> AbstractContextManager[None]:
+    """Let whatever ends a program end the block as Ctrl-C does: what is under way is undone.
+
+    A closed terminal sends its signal twice: after the first one, only Ctrl-C ends the undoing.
+    """
+    return handled(dict.fromkeys(ENDINGS, _interrupt))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    for other in ENDINGS:
+        if other != signal.SIGINT and signal.getsignal(other) is _interrupt:
+            signal.signal(other, ignore)
+    raise KeyboardInterrupt
+
+
+def ignore(number: int, frame: FrameType | None) -> None:
+    """Go on in spite of a signal, without having whatever is started meanwhile ignore it, too."""
 
 
 def take_down(folder: Path, *, patiently: bool = True) -> bool:

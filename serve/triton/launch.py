@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import secrets
 import signal
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ from serve.triton.tls import LOCAL_NAME
 
 LOG = "triton.log"
 _EXIT_TIMEOUT_S = 5
+_NUM_FILES = 65_536
+"""More would be of no use, and some programs look at each that may be open."""
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +104,7 @@ def launch(order: Order, folder: Path) -> ServerState:
         log.replace(log.with_name(f"{log.name}.1"))
     write_state(folder, state)
     pid = _spawn(command, order.installation.variables(), log)
+    _allow_connections(pid)
     try:
         state = replace(state, pid=pid, start_ticks=start_ticks(pid) or 0)
         write_state(folder, state)
@@ -145,6 +149,14 @@ def _spawn(command: list[str], variables: dict[str, str], log: Path) -> int:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
+
+
+def _allow_connections(pid: int) -> None:
+    """Let a server open more files than the usual 1,024: each connection is one."""
+    with contextlib.suppress(OSError):  # it ended
+        allowed, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        wanted = max(allowed, min(most, _NUM_FILES))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _hide(key: str, state: ServerState) -> None:

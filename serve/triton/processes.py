@@ -147,6 +147,24 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def reap(group: int) -> bool:
+    """Take the exit status of our children that have ended in a process group.
+
+    A server leads one, and its stubs are in it; they come to us when it dies before them.
+
+    Returns:
+        Whether no child of ours is left in it.
+    """
+    if group <= 1:  # which waitpid(2) takes for something else
+        return True
+    try:
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
+
+
 def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> bool:
     """Wait for a condition; return whether it came to hold in time."""
     deadline = time.monotonic() + timeout_s

@@ -7,6 +7,7 @@ So each side first shakes hands with itself, in memory, by what the other side w
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,14 @@ class TlsFiles:
         _context(self, ssl.PROTOCOL_TLS_SERVER, trusted=self.authority)
         self._rehearse(self.certificate, name=None)
         return authority, certificate, key
+
+    def digest(self) -> str:
+        """Return a hash of what the files hold just now; empty where one cannot be read."""
+        try:
+            contents = [Path(name).read_bytes() for name in self.names()]
+        except OSError:
+            return ""
+        return hashlib.sha256(b"\0".join(contents)).hexdigest()
 
     def check_server(self) -> None:
         """Check that a server with these files can be watched from its own machine.

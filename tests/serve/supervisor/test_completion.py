@@ -1,18 +1,23 @@
-"""Tests that a server is told to load what callers ask for and it lacks."""
+"""Tests that a server is told to load what callers ask for and it lacks, and to drop the rest."""
 
 from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from threading import Event
 
 import pytest
 
 from serve.errors import ServerError
-from serve.supervisor.completion import PAUSE_S, Completion
+from serve.files import locked
+from serve.repository import publish, versions
+from serve.supervisor.completion import PAUSE_S, SURPLUS_S, Completion, tidy
 from serve.triton.processes import wait_until
 from serve.triton.state import ServerState
+from serve.versions.history import Step, read_events
+from serve.versions.servers import Running
 from tests.serve.stand_in import note_of
 
 STATE = note_of(Path("l"), Path("r"))
@@ -78,6 +83,41 @@ def test_one_that_cannot_load_is_told_again_later_and_the_log_says_why(
     assert len(told.states) == 1, "not at once"
     assert wait_until(lambda: tried_again(completion, told), timeout_s=5)
     assert json.dumps(sorted(completion.lacking)) == "[2]"
+
+
+def test_what_nobody_asks_for_is_dropped_once_no_step_would_take_it_away_any_more() -> None:
+    """A publication that was killed left it; Triton gives it to whoever names no version."""
+    told, unloaded = Told(), Told()
+    completion = Completion(told, unloaded)
+    ready = ["1", "2", "3"]
+    completion.note(STATE, ready, SERVED, 100.0)
+    completion.note(STATE, ready, SERVED, 99.9 + SURPLUS_S)
+    completion.note(STATE, [], SERVED, 100.1 + SURPLUS_S)
+    completion.note(STATE, ready, [], 100.2 + SURPLUS_S)
+    completion.note(STATE, ready, SERVED, 100.1 + 2 * SURPLUS_S)
+    assert unloaded.states == []
+    completion.note(STATE, ready, SERVED, 100.3 + 2 * SURPLUS_S)
+    assert wait_until(lambda: unloaded.states == [STATE], timeout_s=5)
+    unloaded.is_over.set()
+    assert told.states == []
+
+
+def test_a_publication_that_was_killed_is_undone_but_not_one_that_is_under_way(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, seen = tmp_path / "repository", list[list[int]]()
+    publish(bundle, repository)
+    shutil.copytree(repository / "tagger" / "1", repository / "tagger" / "2")
+    monkeypatch.setattr(Running, "__init__", lambda server, state: None)
+    monkeypatch.setattr(Running, "unload", lambda server: seen.append(versions(repository)))
+    monkeypatch.setattr(Running, "close", lambda server: None)
+    state = note_of(tmp_path / "log", repository)
+    with locked(repository), pytest.raises(BlockingIOError):
+        tidy(state)
+    assert (versions(repository), seen) == ([1, 2], [])
+    tidy(state)
+    assert (versions(repository), seen) == ([1], [[1]])
+    assert [event.step for event in read_events(repository)] == [Step.PUBLISH, Step.REFUSE]
 
 
 def tried_again(completion: Completion, told: Told) -> bool:

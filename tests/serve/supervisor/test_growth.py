@@ -7,6 +7,7 @@ import pytest
 from serve.supervisor.growth import ReadyMemory, growth
 from serve.supervisor.patience import Patience
 from serve.supervisor.resources import Usage
+from serve.supervisor.scrape import MAX_BYTES
 from serve.triton.names import ModelVersion
 
 PATIENCE = Patience(memory_growth_bytes=1_000_000_000, descriptors=0.8)
@@ -26,14 +27,24 @@ PATIENCE = Patience(memory_growth_bytes=1_000_000_000, descriptors=0.8)
     ],
 )
 def test_the_limit_that_is_nearest_is_told(used: Usage, share: float, words: str) -> None:
-    found, told = growth(used, 300_000_000, PATIENCE)
+    found, told = growth(used, 300_000_000, "", PATIENCE)
     assert found == pytest.approx(share)
     assert words in told
 
 
 def test_a_server_that_shrank_and_tells_no_descriptors_is_far_from_every_limit() -> None:
-    found, _ = growth(Usage(100_000_000, 0, 0, 0), 300_000_000, PATIENCE)
+    found, _ = growth(Usage(100_000_000, 0, 0, 0), 300_000_000, "", PATIENCE)
     assert found == 0.0
+
+
+@pytest.mark.parametrize("num_characters", [MAX_BYTES // 2 - 1, MAX_BYTES // 2])
+def test_a_server_is_restarted_before_its_metrics_are_too_many_to_be_read(
+    num_characters: int,
+) -> None:
+    """It keeps the figures of each version that it ever had."""
+    found, told = growth(Usage(1, 0, 10, 1000), 1, "x" * num_characters, PATIENCE)
+    assert (found >= 1.0) is (num_characters == 500_000)
+    assert told == f"metrics: expected at most 500,000 characters, got {num_characters:,}"
 
 
 def listed(**states: str) -> list[ModelVersion]:

@@ -142,6 +142,20 @@ def test_what_was_stable_starts_again_at_once_and_counts_no_failure() -> None:
     assert story.life.failures == ()
 
 
+def test_a_replica_that_dies_some_seconds_after_each_start_is_known_for_it() -> None:
+    story, now = Story(), 0.0
+    for _ in range(8):
+        while story.see(GONE, at=now) is not Phase.STARTING:
+            now += 0.1
+        story.see(RIGHT, at=now + 1.5)
+        now += 5.5  # four seconds of answers
+        story.see(DEAD, at=now)
+    assert story.life.failures == ()
+    assert len(story.life.recent_ends(now, PATIENCE)) == 8
+    assert len(story.life.recent_ends(now + PATIENCE.window_s - 0.1, PATIENCE)) == 1
+    assert story.life.recent_ends(now + PATIENCE.window_s + 0.1, PATIENCE) == ()
+
+
 def test_what_fails_again_and_again_is_tried_more_and_more_rarely() -> None:
     story, now, ended, pauses = Story(), 0.0, 0.0, []
     for _ in range(9):
@@ -180,7 +194,7 @@ def test_a_restart_on_purpose_drains_first_and_counts_no_failure() -> None:
     assert story.see(DEAD, at=3.0) is Phase.ENDING
     story.see(GONE, at=3.1)
     assert story.see(DEAD, at=3.1) is Phase.STARTING
-    assert story.life.failures == ()
+    assert (story.life.failures, story.life.ends) == ((), ())
     assert (story.life.cause, story.life.reason) == (Cause.ASKED, "asked to restart")
     assert story.actions == [Action.KILL, Action.CLEAR, Action.LAUNCH]
 

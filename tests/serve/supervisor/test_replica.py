@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import socket
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,9 @@ from serve.triton.installation import Installation
 from serve.triton.launch import Order
 from serve.triton.listening import Ports
 from serve.triton.names import MODEL, ModelVersion
-from serve.triton.processes import start_ticks
+from serve.triton.processes import adopt_orphans, processes_of, start_ticks, wait_until
 from serve.triton.state import ServerState
+from tests.serve.stand_in import note_of
 
 
 def test_files_of_tls_that_cannot_be_read_fail_a_start_and_no_supervisor(tmp_path: Path) -> None:
@@ -82,6 +85,38 @@ def test_an_end_that_was_asked_for_during_a_start_is_no_error(
     (record,) = [r for r in caplog.records if r.message.startswith("replica_ending")]
     assert record.levelno == (logging.INFO if is_asked else logging.ERROR)
     assert ("reason=" in record.message) is not is_asked
+
+
+_WITH_STUB = """
+import subprocess, sys, time
+prefix = sys.argv[1].removeprefix("--id=")
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", prefix + "stub"])
+time.sleep(600)
+"""
+
+
+def test_a_start_that_fails_leaves_no_zombie_of_the_stub_that_nobody_had_seen(
+    tmp_path: Path,
+) -> None:
+    adopt_orphans()
+    prefix = "linetag-00000000-"
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
+    replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+    command = [sys.executable, "-c", _WITH_STUB, f"--id={prefix}"]
+    pid = os.posix_spawn(command[0], command, os.environ, setsid=True)
+    assert wait_until(lambda: len(processes_of(prefix)) == 2, timeout_s=20.0)
+    pids = processes_of(prefix)
+    noted = note_of(tmp_path / "log", tmp_path)
+    replica.state = replace(noted, pid=pid, start_ticks=start_ticks(pid) or 0, prefix=prefix)
+    replica.life = Life(phase=Phase.STARTING)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: start_ticks(pid) is None, timeout_s=20.0)
+    replica.look(1.0)
+    assert wait_until(lambda: not any(map(start_ticks, pids)), timeout_s=20.0)
+    replica.look(1.1)
+    assert replica.life.phase is Phase.WAITING
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-pid, os.WNOHANG)
 
 
 def test_every_signal_that_ends_a_server_can_be_told() -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from serve.supervisor.resources import Activity, usage
-from serve.triton.processes import wait_until
+from serve.supervisor.resources import Activity, Usage, usage
+from serve.triton.processes import processes_of, wait_until
 
 PREFIX = f"linetag-test-{os.getpid()}-use-"
 HOLD = "memory = bytearray(b'x') * 50_000_000; files = [open('/dev/null') for _ in range(40)]"
@@ -46,13 +46,17 @@ def busy_over(seconds: float) -> bool:
     return activity.is_busy(seconds)
 
 
+def used(server: int) -> Usage:
+    return usage(PREFIX, processes_of(PREFIX), server)
+
+
 def test_memory_of_one_s_own_and_descriptors_are_counted(start: Starter) -> None:
-    assert usage(PREFIX, 1).memory_bytes == 0
+    assert used(1).memory_bytes == 0
     server = start(IDLE).pid
-    before = usage(PREFIX, server)
+    before = used(server)
     assert before.server_bytes == before.memory_bytes
     start(f"{HOLD}; {IDLE}")
-    after = usage(PREFIX, server)
+    after = used(server)
     assert abs(after.server_bytes - before.server_bytes) < 1_000_000
     assert 50_000_000 <= after.memory_bytes - before.memory_bytes < 80_000_000
     assert after.num_descriptors >= before.num_descriptors + 40

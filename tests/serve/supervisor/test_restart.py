@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,9 +18,11 @@ from serve.repository import publish
 from serve.supervisor.control import RESTART, restart_service, sole, stop_service
 from serve.supervisor.life import Phase
 from serve.supervisor.status import write_status
-from serve.triton.processes import start_ticks
+from serve.triton.processes import start_ticks, wait_until
 from serve.triton.state import ServerState, write_state
 from tests.serve.supervisor.replicas import replica, supervised
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def tell(folder: Path, *replicas: tuple[Phase, int]) -> None:
@@ -49,6 +53,21 @@ def test_a_replica_that_is_down_when_a_restart_is_asked_for_is_not_restarted_onc
     tell(tmp_path, (Phase.READY, 10), (phase, 20))
     with when_asked(tmp_path, (Phase.READY, 11), (Phase.READY, 20)):
         assert list(restart_service(tmp_path)) == [0, 1]
+
+
+_STARTING = """
+import sys, time
+from pathlib import Path
+from serve.supervisor.control import sole
+from serve.supervisor.life import Phase
+from tests.serve.supervisor.test_restart import tell
+folder = Path(sys.argv[1])
+with sole(folder):
+    (folder / "holds").touch()
+    time.sleep(0.5)
+    tell(folder, (Phase.STARTING, 1))
+    time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -143,3 +162,15 @@ def test_a_supervisor_of_another_user_is_told_with_its_owner(
     told = r"got one of user \d+; do this as the user who started it"
     with sole(tmp_path), pytest.raises(ServerError, match=told):
         ask(tmp_path)
+
+
+def test_a_supervisor_that_has_only_just_started_is_waited_for_and_stopped(tmp_path: Path) -> None:
+    """It holds the folder, settles the repository, places the stub, and then tells its process."""
+    command, is_held = [sys.executable, "-c", _STARTING, str(tmp_path)], tmp_path / "holds"
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        try:
+            assert wait_until(is_held.exists, timeout_s=20.0)
+            assert stop_service(tmp_path, patience_s=20.0)
+        finally:
+            process.terminate()
+    assert process.returncode == -signal.SIGTERM

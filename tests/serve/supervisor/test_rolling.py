@@ -42,3 +42,15 @@ def test_a_single_replica_is_restarted_although_nobody_takes_over() -> None:
     rolling = Rolling()
     rolling.ask(0, "because")
     assert rolling.next({0: READY}, LATER, PATIENCE) == (0, "because")
+
+
+def test_what_nobody_waits_for_any_more_is_not_restarted() -> None:
+    """The command that asked has failed; at a time of nobody's choice it would be a surprise."""
+    rolling = Rolling()
+    rolling.ask(0, "asked to restart", until=150.0)
+    rolling.ask(0, "asked again", until=1e9)
+    down, up = {0: READY, 1: STARTING}, {0: READY, 1: READY}
+    assert [rolling.next(down, now, PATIENCE) for now in (LATER, 150.1)] == [None, None]
+    assert rolling.next(up, 150.2, PATIENCE) is None
+    rolling.ask(0, "asked to restart", until=300.0)
+    assert rolling.next(up, 300.0, PATIENCE) == (0, "asked to restart")

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import grpc
+import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.supervisor.resources import Usage
@@ -76,6 +77,23 @@ def test_what_a_server_does_not_tell_stays_empty_and_the_rest_is_told(tmp_path: 
     assert seen.graph is not None
     assert seen.graph["file"] == "fake.onnx"
     assert (seen.versions, seen.metrics, seen.figures) == ((), "", None)
+
+
+def test_all_processes_of_the_machine_are_gone_through_once_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand take a tenth of a second, for each replica."""
+    num_scans = 0
+
+    def scan() -> Iterator[tuple[int, list[str]]]:
+        nonlocal num_scans
+        num_scans += 1
+        yield os.getpid(), ["--id=linetag-0123456789ab-"]
+
+    monkeypatch.setattr("serve.triton.processes.command_lines", scan)
+    seen = sample(state_at("127.0.0.1:9", "127.0.0.1:9", tmp_path))
+    assert (seen.pids, num_scans) == ((os.getpid(),), 1)
+    assert seen.usage.server_bytes > 0
 
 
 def test_a_log_that_callers_fill_is_put_aside_and_its_server_writes_on(tmp_path: Path) -> None:

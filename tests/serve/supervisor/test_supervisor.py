@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,10 @@ from serve.supervisor.replica import _ACTIONS
 from serve.supervisor.report import report
 from serve.supervisor.resources import Usage
 from serve.supervisor.sampler import Sample
+from serve.supervisor.scrape import MAX_BYTES
 from serve.supervisor.supervisor import Supervisor
 from serve.triton.listening import Exposure
+from serve.triton.names import ModelVersion
 from serve.triton.processes import start_ticks
 from serve.triton.tls import TlsFiles
 from tests.serve.stand_in import note_of
@@ -116,6 +119,8 @@ def test_a_replica_that_needs_much_from_the_start_is_not_restarted_for_it_again_
     number, reason = asked(growth_s) or (None, "")
     assert number == 0
     assert "expected at most 800 of the 1,000 that are allowed, got 900" in reason
+    sample = Sample((), Usage(0, 0, 10, 1000), metrics="x" * MAX_BYTES)
+    assert asked(growth_s) == (0, "metrics: expected at most 500,000 characters, got 1,000,000")
 
 
 @pytest.mark.triton
@@ -163,3 +168,119 @@ def test_only_a_replica_that_answers_just_now_has_a_canary_and_a_version(
     assert seen == [answering, (Phase.READY, None, ""), answering, answering]
     replica.restart("asked to restart", 4.0)
     assert told() == (Phase.DRAINING, None, "")
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("num_ends", [4, 5])
+def test_a_replica_that_ends_again_and_again_is_told_although_it_serves_just_now(
+    repository: Path, environment: Path, tmp_path: Path, num_ends: int
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    (replica,) = supervisor.replicas
+    ends = (time.monotonic(),) * num_ends
+    replica.life = Life(phase=Phase.READY, ends=ends, reason="killed by SIGSEGV")
+    status = report(supervisor, started=datetime.now(UTC), start_ticks=7, metrics_url=None)
+    told = f"replica 0 ended 5 times within 120 s, last: killed by SIGSEGV; see {replica.folder}"
+    assert status.warnings == ((told,) if num_ends == 5 else ())
+
+
+class Tried:
+    """A replica whose start fails again and again, or that serves."""
+
+    number, folder, state = 0, Path("replica-0"), None
+
+    def __init__(self) -> None:
+        self.life = Life(phase=Phase.READY)
+
+    def look(self, now: float) -> None:
+        pass
+
+    def fail(self) -> None:
+        self.life = Life(phase=Phase.WAITING, num_in_vain=5, failures=(0.0,), reason="disk full")
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize(
+    ("served_s", "tried_s"), [(0.0, 0.0), (60.0, 60.0), (1e7, Patience.outage_s)]
+)
+def test_what_served_for_long_is_tried_for_as_long_before_it_is_given_up(
+    repository: Path,
+    environment: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    served_s: float,
+    tried_s: float,
+) -> None:
+    """Nothing starts a supervisor that gave up, and a full disk may pass overnight."""
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    replica = Tried()
+    supervisor.replicas = [replica]
+    caplog.set_level(logging.ERROR, logger="serve")
+
+    def look(now: float) -> None:
+        supervisor._look(now)
+        supervisor._give_up(now)
+
+    for now in (1000.0, 1000.0 + served_s):
+        look(now)
+    replica.fail()
+    if tried_s:
+        for later in (1.0, tried_s - 1.0):
+            look(1000.0 + served_s + later)
+        told = [r.message for r in caplog.records if "all_failing" in r.message]
+        assert len(told) == 1
+        assert f"tried for {tried_s:.0f} s after 5 failures: disk full" in told[0]
+    with pytest.raises(ServerError, match="gave up after 5 failures: disk full; see replica-0"):
+        look(1000.0 + served_s + tried_s)
+
+
+@pytest.mark.triton
+def test_a_start_that_never_worked_is_given_up_at_its_first_failure(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    replica = Tried()
+    replica.life = Life(phase=Phase.ENDING, failures=(1.0,), reason="no memory")
+    supervisor.replicas = [replica]
+    supervisor._look(1.0)
+    with pytest.raises(ServerError, match="expected Triton to start, got no memory"):
+        supervisor._give_up(1.0)
+
+
+@pytest.mark.triton
+def test_a_restart_is_no_longer_wanted_once_the_command_that_asked_has_failed(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    config = SupervisorConfig(repository, environment, tmp_path / "t", num_replicas=2)
+    supervisor = Supervisor(config)
+    first, second = supervisor.replicas
+    first.life = Life(phase=Phase.READY)
+    supervisor.restart_all()
+    for now in (1.0, 151.1):  # the other is down
+        supervisor._roll(now)
+    second.life = Life(phase=Phase.READY)
+    supervisor._roll(86_400.0)
+    assert first.life.phase is Phase.READY
+
+
+@pytest.mark.triton
+def test_a_server_that_answers_old_connections_only_is_told_after_a_minute(
+    repository: Path, environment: Path, tmp_path: Path
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    (replica,) = supervisor.replicas
+    replica.life = Life(phase=Phase.READY)
+    silent = Sample((), Usage(0, 0, 0, 0))
+
+    def told(at: float, sample: Sample) -> str:
+        replica.watch(sample, at)
+        now = datetime.now(UTC)
+        return "".join(report(supervisor, started=now, start_ticks=7, metrics_url=None).warnings)
+
+    long_ago = time.monotonic() - 61.0
+    assert told(long_ago + 61.0, silent) == "", "the first look at it"
+    replica.silent_since = None
+    for at in (long_ago, long_ago + 60.0):
+        assert told(at, silent).startswith("replica 0 has answered no new connection for 6")
+    listed = (ModelVersion("tagger", "1", "READY", ""),)
+    assert told(long_ago + 61.0, replace(silent, versions=listed)) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -211,6 +212,23 @@ def test_a_state_whose_process_id_was_used_again_is_not_running() -> None:
     assert ticks is not None
     assert replace(STATE, start_ticks=ticks).is_running()
     assert not replace(STATE, start_ticks=ticks + 1).is_running()
+
+
+def test_a_server_may_have_more_connections_than_whoever_starts_it(tmp_path: Path) -> None:
+    """A thousand callers would be taken for a leak, which a restart ends, again and again."""
+    installation = Installation(tmp_path, tmp_path, "3.11", "")
+    installation.server.parent.mkdir()
+    installation.server.write_text("#!/bin/sh\necho started\nwhile :; do sleep 0.1; done\n")
+    installation.server.chmod(0o755)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        state = launch(Order(installation, tmp_path, Ports(1, None, 2)), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    allowed, most = resource.prlimit(state.pid, resource.RLIMIT_NOFILE)
+    take_down(tmp_path, patiently=False)
+    assert allowed == min(most, 65_536) > 1024
 
 
 def test_a_server_whose_note_cannot_be_written_is_not_left_behind(
