@@ -31,7 +31,7 @@ from serve.bundle import (
 )
 from serve.encoder_graph import TENSORRT
 from serve.errors import BundleError
-from serve.files import replacing
+from serve.files import remains, replacing
 
 GRAPH_FILES = {
     Precision.FP32: "model.onnx",
@@ -72,7 +72,8 @@ def check_replaceable(target: Path) -> None:
         )
     if not target.exists():
         return
-    names = {path.name for path in target.iterdir()}
+    left = remains(target / SIGNATURE)  # of a signer that was killed
+    names = {path.name for path in target.iterdir()} - {path.name for path in left}
     settings = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, CONFIG, *OPTIONAL}
     ours = {*settings, TENSORRT, *REPORTS, *GRAPH_FILES.values()}
     foreign = names - ours

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from serve.artefacts.parts import MAX_JSON_BYTES, read_plain
 from serve.artefacts.signature import SIGNATURE, needing_cryptography, read_key
 from serve.bundle import MANIFEST
 from serve.errors import BundleError
-from serve.files import write_durably
+from serve.files import locked, remains, write_durably
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -55,6 +56,15 @@ def sign(folder: Path, manifest: bytes, key: Ed25519PrivateKey) -> Path:
         raise BundleError(f"{folder / MANIFEST}: expected it to stay as it was; sign again")
     write_durably(folder / SIGNATURE, key.sign(manifest))
     return folder / SIGNATURE
+
+
+@contextmanager
+def signing(folder: Path) -> Iterator[None]:
+    """Keep other signers out of a bundle, and take away what a killed one left in the making."""
+    with locked(folder):
+        for left in remains(folder / SIGNATURE):
+            left.unlink()
+        yield
 
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:

@@ -7,6 +7,7 @@ import fcntl
 import glob
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def replacing_file(path: Path) -> Iterator[TextIO]:
 def staged_file(path: Path) -> Iterator[Path]:
     """Give the name of an empty file that takes the place of `path` when the block ends well.
 
-    Its name can be guessed, and the folder may be everybody's: what lies there is not written into.
+    Nobody else has its name, though processes of several containers share numbers and a folder.
     A crash leaves it there; it is swept when the same file is written a day later.
 
     Raises:
@@ -70,19 +71,19 @@ def staged_file(path: Path) -> Iterator[Path]:
     """
     if not path.name:  # "", "." and "/" are folders
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    staging = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        staging.unlink(missing_ok=True)
         os.close(os.open(staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield staging
-        _sweep(path, staging.stat().st_mtime - _LEFT_S)
-        staging.replace(path)
+        try:
+            yield staging
+            _sweep(path, staging.stat().st_mtime - _LEFT_S)
+            staging.replace(path)
+        finally:
+            staging.unlink(missing_ok=True)
     except OSError as error:
         if error.filename in (None, str(staging)):  # the latter nobody knows
             error.filename = str(path)
         raise
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -100,13 +101,20 @@ def _staged(path: Path) -> Iterator[Path]:
 def _sweep(path: Path, before: float) -> None:
     """Remove files in the making of `path` that nobody has written to since; times are the disk's.
 
-    A younger one may be another process's, even of another machine: its number says nothing.
+    A younger one may be another process's, even of another machine.
     """
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        is_ours = left.name.rpartition(".")[0] == f".{path.name}" and left.suffix[1:].isdecimal()
+    for left in remains(path):
         with suppress(OSError):  # gone, or not for us to remove
-            if is_ours and left.stat().st_mtime < before:
+            if left.stat().st_mtime < before:
                 left.unlink()
+
+
+def remains(path: Path) -> list[Path]:
+    """Return the files in the making of `path`: somebody's at work, or left by a crash."""
+    found = path.parent.glob(f".{glob.escape(path.name)}.*")
+    return [
+        file for file in found if re.fullmatch(r"[0-9a-f]{16}", file.name[len(path.name) + 2 :])
+    ]
 
 
 @contextmanager

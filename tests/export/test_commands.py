@@ -22,6 +22,7 @@ from tests.serve.tiny import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 ErrorOf = Callable[..., str]
+_HERE = {**os.environ, "PYTHONPATH": str(ROOT)}
 PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
 
 
@@ -115,6 +116,22 @@ def test_a_signed_bundle_may_be_replaced_by_an_export(bundle: Path) -> None:
     (bundle / "model_fp32.onnx").rename(bundle / "model.onnx")  # as export names it
     main(["sign", "b", "--key", "key"])
     check_replaceable(bundle)
+
+
+def test_what_a_killed_signer_left_hinders_neither_signing_nor_an_export(bundle: Path) -> None:
+    (bundle / "model_fp32.onnx").rename(bundle / "model.onnx")  # as export names it
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom serve.files import staged_file\n"
+        "with staged_file(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", code, str(bundle / "manifest.sig")]
+    assert subprocess.run(command, cwd=Path.cwd(), env=_HERE, check=False).returncode < 0
+    assert len(list(bundle.glob(".manifest.sig.*"))) == 1
+    check_replaceable(bundle)
+    (bundle / "model.onnx").rename(bundle / "model_fp32.onnx")
+    assert main(["verify", "b"]) == 1, "nothing that is no part of it is passed over"
+    assert main(["sign", "b", "--key", "key"]) == 0
+    assert main(["verify", "b", "--public-key", "key.pub"]) == 0
 
 
 def test_keys_are_private_and_never_overwritten(bundle: Path, error_of: ErrorOf) -> None:
