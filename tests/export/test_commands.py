@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import subprocess
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from export.__main__ import COMMANDS, main
 from export.bundle import check_replaceable
 from export.signing import read_private_key, sign
+from serve.bundle import Bundle
 from serve.errors import BundleError
 from serve.files import write_durably
 from tests.serve.tiny import write_bundle
@@ -228,3 +231,21 @@ def test_a_missing_package_is_one_line_with_the_remedy(tmp_path: Path) -> None:
         1,
         "error: expected the package onnx, got none installed; pip install 'linetag[export]'\n",
     )
+
+
+class FullDisk(io.StringIO):
+    """Standard output as a full disk has it."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_export_whose_table_nobody_takes_is_told_in_a_line(
+    bundle: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `> /dev/full`: minutes of work are written, only the table is not."""
+    made = Bundle.load(bundle)
+    monkeypatch.setattr("export.pipeline.export", lambda config: made)
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    error = error_of("--json")
+    assert error.startswith("error: standard output: No space left on device; ")
