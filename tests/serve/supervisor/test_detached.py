@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +43,18 @@ def test_what_another_supervisor_writes_is_neither_cut_nor_taken_for_the_reason(
             start_detached(["--no-such"], tmp_path, print)
         another.seek(0)
         assert another.read() == "ready"
+
+
+def test_a_supervisor_that_ends_without_a_word_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(ServerError, match=r"^expected a supervisor to get ready, got .* with 1$"):
+        start_detached([], tmp_path, print)
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("serve.files.sync", full)
+    with pytest.raises(ServerError, match=r"start\.out: No space left on device; make room there"):
+        start_detached([], tmp_path, print)
