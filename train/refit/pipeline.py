@@ -22,7 +22,7 @@ from train.refit.agreement import doubt
 from train.refit.champion import find_champion
 from train.refit.config import EPOCHS, RefitConfig
 from train.refit.contest import contend
-from train.refit.decision import DECISION, Decision
+from train.refit.decision import DECISION, Decision, encoded
 from train.refit.gate import judge
 from train.refit.intake import read_new
 from train.refit.mixture import Mixture, mix
@@ -74,7 +74,7 @@ def refit(config: RefitConfig) -> Decision:
     if verdict.accepted and config.publish:
         version = publish_bundle(output / BUNDLE, config.publish)
         decision = replace(decision, published=version)
-        write_durably(output / DECISION, decision.to_json().encode())
+        write_durably(output / DECISION, encoded(decision.to_json()))
     return decision
 
 
