@@ -31,7 +31,7 @@ def check_place(target: Path, kind: type[TaggingError]) -> None:
 def _problem(target: Path) -> str | None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         return "a folder or nothing, got a file or a link; choose another"
-    above = next(path for path in target.absolute().parents if path.exists())
+    above = next((path for path in target.absolute().parents if path.exists()), target)
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
         return f"a place that can be written, got {above}; choose another"
     if not target.exists():

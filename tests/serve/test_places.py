@@ -83,3 +83,8 @@ def test_where_only_owners_move_things_others_are_refused(
     check(out.parent / "new")
     out.parent.chmod(0o777)
     check(out)
+
+
+def test_the_root_is_refused(check: Check) -> None:
+    with pytest.raises(TaggingError, match=r"^/: expected "):
+        check(Path("/"))

@@ -42,3 +42,8 @@ def alone_in(folder: Path, flag: str, *, named: Path | None = None) -> Iterator[
         except OSError:  # its disk knows no locks
             pass
         yield
+
+
+def is_first_process() -> bool:
+    """Tell whether this is a run's only process, or the first that torchrun or accelerate began."""
+    return os.environ.get("RANK", "0") == "0"

@@ -21,6 +21,7 @@ from train.__main__ import main
 from train.commands.refit import parse_args
 from train.config import TrainConfig
 from train.corpus.data import read_corpus
+from train.loop.state import holding
 from train.refit.config import MAX_REPLAY
 from train.refit.gate import Rule
 from train.trained.origin import checkpoint_of
@@ -114,6 +115,16 @@ def test_a_better_challenger_becomes_a_bundle_is_published_and_leads_to_the_next
     assert f".jsonl (new) | {lines['num_new_test']} |" in card
     assert f"| test | test.jsonl (old) | {len(tested)} |" in card
     assert record["refit"]["champion"]["weights_sha256"] == decision["champion"]["weights_sha256"]
+
+
+def test_a_refit_beside_another_is_refused_before_it_reads_a_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new.jsonl").unlink()
+    with holding(tmp_path / "next"):
+        assert main(arguments) == 1
+    assert "next: expected no other run there, got one at work" in capsys.readouterr().err
+    assert left(tmp_path) == []
 
 
 def test_a_poisoned_slice_is_refused_though_it_wins_on_its_own_test(
