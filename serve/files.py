@@ -81,9 +81,16 @@ def staged_file(path: Path) -> Iterator[Path]:
         finally:
             staging.unlink(missing_ok=True)
     except OSError as error:
-        if error.filename in (None, str(staging)):  # the latter nobody knows
-            error.filename = str(path)
+        _name(error, staging, path)
         raise
+
+
+def _name(error: OSError, staging: Path, path: Path) -> None:
+    """Have an error name what a user asked for, not what is in the making of it, or nothing."""
+    if error.filename is None and error.errno is not None:
+        error.filename = str(path)
+    elif isinstance(error.filename, str) and Path(error.filename).is_relative_to(staging):
+        error.filename = str(path / Path(error.filename).relative_to(staging))
 
 
 @contextmanager
@@ -122,30 +129,36 @@ def replacing(target: Path) -> Iterator[Path]:
     """Give an empty folder beside `target` that takes its place when the block ends well.
 
     All of it is on the disk by then. Whatever interrupts it, what was there before is there after,
-    or what is new; what a kill kept from being put back is put back the next time. Other remains of
-    a kill are swept when the same folder is written a day later.
+    or what is new; what a kill kept from being put back is put back the next time, and other
+    remains of a kill are removed.
+
+    Raises:
+        OSError: Naming what is in `target`, if it cannot be written.
     """
-    target = target.absolute()  # "." has no name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _mend(target)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    place = target.absolute()  # "." has no name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _mend(place)
+    work = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     staging, old = work / _NEW, work / _OLD
-    staging.mkdir()
-    try:
-        with _lived_in(work):
+    with _lived_in(work):
+        try:
+            staging.mkdir()  # only now: what holds something and is not locked is nobody's
             yield staging
             sync_below(staging)
             try:
-                if target.exists():
-                    target.rename(old)
-                staging.rename(target)
+                if place.exists():
+                    place.rename(old)
+                staging.rename(place)
             except BaseException:
-                if old.exists() and not target.exists():
-                    old.rename(target)
+                if old.exists() and not place.exists():
+                    old.rename(place)
                 raise
-        sync(target.parent)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            sync(place.parent)
+        except OSError as error:
+            _name(error, staging, target)
+            raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
@@ -158,7 +171,7 @@ def _lived_in(work: Path) -> Iterator[None]:
 
 
 def _mend(target: Path) -> None:
-    """Put back what a killed process had moved away for `target`, and remove its old remains."""
+    """Put back what a killed process had moved away for `target`, and remove its remains."""
     for work in target.parent.glob(f".{glob.escape(target.name)}.*"):
         is_ours = re.fullmatch(r"[a-z0-9_]{8}", work.name[len(target.name) + 2 :])  # mkdtemp's
         # Who cannot write there, or on a disk without locks cannot know, leaves it.
@@ -175,18 +188,11 @@ def _is_in_the_making(work: Path) -> bool:
 
 
 def _mend_from(work: Path, target: Path) -> None:
-    """Do so from one process's folder, which has ended; times are the disk's."""
+    """Do so from one process's folder, which has ended."""
     if (work / _OLD).exists() and not target.exists():
         (work / _OLD).rename(target)
         sync(target.parent)
-    elif work.stat().st_mtime > _now_of(target.parent) - _LEFT_S:
-        return  # it may be another's, who has not come to lock it
     shutil.rmtree(work, ignore_errors=True)
-
-
-def _now_of(folder: Path) -> float:
-    with tempfile.TemporaryFile(dir=folder) as file:
-        return os.fstat(file.fileno()).st_mtime
 
 
 def sync_below(folder: Path) -> None:

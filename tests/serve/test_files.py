@@ -110,18 +110,36 @@ def test_what_a_kill_between_the_two_renames_moved_away_is_put_back(target: Path
     assert names_below(target.parent) == ["target", "target/old"]
 
 
-def test_a_killed_processs_folder_is_swept_a_day_later(target: Path) -> None:
-    left, younger = (killed_while_replacing(target, between_the_renames=False) for _ in "ab")
+def test_a_killed_processs_folder_is_removed_the_next_time(target: Path) -> None:
+    killed_while_replacing(target, between_the_renames=False)
     for kept in (".target.notours", ".target2.abcd_123", "target.abcd_123"):
-        (target.parent / kept).mkdir()
-        os.utime(target.parent / kept, (0, 0))
-    os.utime(left, (0, 0))
-    with replacing(target) as staging:
-        os.utime(staging.parent, (0, 0))
-        with replacing(target):
-            assert staging.exists(), "whoever is at work is left alone"
-    names = [younger.name, ".target.notours", ".target2.abcd_123", "target.abcd_123", "target"]
-    assert {path.name for path in target.parent.iterdir()} == set(names)
+        (target.parent / kept / "new").mkdir(parents=True)
+    (target.parent / ".target.begun_12").mkdir()  # by somebody who is about to lock it
+    with replacing(target) as staging, replacing(target):
+        assert staging.exists(), "whoever is at work is left alone"
+    names = [".target.notours", ".target2.abcd_123", "target.abcd_123", ".target.begun_12"]
+    assert {path.name for path in target.parent.iterdir()} == {*names, "target"}
+
+
+def test_an_error_names_what_was_asked_for_not_what_is_in_the_making(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    full = os.strerror(errno.ENOSPC)
+
+    def told(error: OSError) -> str:
+        with pytest.raises(OSError) as caught, replacing(Path("parts")) as staging:  # noqa: PT011, PT012
+            if error.filename:
+                error.filename = str(staging / error.filename)
+            raise error
+        return in_words(caught.value)
+
+    remedy = "No space left on device; make room there, or choose another place"
+    assert told(OSError(errno.ENOSPC, full)) == f"parts: {remedy}"
+    assert told(OSError(errno.ENOSPC, full, "dev.jsonl")) == f"parts/dev.jsonl: {remedy}"
+    assert told(OSError(errno.ENOSPC, full, "/else/where")) == f"/else/where: {remedy}"
+    assert told(OSError("a message")) == "a message"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_takes_the_place_of_another_when_all_is_written(tmp_path: Path) -> None:
