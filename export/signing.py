@@ -13,7 +13,7 @@ from serve.artefacts.parts import MAX_JSON_BYTES, read_plain
 from serve.artefacts.signature import SIGNATURE, needing_cryptography, read_key
 from serve.bundle import MANIFEST
 from serve.errors import BundleError
-from serve.files import locked, remains, write_durably
+from serve.files import locked, remains, sync, write_durably
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -42,6 +42,7 @@ def write_key_pair(path: Path) -> Path:
     with ExitStack() as undo:  # both or neither
         _write_new(path, private_pem, PRIVATE_MODE, undo)
         _write_new(public, public_pem, 0o644, undo)
+        sync(path.parent)
         undo.pop_all()
     return public
 
@@ -104,6 +105,8 @@ def _write_new(path: Path, content: bytes, mode: int, undo: ExitStack) -> None:
     undo.callback(path.unlink)
     with open(descriptor, "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _no_private_key(path: Path) -> BundleError:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -41,15 +42,13 @@ def write_durably(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, and onto the disk; what is no file is written into."""
     with _staged(path) as staging:
         staging.write_bytes(content)
-        if staging.is_file():
-            sync(staging)
 
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[TextIO]:
     """Give an empty UTF-8 file that takes the place of `path` when the block ends well.
 
-    What is no file, a pipe or /dev/stdout, is written into.
+    All of it is on the disk by then. What is no file, a pipe or /dev/stdout, is written into.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -95,14 +94,32 @@ def _name(error: OSError, staging: Path, path: Path) -> None:
 
 @contextmanager
 def _staged(path: Path) -> Iterator[Path]:
-    """Give the same for a name of a user's: beside the file it leads to, or what is no file."""
+    """Give the same for a name of a user's: beside the file it leads to, or what is no file.
+
+    The content is on the disk before it has its name, and its name when the block has ended. Who
+    may read the old file may read the new one, and nobody else.
+    """
     if path.exists() and not path.is_file() and not path.is_dir():
         yield path
         return
     if path.is_symlink() and os.readlink(path).startswith("/proc/"):  # /dev/stdout, of a shell's >>
         raise OSError(errno.EINVAL, "a stream that leads to a file; name the file", str(path))
-    with staged_file(Path(os.path.realpath(path)) if path.is_symlink() else path) as staging:
+    file = Path(os.path.realpath(path)) if path.is_symlink() else path
+    mode = stat.S_IMODE(file.stat().st_mode) & 0o777 if file.is_file() else None
+    with staged_file(file) as staging:
+        if mode is not None:
+            _set_mode(staging, 0o600)  # until it is whole; the old one's may not let us write
         yield staging
+        sync(staging)
+        if mode is not None:
+            _set_mode(staging, mode)
+    with suppress(PermissionError):  # names may be put into a folder whose list is not for us
+        sync(file.parent)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    with suppress(OSError):  # a disk without modes
+        path.chmod(mode)
 
 
 def _sweep(path: Path, before: float) -> None:

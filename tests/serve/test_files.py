@@ -359,3 +359,15 @@ def test_a_broken_disk_leaves_what_was_there(target: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="Input/output error"), replacing(target) as staging:
         (staging / "new").write_text("new")
     assert sorted(target.iterdir()) == before
+
+
+def test_a_disk_without_modes_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chmod(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    (tmp_path / "note").write_text("old")
+    monkeypatch.setattr(Path, "chmod", chmod)
+    write_durably(tmp_path / "note", b"new")
+    assert (tmp_path / "note").read_text() == "new"

@@ -106,6 +106,7 @@ def save_state(path: Path, state: TrainingState) -> None:
         save_file(tensors, staging := making / path.name, metadata=header)
         sync(staging)
         staging.replace(path)
+        sync(path.parent)
     except (SafetensorError, OSError) as error:
         _empty(making, stays=is_held)
         raise CheckpointError(
