@@ -55,10 +55,10 @@ def test_a_place_for_no_file_is_told_before_the_measuring(
     (tmp_path / "file").touch()
     (tmp_path / "folder.json").mkdir()
     module = import_module(f"benchmarks.{name}")
-    if not hasattr(module, "main"):
+    if not hasattr(module, "parse_args"):
         module = import_module(f"benchmarks.{name}.__main__")
     for output, got in places.items():
         with pytest.raises(SystemExit, match="2"):
-            module.main(["--output", str(tmp_path / output)])
+            module.parse_args(["--output", str(tmp_path / output)])
         message = f"argument --output: expected a place for a file, got {tmp_path / got}, which is"
         assert re.search(re.escape(message), capsys.readouterr().err)
