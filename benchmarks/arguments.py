@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 
 
@@ -32,12 +33,16 @@ def seconds(text: str) -> float:
 
 
 def json_file(text: str) -> Path:
-    """Return the path of a file whose name ends in `.json`.
+    """Return the path of a file whose name ends in `.json`, and which can be written.
 
     Raises:
-        argparse.ArgumentTypeError: If it does not.
+        argparse.ArgumentTypeError: If it does not, or cannot: told before the measuring.
     """
     path = Path(text)
     if path.suffix != ".json":
         raise argparse.ArgumentTypeError(f"expected a name that ends in .json, got {text}")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        place = path if path.is_dir() else above
+        raise argparse.ArgumentTypeError(f"expected a place for a file, got {place}, which is none")
     return path

@@ -118,11 +118,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(config: ExportCostConfig) -> int:
     cost = measure(config)
     document = json.dumps(asdict(cost))
-    if config.output:
-        config.output.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(config.output, (document + "\n").encode())
-    print(table(cost), end="\n\n")
-    print(document)
+    try:
+        if config.output:
+            config.output.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(config.output, (document + "\n").encode())
+    finally:  # they took long, and a full disk shall not cost them
+        print(table(cost), end="\n\n")
+        print(document)
     return 0
 
 

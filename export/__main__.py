@@ -37,7 +37,7 @@ from pathlib import Path
 from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
-from serve.commands import say, write_utf8
+from serve.commands import deliver, say, write_utf8
 from serve.errors import TaggingError, in_words, lacking
 
 COMMANDS = {
@@ -107,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from export.pipeline import export  # late: neither --help nor a command needs PyTorch
 
         bundle = export(config)
+        deliver(as_json(bundle) if config.json else as_table(bundle))
     except ModuleNotFoundError as error:
         say(f"error: {lacking(error, 'export')}")
         return 1
@@ -116,7 +117,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("error: interrupted; nothing was written")
         return 1
-    print(as_json(bundle) if config.json else as_table(bundle))
     return 0
 
 

@@ -7,7 +7,6 @@ that is not a bundle is never replaced.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,7 +30,8 @@ from serve.bundle import (
 )
 from serve.encoder_graph import TENSORRT
 from serve.errors import BundleError
-from serve.files import replacing
+from serve.files import remains, replacing
+from serve.places import check_place
 
 GRAPH_FILES = {
     Precision.FP32: "model.onnx",
@@ -62,17 +62,11 @@ def check_replaceable(target: Path) -> None:
     Raises:
         BundleError: Naming the target.
     """
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise BundleError(f"{target}: expected a folder or nothing, got a file or a link")
-    above = next(folder for folder in target.absolute().parents if folder.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise BundleError(
-            f"{target}: expected a place that can be written, got {above}, which cannot; name "
-            "another folder with --output"
-        )
+    check_place(target, BundleError)
     if not target.exists():
         return
-    names = {path.name for path in target.iterdir()}
+    left = remains(target / SIGNATURE)  # of a signer that was killed
+    names = {path.name for path in target.iterdir()} - {path.name for path in left}
     settings = {MANIFEST, SIGNATURE, LABELS, TOKENIZER, CONFIG, *OPTIONAL}
     ours = {*settings, TENSORRT, *REPORTS, *GRAPH_FILES.values()}
     foreign = names - ours

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from serve.artefacts.parts import MAX_JSON_BYTES, read_plain
 from serve.artefacts.signature import SIGNATURE, needing_cryptography, read_key
 from serve.bundle import MANIFEST
 from serve.errors import BundleError
-from serve.files import write_durably
+from serve.files import locked, remains, sync, write_durably
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -41,6 +42,7 @@ def write_key_pair(path: Path) -> Path:
     with ExitStack() as undo:  # both or neither
         _write_new(path, private_pem, PRIVATE_MODE, undo)
         _write_new(public, public_pem, 0o644, undo)
+        sync(path.parent)
         undo.pop_all()
     return public
 
@@ -55,6 +57,15 @@ def sign(folder: Path, manifest: bytes, key: Ed25519PrivateKey) -> Path:
         raise BundleError(f"{folder / MANIFEST}: expected it to stay as it was; sign again")
     write_durably(folder / SIGNATURE, key.sign(manifest))
     return folder / SIGNATURE
+
+
+@contextmanager
+def signing(folder: Path) -> Iterator[None]:
+    """Keep other signers out of a bundle, and take away what a killed one left in the making."""
+    with locked(folder):
+        for left in remains(folder / SIGNATURE):
+            left.unlink()
+        yield
 
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
@@ -94,6 +105,8 @@ def _write_new(path: Path, content: bytes, mode: int, undo: ExitStack) -> None:
     undo.callback(path.unlink)
     with open(descriptor, "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _no_private_key(path: Path) -> BundleError:

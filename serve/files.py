@@ -7,7 +7,9 @@ import fcntl
 import glob
 import os
 import re
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -40,15 +42,13 @@ def write_durably(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, and onto the disk; what is no file is written into."""
     with _staged(path) as staging:
         staging.write_bytes(content)
-        if staging.is_file():
-            sync(staging)
 
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[TextIO]:
     """Give an empty UTF-8 file that takes the place of `path` when the block ends well.
 
-    What is no file, a pipe or /dev/stdout, is written into.
+    All of it is on the disk by then. What is no file, a pipe or /dev/stdout, is written into.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -62,7 +62,7 @@ def replacing_file(path: Path) -> Iterator[TextIO]:
 def staged_file(path: Path) -> Iterator[Path]:
     """Give the name of an empty file that takes the place of `path` when the block ends well.
 
-    Its name can be guessed, and the folder may be everybody's: what lies there is not written into.
+    Nobody else has its name, though processes of several containers share numbers and a folder.
     A crash leaves it there; it is swept when the same file is written a day later.
 
     Raises:
@@ -70,43 +70,75 @@ def staged_file(path: Path) -> Iterator[Path]:
     """
     if not path.name:  # "", "." and "/" are folders
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    staging = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        staging.unlink(missing_ok=True)
         os.close(os.open(staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield staging
-        _sweep(path, staging.stat().st_mtime - _LEFT_S)
-        staging.replace(path)
+        try:
+            yield staging
+            _sweep(path, staging.stat().st_mtime - _LEFT_S)
+            staging.replace(path)
+        finally:
+            staging.unlink(missing_ok=True)
     except OSError as error:
-        if error.filename in (None, str(staging)):  # the latter nobody knows
-            error.filename = str(path)
+        _name(error, staging, path)
         raise
-    finally:
-        staging.unlink(missing_ok=True)
+
+
+def _name(error: OSError, staging: Path, path: Path) -> None:
+    """Have an error name what a user asked for, not what is in the making of it, or nothing."""
+    if error.filename is None and error.errno is not None:
+        error.filename = str(path)
+    elif isinstance(error.filename, str) and Path(error.filename).is_relative_to(staging):
+        error.filename = str(path / Path(error.filename).relative_to(staging))
 
 
 @contextmanager
 def _staged(path: Path) -> Iterator[Path]:
-    """Give the same for a name of a user's: beside the file it leads to, or what is no file."""
+    """Give the same for a name of a user's: beside the file it leads to, or what is no file.
+
+    The content is on the disk before it has its name, and its name when the block has ended. Who
+    may read the old file may read the new one, and nobody else.
+    """
     if path.exists() and not path.is_file() and not path.is_dir():
         yield path
         return
     if path.is_symlink() and os.readlink(path).startswith("/proc/"):  # /dev/stdout, of a shell's >>
         raise OSError(errno.EINVAL, "a stream that leads to a file; name the file", str(path))
-    with staged_file(Path(os.path.realpath(path)) if path.is_symlink() else path) as staging:
+    file = Path(os.path.realpath(path)) if path.is_symlink() else path
+    mode = stat.S_IMODE(file.stat().st_mode) & 0o777 if file.is_file() else None
+    with staged_file(file) as staging:
+        if mode is not None:
+            _set_mode(staging, 0o600)  # until it is whole; the old one's may not let us write
         yield staging
+        sync(staging)
+        if mode is not None:
+            _set_mode(staging, mode)
+    with suppress(PermissionError):  # names may be put into a folder whose list is not for us
+        sync(file.parent)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    with suppress(OSError):  # a disk without modes
+        path.chmod(mode)
 
 
 def _sweep(path: Path, before: float) -> None:
     """Remove files in the making of `path` that nobody has written to since; times are the disk's.
 
-    A younger one may be another process's, even of another machine: its number says nothing.
+    A younger one may be another process's, even of another machine.
     """
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        is_ours = left.name.rpartition(".")[0] == f".{path.name}" and left.suffix[1:].isdecimal()
+    for left in remains(path):
         with suppress(OSError):  # gone, or not for us to remove
-            if is_ours and left.stat().st_mtime < before:
+            if left.stat().st_mtime < before:
                 left.unlink()
+
+
+def remains(path: Path) -> list[Path]:
+    """Return the files in the making of `path`: somebody's at work, or left by a crash."""
+    found = path.parent.glob(f".{glob.escape(path.name)}.*")
+    return [
+        file for file in found if re.fullmatch(r"[0-9a-f]{16}", file.name[len(path.name) + 2 :])
+    ]
 
 
 @contextmanager
@@ -114,30 +146,36 @@ def replacing(target: Path) -> Iterator[Path]:
     """Give an empty folder beside `target` that takes its place when the block ends well.
 
     All of it is on the disk by then. Whatever interrupts it, what was there before is there after,
-    or what is new; what a kill kept from being put back is put back the next time. Other remains of
-    a kill are swept when the same folder is written a day later.
+    or what is new; what a kill kept from being put back is put back the next time, and other
+    remains of a kill are removed.
+
+    Raises:
+        OSError: Naming what is in `target`, if it cannot be written.
     """
-    target = target.absolute()  # "." has no name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _mend(target)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    place = target.absolute()  # "." has no name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _mend(place)
+    work = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     staging, old = work / _NEW, work / _OLD
-    staging.mkdir()
-    try:
-        with _lived_in(work):
+    with _lived_in(work):
+        try:
+            staging.mkdir()  # only now: what holds something and is not locked is nobody's
             yield staging
             sync_below(staging)
             try:
-                if target.exists():
-                    target.rename(old)
-                staging.rename(target)
+                if place.exists():
+                    place.rename(old)
+                staging.rename(place)
             except BaseException:
-                if old.exists() and not target.exists():
-                    old.rename(target)
+                if old.exists() and not place.exists():
+                    old.rename(place)
                 raise
-        sync(target.parent)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            sync(place.parent)
+        except OSError as error:
+            _name(error, staging, target)
+            raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
@@ -150,7 +188,7 @@ def _lived_in(work: Path) -> Iterator[None]:
 
 
 def _mend(target: Path) -> None:
-    """Put back what a killed process had moved away for `target`, and remove its old remains."""
+    """Put back what a killed process had moved away for `target`, and remove its remains."""
     for work in target.parent.glob(f".{glob.escape(target.name)}.*"):
         is_ours = re.fullmatch(r"[a-z0-9_]{8}", work.name[len(target.name) + 2 :])  # mkdtemp's
         # Who cannot write there, or on a disk without locks cannot know, leaves it.
@@ -167,18 +205,11 @@ def _is_in_the_making(work: Path) -> bool:
 
 
 def _mend_from(work: Path, target: Path) -> None:
-    """Do so from one process's folder, which has ended; times are the disk's."""
+    """Do so from one process's folder, which has ended."""
     if (work / _OLD).exists() and not target.exists():
         (work / _OLD).rename(target)
         sync(target.parent)
-    elif work.stat().st_mtime > _now_of(target.parent) - _LEFT_S:
-        return  # it may be another's, who has not come to lock it
     shutil.rmtree(work, ignore_errors=True)
-
-
-def _now_of(folder: Path) -> float:
-    with tempfile.TemporaryFile(dir=folder) as file:
-        return os.fstat(file.fileno()).st_mtime
 
 
 def sync_below(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -13,7 +15,21 @@ NUM_OLD = 3
 
 
 def journal(path: Path) -> logging.Handler:
-    """Return a handler that writes records to a file, of which `NUM_OLD` older ones are kept."""
-    handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=NUM_OLD, encoding="utf-8")
+    """Return a handler that writes records to a file, of which `NUM_OLD` older ones are kept.
+
+    What a full disk does not take is lost without a word: each record would bring a traceback of
+    many lines, and the last one take the place of the error that ends a program.
+    """
+    handler = _Journal(path, maxBytes=MAX_BYTES, backupCount=NUM_OLD, encoding="utf-8")
     handler.setFormatter(JsonFormatter())
     return handler
+
+
+class _Journal(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()

@@ -44,6 +44,7 @@ from serve.display.render import printable_lines
 from serve.errors import TaggingError, lacking
 from train.config import TrainConfig, state_path
 from train.flags.arguments import add_training_arguments, training_config
+from train.loop.alone import is_first_process
 
 COMMANDS = (
     "adapt", "check", "convert", "curve", "distil", "drift", "evaluate", "explain", "refit",
@@ -109,11 +110,6 @@ def _state_of(output: Path) -> tuple[int, int] | None:
     except (OSError, ValueError):  # an output without a name is refused where it is used
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def is_first_process() -> bool:
-    """Tell whether this is a run's only process, or the first that torchrun or accelerate began."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> TrainConfig:

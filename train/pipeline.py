@@ -29,7 +29,7 @@ from train.loop.device import format_name, number_format, out_of_memory_told
 from train.loop.fit import Fit, best_epoch
 from train.loop.processes import Processes
 from train.loop.progress import OnEpoch, Progress
-from train.loop.state import Epoch, clear
+from train.loop.state import Epoch, clear, holding
 from train.model.base import Base, find_base
 from train.model.card import CARD, CURVES, model_card
 from train.model.checkpoint import Checkpoint, check_events, check_output, write_checkpoint
@@ -93,18 +93,20 @@ def run(
 
     Raises:
         DataError: If a data file is not as expected.
-        CheckpointError: If the base model cannot be used or the output not be written.
+        CheckpointError: If the base model cannot be used or the output not be written, or another
+            run is about to.
         TaggingError: If the device's memory is too small, or the loss no longer finite.
     """
     check_output(config.output)
     check_events(config.output, config.tensorboard)
-    corpus = read_corpus(config)
-    warn_of_known_lines(find_base(config.model).folder, corpus)
-    fitted = fit_corpus(config, corpus, on_epoch=on_epoch, material=material)
-    if fitted is None:
-        return {}
-    figures = write_fitted(config.output, fitted, corpus, corpus.train.examples)
-    clear(state_path(config.output))
+    with holding(config.output):
+        corpus = read_corpus(config)
+        warn_of_known_lines(find_base(config.model).folder, corpus)
+        fitted = fit_corpus(config, corpus, on_epoch=on_epoch, material=material)
+        if fitted is None:
+            return {}
+        figures = write_fitted(config.output, fitted, corpus, corpus.train.examples)
+        clear(state_path(config.output))
     return figures
 
 

@@ -18,6 +18,7 @@ from benchmarks.accuracy.plan import Experiment, draw_of, teacher_seeds
 from serve.bootstrap import Interval, f1_intervals, labels_of, text_counts
 from serve.examples import Span, read_jsonl
 from serve.files import write_durably
+from serve.rows import append_line, whole_lines
 
 BUILD = Path("build/accuracy")
 
@@ -149,16 +150,12 @@ def put(path: Path, row: dict[str, Any]) -> None:
 
 def append(path: Path, row: Row) -> None:
     """Add a row to a file of JSON lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(row)) + "\n")
+    append_line(path, json.dumps(asdict(row)))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a file; none where there is none."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in whole_lines(path)]
 
 
 def _arguments(experiment: Experiment, seed: int, data: Path, output: Path) -> list[str]:

@@ -81,10 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: GridConfig) -> int:
     result = run(config)
-    if config.output:
-        result.write(config.output)
-    print(tables(result), end="\n\n")
-    print(json.dumps(result.summary(), separators=(",", ":")))
+    try:
+        if config.output:
+            result.write(config.output)
+    finally:  # they took long, and a full disk shall not cost them
+        print(tables(result), end="\n\n")
+        print(json.dumps(result.summary(), separators=(",", ":")))
     return 0
 
 

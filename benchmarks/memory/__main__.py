@@ -89,11 +89,13 @@ def _main(config: MemoryConfig) -> int:
         with needing_matplotlib():  # before the measuring
             from benchmarks.memory.plot import plot
     result = run(config)
-    if config.output:
-        result.write(config.output)
-        plot(result.curves, config.output.with_suffix(".png"))
-    print(tables(result), end="\n\n")
-    print(json.dumps(result.summary(), separators=(",", ":")))
+    try:
+        if config.output:
+            result.write(config.output)
+            plot(result.curves, config.output.with_suffix(".png"))
+    finally:  # they took long, and a full disk shall not cost them
+        print(tables(result), end="\n\n")
+        print(json.dumps(result.summary(), separators=(",", ":")))
     return verdict(result.curves)
 
 

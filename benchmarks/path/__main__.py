@@ -84,10 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: PathConfig) -> int:
     result = run(config)
-    if config.output:
-        result.write(config.output)
-    print(table(result), end="\n\n")
-    print(json.dumps(result.summary(), separators=(",", ":")))
+    try:
+        if config.output:
+            result.write(config.output)
+    finally:  # they took long, and a full disk shall not cost them
+        print(table(result), end="\n\n")
+        print(json.dumps(result.summary(), separators=(",", ":")))
     return 0
 
 

@@ -106,11 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(config: TrainingConfig) -> int:
     speed = measure(config)
     print(format_speed(speed))
-    document = json.dumps(asdict(speed))
-    if config.output:
-        config.output.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(config.output, (json.dumps(asdict(speed), indent=2) + "\n").encode())
-    print(document)
+    try:
+        if config.output:
+            config.output.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(config.output, (json.dumps(asdict(speed), indent=2) + "\n").encode())
+    finally:  # they took long, and a full disk shall not cost them
+        print(json.dumps(asdict(speed)))
     return 0
 
 

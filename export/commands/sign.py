@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.signing import read_private_key, sign
+from export.signing import read_private_key, sign, signing
 from export.verification.verify import read_manifest, verify_content
 from serve.commands import command_parser, deliver, exit_status
 from serve.errors import BundleError
@@ -53,7 +53,9 @@ def main(argv: Sequence[str]) -> int:
 def _run(config: SignConfig) -> int:
     key = read_private_key(config.key)
     manifest = read_manifest(config.bundle)
-    if findings := verify_content(config.bundle, manifest):
-        raise BundleError(f"{findings[0].message} (1 of {len(findings)} findings; not signed)")
-    deliver(str(sign(config.bundle, manifest, key)))
+    with signing(config.bundle):
+        if findings := verify_content(config.bundle, manifest):
+            raise BundleError(f"{findings[0].message} (1 of {len(findings)} findings; not signed)")
+        signature = sign(config.bundle, manifest, key)
+    deliver(str(signature))
     return 0

@@ -81,8 +81,10 @@ def run(config: TuneConfig) -> int:
         batches(),
     )
     choice = best(seconds)
-    path = remember(graph, choice)
-    deliver(as_json(graph, seconds, choice) if config.json else as_table(seconds, choice))
+    try:
+        path = remember(graph, choice)
+    finally:  # they took long, and a full disk shall not cost them
+        deliver(as_json(graph, seconds, choice) if config.json else as_table(seconds, choice))
     if not config.json:
         say(f"kept in {path}")
     return 0

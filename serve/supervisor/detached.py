@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from serve.errors import ServerError
+from serve.errors import ServerError, in_words
+from serve.files import write_durably
 from serve.supervisor.config import make_folder
 from serve.supervisor.control import OUTPUT
 from serve.supervisor.status import SupervisorStatus, status_if_whole
@@ -70,5 +71,14 @@ def _await(process: subprocess.Popen[bytes], folder: Path) -> SupervisorStatus:
         ):
             return status
         time.sleep(_POLL_S)
-    said = (folder / OUTPUT).read_text(errors="replace").strip().splitlines() or ["nothing"]
-    raise ServerError(said[-1].removeprefix(_ERROR))
+    said = (folder / OUTPUT).read_text(errors="replace").strip().splitlines()
+    raise ServerError(said[-1].removeprefix(_ERROR) if said else _why_silent(process, folder))
+
+
+def _why_silent(process: subprocess.Popen[bytes], folder: Path) -> str:
+    """Return why a supervisor ended without a word: on a full disk, what it said is lost."""
+    try:
+        write_durably(folder / OUTPUT, b"\n")
+    except OSError as error:
+        return in_words(error)
+    return f"expected a supervisor to get ready, got one that ended with {process.returncode}"

@@ -96,6 +96,12 @@ def test_a_run_is_scored_and_kept_and_teaches_the_next(
     assert row.peak_memory_bytes > 1e8
 
 
+def test_a_row_that_a_crash_cut_off_stops_no_later_run(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"name": "a", "seed": 1}\n{"name": "a", "se')
+    assert read_rows(path) == [{"name": "a", "seed": 1}]
+
+
 def test_a_run_of_before_looks_at_test_without_being_trained_again(
     experiment: Experiment, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

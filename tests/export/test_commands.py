@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import subprocess
@@ -16,12 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from export.__main__ import COMMANDS, main
 from export.bundle import check_replaceable
 from export.signing import read_private_key, sign
+from serve.bundle import Bundle
 from serve.errors import BundleError
 from serve.files import write_durably
 from tests.serve.tiny import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 ErrorOf = Callable[..., str]
+_HERE = {**os.environ, "PYTHONPATH": str(ROOT)}
 PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
 
 
@@ -115,6 +119,22 @@ def test_a_signed_bundle_may_be_replaced_by_an_export(bundle: Path) -> None:
     (bundle / "model_fp32.onnx").rename(bundle / "model.onnx")  # as export names it
     main(["sign", "b", "--key", "key"])
     check_replaceable(bundle)
+
+
+def test_what_a_killed_signer_left_hinders_neither_signing_nor_an_export(bundle: Path) -> None:
+    (bundle / "model_fp32.onnx").rename(bundle / "model.onnx")  # as export names it
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom serve.files import staged_file\n"
+        "with staged_file(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", code, str(bundle / "manifest.sig")]
+    assert subprocess.run(command, cwd=Path.cwd(), env=_HERE, check=False).returncode < 0
+    assert len(list(bundle.glob(".manifest.sig.*"))) == 1
+    check_replaceable(bundle)
+    (bundle / "model.onnx").rename(bundle / "model_fp32.onnx")
+    assert main(["verify", "b"]) == 1, "nothing that is no part of it is passed over"
+    assert main(["sign", "b", "--key", "key"]) == 0
+    assert main(["verify", "b", "--public-key", "key.pub"]) == 0
 
 
 def test_keys_are_private_and_never_overwritten(bundle: Path, error_of: ErrorOf) -> None:
@@ -221,3 +241,21 @@ def test_a_missing_package_is_one_line_with_the_remedy(
         1,
         f"error: expected the package {package}, got none installed; pip install '{extras}'\n",
     )
+
+
+class FullDisk(io.StringIO):
+    """Standard output as a full disk has it."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_export_whose_table_nobody_takes_is_told_in_a_line(
+    bundle: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `> /dev/full`: minutes of work are written, only the table is not."""
+    made = Bundle.load(bundle)
+    monkeypatch.setattr("export.pipeline.export", lambda config: made)
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    error = error_of("--json")
+    assert error.startswith("error: standard output: No space left on device; ")

@@ -268,7 +268,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     assert main(["--model", str(tmp_path / "none"), "--output", str(output)]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: {output}: expected a place that can be written, got ")
-    assert error.endswith("name another folder with --output\n")
+    assert error.endswith("file; choose another\n")
 
 
 def test_a_folder_that_is_no_bundle_is_not_replaced(

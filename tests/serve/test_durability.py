@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from serve.files import write_durably
+from export.signing import write_key_pair
+from serve.files import replacing_file, staged_file, write_durably
 from serve.versions.folders import put, staged, write_file
 from serve.versions.history import HISTORY, Step, read_events, record
 from serve.versions.traffic import Traffic
+from train.loop.state import TrainingState, save_state
 
 Deed = tuple[str, int]
 """What was asked of the kernel, `sync` or `rename`, and the inode it was asked for."""
@@ -47,16 +50,56 @@ def inode(path: Path) -> int:
     return path.stat().st_ino
 
 
+def rewrite(path: Path, content: bytes) -> None:
+    with replacing_file(path) as file:
+        file.write(content.decode())
+
+
+Write = Callable[[Path, bytes], None]
+
+
 @pytest.mark.parametrize("before", [None, b"old"])
-def test_a_files_content_is_on_the_disk_before_it_has_its_name(
-    tmp_path: Path, deeds: list[Deed], before: bytes | None
+@pytest.mark.parametrize("write", [write_durably, rewrite])
+def test_a_files_content_is_on_the_disk_before_it_has_its_name_and_its_name_then(
+    tmp_path: Path, deeds: list[Deed], before: bytes | None, write: Write
 ) -> None:
     path = tmp_path / "file"
     if before is not None:
         path.write_bytes(before)
-    write_durably(path, b"new")
+    write(path, b"new")
     assert path.read_bytes() == b"new"
-    assert deeds[:2] == [("sync", inode(path)), ("rename", inode(path))]
+    assert deeds == [("sync", inode(path)), ("rename", inode(path)), ("sync", inode(tmp_path))]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o664])
+@pytest.mark.parametrize("write", [write_durably, rewrite])
+def test_who_may_read_a_file_may_read_what_takes_its_place_and_nobody_else(
+    tmp_path: Path, write: Write, mode: int
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", mode)
+
+
+def test_a_state_and_its_name_are_on_the_disk(tmp_path: Path, deeds: list[Deed]) -> None:
+    path = tmp_path / "a.resume.safetensors"
+    save_state(path, TrainingState("this run", (), {"a": torch.ones(2)}, {}, {}))
+    assert deeds == [("sync", inode(path)), ("rename", inode(path)), ("sync", inode(tmp_path))]
+
+
+def test_a_key_pair_and_its_names_are_on_the_disk(tmp_path: Path, deeds: list[Deed]) -> None:
+    public = write_key_pair(tmp_path / "key")
+    assert deeds == [("sync", inode(path)) for path in (tmp_path / "key", public, tmp_path)]
+
+
+def test_a_status_that_is_written_each_second_waits_for_no_disk(
+    tmp_path: Path, deeds: list[Deed]
+) -> None:
+    with staged_file(tmp_path / "status.json") as staging:
+        staging.write_text("{}")
+    assert deeds == [("rename", inode(tmp_path / "status.json"))]
 
 
 def test_a_models_file_and_then_its_name_are_on_the_disk(tmp_path: Path, deeds: list[Deed]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import signal
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -109,18 +110,36 @@ def test_what_a_kill_between_the_two_renames_moved_away_is_put_back(target: Path
     assert names_below(target.parent) == ["target", "target/old"]
 
 
-def test_a_killed_processs_folder_is_swept_a_day_later(target: Path) -> None:
-    left, younger = (killed_while_replacing(target, between_the_renames=False) for _ in "ab")
+def test_a_killed_processs_folder_is_removed_the_next_time(target: Path) -> None:
+    killed_while_replacing(target, between_the_renames=False)
     for kept in (".target.notours", ".target2.abcd_123", "target.abcd_123"):
-        (target.parent / kept).mkdir()
-        os.utime(target.parent / kept, (0, 0))
-    os.utime(left, (0, 0))
-    with replacing(target) as staging:
-        os.utime(staging.parent, (0, 0))
-        with replacing(target):
-            assert staging.exists(), "whoever is at work is left alone"
-    names = [younger.name, ".target.notours", ".target2.abcd_123", "target.abcd_123", "target"]
-    assert {path.name for path in target.parent.iterdir()} == set(names)
+        (target.parent / kept / "new").mkdir(parents=True)
+    (target.parent / ".target.begun_12").mkdir()  # by somebody who is about to lock it
+    with replacing(target) as staging, replacing(target):
+        assert staging.exists(), "whoever is at work is left alone"
+    names = [".target.notours", ".target2.abcd_123", "target.abcd_123", ".target.begun_12"]
+    assert {path.name for path in target.parent.iterdir()} == {*names, "target"}
+
+
+def test_an_error_names_what_was_asked_for_not_what_is_in_the_making(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    full = os.strerror(errno.ENOSPC)
+
+    def told(error: OSError) -> str:
+        with pytest.raises(OSError) as caught, replacing(Path("parts")) as staging:  # noqa: PT011, PT012
+            if error.filename:
+                error.filename = str(staging / error.filename)
+            raise error
+        return in_words(caught.value)
+
+    remedy = "No space left on device; make room there, or choose another place"
+    assert told(OSError(errno.ENOSPC, full)) == f"parts: {remedy}"
+    assert told(OSError(errno.ENOSPC, full, "dev.jsonl")) == f"parts/dev.jsonl: {remedy}"
+    assert told(OSError(errno.ENOSPC, full, "/else/where")) == f"/else/where: {remedy}"
+    assert told(OSError("a message")) == "a message"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_takes_the_place_of_another_when_all_is_written(tmp_path: Path) -> None:
@@ -165,18 +184,34 @@ def test_a_file_that_cannot_be_written_whole_leaves_what_was_there(
 
 def test_what_a_crash_left_long_ago_is_swept_and_nothing_else(tmp_path: Path) -> None:
     """A younger one may be in the making, by another process; others are of other files."""
-    names = [".note.1", ".note.2", ".note.txt", ".notes.3", "note.4", ".note.5.6"]
-    for name in names:
+    tokens = ["0123456789abcdef", "0" * 16]
+    old, young = (f".note.{token}" for token in tokens)
+    kept = [".note.txt", ".note.20240131", f".notes.{tokens[0]}", f".note.5.{tokens[0]}"]
+    for name in [old, young, *kept]:
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (0, 0))
-    (tmp_path / ".note.2").touch()
+    (tmp_path / young).touch()
     write_durably(tmp_path / "note", b"new")
-    assert names_below(tmp_path) == sorted([*names[1:], "note"])
+    assert names_below(tmp_path) == sorted([young, *kept, "note"])
     with replacing_file(tmp_path / "notes") as file:
         file.write("new")
-    assert names_below(tmp_path) == sorted(
-        [".note.2", ".note.txt", "note.4", ".note.5.6", "note", "notes"]
-    )
+    kept.remove(f".notes.{tokens[0]}")
+    assert names_below(tmp_path) == sorted([young, *kept, "note", "notes"])
+
+
+def test_processes_with_one_number_write_the_same_file_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each container counts its processes by itself, and volumes are shared."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    path = tmp_path / "a.txt"
+    with replacing_file(path) as first:
+        first.write("first")
+        with replacing_file(path) as second:
+            second.write("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert names_below(tmp_path) == ["a.txt"]
 
 
 def test_a_lock_is_let_go_of_although_a_process_forked_meanwhile_has_it_open(
@@ -213,15 +248,19 @@ def test_a_link_is_followed_and_the_file_it_leads_to_replaced(tmp_path: Path) ->
     assert (link.is_symlink(), real.read_text()) == (True, "newer")
 
 
-def test_a_link_where_a_file_is_to_be_made_is_not_followed(tmp_path: Path) -> None:
-    """The name can be guessed, and in /tmp anybody may put a link there."""
+def test_a_link_where_a_file_is_to_be_made_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should somebody guess the name: in /tmp anybody may put a link there."""
     path, other = tmp_path / "a.txt", tmp_path / "other"
     other.write_text("other")
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "guessed")
+    (tmp_path / ".a.txt.guessed").symlink_to(other)
     for write in (lambda: write_durably(path, b"new"), lambda: _replace(path, "new")):
-        path.unlink(missing_ok=True)
-        (tmp_path / f".a.txt.{os.getpid()}").symlink_to(other)
-        write()
-        assert (other.read_text(), path.read_text(), path.is_symlink()) == ("other", "new", False)
+        with pytest.raises(FileExistsError):
+            write()
+        assert (other.read_text(), path.exists()) == ("other", False)
+        assert (tmp_path / ".a.txt.guessed").is_symlink(), "it is somebody else's"
 
 
 def test_what_is_no_file_is_written_into(tmp_path: Path) -> None:
@@ -320,3 +359,15 @@ def test_a_broken_disk_leaves_what_was_there(target: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="Input/output error"), replacing(target) as staging:
         (staging / "new").write_text("new")
     assert sorted(target.iterdir()) == before
+
+
+def test_a_disk_without_modes_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chmod(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    (tmp_path / "note").write_text("old")
+    monkeypatch.setattr(Path, "chmod", chmod)
+    write_durably(tmp_path / "note", b"new")
+    assert (tmp_path / "note").read_text() == "new"

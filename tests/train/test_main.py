@@ -142,7 +142,7 @@ def test_the_tables_are_printed_for_dev_and_test(
         (["--model", "no/such/name"], "error: --model no/such/name: expected a folder or a model"),
         (["--label-map", "Typo=X"], "error: --label-map: expected a label of the data (Activity,"),
         (["--freeze-layers", "3"], "error: --freeze-layers: expected at most 2, the model's"),
-        (["--output", str(ROOT)], "expected a checkpoint or nothing there, got"),
+        (["--output", str(ROOT / "tests")], "expected a checkpoint or nothing there, got"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(

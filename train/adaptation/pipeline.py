@@ -25,7 +25,7 @@ from train.loop.fit import Fit, best_epoch
 from train.loop.plan import Plan
 from train.loop.processes import Processes
 from train.loop.progress import Progress
-from train.loop.state import Epoch, clear
+from train.loop.state import Epoch, clear, holding
 from train.model.base import Base, find_base
 from train.model.checkpoint import check_events
 from train.model.method import recompute
@@ -48,6 +48,11 @@ def adapt(config: AdaptConfig) -> dict[str, Any]:
     """
     check_adapted(config.output)
     check_events(config.output, config.tensorboard)
+    with holding(config.output):
+        return _adapt(config)
+
+
+def _adapt(config: AdaptConfig) -> dict[str, Any]:
     base = find_base(config.model)
     masker = Masker(base.tokenizer, pad_id=base.pad_id, share=config.mask_share)
     lines = read_lines(config, _encoder(base, config.block_tokens))

@@ -83,13 +83,13 @@ def main(argv: Sequence[str]) -> int:
 def _run(config: CheckConfig) -> int:
     parts = _parts(config.paths)
     found = inspect(parts, config.reading, config.words)
-    if config.html:
-        write_durably(config.html, inspection_page(found).encode())
-        say(f"page: {config.html}")
     if config.json:
         deliver(json.dumps(inspection_json(found), indent=2, ensure_ascii=False))
     else:
         deliver(inspection_text(found))
+    if config.html:  # last: a page that fails shall not cost what was found
+        write_durably(config.html, inspection_page(found).encode())
+        say(f"page: {config.html}")
     return int(found.num(Severity.ERROR) > 0)
 
 

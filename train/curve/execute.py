@@ -20,6 +20,7 @@ from train.corpus.data import Corpus, read_corpus
 from train.curve.config import CurveConfig, Pick, Strategy
 from train.curve.draw import drawn_rows, part_of
 from train.curve.runs import Point, Run, RunsFile
+from train.loop.alone import alone_in
 from train.loop.fit import best_epoch
 from train.loop.processes import check_one_process
 from train.model.base import find_base
@@ -41,7 +42,8 @@ def run_curve(config: CurveConfig) -> list[Run]:
 
     Raises:
         DataError: If a data file is not as expected, or the file of runs is of other ones.
-        CheckpointError: If the base model cannot be used.
+        CheckpointError: If the base model cannot be used, the folder not be written, or another
+            curve is being drawn there.
         TaggingError: If this is one of several processes, or a run fails.
     """
     check_one_process("a curve's runs are small")
@@ -53,14 +55,17 @@ def run_curve(config: CurveConfig) -> list[Run]:
     for model in dict.fromkeys(s.training.model for s in config.strategies):
         warn_of_known_lines(find_base(model).folder, corpus)
     tested_on = _digest(corpus.test.examples) if corpus.test else None
-    file = RunsFile(config.folder / RUNS, made_of)
     sizes = sizes_of(config.sizes, len(corpus.train.examples))
     if not sizes:
         num = len(corpus.train.examples)
         raise DataError(f"--sizes: expected at least one of up to {num} lines, got none")
     series = [(s, p, d) for s in config.strategies for p in config.picks
               for d in range(1, config.draws + 1)]  # fmt: skip
-    with tqdm(total=len(series) * len(sizes), unit="run", disable=None) as bar:
+    with (
+        alone_in(config.folder, "--curve"),
+        tqdm(total=len(series) * len(sizes), unit="run", disable=None) as bar,
+    ):
+        file = RunsFile(config.folder / RUNS, made_of)
         for strategy, pick, draw in series:
             job = _Series(strategy, pick, draw, corpus, file, made_of[strategy.name], tested_on)
             for size, following in zip(sizes, [*sizes[1:], 0], strict=True):

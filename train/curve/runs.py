@@ -1,18 +1,18 @@
 """Owns the file of runs: a row for each, appended when it ends, so that a curve can go on.
 
-A row that a crash cut off is taken away when the file is next opened; one that was made with other
-lines, settings or sizes is never mixed with new ones.
+A row that a crash cut off is none, see `serve.rows`; one that was made with other lines, settings
+or sizes is never mixed with new ones.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from serve.errors import DataError
+from serve.rows import append_line, whole_lines
 
 
 class Point(NamedTuple):
@@ -89,7 +89,7 @@ class RunsFile:
         """
         self._path = path
         self.runs: dict[Point, Run] = {}
-        for number, line in enumerate(_whole_lines(path), start=1):
+        for number, line in enumerate(whole_lines(path), start=1):
             run = _parsed(f"{path}:{number}", line)
             if run.strategy in made_of and run.made_of != made_of[run.strategy]:
                 raise DataError(
@@ -101,24 +101,8 @@ class RunsFile:
 
     def add(self, run: Run) -> None:
         """Append a run, onto the disk."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(run)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self._path, json.dumps(asdict(run)))
         self.runs[run.point] = run
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """Return the lines of a file after taking away a last one without end."""
-    if not path.is_file():
-        return []
-    content = path.read_text(encoding="utf-8")
-    whole, end, rest = content.rpartition("\n")
-    if rest:
-        with path.open("r+", encoding="utf-8") as file:
-            file.truncate(len((whole + end).encode()))
-    return whole.split("\n") if whole else []
 
 
 def _parsed(place: str, line: str) -> Run:

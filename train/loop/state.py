@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from torch import Tensor
 
 from serve.errors import CheckpointError
 from serve.files import sync
+from train.config import state_path
+from train.loop.alone import alone_in, is_first_process
 
 Weights = dict[str, Tensor]
 
@@ -95,34 +99,65 @@ def save_state(path: Path, state: TrainingState) -> None:
         "scaler": json.dumps(state.scaler),
     }
     making = _making(path)
+    is_held = making.is_dir()  # then it is what keeps others away
     try:
-        _clear_making(path)  # what a kill left: safetensors writes under a name that it makes up
-        making.mkdir(parents=True)
+        making.mkdir(parents=True, exist_ok=True)
+        _empty(making)  # of what a kill left: safetensors writes under a name that it makes up
         save_file(tensors, staging := making / path.name, metadata=header)
         sync(staging)
         staging.replace(path)
-        making.rmdir()
+        sync(path.parent)
     except (SafetensorError, OSError) as error:
-        _clear_making(path)
+        _empty(making, stays=is_held)
         raise CheckpointError(
             f"{path}: expected to write the state of the run, got {error}; make room there, or "
             "choose another --output"
         ) from error
+    _empty(making, stays=is_held)
+
+
+@contextmanager
+def holding(output: Path) -> Iterator[None]:
+    """Keep other runs with an output away, whose states would take the place of this one's.
+
+    The first of a run's processes does so for all of them. The folder in which states are made is
+    what they meet at; it is gone afterwards, with parents that had to be made and hold nothing.
+
+    Raises:
+        CheckpointError: At once, if another run is at work.
+    """
+    making = _making(state_path(output))
+    missing = [folder for folder in making.parents if not folder.exists()]
+    with ExitStack() as stack:
+        if is_first_process():
+            stack.enter_context(alone_in(making, "--output", named=output))
+            stack.callback(_remove, making, missing)
+        yield
+
+
+def _remove(making: Path, parents: Sequence[Path]) -> None:
+    shutil.rmtree(making, ignore_errors=True)
+    for folder in parents:
+        with suppress(OSError):  # what is in it stays
+            folder.rmdir()
 
 
 def clear(path: Path) -> None:
-    """Remove a state that nobody goes on with, and what a kill left of one in the making."""
+    """Remove a state that nobody goes on with."""
     path.unlink(missing_ok=True)
-    _clear_making(path)
 
 
-def _clear_making(path: Path) -> None:
+def _empty(making: Path, *, stays: bool = True) -> None:
     """Remove what was left of a state in the making; some hundred MB a time would fill a disk."""
-    shutil.rmtree(_making(path), ignore_errors=True)
+    with suppress(OSError):
+        for left in making.iterdir():
+            left.unlink()
+        if not stays:
+            making.rmdir()
 
 
 def _making(path: Path) -> Path:
-    """Return the folder in which a state is made."""
+    """Return the folder in which a state is made, and which a run locks."""
     return path.with_name(f".{path.name}.making")
 
 

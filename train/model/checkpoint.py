@@ -19,7 +19,6 @@ It is written beside its place and renamed into it, so that a failure leaves the
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from serve.decode.decoding import DECODING, Decoding
 from serve.errors import CheckpointError
 from serve.examples import Example, write_jsonl
 from serve.files import replacing
+from serve.places import check_place
 from train.model.base import Base
 from train.model.card import CARD, CURVES
 
@@ -87,26 +87,16 @@ def check_output(
         needed: Those that must be, for it to be one.
 
     Raises:
-        CheckpointError: If there is a file, a folder with something else in it, or the current
-            folder.
+        CheckpointError: If there is a folder with something else in it, or no folder can be put
+            there.
     """
-    if output.is_symlink() or (output.exists() and not output.is_dir()):
-        raise CheckpointError(f"{output}: expected a folder or nothing, got a file or a link")
+    check_place(output, CheckpointError)
     names = {path.name for path in output.iterdir()} if output.is_dir() else set()
     if names and (not needed <= names or names - files):
         other = sorted(names - files) or sorted(names)
         raise CheckpointError(
             f"{output}: expected {kind} or nothing there, got {other[0]!r}; "
             "it is left alone, choose another --output"
-        )
-    parent = next(path for path in output.absolute().parents if path.exists())
-    if not os.access(parent, os.W_OK | os.X_OK):  # before minutes are spent
-        raise CheckpointError(
-            f"{output}: expected a place that can be written, got {parent}; choose another --output"
-        )
-    if output.resolve() == Path.cwd():  # replaced, it would be gone for the shell that stands in it
-        raise CheckpointError(
-            f"{output}: expected another folder than the current one; choose another --output"
         )
 
 

@@ -97,7 +97,7 @@ class Decision:
     def write(self, folder: Path) -> None:
         """Write the record into a folder, as JSON and as text."""
         for name, text in ((DECISION, self.to_json()), (TEXT, self.to_text() + "\n")):
-            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+            (folder / name).write_bytes(encoded(text))
 
     def _tables(self) -> Iterator[str]:
         rows = [
@@ -120,6 +120,11 @@ class Decision:
                 for label, difference in found.by_label.items()
             },
         }
+
+
+def encoded(text: str) -> bytes:
+    """Return a text as UTF-8; bytes of a file's name that are no text as what JSON reads."""
+    return text.encode(errors="backslashreplace")
 
 
 def _digest(path: Path) -> str | None:

@@ -14,15 +14,15 @@ from serve.files import replacing, write_durably
 from train.config import state_path
 from train.flags.new_folder import check_new
 from train.loop.processes import check_one_process
-from train.loop.state import clear
+from train.loop.state import clear, holding
 from train.model.checkpoint import check_events, check_outside
 from train.pipeline import Fitted, fit_corpus, write_fitted
 from train.record import split_json
 from train.refit.agreement import doubt
-from train.refit.champion import find_champion
+from train.refit.champion import Champion, find_champion
 from train.refit.config import EPOCHS, RefitConfig
 from train.refit.contest import contend
-from train.refit.decision import DECISION, Decision
+from train.refit.decision import DECISION, Decision, encoded
 from train.refit.gate import judge
 from train.refit.intake import read_new
 from train.refit.mixture import Mixture, mix
@@ -50,6 +50,18 @@ def refit(config: RefitConfig) -> Decision:
     check_events(output, config.training.tensorboard)
     champion = find_champion(config.champion, config.checkpoint)
     check_outside(output, (config.champion, champion.checkpoint), "the champion")
+    with holding(output):
+        decision = _decided(config, champion)
+    if decision.verdict.accepted and config.publish:
+        version = publish_bundle(output / BUNDLE, config.publish)
+        decision = replace(decision, published=version)
+        write_durably(output / DECISION, encoded(decision.to_json()))
+    return decision
+
+
+def _decided(config: RefitConfig, champion: Champion) -> Decision:
+    """Train, compare and write what is decided."""
+    output = config.training.output
     new = read_new(config.new, config.training, champion.trained.tags)
     mixture = mix(champion, new, replay=config.replay, seed=config.training.seed)
     _say(mixture, len(new.set_aside))
@@ -71,10 +83,6 @@ def refit(config: RefitConfig) -> Decision:
             export_bundle(staging, CHECKPOINT, BUNDLE, champion.bundle.manifest)
         decision.write(staging)
     clear(state_path(output))
-    if verdict.accepted and config.publish:
-        version = publish_bundle(output / BUNDLE, config.publish)
-        decision = replace(decision, published=version)
-        write_durably(output / DECISION, decision.to_json().encode())
     return decision
 
 

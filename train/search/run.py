@@ -11,7 +11,7 @@ from train.config import TrainConfig, state_path
 from train.corpus.data import Corpus, read_corpus
 from train.flags.clash import clash
 from train.loop.processes import check_one_process
-from train.loop.state import Epoch, clear
+from train.loop.state import Epoch, clear, holding
 from train.model.base import find_base
 from train.pipeline import fit_corpus
 from train.record import settings_json, start_digest
@@ -50,10 +50,11 @@ def run_search(config: SearchConfig) -> Outcome:
 
     run = _fingerprint(training, corpus, space)
     with opened(config.search, run, config.training.seed) as study:
-        try:
-            search(study, space, config.trials, try_out)
-        finally:
-            clear(state_path(training.output))
+        with holding(training.output):
+            try:
+                search(study, space, config.trials, try_out)
+            finally:
+                clear(state_path(training.output))
         found = outcome(study, space)
         if found.best is None and found.trials:
             first = next((trial.error for trial in found.trials if trial.error), "all pruned")

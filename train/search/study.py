@@ -15,12 +15,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import Trial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from serve.errors import CheckpointError, DataError, TaggingError
-from serve.files import locked
+from serve.errors import CheckpointError, DataError, TaggingError, first_line
+from train.loop.alone import alone_in
 from train.search.space import Range, Space, Value
 
 STUDY, NAME = "study.db", "linetag"
@@ -49,12 +50,12 @@ def opened(folder: Path, run: str, seed: int) -> Iterator[optuna.Study]:
         seed: Of the sampler.
 
     Raises:
-        CheckpointError: If the file is no study, or one of another run.
+        CheckpointError: If the file is no study, or one of another run, or cannot be read or
+            written, at whatever moment; or if somebody else searches there.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / STUDY
-    with locked(folder):
+    with alone_in(folder, "--search"), _told(path):
         try:
             study = optuna.create_study(
                 study_name=NAME,
@@ -64,9 +65,8 @@ def opened(folder: Path, run: str, seed: int) -> Iterator[optuna.Study]:
                 load_if_exists=True,
             )
         except (SQLAlchemyError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
             raise CheckpointError(
-                f"{path}: expected a study, got {reason}; choose another --search folder"
+                f"{path}: expected a study, got {first_line(error)}; choose another --search folder"
             ) from error
         if study.user_attrs.setdefault(RUN, run) != run:
             raise CheckpointError(
@@ -80,6 +80,19 @@ def opened(folder: Path, run: str, seed: int) -> Iterator[optuna.Study]:
         )
         _begin_again(study)
         yield study
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell in words of a study that cannot be read or written in the block."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        raise CheckpointError(
+            f"{path}: expected to read and write the study, got {first_line(reason)}; make room "
+            "there, or have its owner let you, and search again: it goes on"
+        ) from error
 
 
 def _url(path: Path) -> str:

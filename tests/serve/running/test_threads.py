@@ -128,6 +128,17 @@ def test_the_command_keeps_what_it_prints(
     assert str(notes) in err
 
 
+def test_a_choice_that_cannot_be_kept_is_printed_all_the_same(
+    bundle: Path, notes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes.parent.parent.mkdir(parents=True, exist_ok=True)
+    notes.parent.write_text("no folder")
+    assert main(["tune", "--bundle", str(bundle), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["choice"]
+    assert err.startswith(f"error: {notes.parent}: ")
+
+
 def test_a_bundle_that_is_not_there_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

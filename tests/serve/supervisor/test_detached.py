@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,3 +88,18 @@ def test_what_a_detached_supervisor_writes_is_put_aside_before_it_fills_the_disk
     run_service(SupervisorConfig(repository, environment, tmp_path), lambda status: None)
     assert sizes == [MAX_BYTES, 0]
     assert (tmp_path / f"{OUTPUT}.1").stat().st_size == MAX_BYTES + 1
+
+
+def test_a_supervisor_that_ends_without_a_word_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(ServerError, match=r"^expected a supervisor to get ready, got .* with 1$"):
+        start_detached([], tmp_path, print)
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("serve.files.sync", full)
+    with pytest.raises(ServerError, match=r"start\.out: No space left on device; make room there"):
+        start_detached([], tmp_path, print)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from serve.supervisor.figures import Figures
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
 from serve.supervisor.service import run_service
-from serve.supervisor.status import STATUS, ReplicaStatus, SupervisorStatus, read_status
+from serve.supervisor.status import ReplicaStatus, SupervisorStatus, read_status
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import read_states
 
@@ -136,8 +137,12 @@ def test_a_killed_server_comes_back_on_its_port_where_an_open_client_finds_it(
     assert all(map(no_trace_of, prefixes))
 
 
+def full_disk(path: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
 def test_a_stub_that_dies_is_noticed_and_replaced_although_triton_says_ready(
-    repository: Path, environment: Path, tmp_path: Path
+    repository: Path, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = SupervisorConfig(repository, environment, tmp_path)
     seen: list[ReplicaStatus] = []
@@ -145,13 +150,13 @@ def test_a_stub_that_dies_is_noticed_and_replaced_although_triton_says_ready(
     def kill(status: SupervisorStatus) -> None:
         (state,) = read_states(tmp_path)
         (stub,) = set(processes_of(state.prefix)) - {state.pid}
-        blocker = tmp_path / f".{STATUS}.{status.pid}"
-        blocker.mkdir()  # where the status is written first: as on a full disk, it cannot be
-        os.kill(stub, signal.SIGKILL)
-        wait_until(
-            lambda: [s.pid for s in read_states(tmp_path)] not in ([], [state.pid]), timeout_s=30.0
-        )
-        blocker.rmdir()
+        with monkeypatch.context() as patch:  # the status cannot be written
+            patch.setattr("serve.supervisor.status.staged_file", full_disk)
+            os.kill(stub, signal.SIGKILL)
+            wait_until(
+                lambda: [s.pid for s in read_states(tmp_path)] not in ([], [state.pid]),
+                timeout_s=30.0,
+            )
         wait_until(
             lambda: (now := the_only(tmp_path)).is_ready and now.pid != state.pid, timeout_s=30.0
         )

@@ -158,7 +158,7 @@ def test_dev_lines_are_left_out_and_the_record_says_how_many(
         (["no/such.txt"], "error: no/such.txt: expected a readable file, got No such file"),
         (["--model", "no/such/name"], "error: --model no/such/name: expected a folder or a model"),
         (["--leave-out", "no/such.txt"], "error: no/such.txt: expected a readable file"),
-        (["--output", str(ROOT)], "expected an adapted base model or nothing there, got"),
+        (["--output", str(ROOT / "tests")], "expected an adapted base model or nothing there, got"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(

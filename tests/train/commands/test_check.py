@@ -44,6 +44,16 @@ def test_errors_leave_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "border" in page.read_text()
 
 
+def test_a_page_that_cannot_be_written_costs_nothing_that_was_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "a.jsonl", "fixed")
+    assert main(["check", str(path), "--html", "no/such/page.html", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["num_errors"] == 1
+    assert err.startswith("error: no/such/page.html: ")
+
+
 def test_files_are_parts_of_their_own_and_same_names_are_told_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

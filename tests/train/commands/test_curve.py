@@ -12,6 +12,7 @@ from train.__main__ import main
 from train.commands.curve import parse_args
 from train.config import TrainConfig
 from train.curve.config import CurveConfig, Pick, Strategy
+from train.loop.alone import alone_in
 
 
 @pytest.fixture
@@ -60,6 +61,16 @@ def test_a_usage_error_leaves_with_2(
         main(["curve", *arguments])
     assert leaving.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_second_curve_in_a_folder_is_refused_before_a_run(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone_in(tmp_path / "curve", "--curve"):
+        assert main([*arguments, "--sizes", "5"]) == 1
+    message = f"{tmp_path / 'curve'}: expected no other run there, got one at work; wait for its"
+    assert message in capsys.readouterr().err
+    assert list((tmp_path / "curve").iterdir()) == []
 
 
 def test_a_curve_is_drawn_and_goes_on_with_the_runs_that_are_missing(

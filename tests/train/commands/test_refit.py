@@ -21,6 +21,7 @@ from train.__main__ import main
 from train.commands.refit import parse_args
 from train.config import TrainConfig
 from train.corpus.data import read_corpus
+from train.loop.state import holding
 from train.refit.config import MAX_REPLAY
 from train.refit.gate import Rule
 from train.trained.origin import checkpoint_of
@@ -80,11 +81,13 @@ def test_the_parser_has_the_defaults_of_the_settings() -> None:
 def test_a_better_challenger_becomes_a_bundle_is_published_and_leads_to_the_next_refit(
     arguments: list[str], champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    named = (tmp_path / "new.jsonl").rename(tmp_path / "new\udce4.jsonl")  # bytes that are no text
+    arguments[4] = str(named)
     before, output, repository = hashes(champion), tmp_path / "next", tmp_path / "models"
     assert main([*arguments, "--publish", str(repository), "--json"]) == 0
     decision = json.loads(capsys.readouterr().out)
     assert hashes(champion) == before
-    assert left(tmp_path) == ["models", "next"]
+    assert left(tmp_path) == ["models", named.name, "next"]
     assert decision == json.loads((output / "decision.json").read_text())
     assert decision["accepted"]
     assert decision["published"] == 1
@@ -110,9 +113,19 @@ def test_a_better_challenger_becomes_a_bundle_is_published_and_leads_to_the_next
     record = json.loads((output / "checkpoint" / "train.json").read_text())
     card = (output / "checkpoint" / "README.md").read_text()
     assert "# A tagger of" in card
-    assert f"| test | new.jsonl (new) | {lines['num_new_test']} |" in card
+    assert f".jsonl (new) | {lines['num_new_test']} |" in card
     assert f"| test | test.jsonl (old) | {len(tested)} |" in card
     assert record["refit"]["champion"]["weights_sha256"] == decision["champion"]["weights_sha256"]
+
+
+def test_a_refit_beside_another_is_refused_before_it_reads_a_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new.jsonl").unlink()
+    with holding(tmp_path / "next"):
+        assert main(arguments) == 1
+    assert "next: expected no other run there, got one at work" in capsys.readouterr().err
+    assert left(tmp_path) == []
 
 
 def test_a_poisoned_slice_is_refused_though_it_wins_on_its_own_test(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,27 @@ def test_runs_are_kept_and_a_later_one_of_a_point_counts(tmp_path: Path) -> None
     assert [(r.draw, r.dev_f1) for r in again.values()] == [(1, 0.7), (2, 0.5)]
 
 
-def test_a_row_that_a_crash_cut_off_is_taken_away(tmp_path: Path) -> None:
+def test_a_row_that_a_crash_cut_off_is_passed_over_and_gone_with_the_next(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     RunsFile(path, {}).add(run(1))
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"strategy": "a", "pi')
+    file = RunsFile(path, {"a": "x"})
+    assert len(file.runs) == 1
+    file.add(run(2))
+    assert path.read_bytes().startswith(whole)
+    assert len(RunsFile(path, {"a": "x"}).runs) == 2
+
+
+def test_a_row_that_another_is_writing_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    line = json.dumps(asdict(run(1))) + "\n"
+    with path.open("a") as another:
+        another.write(line[:50])
+        another.flush()
+        assert RunsFile(path, {"a": "x"}).runs == {}
+        another.write(line[50:])
     assert len(RunsFile(path, {"a": "x"}).runs) == 1
-    assert path.read_bytes() == whole
 
 
 def test_runs_of_other_lines_settings_or_bases_are_refused(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
+import sqlite3
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from serve.errors import CheckpointError, DataError, TaggingError
+from serve.files import locked
 from train.config import Decoder
 from train.search.space import Choice, Range
 from train.search.study import STUDY, Report, num_ended, opened, search
@@ -179,6 +184,45 @@ def test_a_file_that_is_no_study_is_refused_or_begun(tmp_path: Path, content: by
         assert (tmp_path / STUDY).read_bytes() == content
     else:  # what SQLite itself leaves when it is interrupted at once
         assert len(run(tmp_path, 1, Trainer()).trials) == 1
+
+
+def test_a_study_that_can_no_longer_be_written_is_told_and_goes_on_later(tmp_path: Path) -> None:
+    """SQLite itself refuses more pages than it may have as it does on a full disk."""
+    message = r"study\.db: expected to read and write the study, got .*full; make room there, or .*"
+    run(tmp_path, 1, Trainer())
+    size_bytes = (tmp_path / STUDY).stat().st_size
+
+    def fill(connection: sqlite3.Connection, _: object) -> None:
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {size_bytes // page_bytes + 1}")
+
+    event.listen(Engine, "connect", fill)
+    try:
+        with pytest.raises(CheckpointError, match=message):
+            run(tmp_path, 500, Trainer())
+    finally:
+        event.remove(Engine, "connect", fill)
+    num_before = len(run(tmp_path, 1, Trainer()).trials)
+    assert len(run(tmp_path, num_before + 1, Trainer()).trials) == num_before + 1
+
+
+@pytest.mark.parametrize("step", ["ask", "tell"])
+def test_whatever_step_the_disk_fails_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StorageInternalError("commit") from OSError("disk I/O error")
+
+    monkeypatch.setattr(optuna.Study, step, fail)
+    with pytest.raises(CheckpointError, match=r"write the study, got disk I/O error; make room"):
+        run(tmp_path, 1, Trainer())
+
+
+def test_a_second_search_in_a_folder_is_refused_at_once(tmp_path: Path) -> None:
+    message = "expected no other run there, got one at work; wait for its end, or choose another -"
+    with locked(tmp_path), pytest.raises(CheckpointError, match=message):
+        run(tmp_path, 1, Trainer())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_table_has_the_best_first_and_names_flags_and_space(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""Tests that a log file on a full disk hides nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from serve.journal import journal
+
+
+@pytest.fixture
+def record() -> logging.LogRecord:
+    return logging.LogRecord("serve", logging.INFO, __file__, 1, "ready %s", ("now",), None)
+
+
+def test_a_record_is_a_json_line(tmp_path: Path, record: logging.LogRecord) -> None:
+    handler = journal(tmp_path / "supervisor.log")
+    handler.handle(record)
+    handler.close()
+    assert json.loads((tmp_path / "supervisor.log").read_text())["event"] == "ready now"
+
+
+def test_what_a_full_disk_does_not_take_is_lost_without_a_word(
+    tmp_path: Path, record: logging.LogRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "supervisor.log").symlink_to("/dev/full")
+    handler = journal(tmp_path / "supervisor.log")
+    handler.handle(record)
+    handler.handle(record)
+    handler.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_record_that_is_wrong_in_itself_is_told(
+    tmp_path: Path, record: logging.LogRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = journal(tmp_path / "supervisor.log")
+    record.args = ("too", "many")
+    handler.handle(record)
+    handler.close()
+    assert "TypeError" in capsys.readouterr().err
