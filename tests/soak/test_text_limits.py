@@ -46,9 +46,9 @@ class Watched:
     def __getattr__(self, name: str) -> object:
         return getattr(self._tokenizer, name)
 
-    def encode(self, text: str) -> object:
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> object:
         assert len(text) <= MAX_CHARS, "tokenized"
-        return self._tokenizer.encode(text)
+        return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
 
     def encode_batch(self, texts: list[str]) -> object:
         assert max(map(len, texts)) <= MAX_CHARS, "tokenized"
@@ -97,8 +97,9 @@ def test_a_text_over_the_cap_is_refused_within_5_ms_everywhere_and_never_tokeniz
 
 def test_the_tokenizer_that_is_watched_sees_texts_by_themselves_and_in_lists() -> None:
     encoder = Encoder(Watched(), max_tokens=MAX_TOKENS, pad_id=0)
-    assert len(encoder.encode(["fine"])) == 1
-    assert len(encoder.encode(["fine", "fine, too"])) == 2
+    assert len(encoder.encode(["fine"])) == 1  # plain words, which are looked up first
+    assert len(encoder.encode(["é"])) == 1
+    assert len(encoder.encode(["é", "è, too"])) == 2
     with pytest.raises(AssertionError, match="tokenized"):
         Watched().encode("x" * (MAX_CHARS + 1))
     with pytest.raises(AssertionError, match="tokenized"):
