@@ -33,7 +33,12 @@ class Unlabelled(NamedTuple):
 
 
 def read_unlabelled(
-    files: Sequence[Path], *, held: Iterable[str], known: Iterable[str], most: int, seed: int
+    files: Sequence[Path],
+    *,
+    held: Iterable[str],
+    known: Iterable[str],
+    most: int | None = None,
+    seed: int = 0,
 ) -> Unlabelled:
     """Read lines of text, one a line, from files.
 
@@ -41,8 +46,8 @@ def read_unlabelled(
         files: The files.
         held: Texts of dev and test.
         known: Texts that are trained on already.
-        most: Largest number of lines to return; of more, as many are drawn.
-        seed: Of the draw.
+        most: Largest number of lines to return, None for all; of more, as many are drawn.
+        seed: Of the draw, if there is one.
 
     Raises:
         DataError: If a file cannot be read or a line is not a text; naming file and line.
@@ -59,7 +64,7 @@ def read_unlabelled(
         elif key:
             known_keys.add(key)
             texts.append(text)
-    if len(texts) > most:
+    if most is not None and len(texts) > most:
         rows = sorted(random.Random(seed).sample(range(len(texts)), most))
         texts = [texts[row] for row in rows]
     return Unlabelled(texts, num_held, num_known)

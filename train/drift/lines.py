@@ -55,7 +55,7 @@ def compared(held: dict[str, str], train: Sequence[str], files: Sequence[Path]) 
     Raises:
         DataError: If a file cannot be read or a line is not a text; naming file and line.
     """
-    read = read_unlabelled(files, held=(), known=train, most=10**9, seed=_SEED)
+    read = read_unlabelled(files, held=(), known=train)
     new = once(read.texts, ())
     again = held.keys() & new.keys()
     return Compared(

@@ -32,7 +32,6 @@ from train.selection.embedding import embed
 from train.trained.model import load_trained
 
 LABEL_STUDIO, INTERFACE, DOCCANO = "label_studio.json", "label_studio.xml", "doccano.jsonl"
-_ALL = 10**9
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ def suggest(
     named = [e.text for path in labelled for e in read_split(path, reading).examples]
     known = [*_texts(checkpoint, TRAIN_LINES), *named]
     held = [*_texts(checkpoint, DEV), *_texts(checkpoint, TEST)]
-    lines = read_unlabelled(pool, held=held, known=known, most=_ALL, seed=0)
+    lines = read_unlabelled(pool, held=held, known=known)
     if not lines.texts:
         raise DataError(
             f"{pool[0]}: expected lines that are not labelled yet, got none; {_left_out(lines)}, "
