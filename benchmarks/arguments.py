@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 
 def benchmark_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
@@ -15,6 +16,14 @@ def benchmark_parser(name: str, documentation: str | None) -> argparse.ArgumentP
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def add_shared(parser: argparse._ActionsContainer, config: object, *names: str) -> None:
+    """Add options that several benchmarks have, with the defaults of a benchmark's settings."""
+    for name in names:
+        default = getattr(config, name)
+        said = f"{_SHARED[name]['help']}{'' if default is None else f' ({default})'}"
+        parser.add_argument(f"--{name}", default=default, **_SHARED[name] | {"help": said})
 
 
 def seconds(text: str) -> float:
@@ -46,3 +55,12 @@ def json_file(text: str) -> Path:
         place = path if path.is_dir() else above
         raise argparse.ArgumentTypeError(f"expected a place for a file, got {place}, which is none")
     return path
+
+
+_SHARED: dict[str, dict[str, Any]] = {
+    "checkpoint": {"type": Path, "metavar": "DIR", "help": "the trained tagger"},
+    "bundle": {"type": Path, "metavar": "DIR", "help": "its bundle"},
+    "data": {"type": Path, "help": "JSON lines instead of the checkpoint's own"},
+    "output": {"type": json_file, "metavar": "FILE.json", "help": "the raw samples, overwritten"},
+    "seconds": {"type": seconds, "metavar": "N", "help": "least time to measure for"},
+}

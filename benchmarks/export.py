@@ -31,7 +31,7 @@ from statistics import median
 
 from tqdm import tqdm
 
-from benchmarks.arguments import benchmark_parser, json_file
+from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.families import BERT_BASE, LABELS, MINILM, TINY, write_random_checkpoint
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.texts import SAMPLE, sample_words
@@ -102,10 +102,12 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportCostConfig:
     parser = benchmark_parser("export", __doc__)
     default = ExportCostConfig()
     model = parser.add_mutually_exclusive_group()
-    model.add_argument("--shape", choices=SHAPES, default=default.shape)
-    model.add_argument("--checkpoint", type=Path, metavar="DIR")
-    parser.add_argument("--runs", type=at_least(1), default=default.runs, metavar="N")
-    parser.add_argument("--output", type=json_file, metavar="FILE.json")
+    model.add_argument("--shape", choices=SHAPES, default=default.shape,
+        help="a model of random weights (%(default)s)")  # fmt: skip
+    add_shared(model, default, "checkpoint")
+    parser.add_argument("--runs", type=at_least(1), default=default.runs, metavar="N",
+        help="exports, one after the other (%(default)s)")  # fmt: skip
+    add_shared(parser, default, "output")
     return ExportCostConfig(**vars(parser.parse_args(argv)))
 
 

@@ -80,9 +80,8 @@ def parse_args(argv: Sequence[str] | None = None) -> GpuConfig:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="also this trained tagger")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="and its bundle's FP16 graph")
     parser.add_argument("--output", type=json_file, metavar="FILE.json", help="the raw samples")
-    parser.add_argument(
-        "--budget-s", type=positive, default=default.budget_s, metavar="N", help="time box"
-    )
+    parser.add_argument("--budget-s", type=positive, default=default.budget_s, metavar="N",
+        help="time box (%(default)s)")  # fmt: skip
     parser.add_argument("--cpu", action="store_true", help="rehearse on the CPU, tiny")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
     config = GpuConfig(**vars(parser.parse_args(argv)))

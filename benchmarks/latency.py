@@ -37,7 +37,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser, json_file, seconds
+from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.halting import awake
 from benchmarks.machine import describe_machine
@@ -78,11 +78,7 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     """Return the settings a command line asks for."""
     parser = benchmark_parser("latency", __doc__)
     default = LatencyConfig()
-    parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
-    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
-    parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
-    parser.add_argument("--output", type=json_file, default=default.output, metavar="FILE.json")
-    parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
+    add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds")
     parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
     parser.add_argument("--json", action="store_true", help="print the JSON document only")
     return LatencyConfig(**vars(parser.parse_args(argv)))

@@ -4,6 +4,8 @@
 
 p50 and lines/s are medians over the rounds; p90 and p99 are over all lines of all rounds. A
 speed-up is that of the column before it against the first row.
+
+exit status: 0 shown, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class ReportConfig:
 def parse_args(argv: Sequence[str] | None = None) -> ReportConfig:
     """Return what a command line asks for."""
     parser = benchmark_parser("report", __doc__)
-    parser.add_argument("result", type=Path, metavar="RESULT.json")
+    parser.add_argument("result", type=Path, metavar="RESULT.json", help="what latency wrote")
     return ReportConfig(**vars(parser.parse_args(argv)))
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser
+from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.latency import LatencyConfig
 from benchmarks.latency import run as measure_latency
 from benchmarks.result import Result
@@ -64,9 +64,9 @@ def parse_args(argv: Sequence[str] | None = None) -> TourConfig:
     """Return the settings a command line asks for."""
     parser = benchmark_parser("tour", __doc__)
     default = TourConfig()
-    parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
-    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
-    parser.add_argument("--repository", type=Path, default=default.repository, metavar="DIR")
+    add_shared(parser, default, "checkpoint", "bundle")
+    parser.add_argument("--repository", type=Path, default=default.repository, metavar="DIR",
+        help="what Triton serves (%(default)s)")  # fmt: skip
     return TourConfig(**vars(parser.parse_args(argv)))
 
 

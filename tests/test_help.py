@@ -17,8 +17,13 @@ MODULES = (
     *export.__main__.COMMANDS.values(),
     *(f"train.commands.{name}" for name in train.__main__.COMMANDS),
     *("export.__main__", "train.__main__"),
+    *(f"benchmarks.{name}" for name in ("export", "gpu", "latency", "report", "tour")),
+    *(
+        f"benchmarks.{name}.__main__"
+        for name in ("accuracy", "grid", "load", "memory", "path", "training", "year")
+    ),
 )
-UNSAID = (None, False, argparse.SUPPRESS)
+UNSAID = (None, argparse.SUPPRESS)
 """Defaults that go without saying."""
 
 
@@ -48,7 +53,11 @@ def unsaid(parser: argparse.ArgumentParser) -> list[str]:
         action.option_strings[-1] if action.option_strings else action.dest
         for action in parser._actions
         if not action.help
-        or (action.default not in UNSAID and action.default and not action.help.endswith(")"))
+        or (
+            action.nargs != 0  # a flag's goes without saying
+            and (action.default not in UNSAID and action.default)
+            and not action.help.endswith(")")
+        )
     ]
 
 

@@ -15,6 +15,8 @@ To begin with (corpora without splits are parted once, seed 1; then the unlabell
 Strategies of fine-tuning, and an adapted base model, on mwo2kg:
   python -m train adapt ../shared/data/domain_text/{mwo2kg_texts,maintie_texts,maintnorm_normalised}.txt --leave-out ../shared/data/mwo2kg/{dev,test}.txt --epochs 6 --block-tokens 64 --batch-size 32 --output build/accuracy/adapted
   python -m benchmarks.accuracy --strategies --output benchmarks/results/accuracy/strategies.jsonl
+
+exit status: 0 done, 1 failed (one line says why), 2 wrong usage
 """  # noqa: E501 (commands to copy)
 
 from __future__ import annotations
@@ -86,7 +88,8 @@ def parse_args(argv: Sequence[str] | None = None) -> AccuracyConfig:
     default = AccuracyConfig()
     parser = benchmark_parser("accuracy", __doc__)
     add = parser.add_argument
-    add("names", nargs="*", choices=[*EXPERIMENTS, []], metavar="EXPERIMENT")
+    add("names", nargs="*", choices=[*EXPERIMENTS, []], metavar="EXPERIMENT",
+        help="what to run; none: the table so far")  # fmt: skip
     add("--seeds", type=int, nargs="+", default=default.seeds, help="(1 2 3)")
     add("--test", action="store_true", help="look at the test lines: the last run only")
     add("--output", type=Path, default=default.output, help=f"({default.output})")

@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser, json_file, seconds
+from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.families import BERT_BASE, MINILM, Family, write_random_checkpoint
 from benchmarks.grid.engines import build_engines
 from benchmarks.grid.plan import WORDS
@@ -66,10 +66,10 @@ def parse_args(argv: Sequence[str] | None = None) -> GridConfig:
     parser = benchmark_parser("grid", __doc__)
     default = GridConfig()
     model = parser.add_mutually_exclusive_group()
-    model.add_argument("--checkpoint", type=Path, metavar="DIR")
-    model.add_argument("--shape", choices=[*SHAPES], default=default.shape)
-    parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
-    parser.add_argument("--output", type=json_file, metavar="FILE.json")
+    add_shared(model, default, "checkpoint")
+    model.add_argument("--shape", choices=[*SHAPES], default=default.shape,
+        help="a model of random weights (%(default)s)")  # fmt: skip
+    add_shared(parser, default, "seconds", "output")
     return GridConfig(**vars(parser.parse_args(argv)))
 
 

@@ -38,7 +38,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import benchmark_parser, json_file, seconds
+from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.load.calls import Closed, Measured, Open
 from benchmarks.load.checks import Check
@@ -90,12 +90,9 @@ def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
     """Return the settings a command line asks for."""
     parser = benchmark_parser("load", __doc__)
     default = LoadConfig()
-    parser.add_argument("--checkpoint", type=Path, default=default.checkpoint, metavar="DIR")
-    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
-    parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
-    parser.add_argument("--output", type=json_file, default=default.output, metavar="FILE.json")
-    parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
-    parser.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N")
+    add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds")
+    parser.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N",
+        help="rounds of every cell (%(default)s)")  # fmt: skip
     parser.add_argument("--perf-analyzer", type=Path, metavar="PROGRAM",
         help="ask with it too, a server that lets it read settings and statistics")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the JSON document only")

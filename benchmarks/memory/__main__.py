@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import benchmark_parser, json_file
+from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.machine import describe_machine
 from benchmarks.memory.children import curve_of, first_answer
@@ -67,11 +67,12 @@ def parse_args(argv: Sequence[str] | None = None) -> MemoryConfig:
     """Return the settings a command line asks for."""
     parser = benchmark_parser("memory", __doc__)
     default = MemoryConfig()
-    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
-    parser.add_argument("--lines", type=at_least(1), default=default.lines, metavar="N")
-    parser.add_argument("--processes", type=at_least(1), default=default.processes, metavar="N")
+    add_shared(parser, default, "bundle", "output")
+    parser.add_argument("--lines", type=at_least(1), default=default.lines, metavar="N",
+        help="lines a graph tags, 500 or more (%(default)s)")  # fmt: skip
+    parser.add_argument("--processes", type=at_least(1), default=default.processes, metavar="N",
+        help="fresh processes that time their first answer (%(default)s)")  # fmt: skip
     parser.add_argument("--triton", action="store_true", help="measure a server too")
-    parser.add_argument("--output", type=json_file, metavar="FILE.json")
     config = MemoryConfig(**vars(parser.parse_args(argv)))
     if config.lines < 500:
         parser.error(f"--lines: expected at least 500, to tell growth, got {config.lines}")

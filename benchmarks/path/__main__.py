@@ -26,7 +26,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser, json_file, seconds
+from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.halting import halt, resume, running
 from benchmarks.load.calls import Call, Closed, answered
 from benchmarks.load.loops import Ask, run_load
@@ -69,10 +69,7 @@ def parse_args(argv: Sequence[str] | None = None) -> PathConfig:
     """Return the settings a command line asks for."""
     parser = benchmark_parser("path", __doc__)
     default = PathConfig()
-    parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="DIR")
-    parser.add_argument("--data", type=Path, help="JSON lines instead of the checkpoint's own")
-    parser.add_argument("--seconds", type=seconds, default=default.seconds, metavar="N")
-    parser.add_argument("--output", type=json_file, metavar="FILE.json")
+    add_shared(parser, default, "bundle", "data", "seconds", "output")
     return PathConfig(**vars(parser.parse_args(argv)))
 
 

@@ -8,6 +8,8 @@ JSON document.
 To begin with:
   python -m benchmarks.training --data ../shared/data/mwo2kg \
       --label-map Observed_state=Observation,Event= --output benchmarks/results/training.json
+
+exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 """
 
 from __future__ import annotations
