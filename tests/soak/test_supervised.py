@@ -77,7 +77,12 @@ def test_a_killed_process_costs_nobody_an_answer(
             before = pair.state(number)
             os.kill(pair.stub(number) if victim == "stub" else before.pid, signal.SIGKILL)
             recoveries_s.append(pair.until_back(number, before, timeout_s=HEALTHY_S))
-    soak.record(f"kill-{victim}", slowest_recovery_s=max(recoveries_s), **figures(seen))
+    soak.record(
+        f"kill-{victim}",
+        num_kills=len(recoveries_s),
+        slowest_recovery_s=max(recoveries_s),
+        **figures(seen),
+    )
     nothing_lost_or_wrong(seen)
     assert seen.slowest_s() <= SLOWEST_S[victim] + seen.allowed_s
 
@@ -107,6 +112,7 @@ def test_a_frozen_server_is_left_out_replaced_and_taken_back(
             times.append((out_s, ejected_s, time.monotonic() - back))
     soak.record(
         "freeze",
+        num_freezes=len(times),
         slowest_out_s=max(t[0] for t in times),
         slowest_ejected_s=max(t[1] for t in times),
         slowest_readmitted_s=max(t[2] for t in times),
@@ -121,9 +127,10 @@ def test_a_frozen_server_is_left_out_replaced_and_taken_back(
 def test_a_rolling_restart_costs_nobody_an_answer(
     pair: Supervised, tagger: TritonTagger, embedded: AnyTagger, soak: Soak
 ) -> None:
+    num_restarts = soak.size(small=5, large=50)
     with calling(tagger, embedded, LINES) as seen:
         pair.until_stable()
-        for _ in range(soak.size(small=5, large=50)):  # what was asked for is nobody's failure
+        for _ in range(num_restarts):  # what was asked for is nobody's failure
             before = [pair.state(number) for number in range(2)]
             with serve("restart", project=pair.project) as verb:
                 _, told = verb.communicate(timeout=60)
@@ -131,6 +138,6 @@ def test_a_rolling_restart_costs_nobody_an_answer(
             assert told.split("\n")[:2] == ["replica 0 answers again", "replica 1 answers again"]
             for number in range(2):
                 pair.until_back(number, before[number], timeout_s=0.0)
-    soak.record("rolling-restart", **figures(seen))
+    soak.record("rolling-restart", num_restarts=num_restarts, **figures(seen))
     nothing_lost_or_wrong(seen)
     assert seen.slowest_s() <= ROLLING_SLOWEST_S + seen.allowed_s
