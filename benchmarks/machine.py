@@ -12,6 +12,15 @@ from pathlib import Path
 
 import torch
 
+from serve.running.cores import num_cores
+from serve.running.processor import cpu_field, cpu_flags
+
+CPU_FLAGS = {
+    *("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
+    *("asimddp", "i8mm", "bf16", "sve"),
+}
+"""Features of x86 and of Arm that decide how fast products are: how wide, and of which numbers."""
+
 _PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "torch", "transformers")
 
 
@@ -21,6 +30,10 @@ class Machine:
 
     Attributes:
         cpu: Model name of the processor.
+        cpu_family: Its family and model, which tell generations of one name apart; None in results
+            made before they were recorded.
+        cpu_model: See there.
+        cpu_flags: Those of `CPU_FLAGS` that it has, sorted; None in such results.
         num_cores: Cores this process may use.
         gpu: Name of the GPU PyTorch sees, or None.
         memory_bytes: Main memory.
@@ -33,6 +46,9 @@ class Machine:
     """
 
     cpu: str
+    cpu_family: str | None = None
+    cpu_model: str | None = None
+    cpu_flags: list[str] | None = None
     num_cores: int
     gpu: str | None
     memory_bytes: int
@@ -44,13 +60,20 @@ class Machine:
     time: str
 
     @property
+    def cores(self) -> str:
+        """How many of which processor, for captions."""
+        cores = f"{self.num_cores} cores of {self.cpu}"
+        if self.cpu_flags is None:
+            return cores
+        which = (("family", self.cpu_family), ("model", self.cpu_model))
+        facts = [*(f"{name} {value}" for name, value in which if value), *self.cpu_flags]
+        return f"{cores} ({', '.join(facts)})" if facts else cores
+
+    @property
     def hardware(self) -> str:
         """What ran, and what ran beside it, for captions."""
         gpu = f" and {self.gpu}" if self.gpu else ""
-        return (
-            f"{self.num_cores} cores of {self.cpu}{gpu}, "
-            f"load {self.load_average:.1f} before the run"
-        )
+        return f"{self.cores}{gpu}, load {self.load_average:.1f} before the run"
 
     @property
     def software(self) -> str:
@@ -63,8 +86,11 @@ class Machine:
 def describe_machine() -> Machine:
     """Return the facts of this machine, now."""
     return Machine(
-        cpu=_cpu(),
-        num_cores=len(os.sched_getaffinity(0)),
+        cpu=cpu_field("model name") or platform.machine(),
+        cpu_family=cpu_field("cpu family") or None,
+        cpu_model=cpu_field("model") or None,
+        cpu_flags=sorted(cpu_flags() & CPU_FLAGS),
+        num_cores=num_cores(),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         system=platform.platform(),
@@ -74,13 +100,6 @@ def describe_machine() -> Machine:
         load_average=os.getloadavg()[0],
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def _version(package: str) -> str | None:

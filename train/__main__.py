@@ -42,6 +42,7 @@ from pathlib import Path
 from serve.commands import exit_status, say, write_utf8
 from serve.display.render import printable_lines
 from serve.errors import TaggingError, lacking
+from serve.running.cores import num_cores
 from train.config import TrainConfig, state_path
 from train.flags.arguments import add_training_arguments, training_config
 from train.loop.alone import is_first_process
@@ -67,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # spinning, which is also 8 % faster beside two busy processes). Read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    if (most := num_cores()) < len(os.sched_getaffinity(0)):  # PyTorch sees no container's quota
+        os.environ.setdefault("OMP_NUM_THREADS", str(most))
     try:
         if arguments and arguments[0] in COMMANDS:
             return int(import_module(f"train.commands.{arguments[0]}").main(arguments[1:]))

@@ -31,7 +31,7 @@ from pathlib import Path
 from benchmarks.accuracy.corpora import SOURCES, write_domain_text
 from benchmarks.accuracy.plan import EXPERIMENTS, STRATEGIES
 from benchmarks.accuracy.run import append, execute, put, read_rows, with_test_score
-from benchmarks.accuracy.table import format_gains, format_table, num_looks
+from benchmarks.accuracy.table import format_gains, format_machines, format_table, num_looks
 from benchmarks.arguments import benchmark_parser
 from benchmarks.machine import describe_machine
 from serve.commands import exit_status
@@ -76,6 +76,8 @@ def _main(config: AccuracyConfig) -> int:
         return 1  # train has said why
     rows = read_rows(config.output)
     print(format_table(rows))
+    if machines := format_machines(rows):
+        print(f"\n{machines}")
     if gains := format_gains(rows):
         print(f"\n{gains}\n")
     print(f"runs that looked at test: {num_looks(rows)}")
@@ -103,12 +105,12 @@ def _run(config: AccuracyConfig, name: str, seed: int) -> None:
     known = [r for r in read_rows(config.output) if (r["name"], r["seed"]) == (name, seed)]
     if known and (not config.test or any(row["test"] for row in known)):
         return
-    experiment, commit = EXPERIMENTS[name], describe_machine().commit
+    experiment, machine = EXPERIMENTS[name], describe_machine()
     source = SOURCES[experiment.corpus]
     if known:
         put(config.output, with_test_score(known[0], source))  # nothing to train
         return
-    row = execute(experiment, source, seed, commit, test=config.test)
+    row = execute(experiment, source, seed, machine, test=config.test)
     append(config.output, row)
     print(f"{name}, seed {seed}: dev {row.dev.f1:.4f}, {row.wall_s:.0f} s", file=sys.stderr)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.accuracy.corpora import Source, domain_text, write_corpus
 from benchmarks.accuracy.plan import Experiment, draw_of, teacher_seeds
+from benchmarks.machine import Machine
 from serve.bootstrap import Interval, f1_intervals, labels_of, text_counts
 from serve.examples import Span, read_jsonl
 from serve.files import write_durably
@@ -57,7 +58,7 @@ class Row:
         cpu_s: Seconds of processor time it took.
         training_s: Seconds of training alone, dev F1 of each epoch included.
         peak_memory_bytes: Most memory the process held.
-        commit: Of the code.
+        machine: Where, and of which commit.
     """
 
     name: str
@@ -73,7 +74,7 @@ class Row:
     cpu_s: float
     training_s: float
     peak_memory_bytes: int
-    commit: str | None
+    machine: Machine
 
 
 def checkpoint_of(name: str, seed: int) -> Path:
@@ -82,7 +83,7 @@ def checkpoint_of(name: str, seed: int) -> Path:
 
 
 def execute(
-    experiment: Experiment, source: Source, seed: int, commit: str | None, *, test: bool
+    experiment: Experiment, source: Source, seed: int, machine: Machine, *, test: bool
 ) -> Row:
     """Train on a source's lines, score and return the row; the checkpoint stays.
 
@@ -123,7 +124,7 @@ def execute(
         cpu_s=round(cpu_s, 1),
         training_s=record["cost"]["training_s"],
         peak_memory_bytes=record["cost"]["peak_memory_bytes"],
-        commit=commit,
+        machine=machine,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from benchmarks.accuracy.plan import draw_of
+from benchmarks.machine import Machine
 
 Row = Mapping[str, Any]
 Rows = Iterable[Row]
@@ -41,6 +42,12 @@ def format_table(rows: Rows) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def format_machines(rows: Rows) -> str:
+    """Return a line for each kind of machine that runs were made on, as far as rows tell it."""
+    machines = (Machine(**row["machine"]) for row in rows if "machine" in row)
+    return "\n".join(dict.fromkeys(machine.cores for machine in machines))
 
 
 def format_gains(rows: Rows) -> str:

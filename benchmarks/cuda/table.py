@@ -32,7 +32,7 @@ def caption(record: Record) -> str:
     return (
         f"{rehearsal}Medians; random weights from seed {record.seed} but where a checkpoint is "
         f"named; 'B x T tokens' is the forward pass alone, inputs on the device. {gpu}"
-        f"{f' ({device})' if device else ''}, {machine.num_cores} cores of {machine.cpu}; "
+        f"{f' ({device})' if device else ''}, {machine.cores}; "
         f"{record.spent_s:.0f} s of {record.budget_s:.0f}. {machine.software}."
     )
 

@@ -174,8 +174,7 @@ def format_speed(speed: Speed) -> str:
     training_s = speed.total_s - speed.parts_s.get("dev F1", 0.0)
     products_s = epochs * need.flops / max(speed.peak_flops)
     lines = [
-        f"{epochs} epochs of {speed.data} on {speed.machine.num_cores} cores of "
-        f"{speed.machine.cpu}: {speed.total_s:.1f} s",
+        f"{epochs} epochs of {speed.data} on {speed.machine.cores}: {speed.total_s:.1f} s",
         f"one: {need.num_steps} steps, {need.num_tokens} tokens, {need.num_padding} of padding",
     ]
     lines += [f"{name:>24}  {s:6.1f} s" for name, s in speed.parts_s.items()]

@@ -65,16 +65,18 @@ def run(config: TuneConfig) -> int:
     Raises:
         BundleError: If the bundle is missing, damaged, or has no such graph.
         GraphError: If the graph cannot be loaded.
-        TaggingError: If the package onnxruntime is not installed.
+        TaggingError: If the package onnxruntime is not installed, or no folder for the choice
+            can be written to.
         OSError: If the choice cannot be kept.
     """
     with needing("the package onnxruntime", "cpu", TaggingError), importing():
         from serve.running.graphs import choose_graph, load_backend
-        from serve.running.threads import remember
+        from serve.running.threads import make_folder, remember
         from serve.running.tuning import best, candidates, measure
     bundle = Bundle.load(config.bundle)
     graph = bundle.graph(config.precision) if config.precision else choose_graph(bundle)
     content = bundle.read_graph(graph)
+    make_folder()  # or all would have been measured for nothing
     seconds = measure(
         lambda threads: load_backend(bundle, graph, content, Provider.CPU, threads),
         candidates(),

@@ -12,18 +12,15 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from serve.running.processor import CPUINFO, cpu_flags
+
 _X86 = ("x86_64", "AMD64")
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 @cache
-def may_saturate() -> bool:
+def may_saturate(cpuinfo: Path = CPUINFO) -> bool:
     """Return whether this CPU is an x86 without VNNI, as far as it says."""
     if platform.machine() not in _X86:
         return False
-    try:
-        lines = _CPUINFO.read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return bool(flags) and not {"avx512_vnni", "avx_vnni"} & set(flags)
+    flags = cpu_flags(cpuinfo)
+    return bool(flags) and not {"avx512_vnni", "avx_vnni"} & flags

@@ -12,12 +12,16 @@ import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import onnxruntime as ort
 
 from serve.bundle import GraphInfo
+from serve.errors import TaggingError
 from serve.files import locked, write_durably
 from serve.records import read_record
+from serve.running.cores import num_cores
+from serve.running.processor import cpu_field
 
 logger = logging.getLogger(__name__)
 
@@ -40,17 +44,17 @@ class Threads:
 
 def default_num_threads() -> int:
     """Return one thread per available core, at most 4: short lines do not feed more."""
-    return min(len(os.sched_getaffinity(0)), 4)
+    return min(num_cores(), 4)
 
 
 def remember(graph: GraphInfo, choice: Threads) -> Path:
     """Keep a choice for this machine; return the file.
 
     Raises:
+        TaggingError: If there is no folder for it.
         OSError: If it cannot be written.
     """
-    path = notes_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = make_folder()
     with locked(path.parent):
         notes = {**_read_notes(path), _key(graph): asdict(choice)}
         write_durably(path, json.dumps(notes, indent=2, sort_keys=True).encode())
@@ -60,21 +64,45 @@ def remember(graph: GraphInfo, choice: Threads) -> Path:
 def remembered(graph: GraphInfo) -> Threads | None:
     """Return the choice kept for this machine and graph, if any."""
     path = notes_path()
+    if path is None:
+        return None
     note = _read_notes(path).get(_key(graph))
     try:
         choice = read_record(Threads, note) if note is not None else None
     except ValueError as error:
         logger.warning("%s: %s; passed over, measure again with python -m serve tune", path, error)
         return None
-    if choice and not 1 <= choice.num <= len(os.sched_getaffinity(0)):
+    if choice and not 1 <= choice.num <= num_cores():
         return None  # measured with more cores than there are now
     return choice
 
 
-def notes_path() -> Path:
-    """Return where choices are kept, by the XDG base directory specification."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache) / "linetag" / "threads.json"
+def notes_path() -> Path | None:
+    """Return where choices are kept, by the XDG base directory specification; None without a home.
+
+    It says that no relative path counts, which would be another place in every folder.
+    """
+    caches = (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache"))
+    return next((Path(c, "linetag", "threads.json") for c in caches if os.path.isabs(c)), None)
+
+
+def make_folder() -> Path:
+    """Make the folder where choices are kept; return their file.
+
+    Raises:
+        TaggingError: If this user has none that can be written to.
+    """
+    path, remedy = notes_path(), "set XDG_CACHE_HOME to one, here and where the bundle is loaded"
+    if path is None:
+        raise TaggingError(f"expected a writable folder for the choice, got no home; {remedy}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            return path
+    except OSError as error:
+        raise TaggingError(
+            f"{path.parent}: expected a writable folder, got {error.strerror}; {remedy}"
+        ) from error
 
 
 def _read_notes(path: Path) -> dict[str, object]:
@@ -90,15 +118,6 @@ def _read_notes(path: Path) -> dict[str, object]:
 
 def _key(graph: GraphInfo) -> str:
     """Return what a choice holds for: the processor, its cores, ONNX Runtime, the graph."""
-    return (
-        f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {ort.__version__}, {graph.sha256}"
-    )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return os.uname().machine
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, os.uname().machine)
+    fields = ("model name", "cpu family", "model")  # a virtual one's name may be "AMD EPYC"
+    processor = " ".join(filter(None, map(cpu_field, fields))) or os.uname().machine
+    return f"{processor}, {num_cores()} cores, {ort.__version__}, {graph.sha256}"

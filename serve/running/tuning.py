@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from statistics import median
 from time import perf_counter
 
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
+from serve.running.cores import num_cores
 from serve.running.threads import Threads, default_num_threads
 
 NUM_ROUNDS = 12
@@ -19,10 +19,9 @@ MARGIN = 0.95
 
 def candidates() -> list[Threads]:
     """Return the choices to measure, the default first."""
-    num_cores = len(os.sched_getaffinity(0))
-    default = default_num_threads()
-    others = {1, 2, 4, num_cores // 2, num_cores} - {0, default}
-    nums = [default, *sorted(num for num in others if num <= num_cores)]
+    most, default = num_cores(), default_num_threads()
+    others = {1, 2, 4, most // 2, most} - {0, default}
+    nums = [default, *sorted(num for num in others if num <= most)]
     # A lone thread waits for nobody.
     return [Threads(num, spin) for num in nums for spin in (True, False) if spin or num > 1]
 

@@ -50,6 +50,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        remedy = "remove what is there" if in_the_way else "start it in a folder you can write to"
         raise ServerError(
-            f"{folder}: expected a writable folder, got {error.strerror}; remove what is there"
+            f"{folder}: expected a writable folder, got {error.strerror}; {remedy}"
         ) from error

@@ -17,9 +17,11 @@ from benchmarks.accuracy.run import (
     read_rows,
     with_test_score,
 )
-from benchmarks.accuracy.table import format_gains, format_table, num_looks
+from benchmarks.accuracy.table import format_gains, format_machines, format_table, num_looks
+from benchmarks.machine import describe_machine
 from serve.examples import read_jsonl
 
+MACHINE = describe_machine()
 FLAGS = ("--epochs", "4", "--learning-rate", "1e-2", "--batch-size", "20")
 
 
@@ -74,7 +76,7 @@ def test_a_run_is_scored_and_kept_and_teaches_the_next(
     experiment: Experiment, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    row = execute(experiment, source, 2, None, test=True)
+    row = execute(experiment, source, 2, MACHINE, test=True)
     for seed in (1, 3):  # the other teachers
         shutil.copytree(checkpoint_of("tiny plain", 2), checkpoint_of("tiny plain", seed))
     evaluation = json.loads((checkpoint_of("tiny plain", 2) / "evaluation.json").read_text())
@@ -85,13 +87,16 @@ def test_a_run_is_scored_and_kept_and_teaches_the_next(
     assert row.settings["seed"] == 2
     assert len(row.epochs) == 4
     student = replace(experiment, name="tiny student", teachers="tiny plain")
-    taught = execute(student, source, 2, None, test=False)
+    taught = execute(student, source, 2, MACHINE, test=False)
     assert taught.test is None
     folders = " ".join(str(checkpoint_of("tiny plain", seed)) for seed in (1, 2, 3))
     assert f"distil --teachers {folders} --data" in taught.command
     append(Path("runs.jsonl"), row)
     append(Path("runs.jsonl"), taught)
     assert read_rows(Path("runs.jsonl")) == json.loads(json.dumps([asdict(row), asdict(taught)]))
+    assert format_machines([{"commit": "of an older row"}, *read_rows(Path("runs.jsonl"))]) == (
+        MACHINE.cores
+    )
     assert 0 < row.training_s < row.wall_s
     assert row.peak_memory_bytes > 1e8
 
@@ -106,7 +111,7 @@ def test_a_run_of_before_looks_at_test_without_being_trained_again(
     experiment: Experiment, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    looked = execute(experiment, source, 1, None, test=True)
+    looked = execute(experiment, source, 1, MACHINE, test=True)
     row = replace(looked, test=None)
     other = replace(row, seed=2)
     for each in (row, other):

@@ -40,6 +40,21 @@ def test_the_parser_has_the_defaults_of_the_settings() -> None:
     assert parse_args([]) == TrainConfig()
 
 
+@pytest.mark.parametrize(
+    ("quota", "given", "expected"), [(1, None, "1"), (2, None, None), (1, "2", "2")]
+)
+def test_pytorch_takes_no_more_threads_than_a_quota_allows(
+    monkeypatch: pytest.MonkeyPatch, quota: int, given: str | None, expected: str | None
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("train.__main__.num_cores", lambda: quota)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert main(["--data", "none"]) == 1
+    assert os.environ.get("OMP_NUM_THREADS") == expected
+
+
 def test_every_setting_can_be_given() -> None:
     text = (
         "--data d --train a --dev b --test c --label-map X=Y,Z= --model m --output o --epochs 2 "

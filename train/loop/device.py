@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from serve.errors import TaggingError
+from serve.running.processor import CPUINFO, cpu_flags
 from train.config import Arithmetic
 
 _FORMATS = {
@@ -17,10 +18,9 @@ _FORMATS = {
     Arithmetic.FP16: torch.float16,
 }
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
-_CPUINFO = Path("/proc/cpuinfo")
 
 
-def has_bf16(device: torch.device, cpuinfo: Path = _CPUINFO) -> bool:
+def has_bf16(device: torch.device, cpuinfo: Path = CPUINFO) -> bool:
     """Tell whether a device multiplies bfloat16 in hardware.
 
     The CPU is asked itself: PyTorch's own check also says yes to processors that only emulate it,
@@ -28,7 +28,7 @@ def has_bf16(device: torch.device, cpuinfo: Path = _CPUINFO) -> bool:
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return not _BF16_FLAGS.isdisjoint(_cpu_flags(cpuinfo))
+    return not _BF16_FLAGS.isdisjoint(cpu_flags(cpuinfo))
 
 
 def number_format(arithmetic: Arithmetic, device: torch.device) -> torch.dtype:
@@ -73,13 +73,3 @@ def out_of_memory_told() -> Iterator[None]:
             f"expected room in the device's memory, got: {reason}; raise --accumulate, or lower "
             "--batch-size"
         ) from error
-
-
-def _cpu_flags(cpuinfo: Path) -> set[str]:
-    if not cpuinfo.is_file():  # not Linux
-        return set()
-    for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            return set(value.split())
-    return set()

@@ -482,7 +482,9 @@ def test_a_folder_that_start_cannot_make_is_told(
     (project / "build" / "triton").symlink_to("gone/too")
     assert main(["start", "--detach", "--triton", str(environment)]) == 1
     (message,) = capsys.readouterr().err.splitlines()[1:]
-    assert message.startswith("error: build/triton: expected a writable folder, got File exists")
+    assert message == (
+        "error: build/triton: expected a writable folder, got File exists; remove what is there"
+    )
 
 
 @pytest.mark.triton

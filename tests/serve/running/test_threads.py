@@ -14,8 +14,17 @@ from numpy.typing import NDArray
 from serve.__main__ import main
 from serve.bundle import Bundle, GraphInfo, Precision
 from serve.encoding import EncodedBatch
-from serve.running import tuning
-from serve.running.threads import Threads, default_num_threads, notes_path, remember, remembered
+from serve.errors import TaggingError
+from serve.running import threads, tuning
+from serve.running.cores import num_cores
+from serve.running.threads import (
+    Threads,
+    default_num_threads,
+    make_folder,
+    notes_path,
+    remember,
+    remembered,
+)
 from serve.running.tuning import best, candidates, measure
 from serve.tagger import Tagger
 from tests.serve.tiny import graph_info
@@ -27,7 +36,7 @@ DEFAULT = Threads(default_num_threads())
 @pytest.fixture(autouse=True)
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return notes_path()
+    return make_folder()
 
 
 def test_there_is_a_thread_and_at_most_four() -> None:
@@ -70,8 +79,49 @@ def test_a_note_that_lacks_a_key_says_so(notes: Path, caplog: pytest.LogCaptureF
 
 
 def test_more_threads_than_there_are_cores_now_are_passed_over() -> None:
-    remember(GRAPH, Threads(len(os.sched_getaffinity(0)) + 1))
+    remember(GRAPH, Threads(num_cores() + 1))
     assert remembered(GRAPH) is None
+
+
+def test_a_quota_bounds_threads_and_parts_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as without:
+        without.setattr(threads, "num_cores", lambda: 3)
+        assert default_num_threads() == 3
+        remember(GRAPH, Threads(1, spin=False))
+    for module in (threads, tuning):
+        monkeypatch.setattr(module, "num_cores", lambda: 1)
+    assert default_num_threads() == 1
+    assert candidates() == [Threads(1)]
+    assert remembered(GRAPH) is None
+
+
+def test_a_choice_of_another_processor_of_that_name_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fields = {"model name": "AMD EPYC", "cpu family": "25", "model": "1"}
+    monkeypatch.setattr(threads, "cpu_field", fields.__getitem__)
+    remember(GRAPH, Threads(1))
+    assert remembered(GRAPH) == Threads(1)
+    fields["cpu family"] = "26"
+    assert remembered(GRAPH) is None
+
+
+@pytest.mark.parametrize("cache", [None, "relative"])
+def test_without_a_home_no_choice_is_kept_or_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str | None
+) -> None:
+    if cache is None:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as without HOME, and unknown
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert notes_path() is None
+    assert remembered(GRAPH) is None
+    with pytest.raises(TaggingError, match=r"got no home; set XDG_CACHE_HOME to one"):
+        remember(GRAPH, Threads(1))
+    assert not list(Path().iterdir())
 
 
 class Sleeper:
@@ -131,12 +181,25 @@ def test_the_command_keeps_what_it_prints(
 def test_a_choice_that_cannot_be_kept_is_printed_all_the_same(
     bundle: Path, notes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    notes.parent.parent.mkdir(parents=True, exist_ok=True)
-    notes.parent.write_text("no folder")
+    notes.mkdir()
     assert main(["tune", "--bundle", str(bundle), "--json"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["choice"]
-    assert err.startswith(f"error: {notes.parent}: ")
+    assert err.splitlines()[-1].startswith(f"error: {notes}: ")
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_measured(
+    bundle: Path, notes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes.parent.rmdir()
+    notes.parent.write_text("no folder")
+    assert main(["tune", "--bundle", str(bundle), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"error: {notes.parent}: expected a writable folder, got File exists; "
+        "set XDG_CACHE_HOME to one, here and where the bundle is loaded\n"
+    )
 
 
 def test_a_bundle_that_is_not_there_is_one_line(
