@@ -199,8 +199,8 @@ def _check(new: Intake, train: list[Line], test: list[Line]) -> None:
         if not lines:
             num = len(new.parts[part])
             raise DataError(
-                f"{new.files[0]}: expected new {part} lines that are in no other part, got none of "
-                f"{num}; give more lines with --new"
+                f"{new.files[0]}: expected new {part} lines that are in no other part, new or old, "
+                f"got none of {num}; give more lines with --new"
             )
 
 
