@@ -123,8 +123,8 @@ class Result:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{path}: expected a result of format {FORMAT}, got {error!r}; "
-                "measure again with python -m benchmarks.latency"
+                f"{path}: expected a result of python -m benchmarks.latency of format {FORMAT}, "
+                f"got {error!r}; name one, or measure again with it"
             ) from error
 
 

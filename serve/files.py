@@ -50,7 +50,6 @@ def replacing_file(path: Path) -> Iterator[TextIO]:
 
     All of it is on the disk by then. What is no file, a pipe or /dev/stdout, is written into.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     with (
         _staged(path) as staging,
         staging.open("w", encoding="utf-8", newline="\n") as file,
@@ -97,8 +96,9 @@ def _staged(path: Path) -> Iterator[Path]:
     """Give the same for a name of a user's: beside the file it leads to, or what is no file.
 
     The content is on the disk before it has its name, and its name when the block has ended. Who
-    may read the old file may read the new one, and nobody else.
+    may read the old file may read the new one, and nobody else. Its folder is made if need be.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file() and not path.is_dir():
         yield path
         return

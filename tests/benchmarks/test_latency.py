@@ -80,7 +80,9 @@ def test_a_file_that_is_no_result_is_refused_in_one_line(
     assert report.main([str(path)]) == 1
     out, error = capsys.readouterr()
     assert out == ""
-    assert error.startswith(f"error: {path}: expected a result of format 1, got ")
+    assert error.startswith(
+        f"error: {path}: expected a result of python -m benchmarks.latency of format 1, got "
+    )
     assert error.count("\n") == 1
 
 

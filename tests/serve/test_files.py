@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from serve.errors import in_words
-from serve.files import locked, replacing, replacing_file, write_durably
+from serve.files import locked, replacing, replacing_file, staged_file, write_durably
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
@@ -284,8 +284,11 @@ def _replace(path: Path, content: str) -> None:
 
 def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     missing = tmp_path / "none" / "page.html"
-    with pytest.raises(OSError, match=re.escape(f"'{missing}'")) as told:
-        write_durably(missing, b"x")
+    with (
+        pytest.raises(OSError, match=re.escape(f"'{missing}'")) as told,
+        staged_file(missing),
+    ):
+        pass
     assert in_words(told.value) == f"{missing}: No such file or directory"
 
 

@@ -11,9 +11,10 @@ line ends within a text, a blank stands there; in the scheme IO entities of one 
 become one.
 
 Rules: of Label Studio's annotations of a task those cancelled do not count, then the ground truth
-is taken, else the one updated last; tasks without any are left out, as are lines Prodigy's
-annotator rejected. Pieces of a discontinuous brat entity are spans of their own unless only blanks
-part them. Of nested spans (MaintIE, or with --overlaps longest) the longest stays.
+is taken, else the one updated last, choices alone after all others; where they differ, that is
+told. Tasks without any are left out, as are lines Prodigy's annotator rejected. Pieces of a
+discontinuous brat entity are spans of their own unless only blanks part them. Of nested spans
+(MaintIE, or with --overlaps longest) the longest stays.
 
 Examples:
   python -m train convert tasks.json lines.conll

@@ -50,21 +50,28 @@ class Reading:
 
 @dataclass(slots=True)
 class Dropped:
-    """The spans of a file that were dropped as they overlap longer ones.
+    """What was dropped of a file's labels in favour of others.
 
     Attributes:
-        num_spans: How many.
+        num_spans: Spans that overlap longer ones.
         first: Place of the record of the first.
+        num_disputed: Records of one annotation, from which others of the text differ.
+        first_disputed: Place of the first.
     """
 
     num_spans: int = 0
     first: str = ""
+    num_disputed: int = 0
+    first_disputed: str = ""
 
     def note(self, record: Record, example: Example, reading: Reading) -> None:
         """Take in a record and the example that was made of it."""
         if num_dropped := len(mapped_spans(record, reading)) - len(example.spans):
             self.num_spans += num_dropped
             self.first = self.first or record.place
+        if record.is_disputed:
+            self.num_disputed += 1
+            self.first_disputed = self.first_disputed or record.place
 
     def warn(self, path: Path) -> None:
         """Warn of them, if there are any."""
@@ -72,6 +79,12 @@ class Dropped:
             logger.warning(
                 "warning: %s: %d spans dropped that overlap a longer one, the first at %s",
                 path, self.num_spans, self.first,
+            )  # fmt: skip
+        if self.num_disputed:
+            logger.warning(
+                "warning: %s: %d texts have finished annotations that differ, the first at %s; one "
+                "of each is taken, python -m train convert --help says which",
+                path, self.num_disputed, self.first_disputed,
             )  # fmt: skip
 
 

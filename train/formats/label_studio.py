@@ -2,8 +2,10 @@
 
 Policy:
 * Of a task's annotations those that were cancelled do not count. Of the others the one marked as
-  ground truth is taken, else the one updated last, else the last. A task without one is left out:
-  it is not labelled, which is not the same as a text without entities.
+  ground truth is taken, else the one updated last, else the last; one that answers other questions
+  only, such as choices, after all that have labels or, of a text without entities, nothing. Where
+  they differ and none is the ground truth, the task is disputed. A task without one is left out: it
+  is not labelled, which is not the same as a text without entities.
 * The text is the one in `data` that results name by `to_name`, else `data.text`, or the only text.
   Of the results those with labels and offsets count; a result with two labels is two spans. Labels
   on a page or a dialogue have no offsets in the text, and a part of the text may have its name in a
@@ -17,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from serve.examples import Example, Span
@@ -56,7 +59,9 @@ def parse(place: str, task: object) -> Record | None:
     number, annotation = max(finished, key=_rank)
     text = _text(task["data"], annotation)
     spans = tuple(_spans(annotation, f"annotations[{number}]", text))
-    return Record(place, text, spans, fields=task)
+    said = {_said(annotation) for _, annotation in finished}
+    is_disputed = len(said) > 1 and not _is_ground_truth(annotation)
+    return Record(place, text, spans, fields=task, is_disputed=is_disputed)
 
 
 def write(path: Path, examples: Iterable[Example], _: Writing) -> None:
@@ -79,10 +84,25 @@ def write_tasks(path: Path, tasks: Iterable[dict[str, object]]) -> None:
         file.write("\n]\n" if before == ",\n" else "[]\n")
 
 
-def _rank(numbered: tuple[int, object]) -> tuple[bool, str, int]:
+def _rank(numbered: tuple[int, object]) -> tuple[bool, bool, str, int]:
     number, annotation = numbered
     fields = annotation if isinstance(annotation, dict) else {}
-    return bool(fields.get("ground_truth")), str(fields.get("updated_at") or ""), number
+    is_about_spans = not fields.get("result") or any(_with_labels(annotation))
+    updated_at = str(fields.get("updated_at") or "")
+    return _is_ground_truth(annotation), is_about_spans, updated_at, number
+
+
+def _is_ground_truth(annotation: object) -> bool:
+    return isinstance(annotation, dict) and bool(annotation.get("ground_truth"))
+
+
+def _said(annotation: object) -> frozenset[str]:
+    """Return what an annotation calls how, to compare it with others; nothing is checked."""
+    return frozenset(
+        repr((result.get("to_name"), value.get("start"), value.get("end"), label))
+        for result, value in _with_labels(annotation)
+        for label in (value["labels"] if isinstance(value["labels"], list) else [value["labels"]])
+    )
 
 
 def _text(data: dict[str, object], annotation: object) -> str:
@@ -107,13 +127,17 @@ def _text(data: dict[str, object], annotation: object) -> str:
 
 def _labelled(annotation: object) -> set[str]:
     """Return the names of what has labels on it; of other results, such as choices, none."""
+    names = (result.get("to_name") for result, _ in _with_labels(annotation))
+    return {name for name in names if isinstance(name, str)}
+
+
+def _with_labels(annotation: object) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield the results that have labels, each with its value."""
     results = annotation.get("result") if isinstance(annotation, dict) else None
-    return {
-        name
-        for result in (results if isinstance(results, list) else ())
-        if isinstance(result, dict) and isinstance(name := result.get("to_name"), str)
-        if isinstance(value := result.get("value"), dict) and value.get("labels")
-    }
+    for result in results if isinstance(results, list) else ():
+        value = result.get("value") if isinstance(result, dict) else None
+        if isinstance(value, dict) and value.get("labels"):
+            yield result, value
 
 
 def _spans(annotation: object, at: str, text: str) -> Iterable[Span]:

@@ -22,6 +22,7 @@ class Record:
         spans: Its spans in the order of the file; they may overlap or leave the text.
         tags: The tags of its words, where the file has such.
         fields: What else the file says about it, by name.
+        is_disputed: Whether it was labelled more than once, and not in the same way.
     """
 
     place: str
@@ -29,6 +30,7 @@ class Record:
     spans: tuple[Span, ...]
     tags: tuple[str, ...] = ()
     fields: Mapping[str, object] = field(default_factory=dict)
+    is_disputed: bool = False
 
 
 def shown(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -27,10 +27,7 @@ class Fields:
 
     def note(self, record: Record) -> None:
         """Take what a line says besides, such as its machine or time."""
-        if isinstance(record.fields.get("text"), str):  # a row of spans; tasks have much of a tool
-            self._names |= dict.fromkeys(
-                name for name in record.fields if name not in _READ and not name.startswith("_")
-            )
+        self._names |= dict.fromkeys(_left_out(record))
 
     def warn(self, path: Path) -> None:
         """Warn of what was left out."""
@@ -40,6 +37,17 @@ class Fields:
                 "warning: %s: fields left out, as only texts and labels are written: %s",
                 path, names,
             )  # fmt: skip
+
+
+def _left_out(record: Record) -> Iterator[str]:
+    """Yield the names of fields that are a user's own, not a tool's."""
+    fields, data = record.fields, record.fields.get("data")
+    if isinstance(fields.get("text"), str):  # a row of spans
+        yield from (name for name in fields if name not in _READ and not name.startswith("_"))
+    elif isinstance(data, dict):  # a task, which has much of its tool beside them
+        yield from (f"data.{name}" for name, value in data.items() if value != record.text)
+    elif fields.get("document"):  # of brat's, or 0 before the first -DOCSTART- of columns
+        yield "document"
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ MEANING = {
     Rule.BARE: "parts without a labelled span, of which train and dev need some",
     Rule.UNKNOWN: "labels that train has not, so that they cannot be learnt",
     Rule.LEAK: "texts of one part that another has too, so that figures come out too good",
-    Rule.CONFLICT: "texts that stand elsewhere with other labels",
+    Rule.CONFLICT: "texts that are labelled otherwise elsewhere, or by another annotation",
     Rule.RARE: "labels with too few spans in train to be learnt well",
 }
 

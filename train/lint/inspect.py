@@ -9,7 +9,7 @@ from pathlib import Path
 from serve.errors import DataError
 from train.corpus.label_map import warn_of_label_map
 from train.formats.flat import Overlaps, Reading, mapped_spans
-from train.formats.record import Record
+from train.formats.record import Record, shown
 from train.formats.registry import read_records, settled
 from train.formats.schemes import SchemeDetector, violations
 from train.formats.words import Words, read_offsets
@@ -108,6 +108,9 @@ class _FileLint:
         self._figures.add(len(offsets), spans)
         yield from check_spans(record, spans, offsets, self._choices.overlaps or Overlaps.REFUSE)
         yield from self._memory.check(self._figures, record, spans)
+        if record.is_disputed:
+            message = f"{shown(record.text)} has finished annotations that differ; one is taken"
+            yield finding(Rule.CONFLICT, record.place, message)
 
 
 def _bare(files: Sequence[Figures]) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ from html import escape
 from serve.display.page import bullets, page, table
 from serve.display.render import printable
 from train.lint import tables
-from train.lint.finding import Severity
 from train.lint.inspect import Inspection
 
 NUM_SHOWN = 200
@@ -25,8 +24,7 @@ def inspection_page(inspection: Inspection) -> str:
 
 
 def _parts(inspection: Inspection) -> Iterator[str]:
-    errors, warnings = map(inspection.num, (Severity.ERROR, Severity.WARNING))
-    yield f"<h1>Corpus check</h1><p>{errors} errors, {warnings} warnings</p>"
+    yield f"<h1>Corpus check</h1><p>{tables.totals(inspection)}</p>"
     yield bullets(f"{f.part}: {f.path}" for f in inspection.files)
     yield table(*tables.files(inspection))
     yield "<h2>Labels</h2>"

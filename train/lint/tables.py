@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from train.lint.figures import binned
-from train.lint.finding import MEANING, Finding, Rule
+from train.lint.finding import MEANING, Finding, Rule, Severity
 from train.lint.inspect import Inspection
 from train.scores.tables import Table
 
@@ -49,6 +49,14 @@ def by_rule(inspection: Inspection) -> Iterator[tuple[str, Sequence[Finding]]]:
                 key = (found.severity != "error", rule)
                 groups.setdefault(key, []).append(found)
     for (_, rule), found_ones in sorted(groups.items(), key=lambda item: item[0][0]):
-        severity = found_ones[0].severity
-        plural = f"{len(found_ones)} {severity}{'s' if len(found_ones) > 1 else ''}"
-        yield f"{rule}: {plural}: {MEANING[rule]}", found_ones
+        num = _counted(len(found_ones), found_ones[0].severity)
+        yield f"{rule}: {num}: {MEANING[rule]}", found_ones
+
+
+def totals(inspection: Inspection) -> str:
+    """Return how many errors and warnings there are."""
+    return ", ".join(_counted(inspection.num(severity), severity) for severity in Severity)
+
+
+def _counted(num: int, severity: Severity) -> str:
+    return f"{num} {severity}{'' if num == 1 else 's'}"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from serve.display.render import printable
 from train.lint import tables
-from train.lint.finding import Severity
 from train.lint.inspect import Inspection
 from train.scores.tables import Table, aligned
 
@@ -30,8 +29,7 @@ def _parts(inspection: Inspection) -> Iterator[str]:
         if len(found) > NUM_SHOWN:
             lines.append(f"  ... and {len(found) - NUM_SHOWN} more")
         yield "\n".join(map(printable, lines))
-    errors, warnings = map(inspection.num, (Severity.ERROR, Severity.WARNING))
-    yield f"{errors} errors, {warnings} warnings"
+    yield tables.totals(inspection)
 
 
 def _histogram(table: Table) -> str:

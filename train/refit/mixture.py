@@ -15,14 +15,21 @@ text stands:
     new test    any old line         left out: champion or challenger have learnt from it
     new dev     that, or new test    left out: or were chosen by it
     new train   any dev or test      left out: it would leak
-    new train   old train            stays in its place: the new labels count
+    old train   old train            stays: it is learnt as often as it is there
+    new train   old train            stays, and the new labels count: old lines labelled otherwise
+                                     go, of those labelled alike one goes for each new one
+
+The last keeps a line as often as it is there in whichever of the two has it more often: what is
+common stays common, and what an export brings again each month does not add up.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from serve.errors import DataError
@@ -49,7 +56,7 @@ class Counts:
         num_old_test_left_out: Those left out, as the champion was trained on their text or
             chosen by it.
         num_repeated: New train lines whose text is an old train line's.
-        num_conflicts: Those of them that are labelled otherwise.
+        num_conflicts: Those of them that no old train line is labelled like.
     """
 
     num_new_train: int
@@ -100,11 +107,10 @@ def mix(champion: Champion, new: Intake, *, replay: int, seed: int) -> Mixture:
     """
     fair_test = _fair_test(champion)
     held_texts = _texts(fair_test) | _texts(champion.dev)
-    old = {fold(e.text): e for e in champion.train if fold(e.text) not in held_texts}
-    taken = _taken(new, held_texts, set(old))
+    old = tuple(e for e in champion.train if fold(e.text) not in held_texts)
+    taken = _taken(new, held_texts, _texts(old))
     train = taken["train"]
-    renewed = _keys(train)
-    kept = [example for text, example in old.items() if text not in renewed]
+    kept = _kept(old, train)
     replayed = _drawn(kept, replay, seed)
     if not any(example.spans for example in (*(line.example for line in train), *replayed)):
         raise DataError(f"{new.files[0]}: expected labelled spans to train on, got none")
@@ -150,27 +156,41 @@ def _taken(new: Intake, held_texts: set[str], old_texts: set[str]) -> dict[str, 
     return {"train": train, "dev": dev, "test": test}
 
 
+def _kept(old: tuple[Example, ...], train: list[Line]) -> list[Example]:
+    """Return the old train lines that stay beside the new ones."""
+    renewed, again = _keys(train), Counter(_labelled(line.example) for line in train)
+    kept: list[Example] = []
+    for example in old:
+        labelled = _labelled(example)
+        if again[labelled]:
+            again[labelled] -= 1  # the new one stands for it
+        elif labelled in again or fold(example.text) not in renewed:
+            kept.append(example)
+    return kept
+
+
 def _counts(
     champion: Champion,
     new: Intake,
-    old: Mapping[str, Example],
+    old: tuple[Example, ...],
     taken: Mapping[str, Sequence[Line]],
     num_fair: int,
     num_replay: int,
 ) -> Counts:
-    repeated = [line for line in taken["train"] if fold(line.example.text) in old]
+    old_texts, old_labelled = _texts(old), {_labelled(example) for example in old}
+    repeated = [line.example for line in taken["train"] if fold(line.example.text) in old_texts]
     num_new = {part: len(lines) for part, lines in taken.items()}
     return Counts(
         num_new_train=num_new["train"],
         num_new_dev=num_new["dev"],
         num_new_test=num_new["test"],
-        num_old_train=len(old),
+        num_old_train=len(champion.train),
         num_replay=num_replay,
         num_left_out=sum(map(len, new.parts.values())) - sum(num_new.values()),
         num_old_test=num_fair,
         num_old_test_left_out=len(champion.test) - num_fair,
         num_repeated=len(repeated),
-        num_conflicts=sum(_differs(line, old) for line in repeated),
+        num_conflicts=sum(_labelled(example) not in old_labelled for example in repeated),
     )
 
 
@@ -179,8 +199,8 @@ def _check(new: Intake, train: list[Line], test: list[Line]) -> None:
         if not lines:
             num = len(new.parts[part])
             raise DataError(
-                f"{new.files[0]}: expected new {part} lines that are in no other part, got none of "
-                f"{num}; give more lines with --new"
+                f"{new.files[0]}: expected new {part} lines that are in no other part, new or old, "
+                f"got none of {num}; give more lines with --new"
             )
 
 
@@ -216,9 +236,8 @@ def _without(lines: list[Line], texts: set[str]) -> list[Line]:
     return [line for line in lines if fold(line.example.text) not in texts]
 
 
-def _differs(line: Line, old: Mapping[str, Example]) -> bool:
-    """Tell whether an old line of the same text has other labels, whatever its case and blanks."""
-    before, now = old[fold(line.example.text)], line.example
-    return [(fold(before.text[s.start : s.end]), s.label) for s in before.spans] != [
-        (fold(now.text[s.start : s.end]), s.label) for s in now.spans
-    ]
+def _labelled(example: Example) -> tuple[str, ...]:
+    """Return what lines have in common that are labelled alike, whatever their case and blanks."""
+    text = example.text
+    parts = ((fold(text[span.start : span.end]), span.label) for span in example.spans)
+    return (fold(text), *chain.from_iterable(parts))

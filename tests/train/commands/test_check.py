@@ -31,8 +31,15 @@ def test_a_corpus_without_errors_leaves_with_0(
     assert main(["check", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "leak: 1 warning" in out
-    assert "0 errors, 1 warnings" in out
+    assert "0 errors, 1 warning" in out
     assert "dev" in out
+
+
+def test_a_page_makes_its_folder(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", "fix 1")
+    page = tmp_path / "new" / "build" / "check.html"
+    assert main(["check", str(path), "--html", str(page)]) == 0
+    assert page.is_file()
 
 
 def test_errors_leave_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,10 +55,10 @@ def test_a_page_that_cannot_be_written_costs_nothing_that_was_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "a.jsonl", "fixed")
-    assert main(["check", str(path), "--html", "no/such/page.html", "--json"]) == 1
+    assert main(["check", str(path), "--html", f"{path}/page.html", "--json"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["num_errors"] == 1
-    assert err.startswith("error: no/such/page.html: ")
+    assert err.startswith(f"error: {path}: ")
 
 
 def test_files_are_parts_of_their_own_and_same_names_are_told_apart(

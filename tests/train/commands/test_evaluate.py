@@ -111,7 +111,7 @@ def test_the_page_shows_the_worst_errors_and_needs_nothing_else(
 def test_a_page_that_cannot_be_written_costs_no_figures(
     checkpoint: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["evaluate", str(checkpoint), "--data", str(data), "--html", "no/such/page.html"]
+    arguments = ["evaluate", str(checkpoint), "--data", str(data), "--html", "/dev/null/page.html"]
     assert main([*arguments, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["entities"]
 
@@ -168,7 +168,7 @@ def test_a_bundle_is_evaluated_with_the_graph_asked_for(
             {"more": ["--precision", "int8"]},
             "expected a bundle for --precision int8, got none; export one with python -m export",
         ),
-        ({"more": ["--html", "no/such/page.html"]}, "no/such/"),
+        ({"more": ["--html", "/dev/null/page.html"]}, "/dev/null: "),
     ],
 )
 def test_what_cannot_be_evaluated_is_told_in_one_line(

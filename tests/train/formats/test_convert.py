@@ -165,6 +165,44 @@ def test_spans_of_characters_are_widened_where_that_is_asked_for(
     assert f"warning: {target}: 1 spans widened to whole words" in caplog.text
 
 
+def test_texts_whose_annotations_differ_are_counted_and_the_first_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    value = {"start": 0, "end": 3, "text": "fix", "labels": ["Act"]}
+    some = {"result": [{"type": "labels", "value": value}]}
+    tasks = [{"data": {"text": "fix"}, "annotations": a} for a in ([some], [some, {"result": []}])]
+    source = tmp_path / "in.json"
+    source.write_text(json.dumps(tasks))
+    converted([source], tmp_path / "out.jsonl", "jsonl")
+    (told,) = [line for line in caplog.messages if "differ" in line]
+    assert told.startswith(
+        f"warning: {source}: 1 texts have finished annotations that differ, the first at "
+        f"{source}:$[1]; one of each is taken"
+    )
+    assert len(read_jsonl(tmp_path / "out.jsonl")) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.json", '[{"data": {"text": "fix", "machine": 7}, "annotations": [{"result": []}]}]',
+         "data.machine"),
+        ("a.json", '[{"data": {"text": "fix"}, "annotations": [{"result": []}]}]', ""),
+        ("a.conll", "-DOCSTART- O\n\nfix B-Act\n", "document"),
+        ("a.conll", "fix B-Act\n", ""),
+        ("a.ann", "T1\tAct 0 3\tfix\n", "document"),
+    ],
+)  # fmt: skip
+def test_metadata_of_tasks_and_documents_is_named_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, content: str, expected: str
+) -> None:
+    (tmp_path / "a.txt").write_text("fix\n")
+    (tmp_path / name).write_text(content)
+    converted([tmp_path / name], tmp_path / "out.jsonl", "jsonl")
+    told = [line.rpartition(": ")[2] for line in caplog.messages if "fields left out" in line]
+    assert told == ([expected] if expected else [])
+
+
 def test_fields_that_are_not_written_are_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

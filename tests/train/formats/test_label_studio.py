@@ -59,6 +59,35 @@ def test_else_the_one_updated_last_else_the_last() -> None:
     assert labels(annotation(result(0, 3, "A")), annotation(result(0, 3, "B"))) == ["B"]
 
 
+CHOICE: dict[str, object] = {"type": "choices", "value": {"choices": ["urgent"]}}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "expected", "is_disputed"),
+    [
+        ([annotation(result(0, 3, "A")), annotation(CHOICE)], ["A"], True),
+        ([annotation(CHOICE), annotation()], [], False),
+        ([annotation(result(0, 3, "A")), annotation()], [], True),
+        ([annotation(result(0, 3, "A")), annotation(result(0, 3, "B"))], ["B"], True),
+        ([annotation(result(0, 3, "A")), annotation(result(0, 3, "A"), CHOICE)], ["A"], False),
+        ([annotation(result(0, 3, "A"), ground_truth=True), annotation()], ["A"], False),
+        ([annotation(result(0, 3, "A"), was_cancelled=True), annotation()], [], False),
+        ([annotation(result(0, 3, "A")), {"result": [{"value": {"labels": 7}}, 3]}], None, True),
+    ],
+)
+def test_annotations_that_differ_are_a_dispute_and_choices_alone_win_none(
+    annotations: list[dict[str, object]], expected: list[str] | None, is_disputed: bool
+) -> None:
+    if expected is None:
+        with pytest.raises(ValueError, match=r"expected a list at annotations\[1\]"):
+            labels(*annotations)
+        return
+    assert labels(*annotations) == expected
+    record = parse("a:1", task(*annotations))
+    assert record is not None
+    assert record.is_disputed == is_disputed
+
+
 def test_results_without_labels_are_passed_over_and_two_labels_are_two_spans() -> None:
     choice = {"type": "choices", "value": {"choices": ["good"]}}
     relation = {"type": "relation", "from_id": "a", "to_id": "b"}

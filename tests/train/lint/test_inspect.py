@@ -244,7 +244,7 @@ def test_the_text_shows_the_first_findings_of_each_rule_errors_first(broken: Ins
     assert border < rare
     assert text.count("'hose' for <b>") == 5
     assert "... and 4 more" in text
-    assert text.endswith("10 errors, 1 warnings")
+    assert text.endswith("10 errors, 1 warning")
     assert "\x1b" not in text
     assert f"  {'#' * 40}" in text, "the histogram's longest bar"
 
@@ -253,10 +253,21 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(broken: Inspection) -> 
     html = inspection_page(broken)
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
+    assert "<p>10 errors, 1 warning</p>" in html
     assert "\x1b" not in html
     assert "http" not in html
     assert "<script" not in html
     assert html.count("&#x27;hose&#x27; for") == 9
+
+
+def test_a_text_whose_annotations_differ_is_a_conflict(tmp_path: Path) -> None:
+    some = {"result": [{"value": {"start": 0, "end": 3, "labels": ["Act"]}}]}
+    task = {"data": {"text": "fix"}, "annotations": [some, {"result": []}]}
+    found = lint(tmp_path, test=json.dumps([task]))
+    conflict = only(found, Rule.CONFLICT)
+    assert conflict.message == "'fix' has finished annotations that differ; one is taken"
+    assert (conflict.place, conflict.severity) == (f"{tmp_path / 'test'}:$[0]", Severity.WARNING)
+    assert inspection_text(found).endswith("0 errors, 1 warning")
 
 
 def test_the_json_has_every_finding(broken: Inspection) -> None:

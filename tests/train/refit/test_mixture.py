@@ -131,6 +131,34 @@ def test_of_a_line_that_is_old_and_new_the_new_labels_count(champion: Champion) 
     assert (mixture.counts.num_repeated, mixture.counts.num_conflicts) == (3, 2)
 
 
+def test_repeated_old_lines_stay_all_of_them_and_are_counted(champion: Champion) -> None:
+    other = Example("Fix  t0", (Span(0, 3, "Activity"),))
+    champion = replace(champion, train=(*of("t", 2), *of("t", 1), other, *of("d", 1)))
+    mixture = mix(champion, intake(train=of("n", 2), test=of("m", 3)), replay=5000, seed=1)
+    assert mixture.pool == (*of("t", 2), *of("t", 1), other, *of("n", 2))
+    assert mixture.corpus.train.examples == (*of("n", 2), *of("t", 2), *of("t", 1), other)
+    assert (mixture.counts.num_replay, mixture.counts.num_old_train) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("num_old", "num_new", "num_left"), [(3, 1, 2), (3, 3, 0), (1, 3, 0), (2, 0, 2)]
+)
+def test_a_line_is_learnt_as_often_as_where_it_is_most_often(
+    champion: Champion, num_old: int, num_new: int, num_left: int
+) -> None:
+    """So exports that hold all that was labelled so far do not make the old count ever more."""
+    other = Example("FIX t0", (Span(0, 3, "Activity"),))
+    champion = replace(champion, train=(*of("t", 1) * num_old, *of("u", 1), other))
+    new = intake(train=(*of("t", 1) * num_new, *of("n", 1)), test=of("m", 3))
+    mixture = mix(champion, new, replay=5000, seed=1)
+    unlike = (other,) if num_new == 0 else ()
+    expected = (*of("t", 1) * num_left, *of("u", 1), *unlike, *of("t", 1) * num_new, *of("n", 1))
+    assert mixture.pool == expected
+    assert (mixture.counts.num_repeated, mixture.counts.num_conflicts) == (num_new, 0)
+    again = mix(replace(champion, train=mixture.pool), new, replay=5000, seed=1)
+    assert sorted(again.pool, key=str) == sorted(mixture.pool, key=str)
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
