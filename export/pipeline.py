@@ -83,7 +83,7 @@ def export(config: ExportConfig) -> Bundle:
         extras: dict[str, bytes] = {}
         if plain is not None:
             steps.set_postfix_str("TensorRT: convert, compare, gate")
-            extras = write_tensorrt(config, checkpoint, reference, plain, calibration)
+            extras = write_tensorrt(made_from, plain)
         steps.set_postfix_str("latency")
         extras |= report_files(Report(graphs, measure_latency(made_from, graphs)))
         steps.update()
