@@ -31,7 +31,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve.files import sync, sync_below
-from serve.triton.names import MODEL
+from serve.triton.names import MODEL, PUBLIC_KEY
 
 STAGING, KEPT = ".staging-", "kept"
 MODEL_FILE, NO_CACHE = "model.py", "__pycache__"
@@ -48,6 +48,12 @@ def version_folder(repository: Path, version: int) -> Path:
 def kept_folder(repository: Path, version: int) -> Path:
     """Return where a version lies that is kept."""
     return repository / MODEL / KEPT / str(version)
+
+
+def pinned_key(model: Path) -> Path | None:
+    """Return the key in a model's folder that signs each version, if one is pinned there."""
+    key = model / PUBLIC_KEY
+    return key if os.path.lexists(key) else None  # a dangling link is no permission
 
 
 def versions_in(folder: Path) -> list[int]:
