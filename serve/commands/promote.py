@@ -18,7 +18,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, say
 from serve.commands.versions import add_arguments, checked_share, servers_of, told
 from serve.repository import promote
-from serve.triton.ending import interrupting
+from serve.signals import interrupting
 
 
 @dataclass(frozen=True)

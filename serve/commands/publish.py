@@ -30,7 +30,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, say
 from serve.commands.versions import add_arguments, checked_share, servers_of, told
 from serve.repository import publish
-from serve.triton.ending import interrupting
+from serve.signals import interrupting
 from serve.triton.names import MODEL
 
 
