@@ -26,7 +26,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -148,19 +148,11 @@ def clear(model: Path) -> None:
                 leftover.unlink()
 
 
-def write_texts(
-    model: Path, texts: Mapping[str, str], *, only: Iterable[str] | None = None
-) -> None:
-    """Write a model's settings, each file whole or not at all.
-
-    Args:
-        model: The model's folder.
-        texts: The files' content, by their path in it.
-        only: Those to write; None for those that are missing.
-    """
-    for name in texts if only is None else only:
-        if only is not None or not (model / name).exists():
-            write_file(model, name, texts[name].encode())
+def write_missing(model: Path, texts: Mapping[str, str]) -> None:
+    """Write those of a model's settings that are missing, by their path in its folder."""
+    for name, text in texts.items():
+        if not (model / name).exists():
+            write_file(model, name, text.encode())
 
 
 def write_file(model: Path, name: str, content: bytes) -> None:
