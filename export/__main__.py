@@ -164,7 +164,10 @@ def _operators(graph: GraphInfo) -> str:
 
 
 def _points(text: str) -> float:
-    points = float(text)
+    try:
+        points = float(text)
+    except ValueError:
+        points = math.nan
     if not (math.isfinite(points) and points >= 0):
         raise argparse.ArgumentTypeError(f"expected points of at least 0, got {text}")
     return points
