@@ -63,8 +63,20 @@ def export(config: ExportConfig) -> Bundle:
         "num_dev_lines": len(examples),
         **origin,
     }
-    steps = tqdm(total=3 + len(config.precisions), desc="export", disable=None)
-    with steps:
+    graphs, extras = _made(config, checkpoint, examples, calibration)
+    check_unchanged(config, checkpoint.snapshot, origin)
+    files = [graph.file for graph in graphs]
+    return write_bundle(config.output, checkpoint, files, source, extras)
+
+
+def _made(
+    config: ExportConfig,
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    calibration: Sequence[str],
+) -> tuple[list[Gated], dict[str, bytes]]:
+    """Return the graphs that passed, and the other files of the bundle by their path in it."""
+    with tqdm(total=3 + len(config.precisions), desc="export", disable=None) as steps:
         steps.set_postfix_str("PyTorch on the dev lines")
         reference = Reference(checkpoint, examples)
         steps.update()
@@ -89,9 +101,7 @@ def export(config: ExportConfig) -> Bundle:
         html, figures = REPORTS
         extras |= {html: as_html(report).encode(), figures: as_json(report).encode()}
         steps.update()
-    check_unchanged(config, checkpoint.snapshot, origin)
-    files = [graph.file for graph in graphs]
-    return write_bundle(config.output, checkpoint, files, source, extras)
+    return graphs, extras
 
 
 def check_lines(config: ExportConfig) -> None:
