@@ -85,6 +85,12 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     )
     parser.add_argument("--json", action="store_true", help="print the manifest's graphs as JSON")
     config = ExportConfig(**vars(parser.parse_args(argv)))
+    _check(parser, config)
+    return config
+
+
+def _check(parser: argparse.ArgumentParser, config: ExportConfig) -> None:
+    """Refuse flags that need another."""
     allowances = (config.allow_f1_loss, config.allow_label_f1_loss)
     reduced = config.fp16 or config.int8 or config.tensorrt
     if any(points is not None for points in allowances) and not reduced:
@@ -93,7 +99,6 @@ def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
         parser.error("--packed needs --fp16: single lines have no padding and run on that graph")
     if config.device is Device.CUDA and not config.fp16:
         parser.error("--device cuda needs --fp16: other graphs are compared on the CPU")
-    return config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,7 +169,10 @@ def _operators(graph: GraphInfo) -> str:
 
 
 def _points(text: str) -> float:
-    points = float(text)
+    try:
+        points = float(text)
+    except ValueError:
+        points = math.nan
     if not (math.isfinite(points) and points >= 0):
         raise argparse.ArgumentTypeError(f"expected points of at least 0, got {text}")
     return points

@@ -22,6 +22,7 @@ from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import (
     MAX_WEIGHT_BYTES,
     WAYS_TO_RUN,
+    check_padding,
     check_plain,
     max_tokens,
     pad_id,
@@ -126,7 +127,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(
             f"{folder}: expected a model that loads, got {first_line(error)}"
         ) from error
-    _check_padding(folder / CONFIG, model.config)
+    check_padding(model.config.to_dict(), folder / CONFIG)
     check_loaded(folder, loading, model.config.model_type)
     _check_size(folder, model)
     _check_finite(folder, model)
@@ -172,15 +173,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
         files.config(TOKENIZER_CONFIG)
     check_plain(config, path)
     return config
-
-
-def _check_padding(path: Path, config: PretrainedConfig) -> None:
-    padding = pad_id(config.to_dict())
-    if not 0 <= padding < config.vocab_size:
-        raise CheckpointError(
-            f"{path}: expected pad_token_id from 0 to {config.vocab_size - 1}, got {padding}; "
-            "set the tokenizer's id of padding"
-        )
 
 
 def _encoder(snapshot: Snapshot, config: PretrainedConfig) -> Encoder:

@@ -69,7 +69,10 @@ def _device(text: str) -> Device:
 
 
 def _tolerance(text: str) -> float:
-    atol = float(text)
+    try:
+        atol = float(text)
+    except ValueError:
+        atol = math.nan
     if not (math.isfinite(atol) and atol > 0):
         raise argparse.ArgumentTypeError(f"expected a difference above 0, got {text}")
     return atol

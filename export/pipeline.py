@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from export.bundle import check_replaceable, write_bundle
+from export.bundle import REPORTS, check_replaceable, write_bundle
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.config import ExportConfig
 from export.fusion.cpu import for_cpu
@@ -20,9 +20,9 @@ from export.judge import Gated, provider_for
 from export.parity import Reference
 from export.precision.choose import choose_graph
 from export.provenance import CALIBRATION, DEV, check_unchanged, dev_file, provenance
-from export.reports.files import report_files
+from export.reports.html import as_html
 from export.reports.latency import measure_latency
-from export.reports.report import Report
+from export.reports.report import Report, as_json
 from export.source import Source
 from export.tensorrt.rewrite import for_tensorrt
 from export.tensorrt.triton import check_packages
@@ -63,8 +63,20 @@ def export(config: ExportConfig) -> Bundle:
         "num_dev_lines": len(examples),
         **origin,
     }
-    steps = tqdm(total=3 + len(config.precisions), desc="export", disable=None)
-    with steps:
+    graphs, extras = _made(config, checkpoint, examples, calibration)
+    check_unchanged(config, checkpoint.snapshot, origin)
+    files = [graph.file for graph in graphs]
+    return write_bundle(config.output, checkpoint, files, source, extras)
+
+
+def _made(
+    config: ExportConfig,
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    calibration: Sequence[str],
+) -> tuple[list[Gated], dict[str, bytes]]:
+    """Return the graphs that passed, and the other files of the bundle by their path in it."""
+    with tqdm(total=3 + len(config.precisions), desc="export", disable=None) as steps:
         steps.set_postfix_str("PyTorch on the dev lines")
         reference = Reference(checkpoint, examples)
         steps.update()
@@ -83,13 +95,13 @@ def export(config: ExportConfig) -> Bundle:
         extras: dict[str, bytes] = {}
         if plain is not None:
             steps.set_postfix_str("TensorRT: convert, compare, gate")
-            extras = write_tensorrt(config, checkpoint, reference, plain, calibration)
+            extras = write_tensorrt(made_from, plain)
         steps.set_postfix_str("latency")
-        extras |= report_files(Report(graphs, measure_latency(made_from, graphs)))
+        report = Report(graphs, measure_latency(made_from, graphs))
+        html, figures = REPORTS
+        extras |= {html: as_html(report).encode(), figures: as_json(report).encode()}
         steps.update()
-    check_unchanged(config, checkpoint.snapshot, origin)
-    files = [graph.file for graph in graphs]
-    return write_bundle(config.output, checkpoint, files, source, extras)
+    return graphs, extras
 
 
 def check_lines(config: ExportConfig) -> None:

@@ -23,7 +23,7 @@ from tokenizers import Encoding, Tokenizer
 from serve.artefacts.tokenizer_file import is_panic
 from serve.errors import DataError
 from serve.limits import check_text
-from serve.plain_lines import PlainLines, Tokens
+from serve.seen_words import SeenWords, Tokens
 from serve.words import NO_WORD, joined, trimmed, with_marks, words
 
 MIN_TOKENS = 8
@@ -113,7 +113,7 @@ class Encoder:
         self._between_blanks = not getattr(tokenizer.model, "continuing_subword_prefix", None)
         added = tokenizer.get_added_tokens_decoder().values()
         self._takes_blanks = any(token.lstrip or token.rstrip for token in added)
-        self._plain_lines = PlainLines(tokenizer)
+        self._seen_words = SeenWords(tokenizer)
         self.max_tokens = max_tokens
         self.pad_id = pad_id
 
@@ -126,7 +126,7 @@ class Encoder:
         """
         for index, text in enumerate(texts):
             check_text(text, index)
-        plain = list(map(self._plain_lines.tokens, texts))
+        plain = list(map(self._seen_words.tokens, texts))
         others = [text for text, tokens in zip(texts, plain, strict=True) if tokens is None]
         encodings = iter(_encodings(self._tokenizer, others) if others else ())
         return [

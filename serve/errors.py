@@ -120,7 +120,7 @@ def needing(
         yield
     except ImportError as error:
         where = f"{at}: " if at else ""
-        message = f"{where}expected {what}, got {error}; pip install linetag[{extra}]"
+        message = f"{where}expected {what}, got {error}; pip install 'linetag[{extra}]'"
         raise kind(message) from error
 
 

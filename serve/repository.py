@@ -31,7 +31,7 @@ from serve.versions.folders import (
     put,
     staged,
     version_folder,
-    write_texts,
+    write_missing,
 )
 from serve.versions.history import Step, read_events
 from serve.versions.plans import check_plan, plan_of
@@ -119,20 +119,13 @@ def publish(
     return version
 
 
-def promote(
-    repository: Path,
-    *,
-    share: float = 1.0,
-    servers: Collection[Running] = (),
-    heard_s: float = HEARD_S,
-) -> int:
+def promote(repository: Path, *, share: float = 1.0, servers: Collection[Running] = ()) -> int:
     """Give the version on trial to all callers, or to more of them; return it.
 
     Args:
         repository: The repository.
         share: Share of callers that get it; at least as large as now, so that none goes back.
         servers: Those that serve the repository.
-        heard_s: How long callers have to hear of it before the old version is unloaded.
 
     Raises:
         BundleError: If its files were damaged since it was published; all is as before.
@@ -160,7 +153,7 @@ def promote(
         )
         after = _given(before, before.canary, share)
         agree(repository, Step.PROMOTE, before.canary, after)
-        _retire(repository, before, after, servers, heard_s)
+        _retire(repository, before, after, servers, HEARD_S)
     return before.canary
 
 
@@ -228,7 +221,7 @@ def _add(
     model = repository / MODEL
     with needing("the package tritonclient", "triton"):
         from serve.triton.config import config_texts
-    write_texts(model, config_texts())
+    write_missing(model, config_texts())
     with staged(model) as staging:
         fill(staging, bundle, digest, agreed_key(repository, public_key), plan)
         known = [event.version for event in read_events(repository)]

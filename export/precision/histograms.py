@@ -66,11 +66,9 @@ def activation_histograms(
     return counts
 
 
-def percentile_ranges(
-    ranges: Mapping[str, Range], histograms: Histograms, percentile: float = PERCENTILE
-) -> dict[str, Range]:
+def percentile_ranges(ranges: Mapping[str, Range], histograms: Histograms) -> dict[str, Range]:
     """Return ranges that a share of the values lies beyond, half of it at each end."""
-    beyond = (100 - percentile) / 200
+    beyond = (100 - PERCENTILE) / 200
     cut = {}
     for name, counts in histograms.items():
         below = np.cumsum(counts) / counts.sum()

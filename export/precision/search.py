@@ -10,24 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-import numpy as np
 from tqdm import tqdm
 
 MAX_EXCLUDED = 12
 
 Passed = TypeVar("Passed")
-
-
-def errors_alone(names: Sequence[str], error_of: Callable[[str], float]) -> dict[str, float]:
-    """Return the error each node brings in, the largest first; infinity where it is not finite.
-
-    Args:
-        names: The nodes.
-        error_of: Measures the graph in which only that node is reduced.
-    """
-    bar = tqdm(names, desc="sensitivity", leave=False, disable=None)
-    errors = {name: float(np.nan_to_num(error_of(name), nan=np.inf)) for name in bar}
-    return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
 
 def fewest_exclusions(

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from export.precision.search import errors_alone
 from export.source import Source
 from serve.encoding import EncodedBatch
 from serve.session import OrtBackend
@@ -19,7 +19,7 @@ NUM_LINES = 64
 def logit_errors(
     source: Source, names: Sequence[str], make: Callable[[str], onnx.ModelProto]
 ) -> dict[str, float]:
-    """Return the mean squared error of the logits of some graphs, the largest first.
+    """Return the mean squared error of some graphs' logits, the largest first; infinity for NaN.
 
     Args:
         source: What the graphs are made from.
@@ -30,9 +30,12 @@ def logit_errors(
     expected = _logits(source.cpu, batches)
 
     def error_of(name: str) -> float:
-        return float(np.square(_logits(make(name), batches) - expected).mean())
+        error = np.square(_logits(make(name), batches) - expected).mean()
+        return float(np.nan_to_num(error, nan=np.inf))
 
-    return errors_alone(names, error_of)
+    bar = tqdm(names, desc="sensitivity", leave=False, disable=None)
+    errors = {name: error_of(name) for name in bar}
+    return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
 
 def _logits(model: onnx.ModelProto, batches: Sequence[EncodedBatch]) -> NDArray[np.float32]:

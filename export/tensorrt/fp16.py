@@ -15,7 +15,7 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
-import export.precision.fp16
+from export.precision.fp16 import to_fp16 as convert
 from export.tensorrt.edit import insert_before
 from serve.tensors import INPUTS
 
@@ -24,9 +24,7 @@ _TAKES_INT32 = ("Cast", "Shape", "Gather")
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a FP16 copy, with INT32 inputs and FP32 logits, of what `for_tensorrt` made."""
-    half = export.precision.fp16.to_fp16(_with_int32_inputs(model))
-    del half.graph.value_info[:]  # types from before the conversion
-    return half
+    return convert(_with_int32_inputs(model))
 
 
 def _with_int32_inputs(model: onnx.ModelProto) -> onnx.ModelProto:

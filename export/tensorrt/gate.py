@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import onnx
 
 from export.bundle import GRAPH_FILES
-from export.checkpoint import Checkpoint
-from export.config import ExportConfig
 from export.gate import Allowance, check_gate
-from export.parity import ParityReport, Reference, worst_of
+from export.parity import ParityReport, worst_of
+from export.source import Source
 from serve.bundle import Precision, Provider
 from serve.errors import ParityError
 from serve.session import OrtBackend
@@ -46,62 +45,57 @@ class GateRecord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gated:
+class Passed:
     """A graph that passed, and its record."""
 
     graph: onnx.ModelProto
     record: GateRecord
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judge:
-    """Tries graphs for TensorRT, as `export.judge.Judge` does for ONNX Runtime."""
+def first_passed(
+    source: Source, precision: Precision, graphs: Iterable[tuple[str, onnx.ModelProto]]
+) -> Passed:
+    """Return the first graph that passes the gate; each comes with how it was made.
 
-    config: ExportConfig
-    checkpoint: Checkpoint
-    reference: Reference
+    Raises:
+        ParityError: If none does: why the last did not.
+    """
+    refusal: tuple[str, ParityError] | None = None
+    for method, graph in graphs:
+        if refusal:  # there is another: only now is it worth a word
+            logger.warning("%s: %s", *refusal)
+        try:
+            return Passed(graph, _record(source, precision, method, graph))
+        except ParityError as error:
+            refusal = method, error
+    raise refusal[1] if refusal else ValueError("expected a graph to try, got none")
 
-    def first_passed(
-        self, precision: Precision, graphs: Iterable[tuple[str, onnx.ModelProto]]
-    ) -> Gated:
-        """Return the first graph that passes the gate; each comes with how it was made.
 
-        Raises:
-            ParityError: If none does: why the last did not.
-        """
-        refusal: tuple[str, ParityError] | None = None
-        for method, graph in graphs:
-            if refusal:  # there is another: only now is it worth a word
-                logger.warning("%s: %s", *refusal)
-            try:
-                return Gated(graph, self._record(precision, method, graph))
-            except ParityError as error:
-                refusal = method, error
-        raise refusal[1] if refusal else ValueError("expected a graph to try, got none")
-
-    def _record(self, precision: Precision, method: str, graph: onnx.ModelProto) -> GateRecord:
-        checkpoint, reference = self.checkpoint, self.reference
-        allowed = Allowance.of(self.config, precision)
-        backend = OrtBackend(graph.SerializeToString(), ids="int32")
-        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
-        reports = [reference.compare(tagger, backend)]
-        _check(reports[0], precision, allowed)
-        if precision is Precision.FP16:  # INT8 does the rest in FP16 too, with a wider allowance
-            reports.append(reference.compare_torch_fp16())
-            _check(reports[1], precision, allowed)
-        report = worst_of(reports)
-        return GateRecord(
-            file=GRAPH_FILES[precision],
-            precision=precision,
-            method=method,
-            measured_on=MEASURED_ON[precision],
-            max_abs_diff=report.max_abs_diff,
-            tag_agreement=report.tag_agreement,
-            f1_before=report.f1.overall.before,
-            f1_after=report.f1.overall.after,
-            allowed_f1_loss_points=allowed.points,
-            allowed_label_f1_loss_points=allowed.label_points,
-        )
+def _record(
+    source: Source, precision: Precision, method: str, graph: onnx.ModelProto
+) -> GateRecord:
+    checkpoint, reference = source.checkpoint, source.reference
+    allowed = Allowance.of(source.config, precision)
+    backend = OrtBackend(graph.SerializeToString(), ids="int32")
+    tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
+    reports = [reference.compare(tagger, backend)]
+    _check(reports[0], precision, allowed)
+    if precision is Precision.FP16:  # INT8 does the rest in FP16 too, with a wider allowance
+        reports.append(reference.compare_torch_fp16())
+        _check(reports[1], precision, allowed)
+    report = worst_of(reports)
+    return GateRecord(
+        file=GRAPH_FILES[precision],
+        precision=precision,
+        method=method,
+        measured_on=MEASURED_ON[precision],
+        max_abs_diff=report.max_abs_diff,
+        tag_agreement=report.tag_agreement,
+        f1_before=report.f1.overall.before,
+        f1_after=report.f1.overall.after,
+        allowed_f1_loss_points=allowed.points,
+        allowed_label_f1_loss_points=allowed.label_points,
+    )
 
 
 def _check(report: ParityReport, precision: Precision, allowed: Allowance) -> None:

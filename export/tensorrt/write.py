@@ -24,60 +24,47 @@ from pathlib import Path
 import onnx
 
 from export.bundle import GRAPH_FILES
-from export.checkpoint import Checkpoint
-from export.config import ExportConfig
-from export.parity import Reference
-from export.precision.calibration import calibration_batches
 from export.precision.histograms import calibrations
+from export.source import Source
 from export.tensorrt.commands import BUILD, build_script
 from export.tensorrt.fp16 import to_fp16
-from export.tensorrt.gate import Judge
+from export.tensorrt.gate import first_passed
 from export.tensorrt.int8 import quantized_inputs, to_int8
 from export.tensorrt.lint.command import is_ready, lint
 from export.tensorrt.triton import CONFIG, REPOSITORY, engine_config_text, model_name
 from serve.bundle import Precision
 from serve.encoder_graph import TENSORRT
-from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 from serve.triton.profiles import PROFILES, profiles_for, to_json
 
 GATE = "gate.json"
 
 
-def write_tensorrt(
-    config: ExportConfig,
-    checkpoint: Checkpoint,
-    reference: Reference,
-    plain: onnx.ModelProto,
-    calibration: Sequence[str],
-) -> dict[str, bytes]:
+def write_tensorrt(source: Source, plain: onnx.ModelProto) -> dict[str, bytes]:
     """Return the files of `tensorrt/`, by their path in the bundle.
 
     Args:
-        config: The export's settings; INT8 is made if they ask for it.
-        checkpoint: What is exported.
-        reference: PyTorch's answers.
+        source: What the graphs are made from; INT8 is made if its settings ask for it.
         plain: What `for_tensorrt` made of the checkpoint's graph.
-        calibration: Lines to measure activations on, for INT8.
 
     Raises:
         GraphError: If a graph cannot be converted, or the lint does not find it ready.
         ParityError: If a graph costs more entity F1 than allowed.
         ServerError: If tritonclient is not installed.
     """
-    judge = Judge(config, checkpoint, reference)
-    passed = [judge.first_passed(Precision.FP16, [("cast", to_fp16(plain))])]
-    if config.int8:
-        quantized = _quantized(plain, passed[0].graph, checkpoint, calibration)
-        passed.append(judge.first_passed(Precision.INT8, quantized))
-    graphs = {gated.record.precision: gated.graph for gated in passed}
+    checkpoint = source.checkpoint
+    passed = [first_passed(source, Precision.FP16, [("cast", to_fp16(plain))])]
+    if source.config.int8:
+        quantized = _quantized(source, plain, passed[0].graph)
+        passed.append(first_passed(source, Precision.INT8, quantized))
+    graphs = {one.record.precision: one.graph for one in passed}
     profiles = profiles_for(checkpoint.encoder.max_tokens)
     names = {precision: GRAPH_FILES[precision] for precision in graphs}
     files = {GRAPH_FILES[p]: graph.SerializeToString() for p, graph in graphs.items()}
     files[PROFILES] = to_json(profiles).encode()
     check_ready(files, list(names.values()))
     files[BUILD] = build_script(names, profiles).encode()
-    files[GATE] = (json.dumps([asdict(gated.record) for gated in passed], indent=2) + "\n").encode()
+    files[GATE] = (json.dumps([asdict(one.record) for one in passed], indent=2) + "\n").encode()
     for precision in graphs:
         settings = engine_config_text(
             precision, num_tags=len(checkpoint.tags.names), profiles=profiles
@@ -102,12 +89,8 @@ def check_ready(files: dict[str, bytes], graphs: Sequence[str]) -> None:
 
 
 def _quantized(
-    plain: onnx.ModelProto, fp16: onnx.ModelProto, checkpoint: Checkpoint, lines: Sequence[str]
+    source: Source, plain: onnx.ModelProto, fp16: onnx.ModelProto
 ) -> Iterator[tuple[str, onnx.ModelProto]]:
     """Yield the INT8 graph of each way to calibrate, made only when it is asked for."""
-
-    def batches() -> Iterator[EncodedBatch]:
-        return calibration_batches(checkpoint.encoder, lines)
-
-    for method, ranges in calibrations(plain, quantized_inputs(plain), batches):
+    for method, ranges in calibrations(plain, quantized_inputs(plain), source.batches):
         yield method, to_int8(fp16, ranges)

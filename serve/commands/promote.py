@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
-from serve.commands.versions import add_arguments, checked_share, servers_of, told
+from serve.commands.versions import add_arguments, check_share, servers_of, told
 from serve.repository import promote
-from serve.triton.ending import interrupting
+from serve.signals import interrupting
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def parse_args(argv: Sequence[str]) -> PromoteConfig:
     text = f"of callers, 0 to 1 ({default.share:g})"
     parser.add_argument("--share", type=float, default=default.share, help=text)
     args = parser.parse_args(argv)
-    checked_share(parser, args.share)
+    check_share(parser, args.share)
     return PromoteConfig(**vars(args))
 
 

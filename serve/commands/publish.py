@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, say
-from serve.commands.versions import add_arguments, checked_share, servers_of, told
+from serve.commands.versions import add_arguments, check_share, servers_of, told
 from serve.repository import publish
-from serve.triton.ending import interrupting
+from serve.signals import interrupting
 from serve.triton.names import MODEL
 
 
@@ -72,7 +72,7 @@ def parse_args(argv: Sequence[str]) -> PublishConfig:
     choice.add_argument("--share", type=float, default=default.share, help=text)
     choice.add_argument("--promote", action="store_true", help="give it to all at once")
     args = parser.parse_args(argv)
-    checked_share(parser, args.share)
+    check_share(parser, args.share)
     return PublishConfig(**vars(args))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from serve.commands import command_parser, deliver, say
 from serve.commands.versions import add_arguments, servers_of, told
 from serve.repository import rollback
-from serve.triton.ending import interrupting
+from serve.signals import interrupting
 
 
 @dataclass(frozen=True)

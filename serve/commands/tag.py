@@ -135,7 +135,7 @@ def _load(config: TagConfig) -> Tagger:
             from serve.tagger import Tagger  # a client of Triton has no ONNX Runtime
     except ImportError as error:
         raise TaggingError(
-            f"expected the package onnxruntime, got {error}; pip install linetag[cpu], "
+            f"expected the package onnxruntime, got {error}; pip install 'linetag[cpu]', "
             "or tag with --url"
         ) from error
     return Tagger.load(config.bundle, precision=config.precision, public_key=config.public_key)

@@ -44,7 +44,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-def checked_share(parser: argparse.ArgumentParser, share: float) -> None:
+def check_share(parser: argparse.ArgumentParser, share: float) -> None:
     """Refuse a share that is none."""
     if not 0 <= share <= 1:
         parser.error(f"--share: expected 0 to 1, got {share:g}")

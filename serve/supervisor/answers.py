@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serve.entities import EntityJson
-from serve.triton.names import MODEL, PUBLIC_KEY
+from serve.triton.names import MODEL
+from serve.versions.folders import pinned_key
 
 LINES = (
     "replace leaking hydraulic hose on pump 3",
@@ -150,8 +151,8 @@ class _Child:
     def __init__(self, python: Path, model: Path, version: str, now: float) -> None:
         self.started = self.asked = now
         self._process: subprocess.Popen[bytes] | None = None
-        key = model / PUBLIC_KEY
-        signed = ["--public-key", str(key)] if os.path.lexists(key) else []
+        key = pinned_key(model)
+        signed = ["--public-key", str(key)] if key else []
         command = [str(python), "-m", "serve", "tag", "--json", "--bundle", str(model / version)]
         try:
             self._start([*command, *signed])

@@ -13,7 +13,6 @@ one left behind, servers that run and servers that do not, the next start or sto
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import time
@@ -21,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serve.errors import ServerError
+from serve.files import locked
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
 from serve.supervisor.startable import check_startable
@@ -124,10 +124,9 @@ def sole(folder: Path) -> Iterator[None]:
     Raises:
         ServerError: If another one is.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(folder, wait=False))
         except BlockingIOError as error:
             status = read_status(folder)
             who = f"process {status.pid}" if status else "one that starts or stops"
@@ -136,8 +135,6 @@ def sole(folder: Path) -> Iterator[None]:
                 "stop it first with python -m serve stop"
             ) from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _running(folder: Path) -> bool:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from serve.errors import ServerError, in_words
 from serve.files import write_durably
+from serve.signals import interrupting
 from serve.supervisor.config import make_folder
 from serve.supervisor.control import OUTPUT
 from serve.supervisor.status import SupervisorStatus, status_if_whole
-from serve.triton.ending import interrupting
 
 _POLL_S = 0.05
 _ERROR = "error: "

@@ -67,28 +67,8 @@ def export(text: Callable[[], str], port: int) -> str:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    class Server(ThreadingHTTPServer):
-        under_way: list[Any] = []  # noqa: RUF012  one server to a class
-
-        def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-            self.under_way.append(request)
-            if len(self.under_way) > MAX_CALLERS:  # a scrape is quick: the first of them is none
-                with contextlib.suppress(OSError):
-                    self.under_way.pop(0).shutdown(socket.SHUT_RDWR)
-            super().process_request(request, client_address)
-
-        def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
-            with contextlib.suppress(ValueError):
-                self.under_way.remove(request)
-            super().shutdown_request(request)
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            # To the log, which is kept short; the output, which is not, is where it goes otherwise.
-            is_gone = isinstance(sys.exception(), OSError)  # the caller, whose scrape took too long
-            logger.log(logging.DEBUG if is_gone else logging.ERROR, "metrics", exc_info=True)
-
     try:
-        server = Server((HOST, port), Page)
+        server = _Server((HOST, port), Page)
     except OSError as error:
         raise ServerError(
             f"expected port {port} to be free for metrics, got {error.strerror}; choose another "
@@ -96,6 +76,31 @@ def export(text: Callable[[], str], port: int) -> str:
         ) from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return f"{HOST}:{server.server_port}"
+
+
+class _Server(ThreadingHTTPServer):
+    """Answers `MAX_CALLERS` at once; a scrape is quick, so that the first of more is none."""
+
+    def __init__(self, address: tuple[str, int], page: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, page)
+        self._under_way: list[Any] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        self._under_way.append(request)
+        if len(self._under_way) > MAX_CALLERS:
+            with contextlib.suppress(OSError):
+                self._under_way.pop(0).shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+        with contextlib.suppress(ValueError):
+            self._under_way.remove(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # To the log, which is kept short; the output, which is not, is where it goes otherwise.
+        is_gone = isinstance(sys.exception(), OSError)  # the caller, whose scrape took too long
+        logger.log(logging.DEBUG if is_gone else logging.ERROR, "metrics", exc_info=True)
 
 
 def exposition(status: SupervisorStatus, replica_metrics: Mapping[int, str]) -> str:

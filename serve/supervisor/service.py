@@ -16,6 +16,7 @@ from types import FrameType
 from serve.errors import TaggingError, in_words
 from serve.events import log_event
 from serve.journal import journal
+from serve.signals import ENDINGS, handled, ignore
 from serve.supervisor.config import SupervisorConfig, make_folder
 from serve.supervisor.control import LOG, OUTPUT, RESTART, clear, sole
 from serve.supervisor.metrics import export, exposition
@@ -23,7 +24,6 @@ from serve.supervisor.report import report
 from serve.supervisor.status import STATUS, SupervisorStatus, write_status
 from serve.supervisor.supervisor import Supervisor
 from serve.supervisor.telling import Teller
-from serve.triton.ending import ENDINGS, handled, ignore
 from serve.triton.logs import cut_log
 from serve.triton.processes import start_ticks
 

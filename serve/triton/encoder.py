@@ -7,7 +7,6 @@ the tagger's same version. Triton imports this module inside its Python stub.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from serve.errors import BundleError
 from serve.running.threads import Threads
 from serve.session import OrtBackend
 from serve.tensors import ATTENTION_MASK, INPUT_IDS, LOGITS
-from serve.triton.names import ENCODER_FILE, MODEL, NUM_THREADS, PUBLIC_KEY
+from serve.triton.names import ENCODER_FILE, MODEL, NUM_THREADS
+from serve.versions.folders import pinned_key
 
 
 class TritonPythonModel:
@@ -34,10 +34,8 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         num_threads = parameters[NUM_THREADS]["string_value"]
         model, version = Path(args["model_repository"]), args["model_version"]
-        key = model.parent / MODEL / PUBLIC_KEY
-        bundle = Bundle.load(
-            model.parent / MODEL / version, public_key=key if os.path.lexists(key) else None
-        )
+        tagger = model.parent / MODEL
+        bundle = Bundle.load(tagger / version, public_key=pinned_key(tagger))
         path = model / version / ENCODER_FILE
         content = read_plain(path, max_bytes=MAX_GRAPH_BYTES)
         if content != read_encoder_graph(bundle):

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serve.errors import ServerError
-from serve.triton.ending import ENDINGS, take_down
+from serve.signals import ENDINGS
+from serve.triton.ending import take_down
 from serve.triton.installation import Installation
 from serve.triton.launch import Order, launch
 from serve.triton.listening import Ports, listens

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,12 +36,12 @@ from serve.triton.names import (
     NUM_CHARS,
     NUM_THREADS,
     OWN_ID,
-    PUBLIC_KEY,
     TEXT,
     TRAFFIC,
     GraphJson,
 )
 from serve.triton.portions import AbandonedError, abandoned, tag_in_portions
+from serve.versions.folders import pinned_key
 from serve.versions.settling import traffic_of
 from serve.versions.traffic import Traffic
 
@@ -63,8 +62,7 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         num_threads = parameters.get(NUM_THREADS, {}).get("string_value", "auto")
         model, version = Path(args["model_repository"]), args["model_version"]
-        pinned = model / PUBLIC_KEY
-        key = pinned if os.path.lexists(pinned) else None  # a dangling link is no permission
+        key = pinned_key(model)
         if LOGITS_OF in parameters:
             encoder = parameters[LOGITS_OF]["string_value"]
             called = load_called(model / version, model=encoder, version=version, public_key=key)

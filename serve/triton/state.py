@@ -69,9 +69,7 @@ def read_state(folder: Path) -> ServerState | None:
     path = folder / STATE
     try:
         state = read_record(ServerState, json.loads(path.read_text()))
-        if not re.fullmatch(
-            PREFIX_PATTERN, str(state.prefix)
-        ):  # stopping kills whatever carries it
+        if not re.fullmatch(PREFIX_PATTERN, state.prefix):  # stopping kills whatever carries it
             raise ValueError(f"the prefix {state.prefix!r}")
         return state
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
 from serve.errors import BundleError, GraphError, needing
 from serve.triton.names import MODEL, PUBLIC_KEY
-from serve.versions.folders import add_model_file, version_folder, write_file
+from serve.versions.folders import add_model_file, pinned_key, version_folder, write_file
 from serve.versions.plans import add_plan
 
 
@@ -89,8 +89,8 @@ def agreed_key(repository: Path, public_key: Path | None) -> Path | None:
     Raises:
         BundleError: If the repository has another than the caller's.
     """
-    pinned = repository / MODEL / PUBLIC_KEY
-    if not os.path.lexists(pinned):
+    pinned = pinned_key(repository / MODEL)
+    if pinned is None:
         return public_key
     if public_key and read_key(public_key) != read_key(pinned):
         raise BundleError(
@@ -108,7 +108,7 @@ def check_pinnable(repository: Path, public_key: Path | None, versions: Iterable
     Raises:
         BundleError: If one is not.
     """
-    if public_key is None or os.path.lexists(repository / MODEL / PUBLIC_KEY):
+    if public_key is None or pinned_key(repository / MODEL):
         return
     for version in versions:
         folder = version_folder(repository, version)
@@ -123,9 +123,8 @@ def check_pinnable(repository: Path, public_key: Path | None, versions: Iterable
 
 def pin_key(repository: Path, public_key: Path | None) -> None:
     """Let the repository take and serve only what is signed with a key, from now on."""
-    pinned = repository / MODEL / PUBLIC_KEY
-    if public_key and not os.path.lexists(pinned):
-        write_file(pinned.parent, PUBLIC_KEY, read_key(public_key))
+    if public_key and not pinned_key(repository / MODEL):
+        write_file(repository / MODEL, PUBLIC_KEY, read_key(public_key))
 
 
 def _names(bundle: Path, manifest: Manifest) -> Iterator[str]:

@@ -27,7 +27,7 @@ from serve.versions.folders import (
     staged,
     version_folder,
     versions_in,
-    write_texts,
+    write_file,
 )
 from serve.versions.plans import add_plan, plan_of
 
@@ -97,9 +97,9 @@ def _write_settings(model: Path, shape: EncoderShape) -> None:
 
     Those of a backend that the shape has none for go, if they are ours: a user's own stay.
     """
-    texts = encoder_texts(shape)
-    stale = [name for name in texts if not _is_for(shape, _content(model / name))]
-    write_texts(model, texts, only=stale)
+    for name, text in encoder_texts(shape).items():
+        if not _is_for(shape, _content(model / name)):
+            write_file(model, name, text.encode())
     for path in (model / "configs").glob("*.pbtxt"):
         content = _content(path)
         if content.startswith(HEADER) and not _is_for(shape, content):

@@ -26,12 +26,12 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve.files import sync, sync_below
-from serve.triton.names import MODEL
+from serve.triton.names import MODEL, PUBLIC_KEY
 
 STAGING, KEPT = ".staging-", "kept"
 MODEL_FILE, NO_CACHE = "model.py", "__pycache__"
@@ -48,6 +48,12 @@ def version_folder(repository: Path, version: int) -> Path:
 def kept_folder(repository: Path, version: int) -> Path:
     """Return where a version lies that is kept."""
     return repository / MODEL / KEPT / str(version)
+
+
+def pinned_key(model: Path) -> Path | None:
+    """Return the key in a model's folder that signs each version, if one is pinned there."""
+    key = model / PUBLIC_KEY
+    return key if os.path.lexists(key) else None  # a dangling link is no permission
 
 
 def versions_in(folder: Path) -> list[int]:
@@ -142,19 +148,11 @@ def clear(model: Path) -> None:
                 leftover.unlink()
 
 
-def write_texts(
-    model: Path, texts: Mapping[str, str], *, only: Iterable[str] | None = None
-) -> None:
-    """Write a model's settings, each file whole or not at all.
-
-    Args:
-        model: The model's folder.
-        texts: The files' content, by their path in it.
-        only: Those to write; None for those that are missing.
-    """
-    for name in texts if only is None else only:
-        if only is not None or not (model / name).exists():
-            write_file(model, name, texts[name].encode())
+def write_missing(model: Path, texts: Mapping[str, str]) -> None:
+    """Write those of a model's settings that are missing, by their path in its folder."""
+    for name, text in texts.items():
+        if not (model / name).exists():
+            write_file(model, name, text.encode())
 
 
 def write_file(model: Path, name: str, content: bytes) -> None:

@@ -7,7 +7,6 @@ crash left of a line is cut off before the next is written.
 
 from __future__ import annotations
 
-import errno
 import getpass
 import json
 import os
@@ -16,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from io import FileIO
 from pathlib import Path
 
 from serve.errors import ServerError
-from serve.files import sync
 from serve.records import read_record
+from serve.rows import append_line
 from serve.versions.traffic import Traffic
 
 HISTORY = "history.jsonl"
@@ -97,30 +95,7 @@ def record(
         note=note,
         traffic=traffic,
     )
-    path = repository / HISTORY
-    is_new = not path.exists()
-    with path.open("ab", buffering=0) as file:  # a buffer would be written again as it is closed
-        size = _whole_size(path)
-        file.truncate(size)
-        try:
-            _write_whole(file, json.dumps(asdict(event)).encode() + b"\n")
-            os.fsync(file.fileno())
-        except OSError:  # or the line would hold although the step was told to have failed
-            file.truncate(size)
-            raise
-    if is_new:
-        sync(repository)
-
-
-def _write_whole(file: FileIO, line: bytes) -> None:
-    if file.write(line) < len(line):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
-
-
-def _whole_size(path: Path) -> int:
-    """Return the size of a file's whole lines."""
-    content = path.read_bytes()
-    return content.rfind(b"\n") + 1
+    append_line(repository / HISTORY, json.dumps(asdict(event)))
 
 
 def _lines(repository: Path, *, from_start: bool) -> list[bytes]:

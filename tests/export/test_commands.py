@@ -201,7 +201,7 @@ def test_without_the_package_the_remedy_is_named(
         monkeypatch.setitem(sys.modules, name, None)
     error = error_of(*arguments)
     assert "expected the package cryptography to use this key, got " in error
-    assert error.endswith("; pip install linetag[sign]\n")
+    assert error.endswith("; pip install 'linetag[sign]'\n")
     assert main(["verify", "b"]) == 0, "without a key nothing is missing"
 
 

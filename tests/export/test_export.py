@@ -298,3 +298,14 @@ def test_json_is_the_manifest_of_the_graphs(
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse_args(arguments)
+
+
+@pytest.mark.parametrize("flag", ["--allow-f1-loss", "--allow-label-f1-loss"])
+@pytest.mark.parametrize("points", ["abc", "nan", "-1"])
+def test_points_that_are_none_are_refused_in_words(
+    flag: str, points: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse_args(["--int8", f"{flag}={points}"])
+    expected = f"argument {flag}: expected points of at least 0, got {points}"
+    assert expected in capsys.readouterr().err

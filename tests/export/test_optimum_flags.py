@@ -40,6 +40,7 @@ def test_device_is_a_provider() -> None:
         (["--device", "cuda"], "--device cuda needs --fp16"),
         (["--atol", "0"], "argument --atol: expected a difference above 0, got 0"),
         (["--atol", "nan"], "argument --atol: expected a difference above 0, got nan"),
+        (["--atol", "abc"], "argument --atol: expected a difference above 0, got abc"),
         (["--trust-remote-code"], "unrecognized arguments: --trust-remote-code"),
     ],
 )

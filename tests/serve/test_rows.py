@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,19 @@ def test_lines_of_several_processes_are_whole(tmp_path: Path) -> None:
     ]
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
     assert sorted(whole_lines(path)) == ["a" * 9999] * 30 + ["b" * 9999] * 30
+
+
+def test_a_line_that_finds_no_room_leaves_no_half(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    append_line(path, "a")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            append_line(path, "b" * 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"a\n"
 
 
 def test_an_error_names_the_file(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
 
+from serve.data_file import numbered_lines
 from serve.encoding import Encoder
 from serve.errors import DataError
-from serve.examples import fold, numbered_lines
+from serve.examples import fold
 from serve.limits import MAX_CHARS
 from train.adaptation.blocks import TokenSequence, sequence_of
 from train.adaptation.config import AdaptConfig

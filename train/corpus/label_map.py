@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from serve.data_file import numbered_lines
 from serve.errors import DataError
-from serve.examples import numbered_lines
 
 BY_FILE = "with a file of lines Old=New, --label-map FILE"
 """How to map labels that a command line cannot: many, or with commas."""

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve.data_file import numbered_lines
 from serve.errors import DataError
-from serve.examples import Span, numbered_lines
+from serve.examples import Span
 from serve.limits import MAX_CHARS
 from train.formats.record import Record, Row, shown, told
 

@@ -17,8 +17,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from serve.data_file import numbered_lines
 from serve.errors import DataError
-from serve.examples import Example, Span, numbered_lines
+from serve.examples import Example, Span
 from serve.files import replacing_file
 from train.formats.record import Record, Row, told
 from train.formats.schemes import Scheme, SchemeDetector, WordSpan, is_tag, tags_of, word_spans

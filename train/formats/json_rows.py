@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from serve.data_file import numbered_lines, parse_json
 from serve.errors import DataError
-from serve.examples import numbered_lines, parse_json
 from train.formats.record import Row, shown, told
 
 CHUNK_CHARS = 1 << 16

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
-from export.precision.search import MAX_EXCLUDED, errors_alone, fewest_exclusions
+from export.precision.search import MAX_EXCLUDED, fewest_exclusions
 
 NAMES = [f"node{number}" for number in range(40)]
 
@@ -20,13 +18,6 @@ def gate(*needed: str) -> tuple[Callable[[tuple[str, ...]], tuple[str, ...] | No
         return excluded if set(needed) <= set(excluded) else None
 
     return passed, tried
-
-
-def test_nodes_are_ranked_by_the_error_each_brings_in_alone() -> None:
-    errors = {"small": 0.1, "broken": np.nan, "large": 2.0}
-    ranked = errors_alone(list(errors), errors.__getitem__)
-    assert list(ranked) == ["broken", "large", "small"]
-    assert ranked["broken"] == np.inf
 
 
 def test_the_worst_node_is_left_out_alone_if_that_is_enough() -> None:

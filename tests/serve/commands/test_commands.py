@@ -294,7 +294,7 @@ def test_tagging_with_triton_needs_no_onnx_runtime(project: Path) -> None:
     assert remote.stderr.startswith("error: 127.0.0.1:1: expected a Triton that answers")
     (message,) = embedded.stderr.splitlines()
     assert message.startswith("error: expected the package onnxruntime, got ")
-    assert message.endswith("; pip install linetag[cpu], or tag with --url")
+    assert message.endswith("; pip install 'linetag[cpu]', or tag with --url")
 
 
 @pytest.fixture(scope="module")
@@ -357,13 +357,13 @@ def test_a_command_that_needs_no_package_runs_without(
 @pytest.mark.parametrize(
     ("command", "package", "remedy"),
     [
-        ("start", "s tritonclient and prometheus_client, got ", "linetag[triton,metrics]"),
-        ("publish", " tritonclient, got ", "linetag[triton]"),
-        ("promote", " tritonclient, got ", "linetag[triton]"),
-        ("rollback", " tritonclient, got ", "linetag[triton]"),
-        ("tune", " onnxruntime, got ", "linetag[cpu]"),
-        ("tag", " onnxruntime, got ", "linetag[cpu], or tag with --url"),
-        ("top", " rich, got ", "linetag[top]"),
+        ("start", "s tritonclient and prometheus_client, got ", "'linetag[triton,metrics]'"),
+        ("publish", " tritonclient, got ", "'linetag[triton]'"),
+        ("promote", " tritonclient, got ", "'linetag[triton]'"),
+        ("rollback", " tritonclient, got ", "'linetag[triton]'"),
+        ("tune", " onnxruntime, got ", "'linetag[cpu]'"),
+        ("tag", " onnxruntime, got ", "'linetag[cpu]', or tag with --url"),
+        ("top", " rich, got ", "'linetag[top]'"),
         ("export", " torch, got ", "'linetag[export]'"),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serve.repository import publish, traffic_of, versions
-from serve.triton.ending import interrupting
+from serve.signals import interrupting
 from serve.triton.names import ENCODER
 from serve.triton.processes import wait_until
 from serve.versions.folders import versions_in

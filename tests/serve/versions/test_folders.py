@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.versions.folders import clear, put, remove, staged, versions_in
+from serve.versions.folders import clear, pinned_key, put, remove, staged, versions_in
 
 
 @pytest.fixture
@@ -68,3 +68,10 @@ def test_a_link_goes_and_what_it_leads_to_stays(model: Path, tmp_path: Path) -> 
     assert list(model.iterdir()) == []
     assert (outside / "labels.json").exists()
     clear(model)
+
+
+def test_a_key_that_cannot_be_read_is_needed_all_the_same(model: Path) -> None:
+    assert pinned_key(model) is None
+    key = model / "public_key.pem"
+    key.symlink_to(model / "unmounted.pem")
+    assert pinned_key(model) == key, "a dangling link is no permission"

@@ -13,9 +13,9 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import RobertaProcessing, TemplateProcessing
 
-from serve import plain_lines as module
+from serve import seen_words as module
 from serve.encoding import EncodedText, Encoder
-from serve.plain_lines import PlainLines
+from serve.seen_words import SeenWords
 from tests.serve.tiny import MAX_TOKENS, noisy_lines, tiny_tokenizer
 
 WORDS = [
@@ -37,7 +37,7 @@ def encoder_of(tokenizer: Tokenizer, *, remembers: bool = True) -> Encoder:
     """Return an encoder of short windows; it remembers words if it can."""
     encoder = Encoder(tokenizer, max_tokens=MAX_TOKENS, pad_id=0)
     if not remembers:
-        encoder._plain_lines._tokenizer = None
+        encoder._seen_words._tokenizer = None
     return encoder
 
 
@@ -81,10 +81,10 @@ class CountingTokenizer:
 
 
 def test_only_new_words_reach_the_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines, counting = PlainLines(tiny_tokenizer()), CountingTokenizer()
-    monkeypatch.setattr(lines, "_tokenizer", counting)
+    words, counting = SeenWords(tiny_tokenizer()), CountingTokenizer()
+    monkeypatch.setattr(words, "_tokenizer", counting)
     for text in ("fix o-ring", "fix o-ring", "ring - o", "o-ring leak, fix leak", "", "  "):
-        assert lines.tokens(text) == PlainLines(tiny_tokenizer()).tokens(text)
+        assert words.tokens(text) == SeenWords(tiny_tokenizer()).tokens(text)
     assert counting.asked == ["fix o - ring", "leak ,"]
 
 
@@ -151,9 +151,9 @@ def words_added(tokenizer: Tokenizer) -> None:
 )
 def test_other_tokenizers_see_every_text(change: Callable[[Tokenizer], None]) -> None:
     tokenizer = tiny_tokenizer()
-    assert PlainLines(tokenizer).tokens("hose") is not None
+    assert SeenWords(tokenizer).tokens("hose") is not None
     change(tokenizer)
-    assert PlainLines(tokenizer).tokens("hose") is None
+    assert SeenWords(tokenizer).tokens("hose") is None
     encoder, fresh = encoder_of(tokenizer), encoder_of(tokenizer)
     encoder.encode(["fix o - ring"])  # whose words are other ones where no prefix tells tokens
     assert fields(encoder.encode(["fix o-ring"])) == fields(fresh.encode(["fix o-ring"]))
@@ -167,7 +167,7 @@ def test_no_more_and_no_longer_words_are_remembered_than_the_caps(
     many = " ".join(f"x{number}" for number in range(20))
     for line in (*(f"fix pump{n} hose{n}" for n in range(100)), many, *noisy_lines(50)):
         assert fields(encoder.encode([line])) == fields(FORGETTING.encode([line]))
-        assert len(encoder._plain_lines._known) <= 10
-    lines = PlainLines(tiny_tokenizer())
-    assert lines.tokens("x" * module.MAX_WORD_CHARS + " " + "y" * (module.MAX_WORD_CHARS + 1))
-    assert list(lines._known) == ["x" * module.MAX_WORD_CHARS]
+        assert len(encoder._seen_words._known) <= 10
+    words = SeenWords(tiny_tokenizer())
+    assert words.tokens("x" * module.MAX_WORD_CHARS + " " + "y" * (module.MAX_WORD_CHARS + 1))
+    assert list(words._known) == ["x" * module.MAX_WORD_CHARS]

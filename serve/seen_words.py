@@ -46,7 +46,7 @@ class Tokens(NamedTuple):
     offsets: list[tuple[int, int]]
 
 
-class PlainLines:
+class SeenWords:
     """The words of plain texts seen lately, with their tokens. Several threads may ask at once."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
