@@ -19,12 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
+from tokenizers.normalizers import BertNormalizer
 
 from serve.artefacts.tokenizer_file import is_panic
+from serve.byte_level import untrimmed
 from serve.errors import DataError
 from serve.limits import check_text
 from serve.seen_words import SeenWords, Tokens
-from serve.words import NO_WORD, joined, trimmed, with_marks, words
+from serve.words import NO_WORD, disjoint, joined, trimmed, with_marks, words
 
 MIN_TOKENS = 8
 """Shortest sequence of a model whose windows overlap at all, special tokens included."""
@@ -108,9 +110,11 @@ class Encoder:
         unknown = getattr(tokenizer.model, "unk_token", None)
         if unknown is not None and tokenizer.token_to_id(unknown) is None:
             raise ValueError(f"expected {unknown!r:.40} in the vocabulary, which lacks it")
-        self._tokenizer = tokenizer
         # As transformers' pipeline tells the two kinds of words apart.
         self._between_blanks = not getattr(tokenizer.model, "continuing_subword_prefix", None)
+        self._tokenizer = untrimmed(tokenizer) if self._between_blanks else tokenizer
+        # BERT's own makes no two words of one character.
+        self._may_overlap = not isinstance(tokenizer.normalizer, BertNormalizer | None)
         added = tokenizer.get_added_tokens_decoder().values()
         self._takes_blanks = any(token.lstrip or token.rstrip for token in added)
         self._seen_words = SeenWords(tokenizer)
@@ -157,6 +161,8 @@ class Encoder:
         word_ids = [NO_WORD if word is None else word for word in encoding.word_ids]
         if self._between_blanks:
             word_ids = joined(text, word_ids, encoding.offsets)
+        elif self._may_overlap:
+            word_ids = disjoint(word_ids, encoding.offsets)
         first_tokens, offsets = words(word_ids, encoding.offsets)
         if self._takes_blanks or self._between_blanks:
             offsets = [trimmed(text, *word) for word in offsets]

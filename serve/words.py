@@ -5,12 +5,14 @@ Policy:
   digits, and single punctuation marks). Tokenizers that mark a word by the blank before it instead
   of marking its later tokens (RoBERTa's byte-level BPE, XLM-RoBERTa's Unigram) have the words their
   models are trained on: all between two blanks, punctuation included.
-* No word begins or ends with a blank.
+* No word begins or ends with a blank, and no two words overlap: what normalization makes of one
+  character (`...` of an ellipsis) is one word.
 * A character that normalization removes (a combining accent, a zero-width blank) belongs to the
-  word it stands inside, and to none at a word's edge; but combining marks belong to the word they
-  follow, for they are part of its last letter. Here transformers' token-classification pipeline
-  differs: it guesses words from the lengths of tokens, joins a word with such a character inside to
-  the word before it, and leaves marks at its end out. On all others its words are these.
+  word it stands inside, and to none at a word's edge; but combining marks, and the later parts of a
+  Korean syllable, belong to the word they follow, for they are part of its last letter. Here
+  transformers' token-classification pipeline differs: it guesses words from the lengths of tokens,
+  joins a word with such a character inside to the word before it, and leaves marks at its end out.
+  On all others its words are these.
 
 Knows nothing of tokenizers: it is given each token's pre-token and its offsets.
 """
@@ -21,6 +23,10 @@ import unicodedata
 
 NO_WORD = -1
 """Word id of special tokens and padding."""
+_FIRST_MARK = "\u0300"
+_PARTS_OF_A_LETTER = frozenset(map(chr, (*range(0x1160, 0x1200), 0xFF9E, 0xFF9F)))
+"""What composes with the letter before it and is no mark: Hangul's vowels and finals, and the
+voicing of halfwidth Katakana."""
 
 
 def words(
@@ -52,7 +58,9 @@ def words(
 
 
 def with_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return words' offsets with the combining marks that follow them, which BERT's uncased drop.
+    """Return words' offsets with the rest of their last letter: the combining marks that follow.
+
+    Tokens do not have it where a normalizer drops it (BERT's uncased) or composes it (NFC).
 
     Args:
         text: The whole text.
@@ -64,10 +72,37 @@ def with_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int
     marked: list[tuple[int, int]] = []
     limits = [start for start, _ in offsets[1:]] + [len(text)]
     for (start, end), limit in zip(offsets, limits, strict=True):
-        while end < limit and unicodedata.category(text[end]) == "Mn":
+        while (
+            end < limit
+            and text[end] >= _FIRST_MARK
+            and (unicodedata.category(text[end])[0] == "M" or text[end] in _PARTS_OF_A_LETTER)
+        ):
             end += 1
         marked.append((start, end))
     return marked
+
+
+def disjoint(word_ids: list[int], token_offsets: list[tuple[int, int]]) -> list[int]:
+    """Return the word of each token: one that begins before the last one's end is part of that.
+
+    Args:
+        word_ids: Of each token; `NO_WORD` for those of none. Shape: (T,)
+        token_offsets: Of each token, in characters of the text. Shape: (T, 2)
+
+    Returns:
+        Shape: (T,)
+    """
+    ids: list[int] = []
+    previous, previous_end, num_merged = NO_WORD, 0, 0
+    for word, (start, end) in zip(word_ids, token_offsets, strict=True):
+        if word == NO_WORD:
+            ids.append(NO_WORD)
+            continue
+        if word != previous and start < previous_end:
+            num_merged += 1
+        previous, previous_end = word, end
+        ids.append(word - num_merged)
+    return ids
 
 
 def joined(text: str, pre_token_ids: list[int], token_offsets: list[tuple[int, int]]) -> list[int]:

@@ -32,10 +32,12 @@ MASK = AddedToken("<mask>", lstrip=True, special=True)
 _ENDS = (("</s>", 2), ("<s>", 0))
 
 
-def byte_level_tokenizer(lines: Iterable[str], *, trim_offsets: bool = True) -> Tokenizer:
+def byte_level_tokenizer(
+    lines: Iterable[str], *, trim_offsets: bool = True, add_prefix_space: bool = False
+) -> Tokenizer:
     """Return a tokenizer of RoBERTa's form, trained on the lines."""
     tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=3000,
@@ -45,7 +47,7 @@ def byte_level_tokenizer(lines: Iterable[str], *, trim_offsets: bool = True) -> 
     )
     tokenizer.train_from_iterator(lines, trainer)
     tokenizer.post_processor = processors.RobertaProcessing(
-        *_ENDS, trim_offsets=trim_offsets, add_prefix_space=False
+        *_ENDS, trim_offsets=trim_offsets, add_prefix_space=add_prefix_space
     )
     tokenizer.add_special_tokens([MASK])
     return tokenizer

@@ -18,7 +18,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, pre_tokenizers, processors
 
 import export.pipeline
 from export.__main__ import main as export_main
@@ -60,6 +60,7 @@ def unparted(tokenizer: Tokenizer, whole: pre_tokenizers.PreTokenizer) -> Tokeni
 TOKENIZERS = {
     "roberta": byte_level_tokenizer(LINES),
     "untrimmed": byte_level_tokenizer(LINES, trim_offsets=False),
+    "prefix": byte_level_tokenizer(LINES, add_prefix_space=True),
     "xlm-roberta": unigram_tokenizer(LINES),
     "whole bytes": unparted(
         byte_level_tokenizer(LINES),
@@ -235,6 +236,52 @@ def test_a_word_is_read_at_its_first_token_and_keeps_its_number(name: str) -> No
     assert window.word_ids[:second].count(0) >= 4  # pump # 3 , at the least
     assert set(window.word_ids[second:-1]) == {1}
     assert (window.word_ids[0], window.word_ids[-1]) == (NO_WORD, NO_WORD)
+
+
+ADDED = ["kW", "<unit>", AddedToken("o-ring", rstrip=True)]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize(
+    "text", ["5 kW, pump", "(kW) 5kWe", "<unit>x ok", "o-rings o-ring pump", "a<mask>x"]
+)
+def test_text_after_an_added_token_keeps_its_letters(name: str, text: str) -> None:
+    tokenizer = Tokenizer.from_str(TOKENIZERS[name].to_str())
+    tokenizer.add_tokens(ADDED)
+    assert words_of(tokenizer, text) == text.split()
+
+
+@pytest.mark.parametrize(
+    "post_processor",
+    [
+        None,
+        processors.Sequence(
+            [
+                processors.ByteLevel(trim_offsets=True),
+                processors.TemplateProcessing(
+                    single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+                ),
+            ]
+        ),
+    ],
+)
+def test_a_blank_put_before_each_piece_takes_no_letter(
+    post_processor: processors.PostProcessor | None,
+) -> None:
+    tokenizer = byte_level_tokenizer(LINES, add_prefix_space=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel()]
+    )
+    if post_processor is not None:
+        tokenizer.post_processor = post_processor
+    assert words_of(tokenizer, "0e 12bar 3x") == ["0e", "12bar", "3x"]
+
+
+def test_a_tokenizer_that_trims_is_kept_as_it_is_for_others() -> None:
+    tokenizer = byte_level_tokenizer(LINES, add_prefix_space=True)
+    saved = tokenizer.to_str()
+    assert words_of(tokenizer, "pump 5") == ["pump", "5"]
+    assert tokenizer.to_str() == saved
 
 
 def test_merges_left_out_at_random_in_training_are_all_made_in_serving() -> None:

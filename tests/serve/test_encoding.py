@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer
 from tokenizers.models import WordPiece
+from tokenizers.normalizers import NFC, NFKC, BertNormalizer, Normalizer, StripAccents
+from tokenizers.normalizers import Sequence as NormalizerSequence
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
@@ -35,12 +38,57 @@ def test_offsets_count_characters_of_the_text_as_it_came() -> None:
     assert words_of("🔧 fix E\u0301tat  Été") == ["🔧", "fix", "E\u0301tat", "Été"]
 
 
+def encoder_with(normalizer: Normalizer) -> Encoder:
+    """Return an encoder whose tokenizer is BERT's but for the normalizer."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.normalizer = normalizer
+    return Encoder(tokenizer, max_tokens=MAX_TOKENS, pad_id=0)
+
+
+def words_through(normalizer: Normalizer, text: str) -> list[str]:
+    (encoded,) = encoder_with(normalizer).encode([text])
+    return [text[start:end] for start, end in encoded.offsets]
+
+
 @pytest.mark.parametrize(
     "text", ["cafe\u0301 hose", "hose, cafe\u0301", "ที่ hose", "e\u0323\u0301, a\u0301-o\u0308"]
 )
 def test_combining_marks_belong_to_the_word_they_follow(text: str) -> None:
     assert "".join(words_of(text)) == text.replace(" ", "")
     assert words_of(text) == [text[a:b] for a, b in read_offsets(text, Words.PUNCTUATION)]
+
+
+@pytest.mark.parametrize(
+    "normalizer", [NFC(), NFKC(), NormalizerSequence([NFKC(), BertNormalizer()]), StripAccents()]
+)
+@pytest.mark.parametrize("text", ["서울에서 펌프", "কো hose", "hose கொ", "क्षत्रिय é"])
+def test_what_normalization_composes_or_drops_belongs_to_its_letter(
+    normalizer: Normalizer, text: str
+) -> None:
+    decomposed = unicodedata.normalize("NFD", text)
+    assert words_through(normalizer, decomposed) == decomposed.split()
+
+
+def test_the_voicing_of_halfwidth_katakana_belongs_to_its_letter() -> None:
+    assert words_through(NFKC(), "ﾎﾟﾝﾌﾟ ok") == ["ﾎﾟﾝﾌﾟ", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("hose㈱ pump…", ["hose", "㈱", "pump", "…"]),
+        ("㈱日立 … ok", ["㈱", "日立", "…", "ok"]),
+        ("hose ﷺ", ["hose", "ﷺ"]),
+    ],
+)
+def test_what_normalization_makes_of_one_character_is_one_word(text: str, words: list[str]) -> None:
+    assert words_through(NFKC(), text) == words
+
+
+def test_words_made_one_are_counted_once_and_read_at_the_first_token() -> None:
+    (window,) = encoder_with(NFKC()).encode(["fix … hose"])[0].windows
+    assert window.word_ids == [NO_WORD, 0, 1, 1, 1, 2, NO_WORD]
+    assert window.first_tokens == [1, 2, 5]
 
 
 def test_a_mark_after_a_blank_belongs_to_no_word() -> None:
