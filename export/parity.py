@@ -18,8 +18,9 @@ from serve.backend import Backend
 from serve.bootstrap import F1Change, F1Changes, f1_changes
 from serve.encoding import EncodedBatch
 from serve.entities import decode_entities
-from serve.errors import DataError
+from serve.errors import DataError, NonFiniteError
 from serve.examples import Example, Span
+from serve.labels import OUTSIDE
 from serve.limits import MAX_CHARS
 from serve.scoring import score_entities
 from serve.tagger import Tagger
@@ -34,7 +35,8 @@ class ParityReport:
     """How far a graph's answers are from PyTorch's.
 
     Attributes:
-        max_abs_diff: Largest difference of a logit that is not padding.
+        max_abs_diff: Largest difference of a logit that is not padding; NaN where a dev line has
+            logits that are not finite, and the graph counts as one that finds no entity.
         diff_by_length: The same for sequences of up to so many tokens, padding included.
         num_tokens: Tokens compared.
         tag_agreement: Share of the dev lines' words with the same tag, in [0, 1].
@@ -89,14 +91,18 @@ class Reference:
             diff = np.abs(backend.logits(batch) - expected)[batch.attention_mask == 1].max()
             length = 1 << (batch.input_ids.shape[1] - 1).bit_length()  # the next power of two
             diffs[length] = float(np.maximum(diffs.get(length, 0.0), diff))  # NaN stays NaN
-        word_tags = tagger.word_tags(self._texts)
+        diff = float(np.max(list(diffs.values())))
+        try:
+            word_tags = tagger.word_tags(self._texts)
+        except NonFiniteError:  # on a line that is in none of the batches: it has no answer there
+            diff, word_tags = np.nan, [[OUTSIDE] * len(tags) for tags in self._word_tags]
         pairs = [
             (tag, expected)
             for line in zip(word_tags, self._word_tags, strict=True)
             for tag, expected in zip(*line, strict=True)
         ]
         return ParityReport(
-            max_abs_diff=float(np.max(list(diffs.values()))),
+            max_abs_diff=diff,
             diff_by_length=dict(sorted(diffs.items())),
             num_tokens=int(sum(batch.attention_mask.sum() for batch, _ in self._batches)),
             tag_agreement=sum(tag == expected for tag, expected in pairs) / len(pairs),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
-from serve.decode.decoder import Decoder
+from serve.decode.decoder import Decoded, Decoder
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedText, Encoder, Window
 from serve.entities import Entity, decode_entities
@@ -160,8 +160,8 @@ class Tagger:
     def word_tags(self, texts: Sequence[str]) -> list[list[str]]:
         """Return the tag of each word of each text, for token-level reports; raises as `tag`."""
         encoded = self.encoder.encode(_strings(texts))
-        decoded = self._decoder.decode(self.word_logits(encoded), _num_words(encoded))
-        names = iter([self.tags.names[tag] for tag in decoded.tag_ids])
+        best, _ = self._best_tags(encoded, self.word_logits(encoded))
+        names = iter([self.tags.names[tag] for tag in best])
         return [[next(names) for _ in text.offsets] for text in encoded]
 
     def word_logits(self, encoded: Sequence[EncodedText]) -> NDArray[np.float32]:
@@ -211,9 +211,7 @@ class Tagger:
     def _decode(
         self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]
     ) -> Iterator[list[Entity]]:
-        best, scores = self._decoder.decode(logits, _num_words(encoded))
-        if not all(map(isfinite, scores)):  # a tag there is all the same, but none that was meant
-            raise NonFiniteError
+        best, scores = self._best_tags(encoded, logits)
         names = self.tags.names
         row = 0
         for text in encoded:
@@ -222,6 +220,12 @@ class Tagger:
             yield decode_entities(tags, scores[row:end], text.offsets)
             row = end
 
+    def _best_tags(self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]) -> Decoded:
+        decoded = self._decoder.decode(logits, [len(text.offsets) for text in encoded])
+        if not all(map(isfinite, decoded.scores)):  # a tag there is all the same, but none meant
+            raise NonFiniteError
+        return decoded
+
 
 def _strings(texts: Iterable[str]) -> list[str]:
     """Return texts, of an iterator, too, which reading them for a check would use up."""
@@ -229,7 +233,3 @@ def _strings(texts: Iterable[str]) -> list[str]:
     if isinstance(texts, str) or not all(isinstance(text, str) for text in taken):
         raise TypeError("expected a list of strings, got something else in `texts`")
     return taken
-
-
-def _num_words(encoded: Sequence[EncodedText]) -> list[int]:
-    return [len(text.offsets) for text in encoded]

@@ -64,7 +64,7 @@ class LoopConfig:
         learning_rate: Peak of the schedule.
         schedule: How the learning rate goes on after its warm-up.
         warmup: Share of the steps over which the learning rate rises, in [0, 1].
-        weight_decay: Of matrices, decoupled from the gradient.
+        weight_decay: Of matrices; AdamW's is decoupled from the gradient.
         seed: Of all chance.
         arithmetic: Number format of matrix products; AUTO for BF16 where the hardware has it.
         accumulate: Parts a step is computed in, one after the other, to save memory.

@@ -10,9 +10,11 @@ import pytest
 
 from export.checkpoint import TorchBackend, load_checkpoint
 from export.fusion.fuse import check_fusion, fuse
+from export.gate import Allowance, check_gate
 from export.parity import Reference, parity_batches
+from serve.bundle import Precision
 from serve.encoding import EncodedBatch
-from serve.errors import GraphError
+from serve.errors import GraphError, ParityError
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
 from tests.exported import exported
@@ -51,6 +53,33 @@ def test_a_backend_that_is_off_on_padded_batches_only_is_seen(tiny_checkpoint: P
     assert list(equal.diff_by_length)[-1] == checkpoint.encoder.max_tokens
     assert equal.f1.overall.interval_points == (0, 0)
     assert reference.compare(tagger, IgnoresPadding()).max_abs_diff > 0.01
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_dev_line_that_overflows_and_is_in_no_batch_closes_the_gate(
+    tiny_checkpoint: Path,
+) -> None:
+    """Its words would have some tags all the same; of many lines, one costs F1 next to nothing."""
+    checkpoint = load_checkpoint(tiny_checkpoint)
+    examples = read_jsonl(tiny_checkpoint / "dev.jsonl")
+    reference = Reference(checkpoint, examples)
+    honest = TorchBackend(checkpoint.model)
+    (spoilt,) = checkpoint.encoder.encode([examples[0].text])[0].windows
+
+    class OverflowsOnOne:
+        def logits(self, batch: EncodedBatch) -> np.ndarray:
+            logits = honest.logits(batch)
+            for row, ids in zip(logits, batch.input_ids.tolist(), strict=True):
+                if ids[: len(spoilt.input_ids)] == spoilt.input_ids:
+                    row[:] = np.nan
+            return logits
+
+    tagger = Tagger(checkpoint.encoder, checkpoint.tags, OverflowsOnOne())
+    report = reference.compare(tagger, honest)
+    assert report.f1.overall.after == 0
+    allowed = Allowance(points=100, label_points=100)
+    with pytest.raises(ParityError, match="fp16 graph: expected finite logits, got NaN or infin"):
+        check_gate(report, Precision.FP16, allowed)
 
 
 def test_an_unfused_graph_fails_the_contract_and_a_fused_one_holds_it(

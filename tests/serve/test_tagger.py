@@ -287,6 +287,7 @@ def test_logits_that_are_not_finite_are_no_answer(
     encoder = Encoder(tiny_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
     decoding = Decoding(constrained=constrained)
     tagger = Tagger(encoder, TAGS, Overflowing(value), decoding=decoding)
-    assert len(tagger.tag(["pump " * num_words])) == 1
-    with pytest.raises(GraphError, match="expected finite logits, got NaN or infinity"):
-        tagger.tag(["pump " * num_words + "valve"])
+    for ask in (tagger.tag, tagger.word_tags):
+        assert len(ask(["pump " * num_words])) == 1
+        with pytest.raises(GraphError, match="expected finite logits, got NaN or infinity"):
+            ask(["pump " * num_words + "valve"])

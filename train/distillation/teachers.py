@@ -1,8 +1,9 @@
 """Owns what teachers say: the mean of their probabilities for each tag of each word.
 
 A teacher answers through its own tokenizer, so it may be of another family or size. Where its words
-are not the student's, a word takes what the teacher says of the word its first character lies in,
-as gold spans are read: a second word inside one of the teacher's goes on with what that begins.
+are not the student's, a word takes what the teacher says of the first word it has a character of,
+as gold spans are read: a second word inside one of the teacher's goes on with what that begins. A
+word of which it has nothing, as its normalizer drops it, is outside.
 """
 
 from __future__ import annotations
@@ -96,11 +97,12 @@ def onto_words(
     """
     if list(theirs) == list(ours):
         return probabilities
-    if not theirs:
-        return np.eye(1, len(tags), dtype=np.float32).repeat(len(ours), axis=0)  # `O`, the first
-    starts = [start for start, _ in theirs]
-    words = np.array([max(0, bisect_right(starts, start) - 1) for start, _ in ours], dtype=int)
-    out: Probabilities = probabilities[words]
+    starts = np.array([start for start, _ in theirs] + [0])
+    ends = [end for _, end in theirs]
+    words = np.array([bisect_right(ends, start) for start, _ in ours], dtype=int)
+    words[starts[words] >= [end for _, end in ours]] = len(theirs)
+    outside = np.eye(1, len(tags), dtype=np.float32)  # `O`, the first, where they have no word
+    out: Probabilities = np.concatenate([probabilities, outside])[words]
     goes_on = np.flatnonzero(words[1:] == words[:-1]) + 1
     for label in tags.labels:
         begins, inside = tags.id_of(f"B-{label}"), tags.id_of(f"I-{label}")

@@ -7,6 +7,7 @@ whole batch, so that it is the same step however many parts and processes share 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ class CrossEntropy(Objective):
     def __init__(
         self, decoding: Decoding, *, label_smoothing: float = 0.0, weights: Tensor | None = None
     ) -> None:
-        """Take how logits are read, the smoothing, and a weight for each tag. Shape: (L,)."""
+        """Take how logits are read, the smoothing, and a weight for each gold tag. Shape: (L,)."""
         super().__init__()
         self._decoding = decoding
         self._label_smoothing = label_smoothing
@@ -68,14 +69,19 @@ class CrossEntropy(Objective):
 
     def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
         """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
-        return cross_entropy(
+        targets = batch.targets.flatten()
+        loss = partial(
+            cross_entropy,
             logits.float().flatten(0, 1),
-            batch.targets.flatten(),
-            self._weights,
+            targets,
             ignore_index=IGNORE_INDEX,
             label_smoothing=self._label_smoothing,
-            reduction="sum",
         )
+        if self._weights is None:
+            return loss(reduction="sum")
+        # Not cross_entropy's own weights, which weigh each tag's share of the smoothing, too: the
+        # rarest would be most of every target.
+        return (loss(reduction="none") * self._weights[targets.clamp(min=0)]).sum()
 
     def decoding(self) -> Decoding:
         """Return how logits are to be read."""
@@ -114,7 +120,7 @@ def make_objective(config: TrainConfig, tags: Tags, windows: Sequence[LabelledWi
 def tag_weights(windows: Sequence[LabelledWindow], num_tags: int, power: float) -> Tensor:
     """Return a weight for each tag: its rarity to a power, 1 in the mean of the trained tokens.
 
-    Tags that nothing is trained on weigh as much as the rarest. Shape: (L,)
+    A tag that nothing is trained on is weighed as if it were there once. Shape: (L,)
     """
     trained = torch.tensor([t for w in windows for t in w.tag_ids if t != IGNORE_INDEX])
     counts = trained.bincount(minlength=num_tags).double()

@@ -101,6 +101,18 @@ def test_words_that_a_teacher_does_not_see_are_outside() -> None:
     assert out.sum(axis=1).tolist() == [1.0, 1.0]
 
 
+def test_a_word_that_a_teacher_drops_is_outside_and_the_next_one_begins_its_entity() -> None:
+    chances = np.full((1, 7), 0.05, dtype=np.float32)
+    chances[0, TAGS.id_of("B-Item")] = 0.7
+    taught, outside = chances[0].tolist(), np.eye(1, 7)[0].tolist()
+    after = onto_words(chances, [(0, 4)], [(0, 4), (5, 6), (7, 8)], TAGS)
+    assert after.tolist() == [taught, outside, outside]
+    before = onto_words(chances, [(2, 6)], [(0, 1), (2, 6)], TAGS)
+    assert before.tolist() == [outside, taught]
+    part = onto_words(chances, [(1, 5)], [(0, 5)], TAGS)
+    assert part.tolist() == [taught], "a word of which it drops the first character"
+
+
 def test_a_teacher_of_other_labels_is_refused(tiny_checkpoint: Path) -> None:
     with pytest.raises(CheckpointError, match="got one without State and with Observation besides"):
         load_teacher(tiny_checkpoint, Tags.from_labels(["Activity", "Item", "State"]))

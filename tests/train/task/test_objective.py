@@ -125,7 +125,7 @@ def test_rare_tags_weigh_more_and_the_mean_is_1() -> None:
     window = LabelledWindow(window=None, tag_ids=[OUT] * 16 + [B_A] * 4 + [NO] * 9)
     weights = tag_weights([window], len(TAGS), 0.5)
     assert (weights[B_A] / weights[OUT]).item() == pytest.approx(2.0)  # 4 times as rare
-    assert weights[I_A] == weights[I_B] == pytest.approx(2 * weights[B_A].item())
+    assert weights[I_A] == weights[I_B] == pytest.approx(2 * weights[B_A].item()), "as if once"
     mean = (16 * weights[OUT] + 4 * weights[B_A]).item() / 20
     assert mean == pytest.approx(1.0, abs=1e-6), "tags that are not there have no part in it"
     assert weights.isfinite().all()
@@ -140,7 +140,7 @@ def test_the_mean_weight_is_1_whatever_the_power_and_however_many_tags_are_absen
         weights = tag_weights([window], num_tags, power)
         mean = (7 * weights[OUT] + weights[I_B]).item() / 8
         assert mean == pytest.approx(1.0, abs=1e-6)
-        assert weights[B_A] == weights[I_B], "an absent tag weighs as much as the rarest"
+        assert weights[B_A] == weights[I_B], "an absent tag weighs as one that is there once"
 
 
 @pytest.mark.parametrize(
@@ -158,15 +158,30 @@ def test_the_decoder_asked_for_is_the_one_that_serves(
 
 @pytest.mark.parametrize(("smoothing", "power"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.5), (0.2, 0.5)])
 def test_the_loss_is_smoothed_and_weighted_as_asked_for(smoothing: float, power: float) -> None:
-    logits, batch = torch.randn(1, 2, len(TAGS)), batch_of(torch.tensor([[OUT, B_A]]))
+    """By hand: a word's smoothed loss, times its own tag's weight; B-A is a quarter as frequent."""
+    logits = torch.randn(1, 3, len(TAGS))
     window = LabelledWindow(window=None, tag_ids=[OUT] * 16 + [B_A] * 4)
+    weight = {tag: count**-power for tag, count in ((OUT, 16), (B_A, 4))}
+    mean = (16 * weight[OUT] + 4 * weight[B_A]) / 20
+    expected = 0.0
+    for chances, gold in zip(logits[0].log_softmax(dim=1), (OUT, B_A), strict=False):
+        smoothed = (1 - smoothing) * chances[gold] + smoothing * chances.mean()
+        expected -= weight[gold] / mean * smoothed.item()
     config = TrainConfig(label_smoothing=smoothing, class_weights=power)
-    expected = CrossEntropy(
-        Decoding(),
-        label_smoothing=smoothing,
-        weights=tag_weights([window], len(TAGS), power) if power else None,
-    )
-    assert make_objective(config, TAGS, [window])(logits, batch) == expected(logits, batch)
+    loss = make_objective(config, TAGS, [window])(logits, batch_of(torch.tensor([[OUT, B_A, NO]])))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_do_not_change_what_a_words_best_chances_are() -> None:
+    """Smoothed and weighted, the loss of a word is least where it is without weights."""
+    window = LabelledWindow(window=None, tag_ids=[OUT] * 1000 + [B_A] * 100 + [I_A] * 10 + [B_B])
+    config = TrainConfig(label_smoothing=0.1, class_weights=1.0)
+    best = torch.full((len(TAGS),), 0.1 / len(TAGS))
+    best[OUT] += 0.9
+    logits = best.log().reshape(1, 1, -1).requires_grad_()
+    make_objective(config, TAGS, [window])(logits, batch_of(torch.tensor([[OUT]]))).backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max().item() < 1e-6
 
 
 def test_a_crf_serves_its_transitions() -> None:
