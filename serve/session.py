@@ -19,6 +19,7 @@ from serve.bundle import Provider
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError, first_line
 from serve.running.bound import NOT_RECORDED, Buffers, run_options
+from serve.running.ort_errors import ORT_ERRORS
 from serve.running.products import may_saturate
 from serve.running.provider import check_options, provider_options
 from serve.running.replay import Replay
@@ -124,7 +125,7 @@ class OrtBackend:
             )
         try:
             return self._replay.logits(batch) if self._replay else self._run(batch)
-        except Exception as error:  # as below
+        except ORT_ERRORS as error:
             raise GraphError(
                 f"expected input_ids of shape {batch.input_ids.shape} to run, "
                 f"got {first_line(error)}"
@@ -174,7 +175,7 @@ def _open(
             session = ort.InferenceSession(
                 graph, options, providers=[(str(provider), asked)], enable_fallback=0
             )
-        except Exception as error:  # ONNX Runtime's errors share no public base class
+        except ORT_ERRORS as error:
             if not (wanted and _NO_RECORDING in str(error)):
                 raise GraphError(
                     f"expected a graph ONNX Runtime can load, got {first_line(error)}"

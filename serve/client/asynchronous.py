@@ -90,7 +90,8 @@ class AsyncTritonTagger(Front):
 
         Raises:
             TaggingError, TypeError: As `tag`, after the answers to all texts before. Whatever the
-                source of the texts raises, likewise.
+                source of the texts raises, likewise; but a ServerError where that is the
+                cancellation of another task, or others cancel the stream's.
         """
         ask = partial(self._ask, is_patient=True)
         async with aclosing(stream(texts, ask)) as answered:

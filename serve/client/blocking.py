@@ -16,6 +16,7 @@ from serve.client.requests import STREAM_REQUESTS, Request, answers, checked, cu
 from serve.client.steps import Answered, Ask, Outcome, Pause, Probe, Refresh, Try
 from serve.entities import Entity
 from serve.errors import needing
+from serve.pools import submitted
 from serve.triton.names import ENTITIES, GRAPH, MODEL, GraphJson
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class TritonTagger(Front):
         """
         ask = partial(self._ask, is_patient=True)
         with ThreadPoolExecutor(STREAM_REQUESTS, "tag_stream") as pool:
-            asked = (pool.submit(ask, run) for run in cut(checked(texts)))
+            asked = (submitted(pool, ask, run) for run in cut(checked(texts)))
             for future in read_ahead(asked, STREAM_REQUESTS):
                 yield from answers(*future.result())
 

@@ -54,7 +54,7 @@ class Dispatcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float] = random.random,
-        route: Route | None = None,
+        route: Route,
     ) -> None:
         """Take the addresses and the settings.
 
@@ -63,7 +63,7 @@ class Dispatcher:
             policy: The settings.
             clock: Returns seconds.
             dice: Returns a number in [0, 1).
-            route: Which version to ask for; None for whichever there is.
+            route: Which version to ask for.
         """
         self.lock = threading.Lock()
         self.endpoints = Endpoints(urls, policy)
@@ -125,14 +125,13 @@ class Dispatcher:
                 self.endpoints.probe_failed(endpoint, self._clock())
                 return
             is_back = self.endpoints.answered(endpoint)
-            if self._route:
-                self._route.found()
+            self._route.found()
         if is_back:
             log_event(logger, logging.WARNING, "readmitted", url=endpoint.url)
 
     def learned(self, outcome: Outcome) -> None:
         """Take which versions there are, as a server says; nothing, if it does not."""
-        if self._route and isinstance(outcome, Answered):
+        if isinstance(outcome, Answered):
             with self.lock:
                 self._route.learn(outcome.rows[0], self._clock())
 
@@ -149,8 +148,8 @@ class Dispatcher:
             self._budget.earn()
             if due := self.endpoints.due(now):
                 self.stats.num_probes += 1
-                steps.append(Probe(due, self._policy.try_timeout_s, self._version))
-            if self._route and self._route.is_due(now):
+                steps.append(Probe(due, self._policy.try_timeout_s, self._route.version))
+            if self._route.is_due(now):
                 steps.append(Refresh(self.endpoints.idlest(), self._policy.try_timeout_s))
         return steps
 
@@ -178,8 +177,8 @@ class Dispatcher:
             raise self._given_up(journey, journey.failed)
         with self.lock:
             journey.holding = endpoint = self.endpoints.take(journey.tried)
-            is_lost = self._route is not None and not (self._route.is_known and journey.is_versed)
-            version = self._version
+            is_lost = not (self._route.is_known and journey.is_versed)
+            version = self._route.version
             if endpoint is not None:
                 journey.tried.append(endpoint)
                 if journey.failed:
@@ -226,8 +225,7 @@ class Dispatcher:
                 changed = "readmitted" if self.endpoints.answered(endpoint) else None
                 if isinstance(step, Try):
                     self.stats.count_answer(journey.request, outcome.rows, now - journey.started)
-                    if self._route:
-                        self._route.saw(outcome.version)
+                    self._route.saw(outcome.version)
             elif outcome:
                 journey.failed = outcome
                 changed = self._blame(journey, step, outcome.failure, now)
@@ -238,8 +236,8 @@ class Dispatcher:
     def _blame(self, journey: Journey, step: Try | Ask, failure: Failure, now: float) -> str | None:
         """Hold a failed try against its endpoint, if it is to blame; return what changed."""
         self.stats.failed_tries[failure] += 1
-        if failure is Failure.STALE_VERSION and isinstance(step, Try) and self._route:
-            if step.version != self._version:  # it was learned meanwhile: the endpoint is well
+        if failure is Failure.STALE_VERSION and isinstance(step, Try):
+            if step.version != self._route.version:  # learned meanwhile: the endpoint is well
                 return None
             journey.is_versed = False
         if failure.is_callers or (isinstance(step, Ask) and failure in _UNVERSED):
@@ -247,8 +245,7 @@ class Dispatcher:
         is_cut_short = step.timeout_s < self._policy.fair_timeout_of(journey.request.num_chars)
         if failure is Failure.TIMEOUT and is_cut_short:
             return None
-        if self._route:
-            self._route.missed(step.endpoint, len(self.endpoints), is_lacked=not journey.is_versed)
+        self._route.missed(step.endpoint, len(self.endpoints), is_lacked=not journey.is_versed)
         if not self.endpoints.failed(step.endpoint, failure, now):
             return None
         self.stats.num_ejected[step.endpoint.url] += 1
@@ -272,10 +269,6 @@ class Dispatcher:
         told |= {"reason": failed.failure, "details": failed.details}
         log_event(logger, logging.INFO, "retry", **told)
         return Pause(pause_s)
-
-    @property
-    def _version(self) -> str:
-        return self._route.version if self._route else ""
 
     def _left_s(self, journey: Journey) -> float:
         return journey.started + self._policy.deadline_s - self._clock()

@@ -30,9 +30,14 @@ from serve.client.requests import (
     refuse_string,
 )
 from serve.client.steps import Answered
+from serve.errors import ServerError
 
 Asked = tuple[Request, Answered]
 Texts = Iterable[str] | AsyncIterable[str]
+_CANCELLED = (
+    "expected a stream's source and requests to go on, got one of their tasks cancelled; to end a "
+    "stream, cancel what takes its answers"
+)
 
 
 async def stream(
@@ -46,7 +51,8 @@ async def stream(
 
     Raises:
         TaggingError, TypeError: What `ask` raises, or a check of a text, after the answers to all
-            texts before. Whatever the source of the texts raises, likewise.
+            texts before. Whatever the source of the texts raises, likewise; but a ServerError
+            where that is the cancellation of another task, or others cancel the stream's.
     """
     refuse_string(texts)
     waiting: asyncio.Queue[str | None] = asyncio.Queue(MAX_REQUEST_TEXTS)
@@ -55,11 +61,13 @@ async def stream(
     under_way: set[asyncio.Task[Asked]] = set()
 
     async def send() -> None:
-        async for run in _runs(waiting, room):
-            task = asyncio.ensure_future(ask(run))
-            under_way.add(task)
-            asked.put_nowait(task)
-        asked.put_nowait(None)
+        try:
+            async for run in _runs(waiting, room):
+                task = asyncio.ensure_future(ask(run))
+                under_way.add(task)
+                asked.put_nowait(task)
+        finally:
+            asked.put_nowait(None)
 
     reader, sender = asyncio.create_task(_read(texts, waiting)), asyncio.create_task(send())
     try:
@@ -68,7 +76,12 @@ async def stream(
                 yield answer
             under_way.discard(task)
             room.release()
+        await sender
         await reader  # which failed, if the source did
+    except asyncio.CancelledError as error:
+        if is_asked_to_end():
+            raise
+        raise ServerError(_CANCELLED) from error
     finally:
         await _end(reader, sender, *under_way)
 
@@ -78,9 +91,10 @@ async def _read(texts: Texts, waiting: asyncio.Queue[str | None]) -> None:
         async for text in _each(texts):
             await waiting.put(text)
     except (Exception, asyncio.CancelledError):
-        # The source may wait for a task that was cancelled; at the stream's own end nobody takes.
-        if not is_asked_to_end():
-            await waiting.put(None)
+        # The source may wait for a task that was cancelled. At the stream's own end nobody takes.
+        while is_asked_to_end() and not waiting.empty():
+            waiting.get_nowait()
+        await waiting.put(None)
         raise
     await waiting.put(None)
 

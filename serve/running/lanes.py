@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
+from serve.pools import submitted
 
 TASK_TOKENS = 256
 """Most tokens a lane takes at once: enough to cost nothing, few enough to share the work evenly.
@@ -44,7 +45,7 @@ class Lanes:
         """Yield the logits of each batch, in order. Shape of each: (B, T, L)."""
         places: dict[int, tuple[Future[list[NDArray[np.float32]]], int]] = {}
         for task in tasks([batch.input_ids.size for batch in batches], self._num_lanes):
-            result = self._pool.submit(self._run, [batches[index] for index in task])
+            result = submitted(self._pool, self._run, [batches[index] for index in task])
             places |= {index: (result, place) for place, index in enumerate(task)}
         try:
             for _, (result, place) in sorted(places.items()):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from serve.encoding import EncodedBatch
 from serve.errors import first_line
 from serve.running.bound import Buffers
+from serve.running.ort_errors import ORT_ERRORS
 
 MAX_LENGTHS = 64
 """Most lengths that are recorded; `bucket_of` makes 56 of 512 tokens. Others run plainly."""
@@ -62,7 +63,12 @@ class Replay:
             self._own.is_first = True
         if hasattr(self._own, "is_first"):
             return self._logits(batch, self._first_sound)
-        return self._worker.submit(self._logits, batch, self._others_sound).result()
+        try:
+            result = self._worker.submit(self._logits, batch, self._others_sound)
+        except RuntimeError:  # Python is ending; this thread has no recordings
+            with self._running:
+                return self._plain(batch)
+        return result.result()
 
     def _logits(self, batch: EncodedBatch, sound: set[int]) -> NDArray[np.float32]:
         with self._running:
@@ -80,7 +86,7 @@ class Replay:
             if plain is None:
                 return self._replayed(batch)
             self._check_recording(batch, plain)
-        except Exception as error:  # ONNX Runtime's errors share no public base class
+        except ORT_ERRORS as error:
             return self._give_up(batch, first_line(error))
         sound.add(length)
         return plain

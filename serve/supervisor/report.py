@@ -67,10 +67,11 @@ def _replica(supervisor: Supervisor, replica: Replica) -> ReplicaStatus:
         metrics_url=order.metrics_url,
         log=str(replica.folder / LOG),
         pid=replica.state.pid if replica.state else None,
-        restarts={str(cause): number for cause, number in replica.restarts.items()},
+        # Lists, for the loop may count something new while another thread reads.
+        restarts={str(cause): number for cause, number in list(replica.restarts.items())},
         num_failures=len(failures),
         reason=life.reason,
-        canaries={str(verdict): number for verdict, number in replica.canaries.items()},
+        canaries={str(verdict): number for verdict, number in list(replica.canaries.items())},
         canary_ms=1e3 * result.latency_s if result and result.latency_s is not None else None,
         version=result.version if result else "",
         graph=_graph(sample.graph) if sample and sample.graph else "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Iterable
 from http.client import HTTPException
 from typing import Any
 
@@ -51,10 +50,16 @@ def read_figures(text: str, *, at: float) -> Figures:
         at: When they were fetched, in seconds since 1970.
 
     Raises:
-        ServerError: If they are not in Prometheus' text format.
+        ServerError: If they are not in Prometheus' text format, or a count is no number.
     """
-    samples = list(_samples(text))
+    try:
+        families = text_string_to_metric_families(text)
+        return _figures([sample for family in families for sample in family.samples], at)
+    except (ValueError, OverflowError) as error:  # of the parser; of a count that is NaN or Inf
+        raise ServerError(f"expected metrics in Prometheus' text format, got {error}") from error
 
+
+def _figures(samples: list[Any], at: float) -> Figures:
     def total(name: str) -> int:
         names = (name, f"{name}_total")  # the parser calls every counter so
         return int(sum(sample.value for sample in samples if sample.name in names))
@@ -83,11 +88,3 @@ def read_figures(text: str, *, at: float) -> Figures:
             if sample.name == _TOKENS and "version" in sample.labels
         },
     )
-
-
-def _samples(text: str) -> Iterable[Any]:
-    try:
-        for family in text_string_to_metric_families(text):
-            yield from family.samples
-    except ValueError as error:
-        raise ServerError(f"expected metrics in Prometheus' text format, got {error}") from error

@@ -114,6 +114,23 @@ def test_ids_beyond_the_embeddings_are_an_error_of_the_graph() -> None:
         OrtBackend(tiny_graph()).logits(EncodedBatch(ids, np.ones_like(ids)))
 
 
+def test_what_a_signal_raises_in_a_run_or_a_load_comes_out_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def strike(*args: object, **options: object) -> None:
+        raise TimeoutError("as a job's runner raises it, wherever the job happens to be")
+
+    backend, text = OrtBackend(tiny_graph()), text_of(1, 2, 3)
+    with monkeypatch.context() as struck:
+        struck.setattr(backend._session, "run", strike)
+        with pytest.raises(TimeoutError):
+            backend.logits(text)
+    assert backend.logits(text).shape == (1, 3, len(TAGS))
+    monkeypatch.setattr(ort, "InferenceSession", strike)
+    with pytest.raises(TimeoutError):
+        OrtBackend(tiny_graph())
+
+
 class OnCuda:
     """ONNX Runtime's class of sessions, where a CPU runs what CUDA is asked for."""
 

@@ -10,12 +10,14 @@ from serve.client.front import DEFAULT
 from serve.client.policy import Policy
 from serve.client.requests import Request
 from serve.client.route import Route
-from serve.client.steps import Answered, Course, Outcome, Pause, Probe, Try
+from serve.client.steps import Answered, Ask, Course, Outcome, Pause, Probe, Refresh, Try
 from serve.triton.failures import Failed, Failure
 from serve.triton.names import ENTITIES
+from serve.versions.traffic import Traffic
 
 A, B, C = "a:1", "b:2", "c:3"
 ANSWER = Answered([[]], "1")
+TOLD = Answered([Traffic()], "1")
 Serve = Callable[[Try], Outcome]
 
 
@@ -37,6 +39,7 @@ class World:
         clock: Its time.
         dispatcher: What is tested.
         tries: Address of each try, in order.
+        asks: Address of each question which versions there are.
         pauses: Seconds of each pause.
         probes: Each probe that was asked for.
         held: Requests that are under way.
@@ -45,6 +48,7 @@ class World:
     clock: Clock
     dispatcher: Dispatcher
     tries: list[str] = field(default_factory=list)
+    asks: list[str] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     probes: list[Probe] = field(default_factory=list)
     held: list[Course] = field(default_factory=list)
@@ -53,6 +57,8 @@ class World:
         """Begin a request and leave it under way."""
         course = self.dispatcher.course(a_request())
         step = course.send(None)
+        if isinstance(step, Ask):
+            step = course.send(TOLD)
         assert isinstance(step, Try)
         self.held.append(course)
         return course, step
@@ -73,6 +79,12 @@ class World:
                 self.clock.now += step.seconds
             elif isinstance(step, Probe):
                 self.probes.append(step)
+            elif isinstance(step, Refresh):
+                self.dispatcher.learned(TOLD)
+            elif isinstance(step, Ask):
+                self.asks.append(step.endpoint.url)
+                outcome = serve(Try(*step))
+                outcome = TOLD if isinstance(outcome, Answered) else outcome
             else:
                 self.tries.append(step.endpoint.url)
                 outcome = serve(step)
@@ -92,8 +104,14 @@ def world(
     dice: float = 0.5,
     route: Route | None = None,
 ) -> World:
-    """Return a dispatcher for endpoints, with dice that always fall the same."""
+    """Return a dispatcher for endpoints, with dice that always fall the same.
+
+    Unless a route is given, no endpoint need be asked which versions there are.
+    """
     clock = Clock()
+    if route is None:
+        route = Route(dice)
+        route.is_known = True  # and never asked for, so never due
     return World(clock, Dispatcher(urls, policy, clock=clock, dice=lambda: dice, route=route))
 
 

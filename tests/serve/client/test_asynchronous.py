@@ -200,7 +200,7 @@ def test_a_stream_answers_what_came_before_a_bad_text_or_a_broken_source() -> No
         with_client(url, use)
 
 
-def test_a_stream_ends_with_a_source_that_waited_for_a_cancelled_task() -> None:
+def test_a_stream_ends_with_an_error_where_its_source_waited_for_a_cancelled_task() -> None:
     async def source() -> AsyncIterator[str]:
         for line in LINES[:100]:
             yield line
@@ -210,12 +210,47 @@ def test_a_stream_ends_with_a_source_that_waited_for_a_cancelled_task() -> None:
 
     async def use(client: AsyncTritonTagger) -> None:
         answered: list[str] = []
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(ServerError, match="got one of their tasks cancelled"):
             await asyncio.wait_for(take(client.tag_stream(source()), answered), 10.0)
         assert answered == LINES[:100]
 
     with fake_triton() as url:
         with_client(url, use)
+
+
+@pytest.mark.parametrize("struck", [{"_read"}, {"send"}, {"_ask"}, {"_read", "send", "_ask"}])
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_stream_whose_tasks_others_cancel_ends_with_an_error(
+    struck: set[str], is_full: bool
+) -> None:
+    """As at a shutdown that cancels all tasks but its own; the texts that wait are some or many."""
+    begun, release = threading.Event(), threading.Event()
+
+    def silent(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
+        begun.set()
+        release.wait(10.0)
+        return proper_answer(request)
+
+    async def source() -> AsyncIterator[str]:
+        for line in LINES if is_full else LINES[:1]:
+            yield line
+        await asyncio.Event().wait()
+
+    async def use(client: AsyncTritonTagger) -> None:
+        before = asyncio.all_tasks()
+        taking = asyncio.create_task(take(client.tag_stream(source()), []))
+        assert await asyncio.to_thread(begun.wait, 10.0)
+        for task in asyncio.all_tasks() - before:
+            if task.get_coro().__name__ in struck:
+                task.cancel()
+        release.set()
+        with pytest.raises(ServerError, match="cancel what takes its answers"):
+            await asyncio.wait_for(taking, 10.0)
+        assert asyncio.all_tasks() == before
+
+    with fake_triton(silent) as url:
+        with_client(url, use)
+        release.set()
 
 
 @pytest.mark.parametrize("knows_version", [False, True])

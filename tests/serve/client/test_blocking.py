@@ -332,6 +332,25 @@ def test_importing_the_client_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "set() set()"
 
 
+LATE = """
+import sys, threading
+from serve.client import Policy, TritonTagger
+
+def late():
+    threading.main_thread().join()  # Python has shut all pools by then
+    with TritonTagger(sys.argv[1], policy=Policy(deadline_s=30.0)) as client:
+        print([answer.text for answer in client.tag_stream(map(str, range(200)))])
+
+threading.Thread(target=late).start()
+"""
+
+
+def test_a_stream_of_a_thread_that_outlives_the_main_thread_goes_on(url: str) -> None:
+    late = [sys.executable, "-c", LATE, url]
+    done = subprocess.run(late, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (f"{[str(n) for n in range(200)]}\n", "")
+
+
 def test_the_deadline_holds_for_each_request_of_a_call() -> None:
     def slow(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
         time.sleep(0.15)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -92,6 +94,25 @@ class Doubling:
 
     def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
         return 2 * batch.input_ids.astype(np.float32)
+
+
+LATE = """
+import threading
+from tests.serve.running.test_lanes import Doubling, Lanes, batch
+
+def late():
+    threading.main_thread().join()  # Python has shut all pools by then
+    batches = [batch(8, number=number) for number in range(4)]
+    print([int(logits[0, 0]) for logits in lanes.logits(batches)])
+
+lanes = Lanes(Doubling(), 2)
+threading.Thread(target=late).start()
+"""
+
+
+def test_a_thread_that_outlives_the_main_thread_is_answered() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[0, 2, 4, 6]\n", "")
 
 
 def test_after_an_error_batches_that_wait_are_not_run() -> None:

@@ -65,6 +65,8 @@ class Recorder:
             time.sleep(0.001)
         self._at_once -= 1
         is_late = self.fault == "late" and self.asked.count("replay") > 3
+        if self.fault == "struck":
+            raise TimeoutError("by a signal")
         if is_late or self.fault in ("fails", "kills"):
             raise RuntimeError("CUDA error 901\nmore")
         shapes = self._own.__dict__.setdefault("shapes", {})
@@ -131,6 +133,22 @@ def test_a_thread_that_ends_leaves_its_recordings_to_nobody() -> None:
     assert [thread.name.startswith("replay") for thread in recorder.threads] == [False, True]
 
 
+def test_once_python_is_ending_other_threads_run_plainly() -> None:
+    """They have no recordings, and the thread that had takes no more work."""
+    recorder = Recorder()
+    replay = replay_of(recorder)
+    replay.logits(batch_of([1, 2, 3]))
+    recorder.asked.clear()
+    replay._worker.shutdown()
+    text = batch_of([4, 5, 6])
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(2):
+            np.testing.assert_array_equal(pool.submit(replay.logits, text).result(), expected(text))
+    assert recorder.asked == ["plain", "plain"]
+    np.testing.assert_array_equal(replay.logits(text), expected(text))
+    assert recorder.asked[2:] == ["replay"]
+
+
 def test_no_two_runs_are_at_the_same_time() -> None:
     recorder = Recorder("slow")
     replay = replay_of(recorder)
@@ -178,6 +196,16 @@ def test_a_recording_that_fails_later_is_given_up() -> None:
         text = batch_of([number, 2, 3])
         np.testing.assert_array_equal(replay.logits(text), expected(text))
     assert recorder.asked[-3:] == ["replay", "plain", "plain"]
+
+
+def test_what_a_signal_raises_in_a_recording_is_not_the_recordings_fault() -> None:
+    recorder = Recorder("struck")
+    replay = replay_of(recorder)
+    with pytest.raises(TimeoutError):
+        replay.logits(batch_of([1, 2, 3]))
+    recorder.fault = ""
+    replay.logits(batch_of([1, 2, 3]))
+    assert replay.lengths == {3}
 
 
 def test_a_device_that_did_not_outlive_a_recording_is_an_error() -> None:

@@ -90,6 +90,13 @@ def test_what_is_no_metrics_is_told() -> None:
         read_figures('broken{"', at=0.0)
 
 
+@pytest.mark.parametrize("count", ["NaN", "+Inf"])
+@pytest.mark.parametrize("name", ["linetag_model_requests_total", "linetag_model_tokens_total"])
+def test_a_count_that_is_no_number_is_told(name: str, count: str) -> None:
+    with pytest.raises(ServerError, match="expected metrics in Prometheus' text format, got "):
+        read_figures(f'{name}{{version="1"}} {count}\n', at=0.0)
+
+
 def test_a_server_that_gives_no_metrics_is_told() -> None:
     with pytest.raises(ServerError, match=r"127\.0\.0\.1:1: expected metrics, got "):
         fetch("127.0.0.1:1", timeout_s=1.0)

@@ -154,6 +154,38 @@ def test_servers_are_looked_at_side_by_side(tmp_path: Path) -> None:
         sampler.stop()
 
 
+def test_no_look_ends_those_that_follow_whatever_it_meets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = state_at("127.0.0.1:9", "127.0.0.1:9", tmp_path)
+    broken = replace(sound, prefix="linetag-0123456789ac-", url="127.0.0.1:8")
+    num_looks = 0
+
+    def servers() -> list[ServerState]:
+        nonlocal num_looks
+        num_looks += 1
+        if num_looks in (2, 3):
+            raise KeyError("nobody foresaw it")
+        return [broken, sound]
+
+    def seen(state: ServerState) -> Sample:
+        if state is broken:
+            raise TypeError("nor this")
+        return Sample((num_looks,), Usage(0, 0, 0, 0))
+
+    monkeypatch.setattr("serve.supervisor.sampler.sample", seen)
+    sampler = Sampler(servers, 0.01)
+    sampler.start()
+    assert wait_until(lambda: num_looks > 8, timeout_s=20.0)
+    sampler.stop()
+    assert list(sampler.samples) == [sound.prefix]
+    assert sampler.samples[sound.prefix].pids[0] > 7
+    assert caplog.messages == [
+        'sample_failed server=127.0.0.1:8 reason="nor this"',
+        """sample_failed server="all servers" reason="'nobody foresaw it'\"""",
+    ]
+
+
 def test_versions_of_the_tagger_that_are_loaded_are_ready() -> None:
     states = [(MODEL, "1", "UNAVAILABLE"), (MODEL, "2", "READY"), (MODEL, "3", "LOADING")]
     listed = [ModelVersion(*state, "") for state in [*states, (ENCODER, "4", "READY")]]
