@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import sys
@@ -28,6 +29,12 @@ from tests.serve.forked import holds_in_a_child
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 POLICY = Policy(deadline_s=10.0, try_timeout_s=10.0)
 LATE_S = 0.2
+
+
+@pytest.fixture(autouse=True)
+def no_poller() -> None:
+    """End gRPC's thread for asyncio, which no fork outlives: channels in tracebacks keep it."""
+    gc.collect()
 
 
 def nothing(outcome: Outcome) -> None:
