@@ -1,9 +1,9 @@
 r"""Measure how fast fine-tuning is, part by part, against what the machine could do.
 
 The product's own loop trains, with its defaults, for as many epochs as asked for. The bound is the
-time of its matrix products at the machine's BF16 peak and that of the bytes its weights cost at the
-memory's, one after the other, both measured here before and after. The last line of stdout is one
-JSON document.
+time of its matrix products at the machine's peak, in BF16 where it has that, and that of the bytes
+its weights cost at the memory's, one after the other, both measured here before and after. The last
+line of stdout is one JSON document.
 
 To begin with:
   python -m benchmarks.training --data ../shared/data/mwo2kg \
@@ -35,9 +35,10 @@ from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from benchmarks.training.watch import Watch
 from serve.commands import exit_status
 from serve.files import write_durably
-from train.config import TrainConfig
+from train.config import Arithmetic, TrainConfig
 from train.corpus.data import read_corpus
 from train.corpus.label_map import parse_label_map
+from train.loop.device import number_format
 from train.loop.fit import Fit
 from train.loop.plan import Task
 from train.loop.processes import Processes
@@ -82,7 +83,8 @@ class Speed:
         total_s: Seconds of all of them, scoring on dev included.
         parts_s: Seconds of each part; they add up to the total.
         need: What one epoch needs at least.
-        peak_flops: Matrix products a second in BF16, before and after.
+        number_format: Of its matrix products, as PyTorch calls it.
+        peak_flops: Operations of such products a second, before and after.
         memory_bytes_per_s: Bytes moved a second, before and after.
         bound_s: Seconds below which no loop of this kind gets on this machine, without scoring.
     """
@@ -94,6 +96,7 @@ class Speed:
     total_s: float
     parts_s: dict[str, float]
     need: Need
+    number_format: str
     peak_flops: tuple[float, float]
     memory_bytes_per_s: tuple[float, float]
     bound_s: float
@@ -133,7 +136,8 @@ def parse_args(argv: Sequence[str] | None = None) -> TrainingConfig:
 
 def measure(config: TrainingConfig) -> Speed:
     """Train on a corpus's train lines and score on its dev lines, with a clock inside."""
-    machine, peaks = describe_machine(), [(matrix_peak_flops(), memory_bytes_per_s())]
+    products = number_format(Arithmetic.AUTO, torch.device("cpu"))
+    machine, peaks = describe_machine(), [(matrix_peak_flops(products), memory_bytes_per_s())]
     with tempfile.TemporaryDirectory() as folder:
         training = TrainConfig(
             data=config.data,
@@ -145,13 +149,13 @@ def measure(config: TrainingConfig) -> Speed:
             output=Path(folder, "checkpoint"),
         )
         task, num_windows = _task(training)
-        need, watch = need_of(task), Watch()
+        need, watch = need_of(task, products), Watch()
         plan = tagging_plan(training, num_windows, "")
         fit = Fit(watch.over(task), plan, Processes(), Progress("dev F1"))
         started = time.perf_counter()
         fit.run()
         total_s = time.perf_counter() - started
-    peaks.append((matrix_peak_flops(), memory_bytes_per_s()))
+    peaks.append((matrix_peak_flops(products), memory_bytes_per_s()))
     flops, memory = zip(*peaks, strict=True)
     parts = {"backward and the rest": total_s - sum(watch.seconds.values()), **watch.seconds}
     return Speed(
@@ -162,6 +166,7 @@ def measure(config: TrainingConfig) -> Speed:
         total_s=total_s,
         parts_s=parts,
         need=need,
+        number_format=str(products).removeprefix("torch."),
         peak_flops=(flops[0], flops[1]),
         memory_bytes_per_s=(memory[0], memory[1]),
         bound_s=config.epochs * (need.flops / max(flops) + need.bytes_moved / max(memory)),
@@ -182,7 +187,7 @@ def format_speed(speed: Speed) -> str:
         [
             *lines,
             f"{'products at the peak':>24}  {products_s:6.1f} s  ({need.flops / 1e12:.2f} TFLOP an "
-            f"epoch at {max(speed.peak_flops) / 1e9:.0f} GFLOP/s in BF16)",
+            f"epoch at {max(speed.peak_flops) / 1e9:.0f} GFLOP/s in {speed.number_format})",
             f"{'weights in memory':>24}  {speed.bound_s - products_s:6.1f} s  "
             f"({need.bytes_moved / 1e9:.0f} GB an epoch at "
             f"{max(speed.memory_bytes_per_s) / 1e9:.0f} GB/s)",

@@ -2,10 +2,10 @@
 
 Products are counted by PyTorch on every eighth batch of an epoch and scaled by tokens, padding
 included; a CPU's fused attention, which it does not count, adds T / 6D to them, 1 % here. Per step
-and trained weight, memory moves 52 bytes, however few tokens there are: 12 to make BF16 of the
-weight and FP32 of its gradient (4 and 2 each), 12 for the gradient's norm and scaling (read, read,
-written), and 28 for AdamW, which reads weight, gradient and two moments and writes all but the
-gradient. Activations are left out: they stay in the caches.
+and trained weight, memory moves 40 bytes, however few tokens there are: 12 for the gradient's norm
+and scaling (read, read, written), and 28 for AdamW, which reads weight, gradient and two moments
+and writes all but the gradient; in BF16 12 more, to make BF16 of the weight and FP32 of its
+gradient (4 and 2 each). Activations are left out: they stay in the caches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from train.loop.plan import Task
 from train.task.collate import TrainingBatch
 
-BYTES_PER_WEIGHT = 12 + 12 + 28
+BYTES_PER_WEIGHT = {torch.float32: 12 + 28, torch.bfloat16: 12 + 12 + 28}
 _EVERY = 8
 
 
@@ -43,8 +43,8 @@ class Need:
     bytes_moved: int
 
 
-def need_of(task: Task[TrainingBatch]) -> Need:
-    """Return what an epoch of a task needs."""
+def need_of(task: Task[TrainingBatch], number_format: torch.dtype) -> Need:
+    """Return what an epoch of a task needs whose products are in a number format."""
     batches = [task.collate(rows) for rows in task.batches(1)]
     num_tokens = sum(batch.input_ids.numel() for batch in batches)
     num_real = sum(int(batch.attention_mask.sum()) for batch in batches)
@@ -62,5 +62,5 @@ def need_of(task: Task[TrainingBatch]) -> Need:
         num_padding=num_tokens - num_real,
         num_weights=num_weights,
         flops=counter.get_total_flops() / share,
-        bytes_moved=BYTES_PER_WEIGHT * num_weights * len(batches),
+        bytes_moved=BYTES_PER_WEIGHT[number_format] * num_weights * len(batches),
     )

@@ -1,4 +1,4 @@
-"""Owns the machine's two limits: what its matrix products reach in BF16, and its memory.
+"""Owns the machine's two limits: what its matrix products reach, and its memory.
 
 Measured, not looked up: PyTorch's own product on all its threads, of sizes that keep to the caches
 in different ways, and a copy of more than any cache holds. The fastest of several is the limit.
@@ -17,9 +17,9 @@ _COPIED = 1 << 26  # numbers of four bytes: 256 MB
 _MIN_S, _MIN_CALLS = 0.5, 5
 
 
-def matrix_peak_flops() -> float:
-    """Return the most floating-point operations a second of BF16 products."""
-    return max(_product_flops(*size) for size in _SIZES)
+def matrix_peak_flops(number_format: torch.dtype) -> float:
+    """Return the most floating-point operations a second of products in a number format."""
+    return max(_product_flops(*size, number_format) for size in _SIZES)
 
 
 def memory_bytes_per_s() -> float:
@@ -29,9 +29,9 @@ def memory_bytes_per_s() -> float:
     return 2 * source.nbytes / _best_s(lambda: target.copy_(source))
 
 
-def _product_flops(rows: int, inner: int, outer: int) -> float:
-    a = torch.ones(rows, inner, dtype=torch.bfloat16)
-    b = torch.ones(inner, outer, dtype=torch.bfloat16)
+def _product_flops(rows: int, inner: int, outer: int, number_format: torch.dtype) -> float:
+    a = torch.ones(rows, inner, dtype=number_format)
+    b = torch.ones(inner, outer, dtype=number_format)
     return 2 * rows * inner * outer / _best_s(lambda: torch.mm(a, b))
 
 
