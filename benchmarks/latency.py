@@ -49,6 +49,7 @@ from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.commands import exit_status
 from serve.entities import Entity
+from serve.signals import interrupting
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    return exit_status(lambda: _main(config))
+    with interrupting():  # or a Triton is left
+        return exit_status(lambda: _main(config))
 
 
 def _main(config: LatencyConfig) -> int:

@@ -30,6 +30,7 @@ from serve.examples import Example, read_jsonl
 from serve.scoring import score_tagger
 from serve.server import start_triton
 from serve.session import trial_provider
+from serve.signals import interrupting
 from serve.tagger import Tagger
 
 NUM_SHOWN = 6
@@ -73,7 +74,8 @@ def parse_args(argv: Sequence[str] | None = None) -> TourConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Show it; return the exit status."""
     config = parse_args(argv)
-    return exit_status(lambda: _main(config))
+    with interrupting():  # or a Triton is left
+        return exit_status(lambda: _main(config))
 
 
 def _main(config: TourConfig) -> int:

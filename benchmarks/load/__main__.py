@@ -53,6 +53,7 @@ from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy
 from serve.commands import exit_status
+from serve.signals import interrupting
 from train.flags.numbers import at_least
 
 POLICY = Policy(deadline_s=30.0, max_in_flight=64)
@@ -102,7 +103,8 @@ def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    return exit_status(lambda: _main(config))
+    with interrupting():  # or a Triton is left
+        return exit_status(lambda: _main(config))
 
 
 def _main(config: LoadConfig) -> int:

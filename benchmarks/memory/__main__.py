@@ -39,6 +39,7 @@ from serve.client import Policy, TritonTagger
 from serve.commands import exit_status
 from serve.repository import publish
 from serve.server import start_triton
+from serve.signals import interrupting
 from train.flags.numbers import at_least
 
 TIMEOUT_S = 60.0
@@ -82,7 +83,8 @@ def parse_args(argv: Sequence[str] | None = None) -> MemoryConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit status."""
     config = parse_args(argv)
-    return exit_status(lambda: _main(config))
+    with interrupting():  # or a Triton is left
+        return exit_status(lambda: _main(config))
 
 
 def _main(config: MemoryConfig) -> int:

@@ -42,6 +42,7 @@ from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger, wire
 from serve.commands import exit_status
 from serve.errors import ServerError
+from serve.signals import interrupting
 
 POLICY = Policy(deadline_s=30.0)
 NUM_ROUNDS = 10
@@ -76,7 +77,8 @@ def parse_args(argv: Sequence[str] | None = None) -> PathConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write; return the exit status."""
     config = parse_args(argv)
-    return exit_status(lambda: _main(config))
+    with interrupting():  # or a Triton is left
+        return exit_status(lambda: _main(config))
 
 
 def _main(config: PathConfig) -> int:
