@@ -21,13 +21,12 @@ def submitted(
     *args: Params.args,
     **kwargs: Params.kwargs,
 ) -> Future[Result]:
-    """Return what comes of a call in a pool; the call is made here where the pool refuses it.
-
-    Raises:
-        Exception: Whatever a call that is made here raises.
-    """
+    """Return what comes of a call in a pool; the call is made here where the pool refuses it."""
     with contextlib.suppress(RuntimeError):
         return pool.submit(work, *args, **kwargs)
     done: Future[Result] = Future()
-    done.set_result(work(*args, **kwargs))
+    try:
+        done.set_result(work(*args, **kwargs))
+    except Exception as error:  # for whoever asks for the result, as in the pool
+        done.set_exception(error)
     return done
