@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serve.bootstrap import MIN_TEXTS, NUM_RESAMPLES, f1_changes, f1_intervals, text_counts
+from serve.bootstrap import NUM_RESAMPLES, f1_changes, f1_intervals, text_counts
 from serve.examples import Span
 from serve.scoring import score_entities
 
@@ -91,9 +91,16 @@ def test_a_label_of_few_texts_has_no_interval(num_rare: int) -> None:
     overall, common, rare = f1_intervals(counts)
     assert overall is not None
     assert common is not None
-    assert (rare is None) == (num_rare < MIN_TEXTS)
+    assert (rare is None) == (num_rare < 25)
     repeated = text_counts(gold, predicted, ["A", "B"], ["fix hose"] * num_rare + numbered(60))
     assert f1_intervals(repeated)[2] is None, "a text is one piece of evidence"
+
+
+def test_texts_in_which_a_label_is_only_predicted_tell_of_it_too() -> None:
+    gold = [[B]] * 10 + [[A]] * 60
+    predicted = [[B]] * 9 + [[]] + [[A, B]] * 15 + [[A]] * 45
+    counts = text_counts(gold, predicted, ["A", "B"], numbered(70))
+    assert f1_intervals(counts)[2] is not None
 
 
 def test_lines_of_one_text_are_drawn_together() -> None:

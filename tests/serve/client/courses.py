@@ -103,12 +103,13 @@ def world(
     policy: Policy = DEFAULT,
     dice: float = 0.5,
     route: Route | None = None,
+    clock: Clock | None = None,
 ) -> World:
     """Return a dispatcher for endpoints, with dice that always fall the same.
 
     Unless a route is given, no endpoint need be asked which versions there are.
     """
-    clock = Clock()
+    clock = clock or Clock()
     if route is None:
         route = Route(dice)
         route.is_known = True  # and never asked for, so never due

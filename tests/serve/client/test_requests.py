@@ -82,6 +82,7 @@ def test_texts_that_must_not_be_sent_are_named() -> None:
         {"score": "0.5"},
         {"score": float("nan")},
         {"score": 1.5},
+        {"score": -0.1},
         {"score": None},
         {"unknown": 1},
     ],

@@ -110,6 +110,40 @@ def test_a_version_that_is_gone_is_asked_about_elsewhere_before_it_is_given_up()
     )
 
 
+def test_a_version_gone_because_a_newer_one_was_learned_meanwhile_is_nothing_against_a_server() -> (
+    None
+):
+    it = world(A, B, route=Route(0.5))
+    it.dispatcher.learned(says(1))
+    course, _ = it.start()
+    it.dispatcher.learned(says(2))
+    course.send(STALE)
+    assert it.dispatcher.stats.num_ejected == {}
+    step = course.send(None)
+    assert isinstance(step, Try)
+    assert step.version == "2"
+
+
+def test_a_question_to_a_healthy_server_is_not_cut_short_for_one_that_lacks_the_version() -> None:
+    it = world(A, B, route=Route(0.5))
+    it.dispatcher.learned(says(1))
+    course, _ = it.start()
+    assert isinstance(course.send(STALE), Pause)
+    ask = course.send(None)
+    assert isinstance(ask, Ask)
+    assert (ask.endpoint.url, ask.timeout_s) == (B, Policy.deadline_s)
+
+
+def test_a_version_that_one_server_lacks_is_forgotten_once_the_others_are_silent() -> None:
+    lacking, silent = world(A, B).dispatcher.endpoints
+    route = Route(0.5)
+    route.learn(Traffic(stable=7), 1.0)
+    route.missed(lacking, 2, is_lacked=True)
+    assert route.is_known
+    route.missed(silent, 2, is_lacked=False)
+    assert not route.is_known
+
+
 def test_numbers_that_begin_anew_are_followed_when_no_server_has_the_old_one() -> None:
     client = Client()
     client.call(says(7), tagged(7))

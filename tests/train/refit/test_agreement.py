@@ -55,7 +55,7 @@ def test_one_label_mixed_up_is_doubted_though_most_names_agree() -> None:
     )
 
 
-@pytest.mark.parametrize(("num_spans", "num_agreed"), [(30, 20), (2, 0), (0, 0)])
+@pytest.mark.parametrize(("num_spans", "num_agreed"), [(30, 20), (4, 0), (2, 0), (0, 0)])
 def test_a_label_that_agrees_less_or_has_few_spans_is_not(num_spans: int, num_agreed: int) -> None:
     old = Agreement("the old test", 200, 190, (Agreement("A", 100, 97), Agreement("B", 100, 70)))
     new = Agreement(
