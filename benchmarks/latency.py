@@ -20,7 +20,7 @@ milliseconds.
 Examples:
   python -m benchmarks.latency
   python -m benchmarks.latency --seconds 10 --output build/latency.json
-  python -m benchmarks.latency --data lines.jsonl --json
+  python -m benchmarks.latency --data lines.jsonl | tail -n 1
 
 Writes the raw samples to the output and a plot beside it (.png). The last line of standard output
 is one JSON document with everything but the samples.
@@ -63,7 +63,6 @@ class LatencyConfig:
         output: Where the raw samples go; the plot goes beside it.
         seconds: Least time to measure for, after set-up.
         optimum: Measure optimum too.
-        json: Print nothing but the JSON document.
     """
 
     checkpoint: Path = Path("build/checkpoint")
@@ -72,7 +71,6 @@ class LatencyConfig:
     output: Path = Path("benchmarks/results/latency.json")
     seconds: float = 60.0
     optimum: bool = True
-    json: bool = False
 
 
 def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
@@ -81,7 +79,6 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     default = LatencyConfig()
     add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds")
     parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
-    parser.add_argument("--json", action="store_true", help="print the JSON document only")
     return LatencyConfig(**vars(parser.parse_args(argv)))
 
 
@@ -94,9 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: LatencyConfig) -> int:
     result = run(config)
-    if not config.json:
-        print(table(result))
-        print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
+    print(table(result))
+    print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
     print(json.dumps(result.summary(), separators=(",", ":")))
     return 0
 

@@ -74,7 +74,6 @@ class LoadConfig:
         seconds: Length of a round.
         rounds: Rounds of each system under each load.
         perf_analyzer: The program; None to leave it out.
-        json: Print nothing but the JSON document.
     """
 
     checkpoint: Path = Path("build/checkpoint")
@@ -84,7 +83,6 @@ class LoadConfig:
     seconds: float = 2.0
     rounds: int = 2
     perf_analyzer: Path | None = None
-    json: bool = False
 
 
 def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
@@ -96,7 +94,6 @@ def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
         help="rounds of every cell (%(default)s)")  # fmt: skip
     parser.add_argument("--perf-analyzer", type=Path, metavar="PROGRAM",
         help="ask with it too, a server that lets it read settings and statistics")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the JSON document only")
     return LoadConfig(**vars(parser.parse_args(argv)))
 
 
@@ -109,9 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: LoadConfig) -> int:
     result = run(config)
-    if not config.json:
-        print(tables(result))
-        print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
+    print(tables(result))
+    print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
     print(json.dumps(result.summary(), separators=(",", ":")))
     return 0
 
