@@ -87,12 +87,13 @@ def _main(config: TourConfig) -> int:
         checkpoint=config.checkpoint,
         bundle=config.bundle,
         data=lines,
-        output=LATENCY_FILE,
         seconds=LATENCY_SECONDS,
         optimum=False,  # its environment is made for make bench and make test only
     )
-    print(latency_table(measure_latency(latency)), end="\n\n")
+    result = measure_latency(latency)
+    print(latency_table(result), end="\n\n")
     print(NEXT_STEPS)
+    result.write(LATENCY_FILE)
     return 0
 
 

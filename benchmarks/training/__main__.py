@@ -19,7 +19,6 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as python -m train does, before PyTorch
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,12 +28,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.arguments import benchmark_parser
+from benchmarks.delivery import delivering, write_json
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.training.need import Need, need_of
 from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from benchmarks.training.watch import Watch
 from serve.commands import exit_status
-from serve.files import write_durably
 from train.config import Arithmetic, TrainConfig
 from train.corpus.data import read_corpus
 from train.corpus.label_map import parse_label_map
@@ -110,13 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: TrainingConfig) -> int:
     speed = measure(config)
-    print(format_speed(speed))
-    try:
+    with delivering(format_speed(speed), asdict(speed)):
         if config.output:
-            config.output.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(config.output, (json.dumps(asdict(speed), indent=2) + "\n").encode())
-    finally:  # they took long, and a full disk shall not cost them
-        print(json.dumps(asdict(speed)))
+            write_json(config.output, asdict(speed), indent=2)
     return 0
 
 

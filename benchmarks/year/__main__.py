@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.arguments import benchmark_parser
+from benchmarks.delivery import write_json
 from benchmarks.machine import describe_machine
 from benchmarks.year.month import Month, first_month, next_month
 from benchmarks.year.plot import plot
 from benchmarks.year.slices import MONTHS
 from serve.commands import exit_status
-from serve.files import write_durably
 from train.flags.numbers import at_least
 from train.scores.tables import Table, aligned
 
@@ -81,10 +81,9 @@ def read(path: Path) -> list[Month]:
 
 def write(path: Path, months: Sequence[Month]) -> None:
     """Write the months and the machine they were lived on, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = [asdict(month) for month in months]
     body = {"machine": asdict(describe_machine()), "months": rows}
-    write_durably(path, (json.dumps(body, indent=1) + "\n").encode())
+    write_json(path, body, indent=1)
 
 
 def table(months: Sequence[Month]) -> str:

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import delivery
+
 FIGURES = {"latency_ms": 1.5}
 ARGUMENTS = {"training": ["--data", "d"]}
 
@@ -21,8 +23,12 @@ def full_disk(*_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["export", "grid.__main__", "memory.__main__", "path.__main__", "training.__main__"]
-)
+    "name",
+    [
+        "export", "grid.__main__", "latency", "load.__main__", "memory.__main__",
+        "path.__main__", "training.__main__",
+    ],
+)  # fmt: skip
 def test_a_full_disk_costs_no_figures(
     name: str,
     tmp_path: Path,
@@ -37,8 +43,7 @@ def test_a_full_disk_costs_no_figures(
             monkeypatch.setattr(module, function, lambda *_, answer=answer: answer)
     for function in {"table", "tables", "format_speed"} & vars(module).keys():
         monkeypatch.setattr(module, function, lambda _: "a table")
-    if hasattr(module, "write_durably"):
-        monkeypatch.setattr(module, "write_durably", full_disk)
+    monkeypatch.setattr(delivery, "write_durably", full_disk)
     output = tmp_path / "out.json"
     assert module.main([*ARGUMENTS.get(name.partition(".")[0], []), "--output", str(output)]) == 1
     printed, told = capsys.readouterr()
