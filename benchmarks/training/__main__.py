@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.arguments import benchmark_parser
+from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.delivery import delivering, write_json
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.training.need import Need, need_of
@@ -37,6 +37,7 @@ from serve.commands import exit_status
 from train.config import Arithmetic, TrainConfig
 from train.corpus.data import read_corpus
 from train.corpus.label_map import parse_label_map
+from train.flags.numbers import at_least
 from train.loop.device import number_format
 from train.loop.fit import Fit
 from train.loop.plan import Task
@@ -123,9 +124,11 @@ def parse_args(argv: Sequence[str] | None = None) -> TrainingConfig:
     add("--data", type=Path, required=True, help="folder of the corpus")
     add("--label-map", default="", help="Old=New,Drop= as for train")
     add("--model", default=default.model, help=f"base model ({default.model})")
-    add("--epochs", type=int, default=default.epochs, help=f"epochs ({default.epochs})")
-    add("--batch-size", type=int, default=default.batch_size, help="lines of a step (%(default)s)")
-    add("--output", type=Path, help="the JSON file")
+    add("--epochs", type=at_least(1), default=default.epochs, metavar="N",
+        help="epochs (%(default)s)")  # fmt: skip
+    add("--batch-size", type=at_least(1), default=default.batch_size, metavar="N",
+        help="lines of a step (%(default)s)")  # fmt: skip
+    add_shared(parser, default, "output")
     return TrainingConfig(**vars(parser.parse_args(argv)))
 
 

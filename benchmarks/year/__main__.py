@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser
+from benchmarks.arguments import benchmark_parser, json_file
 from benchmarks.delivery import write_json
 from benchmarks.machine import describe_machine
 from benchmarks.year.month import Month, first_month, next_month
@@ -48,7 +48,8 @@ def parse_args(argv: Sequence[str] | None = None) -> YearConfig:
     parser = benchmark_parser("year", __doc__)
     add = parser.add_argument
     add("--months", type=at_least(1), default=default.months, help="most months to add (all)")
-    add("--output", type=Path, default=default.output, metavar="FILE", help=f"({default.output})")
+    add("--output", type=json_file, default=default.output, metavar="FILE.json",
+        help="the months, gone on with (%(default)s)")  # fmt: skip
     return YearConfig(**vars(parser.parse_args(argv)))
 
 

@@ -52,7 +52,9 @@ def test_a_full_disk_costs_no_figures(
     assert "out.json: No space left on device; make room there" in told
 
 
-@pytest.mark.parametrize("name", ["export", "grid", "latency", "load", "memory", "path"])
+@pytest.mark.parametrize(
+    "name", ["export", "grid", "latency", "load", "memory", "path", "training", "year"]
+)
 def test_a_place_for_no_file_is_told_before_the_measuring(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,6 +66,6 @@ def test_a_place_for_no_file_is_told_before_the_measuring(
         module = import_module(f"benchmarks.{name}.__main__")
     for output, got in places.items():
         with pytest.raises(SystemExit, match="2"):
-            module.parse_args(["--output", str(tmp_path / output)])
+            module.parse_args([*ARGUMENTS.get(name, []), "--output", str(tmp_path / output)])
         message = f"argument --output: expected a place for a file, got {tmp_path / got}, which is"
         assert re.search(re.escape(message), capsys.readouterr().err)
