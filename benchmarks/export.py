@@ -18,7 +18,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -32,13 +31,13 @@ from statistics import median
 from tqdm import tqdm
 
 from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.delivery import delivering, write_json
 from benchmarks.families import BERT_BASE, LABELS, MINILM, TINY, write_random_checkpoint
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.texts import SAMPLE, sample_words
 from serve.commands import exit_status
 from serve.errors import BundleError
 from serve.examples import Example, read_jsonl, write_jsonl
-from serve.files import write_durably
 from train.flags.numbers import at_least
 
 SHAPES = {"bert-base": BERT_BASE, "minilm": MINILM, "tiny": TINY}
@@ -119,14 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: ExportCostConfig) -> int:
     cost = measure(config)
-    document = json.dumps(asdict(cost))
-    try:
+    with delivering(table(cost), asdict(cost)):
         if config.output:
-            config.output.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(config.output, (document + "\n").encode())
-    finally:  # they took long, and a full disk shall not cost them
-        print(table(cost), end="\n\n")
-        print(document)
+            write_json(config.output, asdict(cost))
     return 0
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from serve.entities import AnyTagger
 
+STOP_TIMEOUT_S = 10.0
 REST_S = 0.1
 """From the last answer until nothing is under way: in truth some 100 us, on a free machine."""
 
@@ -43,6 +45,18 @@ def halt(process_group: int) -> None:
 def resume(process_group: int) -> None:
     """Let the processes of a group run again."""
     os.killpg(process_group, signal.SIGCONT)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a process that leads a group, halted or not, and wait until it has gone."""
+    if process.poll() is None:
+        resume(process.pid)  # it must hear the stop
+        process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ milliseconds.
 Examples:
   python -m benchmarks.latency
   python -m benchmarks.latency --seconds 10 --output build/latency.json
-  python -m benchmarks.latency --data lines.jsonl --json
+  python -m benchmarks.latency --data lines.jsonl | tail -n 1
 
 Writes the raw samples to the output and a plot beside it (.png). The last line of standard output
 is one JSON document with everything but the samples.
@@ -30,7 +30,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import json
 import operator
 import sys
 from collections.abc import Sequence
@@ -38,6 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.delivery import delivering
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.halting import awake
 from benchmarks.machine import describe_machine
@@ -47,7 +47,7 @@ from benchmarks.systems import System, open_systems
 from benchmarks.timing import frozen_set_up, measure, seconds_bar
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
-from serve.commands import exit_status
+from serve.commands import exit_status, say
 from serve.entities import Entity
 from serve.signals import interrupting
 
@@ -63,7 +63,6 @@ class LatencyConfig:
         output: Where the raw samples go; the plot goes beside it.
         seconds: Least time to measure for, after set-up.
         optimum: Measure optimum too.
-        json: Print nothing but the JSON document.
     """
 
     checkpoint: Path = Path("build/checkpoint")
@@ -72,7 +71,6 @@ class LatencyConfig:
     output: Path = Path("benchmarks/results/latency.json")
     seconds: float = 60.0
     optimum: bool = True
-    json: bool = False
 
 
 def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
@@ -81,7 +79,6 @@ def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     default = LatencyConfig()
     add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds")
     parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
-    parser.add_argument("--json", action="store_true", help="print the JSON document only")
     return LatencyConfig(**vars(parser.parse_args(argv)))
 
 
@@ -93,22 +90,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(config: LatencyConfig) -> int:
-    result = run(config)
-    if not config.json:
-        print(table(result))
-        print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
-    print(json.dumps(result.summary(), separators=(",", ":")))
+    with needing_matplotlib():  # before the measuring, not after
+        from benchmarks.plot import plot
+    result, picture = run(config), config.output.with_suffix(".png")
+    with delivering(table(result), result.summary()):
+        result.write(config.output)
+        plot(result, picture)
+        say(f"raw samples in {config.output}, plot in {picture}")
     return 0
 
 
 def run(config: LatencyConfig) -> Result:
-    """Measure the systems, write samples and plot.
+    """Measure the systems.
 
     Raises:
         TaggingError: If the lines, the checkpoint, the bundle or Triton are not as expected.
     """
-    with needing_matplotlib():  # before the measuring, not after
-        from benchmarks.plot import plot
     machine = describe_machine()
     data = config.data or lines_of(config.checkpoint)
     lines = read_lines(data)
@@ -116,10 +113,7 @@ def run(config: LatencyConfig) -> Result:
     _say("loading the systems, finding the pipelines' best batch sizes")
     with open_systems(config.checkpoint, config.bundle, lines, optimum=config.optimum) as systems:
         measured = measure_systems(systems, lines, seconds=config.seconds)
-    result = Result(machine=machine, workload=workload, systems=measured)
-    result.write(config.output)
-    plot(result, config.output.with_suffix(".png"))
-    return result
+    return Result(machine=machine, workload=workload, systems=measured)
 
 
 def measure_systems(

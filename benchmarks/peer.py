@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from benchmarks.facts import Facts
-from benchmarks.halting import halt, resume, running
+from benchmarks.halting import end, halt, running
 from benchmarks.precision import precision_of
 from serve.entities import Entity
 from serve.errors import TaggingError
@@ -24,7 +24,6 @@ from serve.errors import TaggingError
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-optimum" / "bin" / "python"
 REMEDY = "make .venv-optimum/ready, or measure with --no-optimum"
-STOP_TIMEOUT_S = 10.0
 
 
 class Peer:
@@ -120,15 +119,9 @@ def _started(python: Path, messages: IO[str]) -> Iterator[subprocess.Popen[str]]
     try:
         yield worker
     finally:
-        with suppress(ProcessLookupError):
-            resume(worker.pid)
+        end(worker)
         with suppress(BrokenPipeError):
-            _pipe(worker.stdin).close()  # the end of its requests
-        try:
-            worker.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+            _pipe(worker.stdin).close()
         _pipe(worker.stdout).close()
 
 

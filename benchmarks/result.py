@@ -13,12 +13,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.delivery import short, write_json
 from benchmarks.facts import Facts
 from benchmarks.machine import Machine
 from benchmarks.timing import LatencyStats, Samples
 from benchmarks.workload import Workload
 from serve.errors import DataError
-from serve.files import write_durably
 
 FORMAT = 1
 
@@ -91,7 +91,7 @@ class Result:
                 {
                     **asdict(system.facts),
                     "num_equal_lines": system.num_equal_lines,
-                    **{key: _short(value) for key, value in self.figures(system).items()},
+                    **{key: short(value) for key, value in self.figures(system).items()},
                 }
                 for system in self.systems
             ],
@@ -102,8 +102,7 @@ class Result:
         body = self.summary()
         for row, system in zip(body["systems"], self.systems, strict=True):
             row.update(asdict(system.samples))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, (json.dumps(body) + "\n").encode())
+        write_json(path, body)
 
     @classmethod
     def read(cls, path: Path) -> Result:
@@ -135,7 +134,3 @@ def _measured(row: Mapping[str, Any]) -> Measured:
         num_equal_lines=row["num_equal_lines"],
         samples=Samples(tuple(map(tuple, row["latency_s"])), tuple(row["offline_s"])),
     )
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")

@@ -109,9 +109,7 @@ def unfused(checkpoint: Path) -> Embedded:
     loaded = load_checkpoint(checkpoint)
     graph = export_graph(loaded).SerializeToString()
     backend = OrtBackend(graph, provider=default_provider())
-    tagger = Tagger(
-        loaded.encoder, loaded.tags, backend, decoding=loaded.decoding, provider=backend.provider
-    )
+    tagger = loaded.tagger(backend, provider=backend.provider)
     return Embedded("ONNX Runtime", "PyTorch's export, unfused", tagger, graph=graph)
 
 

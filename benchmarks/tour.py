@@ -87,12 +87,13 @@ def _main(config: TourConfig) -> int:
         checkpoint=config.checkpoint,
         bundle=config.bundle,
         data=lines,
-        output=LATENCY_FILE,
         seconds=LATENCY_SECONDS,
         optimum=False,  # its environment is made for make bench and make test only
     )
-    print(latency_table(measure_latency(latency)), end="\n\n")
+    result = measure_latency(latency)
+    print(latency_table(result), end="\n\n")
     print(NEXT_STEPS)
+    result.write(LATENCY_FILE)
     return 0
 
 
@@ -129,10 +130,7 @@ def f1_table(config: TourConfig, split: str, examples: Sequence[Example]) -> str
     """
     graphs = Bundle.load(config.bundle).manifest.graphs
     checkpoint = load_checkpoint(config.checkpoint)
-    reference = Tagger(
-        checkpoint.encoder, checkpoint.tags, TorchBackend(checkpoint.model),
-        decoding=checkpoint.decoding,
-    )  # fmt: skip
+    reference = checkpoint.tagger(TorchBackend(checkpoint.model))
     rows = [("PyTorch", graphs[0].f1_before, score_tagger(reference, examples).micro.f1)]
     for graph in graphs:
         if trial_provider(needs_cuda=graph.precision.needs_cuda) is None:

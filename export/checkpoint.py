@@ -30,10 +30,12 @@ from serve.artefacts.families import (
 from serve.artefacts.loaded import check_loaded
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
 from serve.artefacts.tokenizer_file import read_tokenizer
+from serve.backend import Backend
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError, first_line
 from serve.labels import Tags
+from serve.tagger import Tagger
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,10 @@ class Checkpoint:
     encoder: Encoder
     shape: Shape
     snapshot: Snapshot
+
+    def tagger(self, backend: Backend, **how: Any) -> Tagger:  # noqa: ANN401
+        """Return a tagger on a backend whose logits are read as the checkpoint's; see `Tagger`."""
+        return Tagger(self.encoder, self.tags, backend, decoding=self.decoding, **how)
 
 
 class TorchBackend:

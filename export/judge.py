@@ -19,7 +19,6 @@ from serve.errors import GraphError, ParityError
 from serve.running.lanes import Lanes
 from serve.running.threads import Threads, default_num_threads
 from serve.session import OrtBackend, default_provider
-from serve.tagger import Tagger
 
 MEANT_FOR = {
     Precision.FP32: Provider.CPU,
@@ -163,7 +162,6 @@ class Judge:
 
     def _compared(self, content: bytes, *, alone: bool) -> ParityReport:
         """Compare a graph the way the runtime will run it."""
-        checkpoint = self._source.checkpoint
         provider = self.provider
         records = not self._precision.needs_cuda
         backend = OrtBackend(content, provider=provider, cuda_graphs=records)
@@ -171,11 +169,8 @@ class Judge:
         if self._precision is Precision.INT8:
             lane = OrtBackend(content, provider=provider, threads=Threads(1))
             lanes = Lanes(lane, default_num_threads())
-        tagger = Tagger(
-            checkpoint.encoder, checkpoint.tags, backend,
-            decoding=checkpoint.decoding, lanes=lanes, alone=alone,
-            mixed=self._precision is Precision.PACKED,
-        )  # fmt: skip
+        mixed = self._precision is Precision.PACKED
+        tagger = self._source.checkpoint.tagger(backend, lanes=lanes, alone=alone, mixed=mixed)
         return self._source.reference.compare(tagger, backend)
 
     def _info(self, candidate: Candidate, content: bytes, report: ParityReport) -> GraphInfo:

@@ -67,7 +67,7 @@ class Reference:
         self._texts = [example.text for example in examples]
         backend = TorchBackend(checkpoint.model)
         self._offsets = [text.offsets for text in checkpoint.encoder.encode(self._texts)]
-        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
+        tagger = checkpoint.tagger(backend)
         self._word_tags = tagger.word_tags(self._texts)
         self._gold = [example.spans for example in examples]
         self._predicted = self._spans(self._word_tags)
@@ -120,9 +120,7 @@ class Reference:
     def compare_torch_fp16(self) -> ParityReport:
         """Compare PyTorch in FP16 with PyTorch in FP32."""
         backend = TorchBackend(in_fp16(self._checkpoint.model))
-        checkpoint = self._checkpoint
-        tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
-        return self.compare(tagger, backend)
+        return self.compare(self._checkpoint.tagger(backend), backend)
 
 
 def worst_of(reports: Sequence[ParityReport]) -> ParityReport:

@@ -149,6 +149,7 @@ _REMEDIES = {
     errno.EROFS: "choose another place",
     errno.EACCES: "have its owner let you, or choose another place",
     errno.EPERM: "have its owner let you, or choose another place",
+    errno.EEXIST: "choose another place",
     errno.EISDIR: "name a file",
     errno.ENOTDIR: "choose another place",
 }

@@ -60,7 +60,7 @@ def cost_of(config: LoopConfig, processes: Processes, training_s: float) -> dict
     }
 
 
-def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module, material: str = "") -> str:
+def fingerprint(config: TrainConfig, corpus: Corpus, model: nn.Module, material: str) -> str:
     """Return a hash of all that a run's result depends on; `material` is its material's digest."""
     lines = (*corpus.train.examples, "dev", *corpus.dev.examples, material)
     return run_digest(config, lines, model)

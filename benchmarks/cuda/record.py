@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 
 from benchmarks.cuda.engine import EngineFacts
 from benchmarks.cuda.parity import Parity
+from benchmarks.delivery import write_json
 from benchmarks.machine import Machine
-from serve.files import write_durably
 
 FORMAT = 1
 
@@ -124,5 +123,4 @@ class Record:
         body = self.summary()
         for row, cell in zip(body["cells"], self.cells, strict=True):
             row["samples_s"] = cell.samples_s
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, (json.dumps(body, allow_nan=False) + "\n").encode())
+        write_json(path, body, allow_nan=False)

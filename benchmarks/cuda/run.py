@@ -27,7 +27,6 @@ from export.config import ExportConfig
 from export.gate import Allowance, check_gate
 from export.parity import Reference
 from serve.bundle import Provider
-from serve.tagger import Tagger
 
 _Row = TypeVar("_Row", SystemRecord, Cell)
 
@@ -131,11 +130,8 @@ class _Judge:
         parity.check(precision)
         if self._lines is None:
             return replace(record, parity=parity)
-        checkpoint = self._source.checkpoint
-        tagger = Tagger(
-            checkpoint.encoder, checkpoint.tags, engine,
-            decoding=checkpoint.decoding, mixed=record.variant == Variant.PACKED,
-        )  # fmt: skip
+        mixed = record.variant == Variant.PACKED
+        tagger = self._source.checkpoint.tagger(engine, mixed=mixed)
         report = self._lines.compare(tagger, engine)
         check_gate(report, precision, Allowance.of(ExportConfig(), precision))
         f1 = report.f1.overall

@@ -18,7 +18,6 @@ from benchmarks.cuda.variants import Source, Variant
 from benchmarks.texts import random_batch
 from serve.encoding import EncodedBatch
 from serve.running.schedule import GPU_TOKENS
-from serve.tagger import Tagger
 
 NUM_BATCHES = 4
 """Different batches of an engine cell, so that no run repeats the one before."""
@@ -120,12 +119,8 @@ def _texts(
     texts: Sequence[Sequence[str]], variant: Variant, engine: Engine, source: Source
 ) -> list[Step]:
     """Return a step for each list of texts that are tagged together."""
-    checkpoint = source.checkpoint
-    tagger = Tagger(
-        checkpoint.encoder, checkpoint.tags, engine,
-        decoding=checkpoint.decoding, batch_tokens=GPU_TOKENS,
-        mixed=variant is Variant.PACKED,
-    )  # fmt: skip
+    mixed = variant is Variant.PACKED
+    tagger = source.checkpoint.tagger(engine, batch_tokens=GPU_TOKENS, mixed=mixed)
     return [Step(_nothing, partial(tagger.tag, together)) for together in texts]
 
 

@@ -23,7 +23,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.delivery import delivering
 from benchmarks.families import BERT_BASE, MINILM, Family, write_random_checkpoint
 from benchmarks.grid.engines import build_engines
 from benchmarks.grid.plan import WORDS
@@ -81,12 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: GridConfig) -> int:
     result = run(config)
-    try:
+    with delivering(tables(result), result.summary()):
         if config.output:
             result.write(config.output)
-    finally:  # they took long, and a full disk shall not cost them
-        print(tables(result), end="\n\n")
-        print(json.dumps(result.summary(), separators=(",", ":")))
     return 0
 
 

@@ -77,10 +77,7 @@ class Engines:
 
     def tagger(self) -> Tagger:
         """Return the INT8 graph as it is served in process, text in, entities out."""
-        return Tagger(
-            self.checkpoint.encoder, self.checkpoint.tags, self.engines[-1].backend,
-            decoding=self.checkpoint.decoding, lanes=self.lanes,
-        )  # fmt: skip
+        return self.checkpoint.tagger(self.engines[-1].backend, lanes=self.lanes)
 
     def differences(self) -> dict[str, float]:
         """Return by how much each engine's logits differ from PyTorch's at most, on one batch."""

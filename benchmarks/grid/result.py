@@ -6,20 +6,19 @@ without this code.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from benchmarks.delivery import write_json
 from benchmarks.grid.engines import INT8, PYTORCH
 from benchmarks.grid.growth import Growth, growth_of
 from benchmarks.grid.operators import OperatorTime
 from benchmarks.grid.peak import macs_of_call
 from benchmarks.machine import Machine
 from benchmarks.timing import LatencyStats
-from serve.files import write_durably
 
 FORMAT = 1
 
@@ -171,8 +170,7 @@ class GridResult:
         body = self.summary()
         for written, row in zip(body["rows"], self.rows, strict=True):
             written["samples_s"] = row.samples_s
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, (json.dumps(body) + "\n").encode())
+        write_json(path, body)
 
 
 def _growth(rows: Sequence[Row]) -> Growth:

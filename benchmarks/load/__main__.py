@@ -30,7 +30,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.delivery import delivering
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.load.calls import Closed, Measured, Open
 from benchmarks.load.checks import Check
@@ -52,7 +52,7 @@ from benchmarks.timing import frozen_set_up
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy
-from serve.commands import exit_status
+from serve.commands import exit_status, say
 from serve.signals import interrupting
 from train.flags.numbers import at_least
 
@@ -74,7 +74,6 @@ class LoadConfig:
         seconds: Length of a round.
         rounds: Rounds of each system under each load.
         perf_analyzer: The program; None to leave it out.
-        json: Print nothing but the JSON document.
     """
 
     checkpoint: Path = Path("build/checkpoint")
@@ -84,7 +83,6 @@ class LoadConfig:
     seconds: float = 2.0
     rounds: int = 2
     perf_analyzer: Path | None = None
-    json: bool = False
 
 
 def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
@@ -96,7 +94,6 @@ def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
         help="rounds of every cell (%(default)s)")  # fmt: skip
     parser.add_argument("--perf-analyzer", type=Path, metavar="PROGRAM",
         help="ask with it too, a server that lets it read settings and statistics")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the JSON document only")
     return LoadConfig(**vars(parser.parse_args(argv)))
 
 
@@ -108,22 +105,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(config: LoadConfig) -> int:
-    result = run(config)
-    if not config.json:
-        print(tables(result))
-        print(f"\nraw samples in {config.output}, plot in {config.output.with_suffix('.png')}\n")
-    print(json.dumps(result.summary(), separators=(",", ":")))
+    with needing_matplotlib():  # before the measuring, not after
+        from benchmarks.load.plot import plot
+    result, picture = run(config), config.output.with_suffix(".png")
+    with delivering(tables(result), result.summary()):
+        result.write(config.output)
+        plot(result, picture)
+        say(f"raw samples in {config.output}, plot in {picture}")
     return 0
 
 
 def run(config: LoadConfig) -> LoadResult:
-    """Measure the systems, write samples and plot.
+    """Measure the systems.
 
     Raises:
         TaggingError: If the lines, the checkpoint, the bundle or a server are not as expected.
     """
-    with needing_matplotlib():  # before the measuring, not after
-        from benchmarks.load.plot import plot
     machine = describe_machine()
     data = config.data or lines_of(config.checkpoint)
     lines = read_lines(data)
@@ -139,16 +136,13 @@ def run(config: LoadConfig) -> LoadResult:
         ]  # fmt: skip
         measured = _measure(subjects, lines, config)
         checks = tuple(_checks(served, lines, measured, config))
-    result = LoadResult(
+    return LoadResult(
         machine=machine,
         workload=workload,
         systems=tuple(subject.system.facts for subject in subjects),
         measured=tuple(measured),
         checks=checks,
     )
-    result.write(config.output)
-    plot(result, config.output.with_suffix(".png"))
-    return result
 
 
 def _measure(

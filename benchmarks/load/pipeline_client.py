@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.facts import Facts
-from benchmarks.halting import halt, resume, running
+from benchmarks.halting import end, halt, running
 from benchmarks.load.pipeline_server import HOST
 from serve.entities import Entity
 from serve.errors import ServerError
@@ -26,7 +26,6 @@ from serve.triton.processes import wait_until
 
 READY_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 10.0
 
 
 class PipelineClient:
@@ -125,7 +124,7 @@ def open_pipeline(checkpoint: Path) -> Iterator[ServedPipeline]:
             yield ServedPipeline(client, server.pid)
         finally:
             client.close()
-            _stop(server)
+            end(server)
 
 
 def _answers(client: PipelineClient) -> bool:
@@ -134,14 +133,3 @@ def _answers(client: PipelineClient) -> bool:
     except OSError:
         return False
     return True
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    if server.poll() is None:
-        resume(server.pid)  # it must hear the stop
-        server.terminate()
-    try:
-        server.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

@@ -26,6 +26,8 @@ from serve.entities import EntityJson
 
 NAME = "FastAPI + pipeline"
 HOST = "127.0.0.1"
+NUM_THREADS = len(os.sched_getaffinity(0))
+"""That call the pipeline at once."""
 KEEP_ALIVE_S = 3600
 """Idle connections stay open while another system is measured."""
 
@@ -37,12 +39,10 @@ class PipelineServerConfig:
     Attributes:
         checkpoint: What the pipeline runs.
         port: Where to listen, on loopback.
-        threads: Threads that call the pipeline at once.
     """
 
     checkpoint: Path
     port: int
-    threads: int = len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,6 @@ def parse_args(argv: Sequence[str] | None = None) -> PipelineServerConfig:
     )
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--threads", type=int, default=PipelineServerConfig.threads)
     return PipelineServerConfig(**vars(parser.parse_args(argv)))
 
 
@@ -91,7 +90,7 @@ def make_app(config: PipelineServerConfig) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = config.threads
+        anyio.to_thread.current_default_thread_limiter().total_tokens = NUM_THREADS
         yield
 
     app = FastAPI(lifespan=lifespan)
@@ -102,7 +101,7 @@ def make_app(config: PipelineServerConfig) -> FastAPI:
 
     @app.get("/facts")
     def facts() -> dict[str, Any]:
-        what = f"uvicorn, one worker, {config.threads} threads; {pipeline.facts.what}"
+        what = f"uvicorn, one worker, {NUM_THREADS} threads; {pipeline.facts.what}"
         return asdict(replace(pipeline.facts, name=NAME, what=what))
 
     return app

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.delivery import short, write_json
 from benchmarks.facts import Facts
 from benchmarks.load.calls import Call, Closed, Measured
 from benchmarks.load.checks import Check
 from benchmarks.machine import Machine
 from benchmarks.workload import Workload
-from serve.files import write_durably
 
 FORMAT = 1
 
@@ -56,12 +55,12 @@ class LoadResult:
         latency = measured.latency
         ratio = self.p50_ratio(measured)
         return {
-            "lines_per_s": _short(measured.lines_per_s),
-            "offline_share": _short(measured.lines_per_s / self.offline_lines_per_s),
-            "p50_ms": _short(1e3 * latency.p50_s),
-            "p90_ms": _short(1e3 * latency.p90_s),
-            "p99_ms": _short(1e3 * latency.p99_s),
-            "p50_ratio": None if ratio is None else _short(ratio),
+            "lines_per_s": short(measured.lines_per_s),
+            "offline_share": short(measured.lines_per_s / self.offline_lines_per_s),
+            "p50_ms": short(1e3 * latency.p50_s),
+            "p90_ms": short(1e3 * latency.p90_s),
+            "p99_ms": short(1e3 * latency.p99_s),
+            "p50_ratio": None if ratio is None else short(ratio),
             "num_calls": measured.num_calls,
             "failures": dict(measured.failures),
         }
@@ -90,8 +89,7 @@ class LoadResult:
         body = self.summary()
         for row, each in zip(body["measured"], self.measured, strict=True):
             row["rounds"] = [_columns(calls) for calls in each.rounds]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, (json.dumps(body, separators=(",", ":")) + "\n").encode())
+        write_json(path, body, separators=(",", ":"))
 
 
 def _columns(calls: tuple[Call, ...]) -> dict[str, Any]:
@@ -101,7 +99,3 @@ def _columns(calls: tuple[Call, ...]) -> dict[str, Any]:
         "latency_us": [round(1e6 * call.latency_s) for call in calls],
         "failures": failed,
     }
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")

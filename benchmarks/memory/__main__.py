@@ -17,7 +17,6 @@ exit status: 0 measured, all flat; 1 failed, or a curve grows (one line says whi
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.delivery import delivering
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.machine import describe_machine
 from benchmarks.memory.children import curve_of, first_answer
@@ -92,13 +92,10 @@ def _main(config: MemoryConfig) -> int:
         with needing_matplotlib():  # before the measuring
             from benchmarks.memory.plot import plot
     result = run(config)
-    try:
+    with delivering(tables(result), result.summary()):
         if config.output:
             result.write(config.output)
             plot(result.curves, config.output.with_suffix(".png"))
-    finally:  # they took long, and a full disk shall not cost them
-        print(tables(result), end="\n\n")
-        print(json.dumps(result.summary(), separators=(",", ":")))
     return verdict(result.curves)
 
 

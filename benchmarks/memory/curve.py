@@ -58,7 +58,6 @@ def follow(
     tag: Callable[[Sequence[str]], object],
     batches: Iterable[Sequence[str]],
     read_bytes: Callable[[], int],
-    on_lines: Callable[[int], object] = lambda _: None,
 ) -> Curve:
     """Tag batch after batch and note the memory, about every `SAMPLE_LINES` lines.
 
@@ -67,14 +66,12 @@ def follow(
         tag: What is measured.
         batches: What to tag.
         read_bytes: Reads the memory it takes.
-        on_lines: Called with the number of lines after each batch.
     """
     lines, sizes = [0], [read_bytes()]
     num_lines = 0
     for batch in batches:
         tag(batch)
         num_lines += len(batch)
-        on_lines(len(batch))
         if num_lines - lines[-1] >= SAMPLE_LINES:
             lines.append(num_lines)
             sizes.append(read_bytes())

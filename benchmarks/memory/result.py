@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.delivery import write_json
 from benchmarks.machine import Machine
 from benchmarks.memory.children import FirstAnswer
 from benchmarks.memory.curve import Curve
-from serve.files import write_durably
 
 FORMAT = 1
 
@@ -48,8 +47,7 @@ class MemoryResult:
         body["first_answer_samples"] = {
             name: [asdict(first) for first in all_] for name, all_ in self.first_answers.items()
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, (json.dumps(body) + "\n").encode())
+        write_json(path, body)
 
 
 def tables(result: MemoryResult) -> str:

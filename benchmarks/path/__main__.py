@@ -19,7 +19,6 @@ exit status: 0 measured, 1 failed (one line says why), 2 wrong usage
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.delivery import delivering
 from benchmarks.halting import halt, resume, running
 from benchmarks.load.calls import Call, Closed, answered
 from benchmarks.load.loops import Ask, run_load
@@ -83,12 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: PathConfig) -> int:
     result = run(config)
-    try:
+    with delivering(table(result), result.summary()):
         if config.output:
             result.write(config.output)
-    finally:  # they took long, and a full disk shall not cost them
-        print(table(result), end="\n\n")
-        print(json.dumps(result.summary(), separators=(",", ":")))
     return 0
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.delivery import write_json
 from benchmarks.machine import Machine
 from benchmarks.path.spans import percentile_us
 from benchmarks.path.timeline import STEPS, Way
 from benchmarks.workload import Workload
-from serve.files import write_durably
 
 FORMAT = 1
 PERCENTS = (50, 90, 99)
@@ -60,8 +59,7 @@ class PathResult:
         """Write the result with its raw samples, whole or not at all."""
         raw = dict(zip(STEPS, map(list, self._steps()), strict=True))
         body = {**self.summary(), "samples_ns": raw, "plain_s": self.plain_s}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, (json.dumps(body, separators=(",", ":")) + "\n").encode())
+        write_json(path, body, separators=(",", ":"))
 
 
 def table(result: PathResult) -> str:

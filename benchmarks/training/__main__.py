@@ -19,7 +19,6 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as python -m train does, before PyTorch
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,16 +27,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.arguments import benchmark_parser
+from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.delivery import delivering, write_json
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.training.need import Need, need_of
 from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from benchmarks.training.watch import Watch
 from serve.commands import exit_status
-from serve.files import write_durably
 from train.config import Arithmetic, TrainConfig
 from train.corpus.data import read_corpus
 from train.corpus.label_map import parse_label_map
+from train.flags.numbers import at_least
 from train.loop.device import number_format
 from train.loop.fit import Fit
 from train.loop.plan import Task
@@ -110,13 +110,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(config: TrainingConfig) -> int:
     speed = measure(config)
-    print(format_speed(speed))
-    try:
+    with delivering(format_speed(speed), asdict(speed)):
         if config.output:
-            config.output.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(config.output, (json.dumps(asdict(speed), indent=2) + "\n").encode())
-    finally:  # they took long, and a full disk shall not cost them
-        print(json.dumps(asdict(speed)))
+            write_json(config.output, asdict(speed), indent=2)
     return 0
 
 
@@ -128,9 +124,11 @@ def parse_args(argv: Sequence[str] | None = None) -> TrainingConfig:
     add("--data", type=Path, required=True, help="folder of the corpus")
     add("--label-map", default="", help="Old=New,Drop= as for train")
     add("--model", default=default.model, help=f"base model ({default.model})")
-    add("--epochs", type=int, default=default.epochs, help=f"epochs ({default.epochs})")
-    add("--batch-size", type=int, default=default.batch_size, help="lines of a step (%(default)s)")
-    add("--output", type=Path, help="the JSON file")
+    add("--epochs", type=at_least(1), default=default.epochs, metavar="N",
+        help="epochs (%(default)s)")  # fmt: skip
+    add("--batch-size", type=at_least(1), default=default.batch_size, metavar="N",
+        help="lines of a step (%(default)s)")  # fmt: skip
+    add_shared(parser, default, "output")
     return TrainingConfig(**vars(parser.parse_args(argv)))
 
 

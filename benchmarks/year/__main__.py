@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser
+from benchmarks.arguments import benchmark_parser, json_file
+from benchmarks.delivery import write_json
 from benchmarks.machine import describe_machine
 from benchmarks.year.month import Month, first_month, next_month
 from benchmarks.year.plot import plot
 from benchmarks.year.slices import MONTHS
 from serve.commands import exit_status
-from serve.files import write_durably
 from train.flags.numbers import at_least
 from train.scores.tables import Table, aligned
 
@@ -48,7 +48,8 @@ def parse_args(argv: Sequence[str] | None = None) -> YearConfig:
     parser = benchmark_parser("year", __doc__)
     add = parser.add_argument
     add("--months", type=at_least(1), default=default.months, help="most months to add (all)")
-    add("--output", type=Path, default=default.output, metavar="FILE", help=f"({default.output})")
+    add("--output", type=json_file, default=default.output, metavar="FILE.json",
+        help="the months, gone on with (%(default)s)")  # fmt: skip
     return YearConfig(**vars(parser.parse_args(argv)))
 
 
@@ -81,10 +82,9 @@ def read(path: Path) -> list[Month]:
 
 def write(path: Path, months: Sequence[Month]) -> None:
     """Write the months and the machine they were lived on, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = [asdict(month) for month in months]
     body = {"machine": asdict(describe_machine()), "months": rows}
-    write_durably(path, (json.dumps(body, indent=1) + "\n").encode())
+    write_json(path, body, indent=1)
 
 
 def table(months: Sequence[Month]) -> str:

@@ -24,7 +24,7 @@ from onnx import helper
 
 from export.precision.calibration import run_activations
 from export.precision.int8 import quantized_nodes
-from export.precision.weights import Weights, without_weights
+from export.precision.weights import Weights, insert_before, without_weights
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
 
@@ -85,11 +85,7 @@ def smooth(model: onnx.ModelProto, reach: Reach) -> onnx.ModelProto:
             _divide_values(made_by[name], factors, weights)
         else:
             divisions[product.name] = _division(product, factors, weights)
-    nodes = list(copy.graph.node)
-    del copy.graph.node[:]
-    for node in nodes:
-        copy.graph.node.extend([divisions[node.name]] if node.name in divisions else [])
-        copy.graph.node.append(node)
+    insert_before(copy, divisions)
     weights.write(copy)
     return copy
 

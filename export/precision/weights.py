@@ -1,6 +1,8 @@
-"""Owns a graph's weights while it is rewritten."""
+"""Owns a graph's weights, and the place of new nodes, while it is rewritten."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
@@ -31,6 +33,15 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     names = [tensor.name for tensor in model.graph.initializer]
     copy.graph.initializer.extend(onnx.TensorProto(name=name) for name in names)
     return copy
+
+
+def insert_before(model: onnx.ModelProto, inserted: Mapping[str, onnx.NodeProto]) -> None:
+    """Put a node in front of each of some nodes, which are named."""
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        model.graph.node.extend([inserted[node.name]] if node.name in inserted else [])
+        model.graph.node.append(node)
 
 
 class Weights:

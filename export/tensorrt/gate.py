@@ -15,7 +15,6 @@ from export.source import Source
 from serve.bundle import Precision, Provider
 from serve.errors import ParityError
 from serve.session import OrtBackend
-from serve.tagger import Tagger
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +73,10 @@ def first_passed(
 def _record(
     source: Source, precision: Precision, method: str, graph: onnx.ModelProto
 ) -> GateRecord:
-    checkpoint, reference = source.checkpoint, source.reference
+    reference = source.reference
     allowed = Allowance.of(source.config, precision)
     backend = OrtBackend(graph.SerializeToString(), ids="int32")
-    tagger = Tagger(checkpoint.encoder, checkpoint.tags, backend, decoding=checkpoint.decoding)
-    reports = [reference.compare(tagger, backend)]
+    reports = [reference.compare(source.checkpoint.tagger(backend), backend)]
     _check(reports[0], precision, allowed)
     if precision is Precision.FP16:  # INT8 does the rest in FP16 too, with a wider allowance
         reports.append(reference.compare_torch_fp16())

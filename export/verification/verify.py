@@ -38,13 +38,13 @@ class Verdict:
         folder: The bundle.
         findings: What is wrong; empty for a sound bundle.
         signature: What is known of its signature.
-        manifest_sha256: SHA-256 of the manifest's bytes; None if it could not be read.
+        manifest_sha256: SHA-256 of the manifest's bytes.
     """
 
     folder: Path
     findings: tuple[Finding, ...]
     signature: Signature
-    manifest_sha256: str | None
+    manifest_sha256: str
 
     @property
     def is_sound(self) -> bool:

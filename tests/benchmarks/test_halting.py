@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from benchmarks import halting
-from benchmarks.halting import REST_S, running
+from benchmarks.halting import REST_S, end, halt, running
 
 GROUP = 4711
 
@@ -21,3 +23,22 @@ def test_a_system_runs_in_its_turn_and_rests_before_it_is_halted(
     with running(GROUP):
         assert done == [(GROUP, signal.SIGCONT)]
     assert done[1:] == [REST_S, (GROUP, signal.SIGSTOP)]
+
+
+@pytest.mark.parametrize("ignored", [[], [signal.SIGTERM]])
+def test_a_halted_process_is_ended_whether_it_hears_the_stop_or_not(
+    ignored: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(halting, "STOP_TIMEOUT_S", 10.0 if not ignored else 0.1)
+    code = (
+        f"import signal; [signal.signal(s, signal.SIG_IGN) for s in {[*map(int, ignored)]}]; "
+        "print(flush=True); signal.pause()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0) as process:
+        assert process.stdout
+        process.stdout.readline()
+        halt(process.pid)
+        end(process)
+    assert process.returncode == -(signal.SIGKILL if ignored else signal.SIGTERM)
+    end(process)  # once more does nothing

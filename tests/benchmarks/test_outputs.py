@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import delivery
+
 FIGURES = {"latency_ms": 1.5}
 ARGUMENTS = {"training": ["--data", "d"]}
 
@@ -21,8 +23,12 @@ def full_disk(*_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["export", "grid.__main__", "memory.__main__", "path.__main__", "training.__main__"]
-)
+    "name",
+    [
+        "export", "grid.__main__", "latency", "load.__main__", "memory.__main__",
+        "path.__main__", "training.__main__",
+    ],
+)  # fmt: skip
 def test_a_full_disk_costs_no_figures(
     name: str,
     tmp_path: Path,
@@ -37,8 +43,7 @@ def test_a_full_disk_costs_no_figures(
             monkeypatch.setattr(module, function, lambda *_, answer=answer: answer)
     for function in {"table", "tables", "format_speed"} & vars(module).keys():
         monkeypatch.setattr(module, function, lambda _: "a table")
-    if hasattr(module, "write_durably"):
-        monkeypatch.setattr(module, "write_durably", full_disk)
+    monkeypatch.setattr(delivery, "write_durably", full_disk)
     output = tmp_path / "out.json"
     assert module.main([*ARGUMENTS.get(name.partition(".")[0], []), "--output", str(output)]) == 1
     printed, told = capsys.readouterr()
@@ -47,7 +52,9 @@ def test_a_full_disk_costs_no_figures(
     assert "out.json: No space left on device; make room there" in told
 
 
-@pytest.mark.parametrize("name", ["export", "grid", "latency", "load", "memory", "path"])
+@pytest.mark.parametrize(
+    "name", ["export", "grid", "latency", "load", "memory", "path", "training", "year"]
+)
 def test_a_place_for_no_file_is_told_before_the_measuring(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,6 +66,6 @@ def test_a_place_for_no_file_is_told_before_the_measuring(
         module = import_module(f"benchmarks.{name}.__main__")
     for output, got in places.items():
         with pytest.raises(SystemExit, match="2"):
-            module.parse_args(["--output", str(tmp_path / output)])
+            module.parse_args([*ARGUMENTS.get(name, []), "--output", str(tmp_path / output)])
         message = f"argument --output: expected a place for a file, got {tmp_path / got}, which is"
         assert re.search(re.escape(message), capsys.readouterr().err)

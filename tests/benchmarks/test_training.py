@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from benchmarks.training import peaks
-from benchmarks.training.__main__ import main
+from benchmarks.training.__main__ import main, parse_args
 from benchmarks.training.need import BYTES_PER_WEIGHT
 from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from tests.conftest import tiny_config
@@ -71,3 +71,11 @@ def test_lines_that_are_not_there_are_told_in_one_line(
     assert err.startswith(f"error: {tmp_path}/none: expected ")
     assert err.count("\n") == 1
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--epochs", "0"], ["--batch-size", "-3"], ["--output", "x.txt"]]
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse_args(["--data", "d", *arguments])

@@ -70,7 +70,7 @@ def test_an_output_that_is_a_file_is_one_error_line(
     file.write_text("mine", encoding="utf-8")
     assert main(["--output", str(file)]) == 1
     error = capsys.readouterr().err
-    assert re.fullmatch(r"error: .*taken: expected a folder .*--output\n", error)
+    assert re.fullmatch(r"error: .*taken: File exists; choose another place\n", error)
     assert file.read_text(encoding="utf-8") == "mine"
 
 

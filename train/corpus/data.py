@@ -11,7 +11,7 @@ import random
 import shlex
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from serve.errors import DataError
@@ -74,6 +74,11 @@ class Corpus:
     tags: Tags
 
 
+def reading_of(config: TrainConfig) -> Reading:
+    """Return how a run's settings have its files read."""
+    return Reading(**{field.name: getattr(config, field.name) for field in fields(Reading)})
+
+
 def read_corpus(config: TrainConfig) -> Corpus:
     """Read the splits, map their labels and check them.
 
@@ -82,12 +87,7 @@ def read_corpus(config: TrainConfig) -> Corpus:
             not; or if a label to map does not occur.
     """
     files = find_splits(config)
-    reading = Reading(
-        format=config.format,
-        label_level=config.label_level,
-        overlaps=config.overlaps,
-        label_map=config.label_map,
-    )
+    reading = reading_of(config)
     found = {name: read_split(path, reading) for name, path in files._asdict().items() if path}
     every = (label for split in found.values() for label in split.read_labels)
     check_label_map(dict(config.label_map), every)

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -108,7 +108,7 @@ class _Series:
             self.file.add(run)
             logger.info(
                 "%s, %s, %d lines, draw %d: dev F1 %.4f (%.0f s)",
-                *point, run.dev_f1, run.training_s,
+                *astuple(point), run.dev_f1, run.training_s,
             )  # fmt: skip
         self.rows = [*self.rows, *run.next_rows]
 
@@ -132,7 +132,7 @@ class _Series:
         test = self.corpus.test.examples if score_test and self.corpus.test else None
         texts = [example.text for example in part.train.examples]
         return Run(
-            **point._asdict(),
+            **asdict(point),
             num_words=sum(len(text.offsets) for text in fitted.encoder.encode(texts)),
             num_spans=part.train.labels.total(),
             dev_f1=best_epoch(fitted.history).score,

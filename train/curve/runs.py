@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from serve.errors import DataError
 from serve.rows import append_line, whole_lines
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Point:
     """What one run is of.
 
     Attributes:
@@ -32,14 +32,10 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Point):
     """One run that has ended.
 
     Attributes:
-        strategy: Name of the way to train.
-        pick: How its lines were chosen.
-        num_lines: Train lines.
-        draw: Number of the draw, from 1; the seed, too.
         num_words: Words of the train lines: what there was to read for who labelled them.
         num_spans: Spans of the train lines.
         dev_f1: Entity F1 on dev of the best epoch, which is chosen on dev, in [0, 1].
@@ -53,10 +49,6 @@ class Run:
         tested_on: Identifies the test lines of `test_f1`; None without.
     """
 
-    strategy: str
-    pick: str
-    num_lines: int
-    draw: int
     num_words: int
     num_spans: int
     dev_f1: float

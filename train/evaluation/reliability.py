@@ -54,13 +54,7 @@ class Reliability:
 
 
 def reliability(scores: Sequence[float], right: Sequence[bool]) -> Reliability:
-    """Hold scores against what was right.
-
-    Raises:
-        ValueError: If the lengths differ.
-    """
-    if len(scores) != len(right):
-        raise ValueError(f"expected {len(scores)} times right or wrong, got {len(right)}")
+    """Hold scores against what was right; there are as many of both."""
     score, is_right = np.asarray(scores, dtype=float), np.asarray(right, dtype=float)
     place = np.clip(np.ceil(score * NUM_BINS) - 1, 0, NUM_BINS - 1).astype(int)
     members = [place == i for i in range(NUM_BINS)]

@@ -16,7 +16,7 @@ from serve.errors import DataError
 from serve.examples import Example, fold
 from serve.labels import Tags
 from train.config import TrainConfig
-from train.corpus.data import Split, check_labels
+from train.corpus.data import Split, check_labels, reading_of
 from train.corpus.label_map import warn_of_label_map
 from train.corpus.partition import PARTS, part_by_group
 from train.corpus.splits import parts_of
@@ -122,12 +122,7 @@ def _read(
 
     One error of each other, and the labels before they are mapped, go to those found so far.
     """
-    reading = Reading(
-        format=config.format,
-        label_level=config.label_level,
-        overlaps=config.overlaps,
-        label_map=config.label_map,
-    )
+    reading = reading_of(config)
     choices, dropped = settled(path, reading), Dropped()
     lines: list[Line] = []
     for record in read_records(path, choices):

@@ -10,12 +10,27 @@ The same seed gives the same files byte for byte; test.jsonl is written by hand 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from serve.errors import TaggingError
-from train.sample.corpus import SampleConfig, write_splits
+from serve.commands import exit_status
+from serve.examples import write_jsonl
+from train.sample.corpus import draw_splits
+from train.sample.lexicon import HERE
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """What `python -m train.sample` writes.
+
+    Attributes:
+        output: Folder of train.jsonl and dev.jsonl.
+        seed: Seed of the generators.
+    """
+
+    output: Path = HERE
+    seed: int = 7
 
 
 def parse_args(argv: Sequence[str] | None = None) -> SampleConfig:
@@ -31,20 +46,20 @@ def parse_args(argv: Sequence[str] | None = None) -> SampleConfig:
     parser.add_argument(
         "--seed", type=int, default=SampleConfig.seed, metavar="N", help="default: %(default)s"
     )
-    args = parser.parse_args(argv)
-    return SampleConfig(output=args.output, seed=args.seed)
+    return SampleConfig(**vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write both splits and say so; return the exit status."""
     config = parse_args(argv)
-    try:
-        splits = write_splits(config)
-    except TaggingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{config.output / 'train.jsonl'}: {len(splits.train)} lines")
-    print(f"{config.output / 'dev.jsonl'}: {len(splits.dev)} lines")
+    return exit_status(lambda: _main(config))
+
+
+def _main(config: SampleConfig) -> int:
+    for name, lines in zip(("train", "dev"), draw_splits(config.seed), strict=True):
+        path = config.output / f"{name}.jsonl"
+        write_jsonl(path, lines)
+        print(f"{path}: {len(lines)} lines")
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from serve.errors import DataError
-from train.curve.runs import Run, RunsFile
+from train.curve.runs import Point, Run, RunsFile
 
 
 def run(draw: int = 1, made_of: str = "x", f1: float = 0.5) -> Run:
@@ -23,6 +23,7 @@ def test_runs_are_kept_and_a_later_one_of_a_point_counts(tmp_path: Path) -> None
         file.add(added)
     again = RunsFile(path, {"a": "x"}).runs
     assert again == file.runs
+    assert list(again) == [Point("a", "random", 10, 1), Point("a", "random", 10, 2)]
     assert [(r.draw, r.dev_f1) for r in again.values()] == [(1, 0.7), (2, 0.5)]
 
 
