@@ -22,7 +22,7 @@ def add_shared(parser: argparse._ActionsContainer, config: object, *names: str) 
     """Add options that several benchmarks have, with the defaults of a benchmark's settings."""
     for name in names:
         default = getattr(config, name)
-        said = f"{_SHARED[name]['help']}{'' if default is None else f' ({default})'}"
+        said = f"{_SHARED[name]['help']}{'' if default in (None, False) else f' ({default})'}"
         parser.add_argument(f"--{name}", default=default, **_SHARED[name] | {"help": said})
 
 
@@ -62,5 +62,6 @@ _SHARED: dict[str, dict[str, Any]] = {
     "bundle": {"type": Path, "metavar": "DIR", "help": "its bundle"},
     "data": {"type": Path, "help": "JSON lines instead of the checkpoint's own"},
     "output": {"type": json_file, "metavar": "FILE.json", "help": "the raw samples, overwritten"},
+    "json": {"action": "store_true", "help": "print the JSON document only"},
     "seconds": {"type": seconds, "metavar": "N", "help": "least time to measure for"},
 }

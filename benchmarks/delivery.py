@@ -22,13 +22,14 @@ def short(value: float) -> float:
 
 
 @contextmanager
-def delivering(text: str, summary: object) -> Iterator[None]:
-    """Print a table, and the document that is the last line, when the block that writes files ends.
+def delivering(text: str | None, summary: object) -> Iterator[None]:
+    """Print a table, if any, and the document that is the last line, when its block has written.
 
     So they are if it fails, too: they took long, and a full disk shall not cost them.
     """
     try:
         yield
     finally:
-        print(text, end="\n\n")
+        if text is not None:
+            print(text, end="\n\n")
         print(json.dumps(summary, separators=(",", ":")))

@@ -31,7 +31,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser, json_file
+from benchmarks.arguments import add_shared, benchmark_parser, json_file
 from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.device import check_gpu, describe_device
 from benchmarks.cuda.record import Record
@@ -57,6 +57,7 @@ class GpuConfig:
         budget_s: Seconds after which nothing new is begun; two minutes less than a run may take,
             for the longest step is to open BERT-large.
         cpu: Rehearse on the CPU with a tiny model.
+        json: Print nothing but the JSON document.
     """
 
     checkpoint: Path | None = None
@@ -64,6 +65,7 @@ class GpuConfig:
     output: Path | None = None
     budget_s: float = 360.0
     cpu: bool = False
+    json: bool = False
 
     @property
     def target(self) -> Path:
@@ -81,6 +83,7 @@ def parse_args(argv: Sequence[str] | None = None) -> GpuConfig:
     parser.add_argument("--budget-s", type=positive, default=default.budget_s, metavar="N",
         help="time box (%(default)s)")  # fmt: skip
     parser.add_argument("--cpu", action="store_true", help="rehearse on the CPU, tiny")
+    add_shared(parser, default, "json")
     config = GpuConfig(**vars(parser.parse_args(argv)))
     if config.bundle and not config.checkpoint:
         parser.error("--bundle needs --checkpoint, which its graph is compared with")
@@ -99,7 +102,8 @@ def _main(config: GpuConfig) -> int:
     except KeyboardInterrupt:
         say(f"error: interrupted; what was measured, if anything, is in {config.target}")
         return 1
-    print(f"{table(record)}\n\nraw samples in {config.target}\n")
+    if not config.json:
+        print(f"{table(record)}\n\nraw samples in {config.target}\n")
     print(json.dumps(record.summary(), separators=(",", ":")))
     for fault in record.faults:
         say(f"error: {fault}")

@@ -20,7 +20,7 @@ milliseconds.
 Examples:
   python -m benchmarks.latency
   python -m benchmarks.latency --seconds 10 --output build/latency.json
-  python -m benchmarks.latency --data lines.jsonl | tail -n 1
+  python -m benchmarks.latency --data lines.jsonl --json
 
 Writes the raw samples to the output and a plot beside it (.png). The last line of standard output
 is one JSON document with everything but the samples.
@@ -63,6 +63,7 @@ class LatencyConfig:
         output: Where the raw samples go; the plot goes beside it.
         seconds: Least time to measure for, after set-up.
         optimum: Measure optimum too.
+        json: Print nothing but the JSON document.
     """
 
     checkpoint: Path = Path("build/checkpoint")
@@ -71,13 +72,14 @@ class LatencyConfig:
     output: Path = Path("benchmarks/results/latency.json")
     seconds: float = 60.0
     optimum: bool = True
+    json: bool = False
 
 
 def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     """Return the settings a command line asks for."""
     parser = benchmark_parser("latency", __doc__)
     default = LatencyConfig()
-    add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds")
+    add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds", "json")
     parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
     return LatencyConfig(**vars(parser.parse_args(argv)))
 
@@ -93,7 +95,7 @@ def _main(config: LatencyConfig) -> int:
     with needing_matplotlib():  # before the measuring, not after
         from benchmarks.plot import plot
     result, picture = run(config), config.output.with_suffix(".png")
-    with delivering(table(result), result.summary()):
+    with delivering(None if config.json else table(result), result.summary()):
         result.write(config.output)
         plot(result, picture)
         say(f"raw samples in {config.output}, plot in {picture}")

@@ -74,6 +74,7 @@ class LoadConfig:
         seconds: Length of a round.
         rounds: Rounds of each system under each load.
         perf_analyzer: The program; None to leave it out.
+        json: Print nothing but the JSON document.
     """
 
     checkpoint: Path = Path("build/checkpoint")
@@ -83,13 +84,14 @@ class LoadConfig:
     seconds: float = 2.0
     rounds: int = 2
     perf_analyzer: Path | None = None
+    json: bool = False
 
 
 def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
     """Return the settings a command line asks for."""
     parser = benchmark_parser("load", __doc__)
     default = LoadConfig()
-    add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds")
+    add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds", "json")
     parser.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N",
         help="rounds of every cell (%(default)s)")  # fmt: skip
     parser.add_argument("--perf-analyzer", type=Path, metavar="PROGRAM",
@@ -108,7 +110,7 @@ def _main(config: LoadConfig) -> int:
     with needing_matplotlib():  # before the measuring, not after
         from benchmarks.load.plot import plot
     result, picture = run(config), config.output.with_suffix(".png")
-    with delivering(tables(result), result.summary()):
+    with delivering(None if config.json else tables(result), result.summary()):
         result.write(config.output)
         plot(result, picture)
         say(f"raw samples in {config.output}, plot in {picture}")
