@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from serve.bundle import Precision
 from serve.encoding import bucket_of
 from serve.entities import Entity, write_entities
 from serve.errors import DataError, GraphError, NonFiniteError, Refusal, ServerError
@@ -67,19 +66,22 @@ class TritonPythonModel:
             encoder = parameters[LOGITS_OF]["string_value"]
             called = load_called(model / version, model=encoder, version=version, public_key=key)
             self._tagger = called.tagger
-            graph = describe(called.graph.file, called.graph.precision, encoder, version)
+            file, precision, provider = called.graph.file, called.graph.precision, encoder
         else:
             threads = None if num_threads == "auto" else int(num_threads)
             self._tagger = Tagger.load(model / version, num_threads=threads, public_key=key)
-            graph = describe_embedded(self._tagger, version)
+            graph = self._tagger.graph
+            assert graph is not None  # Tagger.load always sets it
+            file, precision, provider = graph.file, graph.precision, str(self._tagger.provider)
             warm_up(self._tagger)
-        self._graph = json.dumps(graph).encode()
+        told = GraphJson(file=file, precision=precision, provider=provider, version=version)
+        self._graph = json.dumps(told).encode()
         self._repository = model.parent
         self._meter = Meter()
         metrics = TritonMetrics(args["model_name"], args["model_version"])
         self._flusher = Flusher(self._meter, metrics.add)
         self._tagger.on_windows = self._meter.count_windows
-        log_event(logger, logging.INFO, "loaded", **graph)
+        log_event(logger, logging.INFO, "loaded", **told)
 
     def finalize(self) -> None:
         """Hand on the last figures; Triton calls this when it unloads the version."""
@@ -216,18 +218,6 @@ def traffic_json(repository: Path) -> bytes:
         log_event(logger, logging.ERROR, "no history", error=str(error))
         traffic = Traffic()
     return traffic.to_json().encode()
-
-
-def describe(file: str, precision: Precision, provider: str, version: str) -> GraphJson:
-    """Return which graph runs, and where."""
-    return GraphJson(file=file, precision=str(precision), provider=provider, version=version)
-
-
-def describe_embedded(tagger: Tagger, version: str) -> GraphJson:
-    """Return which graph runs in this process, and where."""
-    if tagger.graph is None:  # Tagger.load always sets it
-        raise TypeError("expected a tagger with a bundle's graph")
-    return describe(tagger.graph.file, tagger.graph.precision, str(tagger.provider), version)
 
 
 def warm_up(tagger: Tagger) -> None:
