@@ -293,8 +293,9 @@ def test_tagging_with_triton_needs_no_onnx_runtime(project: Path) -> None:
     assert (remote.returncode, embedded.returncode) == (1, 1)
     assert remote.stderr.startswith("error: 127.0.0.1:1: expected a Triton that answers")
     (message,) = embedded.stderr.splitlines()
-    assert message.startswith("error: expected the package onnxruntime, got ")
-    assert message.endswith("; pip install 'linetag[cpu]', or tag with --url")
+    expected = "the package onnxruntime, or --url of a Triton"
+    assert message.startswith(f"error: expected {expected}, got ")
+    assert message.endswith("; pip install 'linetag[cpu]'")
 
 
 @pytest.fixture(scope="module")
@@ -362,7 +363,7 @@ def test_a_command_that_needs_no_package_runs_without(
         ("promote", " tritonclient, got ", "'linetag[triton]'"),
         ("rollback", " tritonclient, got ", "'linetag[triton]'"),
         ("tune", " onnxruntime, got ", "'linetag[cpu]'"),
-        ("tag", " onnxruntime, got ", "'linetag[cpu]', or tag with --url"),
+        ("tag", " onnxruntime, or --url of a Triton, got ", "'linetag[cpu]'"),
         ("top", " rich, got ", "'linetag[top]'"),
         ("export", " torch, got ", "'linetag[export]'"),
     ],
