@@ -39,7 +39,7 @@ from serve.triton.names import (
     TRAFFIC,
     GraphJson,
 )
-from serve.triton.portions import AbandonedError, abandoned, tag_in_portions
+from serve.triton.portions import abandoned, tag_in_portions
 from serve.versions.folders import pinned_key
 from serve.versions.settling import traffic_of
 from serve.versions.traffic import Traffic
@@ -104,7 +104,9 @@ class TritonPythonModel:
                 for request, answer in zip(requests, answers, strict=True)
             ]
         for number in abandoned(owners, entities):
-            answers[number] = self._refused(requests[number], AbandonedError())
+            message = "expected a caller that waits, got one that has gone"
+            gone = DataError(message, reason=Refusal.ABANDONED)
+            answers[number] = self._refused(requests[number], gone)
         traffic: list[bytes] = []  # read once, if anybody asks for it
         callers = {number for number, request in enumerate(requests) if is_callers(request)}
         places = [place for place, owner in enumerate(owners) if owner in callers]
@@ -237,7 +239,7 @@ def _tensor(name: str, rows: list[bytes]) -> Any:  # noqa: ANN401
 
 
 def _refusal(error: DataError) -> Any:  # noqa: ANN401
-    is_over = isinstance(error, AbandonedError)
+    is_over = error.reason is Refusal.ABANDONED
     code = pb_utils.TritonError.CANCELLED if is_over else pb_utils.TritonError.INVALID_ARG
     refused = pb_utils.TritonError(str(error), code)
     return pb_utils.InferenceResponse(output_tensors=[], error=refused)
