@@ -25,7 +25,9 @@ from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger
 from serve.commands import exit_status
-from serve.display.render import Painter, entity_table
+from serve.display.columns import in_columns
+from serve.display.render import Painter, printable
+from serve.entities import Entity
 from serve.examples import Example, read_jsonl
 from serve.scoring import score_tagger
 from serve.server import start_triton
@@ -118,6 +120,22 @@ def tagged(repository: Path, texts: Sequence[str]) -> str:
     head = f"Triton: tagger version {graph['version']}, {graph['precision']}, {graph['provider']}"
     legend = f"\n\n{painter.legend()}" if painter.legend() else ""
     return f"{head}\n\n{painted}{legend}\n\n{entity_table(texts, entities)}"
+
+
+def entity_table(texts: Sequence[str], entities: Sequence[Sequence[Entity]]) -> str:
+    """Return a table with one row for each entity: line, label, text, span and score.
+
+    Raises:
+        ValueError: If the numbers of texts and of their entities differ.
+    """
+    rows = [("line", "label", "text", "span", "score")]
+    for number, (text, found) in enumerate(zip(texts, entities, strict=True), start=1):
+        for entity in found:
+            content = printable(text[entity.start : entity.end])
+            span = f"{entity.start}-{entity.end}"
+            label = printable(entity.label)
+            rows.append((str(number), label, content, span, f"{entity.score:.3f}"))
+    return "\n".join(in_columns(rows))
 
 
 def f1_table(config: TourConfig, split: str, examples: Sequence[Example]) -> str:
