@@ -20,6 +20,7 @@ from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.latency import LatencyConfig
 from benchmarks.latency import run as measure_latency
 from benchmarks.result import Result
+from benchmarks.triton import start_triton
 from benchmarks.workload import lines_of
 from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
@@ -30,7 +31,6 @@ from serve.display.render import Painter, printable
 from serve.entities import Entity
 from serve.examples import Example, read_jsonl
 from serve.scoring import score_tagger
-from serve.server import start_triton
 from serve.session import trial_provider
 from serve.signals import interrupting
 from serve.tagger import Tagger

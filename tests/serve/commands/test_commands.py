@@ -15,6 +15,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
+from benchmarks.triton import TritonServer
 from serve.__main__ import VERBS, main
 from serve.client.requests import MAX_REQUEST_TEXTS
 from serve.commands.publish import PublishConfig
@@ -24,7 +25,6 @@ from serve.commands.start import parse_args as parse_start
 from serve.commands.tag import TagConfig
 from serve.commands.tag import parse_args as parse_tag
 from serve.limits import MAX_CHARS
-from serve.server import TritonServer
 from serve.tagger import Tagger
 from tests.serve.fake_triton import fake_triton, proper_answer, texts_of
 from tests.serve.tiny import noisy_lines, overflowing, write_bundle
