@@ -20,6 +20,7 @@ from benchmarks.halting import halt, resume, running
 from benchmarks.peer import open_peer
 from benchmarks.pipeline import STRATEGY, TASK, PipelineTagger
 from benchmarks.precision import precision_of, precision_of_dtype
+from benchmarks.triton import start_triton
 from export.checkpoint import load_checkpoint
 from export.graph import export_graph
 from serve.bundle import Bundle, Precision, Provider
@@ -27,7 +28,6 @@ from serve.client import Policy, TritonTagger
 from serve.entities import AnyTagger, Entity
 from serve.repository import publish
 from serve.running.graphs import choose_graph
-from serve.server import start_triton
 from serve.session import OrtBackend, default_provider
 from serve.tagger import Tagger
 

@@ -20,15 +20,17 @@ from benchmarks.arguments import add_shared, benchmark_parser
 from benchmarks.latency import LatencyConfig
 from benchmarks.latency import run as measure_latency
 from benchmarks.result import Result
+from benchmarks.triton import start_triton
 from benchmarks.workload import lines_of
 from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger
 from serve.commands import exit_status
-from serve.display.render import Painter, entity_table
+from serve.display.columns import in_columns
+from serve.display.render import Painter, printable
+from serve.entities import Entity
 from serve.examples import Example, read_jsonl
 from serve.scoring import score_tagger
-from serve.server import start_triton
 from serve.session import trial_provider
 from serve.signals import interrupting
 from serve.tagger import Tagger
@@ -119,6 +121,22 @@ def tagged(repository: Path, texts: Sequence[str]) -> str:
     head = f"Triton: tagger version {graph['version']}, {graph['precision']}, {graph['provider']}"
     legend = f"\n\n{painter.legend()}" if painter.legend() else ""
     return f"{head}\n\n{painted}{legend}\n\n{entity_table(texts, entities)}"
+
+
+def entity_table(texts: Sequence[str], entities: Sequence[Sequence[Entity]]) -> str:
+    """Return a table with one row for each entity: line, label, text, span and score.
+
+    Raises:
+        ValueError: If the numbers of texts and of their entities differ.
+    """
+    rows = [("line", "label", "text", "span", "score")]
+    for number, (text, found) in enumerate(zip(texts, entities, strict=True), start=1):
+        for entity in found:
+            content = printable(text[entity.start : entity.end])
+            span = f"{entity.start}-{entity.end}"
+            label = printable(entity.label)
+            rows.append((str(number), label, content, span, f"{entity.score:.3f}"))
+    return "\n".join(in_columns(rows))
 
 
 def f1_table(config: TourConfig, split: str, examples: Sequence[Example]) -> str:

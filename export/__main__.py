@@ -31,14 +31,15 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
-from serve.commands import deliver, say, write_utf8
-from serve.errors import TaggingError, in_words, lacking
+from serve.commands import deliver, exit_status, importing, say, write_utf8
+from serve.errors import TaggingError, lacking
 
 COMMANDS = {
     "keygen": "export.commands.keygen",
@@ -107,21 +108,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_utf8()
     try:
         if arguments and arguments[0] in COMMANDS:
-            return int(import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
-        config = parse_args(arguments)
-        from export.pipeline import export  # late: neither --help nor a command needs PyTorch
-
-        bundle = export(config)
-        deliver(as_json(bundle) if config.json else as_table(bundle))
+            with importing():
+                command = import_module(COMMANDS[arguments[0]])
+            return int(command.main(arguments[1:]))
+        return exit_status(partial(_export, parse_args(arguments)))
     except ModuleNotFoundError as error:
         say(f"error: {lacking(error, 'export')}")
         return 1
-    except (TaggingError, OSError) as error:
-        say(f"error: {in_words(error)}")
-        return 1
+
+
+def _export(config: ExportConfig) -> int:
+    try:
+        from export.pipeline import export  # late: neither --help nor a command needs PyTorch
+
+        bundle = export(config)
     except KeyboardInterrupt:
-        say("error: interrupted; nothing was written")
-        return 1
+        raise TaggingError("interrupted; nothing was written") from None
+    deliver(as_json(bundle) if config.json else as_table(bundle))
     return 0
 
 

@@ -21,11 +21,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 
-from serve.commands import discard_output, importing, say, write_utf8
+from serve.commands import exit_status, importing, write_utf8
 from serve.descriptors import NUM_COMMAND, check_descriptors
-from serve.errors import TaggingError, in_words
 
 _FRUGAL = ("status", "stop")
 """Verbs that read and signal: whoever is short of files needs them most."""
@@ -48,24 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stderr is None:  # closed by the caller; print would fall back to standard output
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the process ends
     write_utf8()
-    try:
-        if args.verb not in _FRUGAL:
-            check_descriptors(NUM_COMMAND)
-        with importing():
-            command = import_module(f"serve.commands.{args.verb}")
-        return int(command.run(command.parse_args(args.arguments)))
-    except TaggingError as error:
-        say(f"error: {error}")
-        return 1
-    except BrokenPipeError:  # the reader has seen enough
-        discard_output()
-        return 0
-    except OSError as error:  # a full disk, a closed stream, a folder of somebody else's
-        say(f"error: {in_words(error)}")
-        discard_output()
-        return 1
-    except KeyboardInterrupt:
-        return 1
+    return exit_status(partial(_run, args.verb, args.arguments))
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
+    if verb not in _FRUGAL:
+        check_descriptors(NUM_COMMAND)
+    with importing():
+        command = import_module(f"serve.commands.{verb}")
+    return int(command.run(command.parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -125,6 +125,18 @@ class Bundle:
             f"{self.folder}: expected a graph in {precision}, got {have}; export with --{precision}"
         )
 
+    def check_num_tags(self, num_tags: int, file: str) -> None:
+        """Refuse a graph that scores another number of tags than there are.
+
+        Raises:
+            BundleError: Naming the graph's file.
+        """
+        if num_tags != len(self.tags):
+            raise BundleError(
+                f"{self.folder / LABELS}: expected {num_tags} tags, as many as {file}'s logits, "
+                f"got {len(self.tags)}; {REMEDY}"
+            )
+
     def read_graph(self, graph: GraphInfo) -> bytes:
         """Return a graph's bytes after checking them.
 

@@ -29,22 +29,20 @@ class EncoderGraph:
         file: Its name in the bundle.
         precision: Its number format.
         ids: Element type of its inputs; that for TensorRT takes int32.
-        is_for_tensorrt: Whether TensorRT takes all of it.
     """
 
     file: str
     precision: Precision
     ids: IdType
-    is_for_tensorrt: bool
 
 
 def encoder_graph(manifest: Manifest) -> EncoderGraph:
     """Return the graph of a bundle that `encoder` runs."""
     if TENSORRT_GRAPH in manifest.files:
-        return EncoderGraph(TENSORRT_GRAPH, Precision.FP16, "int32", is_for_tensorrt=True)
+        return EncoderGraph(TENSORRT_GRAPH, Precision.FP16, "int32")
     by_precision = {graph.precision: graph for graph in reversed(manifest.graphs)}
     graph = by_precision.get(Precision.FP16) or manifest.graphs[0]
-    return EncoderGraph(graph.file, graph.precision, "int64", is_for_tensorrt=False)
+    return EncoderGraph(graph.file, graph.precision, "int64")
 
 
 def read_encoder_graph(bundle: Bundle) -> bytes:

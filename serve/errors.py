@@ -62,12 +62,6 @@ class GraphError(TaggingError):
 class NonFiniteError(GraphError):
     """A graph overflows on a text: its logits are not finite."""
 
-    def __init__(
-        self, message: str = "expected finite logits, got NaN or infinity; export the graph again"
-    ) -> None:
-        """Say so; unpickling hands in what was said."""
-        super().__init__(message)
-
 
 class ParityError(TaggingError):
     """A graph's answers differ from PyTorch's by more than allowed."""

@@ -223,7 +223,9 @@ class Tagger:
     def _best_tags(self, encoded: Sequence[EncodedText], logits: NDArray[np.float32]) -> Decoded:
         decoded = self._decoder.decode(logits, [len(text.offsets) for text in encoded])
         if not all(map(isfinite, decoded.scores)):  # a tag there is all the same, but none meant
-            raise NonFiniteError
+            raise NonFiniteError(
+                "expected finite logits, got NaN or infinity; export the graph again"
+            )
         return decoded
 
 

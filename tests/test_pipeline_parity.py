@@ -27,6 +27,7 @@ import pytest
 import torch
 import transformers
 
+from benchmarks.triton import start_triton
 from export.__main__ import main as export_main
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.parity import Reference
@@ -38,7 +39,6 @@ from serve.examples import Example, write_jsonl
 from serve.repository import publish
 from serve.running.graphs import load_backend
 from serve.running.threads import Threads
-from serve.server import start_triton
 from serve.tagger import Tagger
 from train.__main__ import main as train_main
 from train.corpus.data import read_split

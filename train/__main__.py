@@ -39,7 +39,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from serve.commands import exit_status, say, write_utf8
+from serve.commands import exit_status, importing, say, write_utf8
 from serve.display.render import printable_lines
 from serve.errors import TaggingError, lacking
 from serve.running.cores import num_cores
@@ -72,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("OMP_NUM_THREADS", str(most))
     try:
         if arguments and arguments[0] in COMMANDS:
-            return int(import_module(f"train.commands.{arguments[0]}").main(arguments[1:]))
+            with importing():
+                command = import_module(f"train.commands.{arguments[0]}")
+            return int(command.main(arguments[1:]))
         return exit_status(partial(_fine_tune, parse_args(arguments)))
     except ModuleNotFoundError as error:
         say(f"error: {lacking(error, 'train')}")

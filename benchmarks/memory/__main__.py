@@ -34,11 +34,11 @@ from benchmarks.memory.curve import Curve, follow
 from benchmarks.memory.group import group_bytes
 from benchmarks.memory.lines import batches
 from benchmarks.memory.result import MemoryResult, tables
+from benchmarks.triton import start_triton
 from serve.bundle import Bundle, Provider
 from serve.client import Policy, TritonTagger
 from serve.commands import exit_status
 from serve.repository import publish
-from serve.server import start_triton
 from serve.signals import interrupting
 from train.flags.numbers import at_least
 

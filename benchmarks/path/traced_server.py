@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.path.spans import SPANS, Span
+from benchmarks.triton import bring_up
 from serve.errors import ServerError
 from serve.repository import publish
 from serve.triton.ending import take_down
 from serve.triton.installation import ENVIRONMENT, Installation
-from serve.triton.lifecycle import bring_up
+from serve.triton.launch import Order
 from serve.triton.listening import choose_ports
 from serve.triton.names import MODEL
 from serve.versions.folders import MODEL_FILE
@@ -107,7 +108,7 @@ def traced_server(bundle: Path, folder: Path) -> Iterator[TracedServer]:
     traced = _Traced(
         found.environment, found.root, found.python_version, found.library_folder, script
     )
-    state = bring_up(traced, repository, folder, [choose_ports(0, http=False)])
+    state = bring_up(Order(traced, repository, choose_ports(0, http=False)), folder)
     try:
         yield TracedServer(state.url, state.pid, folder)
     finally:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from export.verification.finding import Check, Finding
 from serve.artefacts.onnx_file import check_single_file
-from serve.bundle import LABELS, REMEDY, Bundle, GraphInfo, Provider
+from serve.bundle import REMEDY, Bundle, GraphInfo, Provider
 from serve.errors import BundleError, GraphError, first_line
 from serve.session import OrtBackend, trial_provider
 from serve.tensors import LOGITS
@@ -83,23 +83,19 @@ def _run_findings(
     bundle: Bundle, graph: GraphInfo, content: bytes, provider: Provider
 ) -> Iterator[Finding]:
     """Yield what is wrong with a graph as the runtime runs it."""
-    path, num_tags = bundle.folder / graph.file, len(bundle.tags)
+    path, encoder = bundle.folder / graph.file, bundle.encoder()
     try:
         backend = OrtBackend(content, provider=provider, cuda_graphs=False)
-        if backend.num_tags != num_tags:
-            message = (
-                f"{bundle.folder / LABELS}: expected {backend.num_tags} tags, as many as "
-                f"{graph.file}'s logits, got {num_tags}; {REMEDY}"
-            )
-            yield Finding(Check.LABELS, message)
-            return
-        encoder = bundle.encoder()
+        bundle.check_num_tags(backend.num_tags, graph.file)
         batch = encoder.collate([w for text in encoder.encode(PROBES) for w in text.windows[:1]])
         logits = backend.logits(batch)
+    except BundleError as error:
+        yield Finding(Check.LABELS, str(error))
+        return
     except GraphError as error:
         yield Finding(Check.GRAPH, f"{path}: {error}; {REMEDY}")
         return
-    expected = (*batch.input_ids.shape, num_tags)
+    expected = (*batch.input_ids.shape, len(bundle.tags))
     if logits.shape != expected or not np.isfinite(logits[batch.attention_mask == 1]).all():
         problem = f"expected finite {LOGITS.name} of shape {expected}, got {_described(logits)}"
         yield Finding(Check.GRAPH, f"{path}: {problem}; {REMEDY}")

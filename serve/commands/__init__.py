@@ -7,6 +7,7 @@ import contextlib
 import errno
 import io
 import os
+import select
 import signal
 import sys
 import threading
@@ -92,12 +93,32 @@ def discard_output() -> None:
 
 
 def exit_status(run: Callable[[], int]) -> int:
-    """Return what a command returns, or 1 after telling its failure in one line."""
+    """Return what a command returns, or 1 after telling its failure in one line.
+
+    A reader of its standard output who has seen enough, as `head` has, is no failure.
+    """
     try:
-        return run()
-    except (TaggingError, OSError) as error:
-        say(f"error: {in_words(error)}")
-        return 1
+        status = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what print holds back
+        return status
+    except TaggingError as error:
+        say(f"error: {error}")
+    except OSError as error:  # a full disk, a closed stream, a folder of somebody else's
+        is_enough = isinstance(error, BrokenPipeError) and _has_no_reader()
+        if not is_enough:
+            say(f"error: {in_words(error)}")
+        discard_output()
+        return int(not is_enough)
     except KeyboardInterrupt:
         say("error: interrupted")
-        return 1
+    return 1
+
+
+def _has_no_reader() -> bool:
+    """Return whether it is standard output that broke: a pipe to a child of ours may, too."""
+    if sys.stdout is None:
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout, 0)  # that its reader has gone is told unasked
+    return bool(poll.poll(0))

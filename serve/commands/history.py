@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from serve.commands import command_parser, deliver
+from serve.commands.versions import add_repository
 from serve.display.columns import in_columns
 from serve.versions.history import Event, read_events
 
@@ -38,13 +39,7 @@ class HistoryConfig:
 def parse_args(argv: Sequence[str]) -> HistoryConfig:
     """Return the command line as a config."""
     parser = command_parser("history", __doc__)
-    parser.add_argument(
-        "--repository",
-        type=Path,
-        default=HistoryConfig.repository,
-        metavar="FOLDER",
-        help=f"where it is ({HistoryConfig.repository})",
-    )
+    add_repository(parser, HistoryConfig.repository)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     return HistoryConfig(**vars(parser.parse_args(argv)))
 

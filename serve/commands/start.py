@@ -31,6 +31,7 @@ from pathlib import Path
 
 from serve.commands import command_parser, deliver, discard_output, importing, say
 from serve.commands.tls import add_tls_flags, taken_tls, tls_arguments
+from serve.commands.versions import add_repository
 from serve.descriptors import NUM_SERVERS, check_descriptors
 from serve.errors import ServerError, needing
 from serve.supervisor.config import FOLDER, MAX_REPLICAS, SupervisorConfig
@@ -59,8 +60,7 @@ def parse_args(argv: Sequence[str]) -> StartConfig:
     parser = command_parser("start", __doc__)
     add = parser.add_argument
     default = SupervisorConfig
-    text = f"where versions are published ({default.repository})"
-    add("--repository", type=Path, default=default.repository, metavar="FOLDER", help=text)
+    add_repository(parser, default.repository)
     text = f"environment that holds Triton ({default.triton})"
     add("--triton", type=Path, default=default.triton, metavar="VENV", help=text)
     text = f"how many servers ({default.num_replicas})"

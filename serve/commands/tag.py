@@ -32,7 +32,7 @@ from serve.commands import command_parser, deliver, importing, say
 from serve.commands.tls import add_tls_flags, taken_tls
 from serve.display.render import Painter
 from serve.entities import Entity
-from serve.errors import DataError, GraphError, TaggingError
+from serve.errors import DataError, GraphError, TaggingError, needing
 from serve.lines import STDIN, Line, placed_chunks
 from serve.triton.tls import TlsFiles
 
@@ -130,14 +130,9 @@ def run(config: TagConfig) -> int:
 
 
 def _load(config: TagConfig) -> Tagger:
-    try:
-        with importing():
-            from serve.tagger import Tagger  # a client of Triton has no ONNX Runtime
-    except ImportError as error:
-        raise TaggingError(
-            f"expected the package onnxruntime, got {error}; pip install 'linetag[cpu]', "
-            "or tag with --url"
-        ) from error
+    expected = "the package onnxruntime, or --url of a Triton"
+    with needing(expected, "cpu", TaggingError), importing():
+        from serve.tagger import Tagger  # a client of Triton has no ONNX Runtime
     return Tagger.load(config.bundle, precision=config.precision, public_key=config.public_key)
 
 

@@ -21,8 +21,7 @@ _MAX_TIMEOUT_S = 86_400.0
 
 def add_arguments(parser: argparse.ArgumentParser, repository: Path, timeout: float) -> None:
     """Let a parser take which repository, and how long a server may take to load."""
-    text = f"what Triton mounts ({repository})"
-    parser.add_argument("--repository", type=Path, default=repository, metavar="FOLDER", help=text)
+    add_repository(parser, repository)
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -30,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser, repository: Path, timeout: fl
         metavar="SECONDS",
         help=f"for a server to load it, at most {_MAX_TIMEOUT_S:g} ({timeout:g})",
     )
+
+
+def add_repository(parser: argparse.ArgumentParser, repository: Path) -> None:
+    """Let a parser take which repository."""
+    text = f"what Triton mounts ({repository})"
+    parser.add_argument("--repository", type=Path, default=repository, metavar="FOLDER", help=text)
 
 
 def _seconds(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Owns how tagged lines look to a person: coloured text with a legend, and a table of entities.
+"""Owns how tagged lines look to a person: coloured text with a legend.
 
 Colours are given to labels as they appear. Without colour an entity stands in brackets with its
 label. What could steer the terminal (control characters, changes of writing direction) is replaced,
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serve.display.columns import in_columns
 from serve.entities import Entity
 
 _BACKGROUNDS = (153, 157, 223, 218, 229, 189, 159, 216, 193, 225, 187, 195)
@@ -53,22 +52,6 @@ class Painter:
         number = len(self._backgrounds) % len(_BACKGROUNDS)
         background = self._backgrounds.setdefault(label, _BACKGROUNDS[number])
         return f"\x1b[38;5;16;48;5;{background}m{text}{_RESET}"
-
-
-def entity_table(texts: Sequence[str], entities: Sequence[Sequence[Entity]]) -> str:
-    """Return a table with one row for each entity: line, label, text, span and score.
-
-    Raises:
-        ValueError: If the numbers of texts and of their entities differ.
-    """
-    rows = [("line", "label", "text", "span", "score")]
-    for number, (text, found) in enumerate(zip(texts, entities, strict=True), start=1):
-        for entity in found:
-            content = printable(text[entity.start : entity.end])
-            span = f"{entity.start}-{entity.end}"
-            label = printable(entity.label)
-            rows.append((str(number), label, content, span, f"{entity.score:.3f}"))
-    return "\n".join(in_columns(rows))
 
 
 def printable(text: str) -> str:

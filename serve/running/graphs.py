@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from serve.backend import Backend
 from serve.bundle import Bundle, GraphInfo, Precision, Provider
-from serve.errors import BundleError, GraphError
+from serve.errors import GraphError
 from serve.running.lanes import Lanes
 from serve.running.quickest import QuickestBackend
 from serve.running.threads import Threads
@@ -119,9 +119,5 @@ def load_backend(
         backend = OrtBackend(content, provider=provider, threads=threads, cuda_graphs=records)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from error
-    if backend.num_tags != len(bundle.tags):
-        raise BundleError(
-            f"{bundle.folder / 'labels.json'}: expected {backend.num_tags} tags, as many as "
-            f"{graph.file}'s logits, got {len(bundle.tags)}; export again with python -m export"
-        )
+    bundle.check_num_tags(backend.num_tags, graph.file)
     return backend

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve.triton.processes import processes_of, shared_memory_of
+from serve.triton.processes import processes_of, shared_memory_of, stat_fields
 
 _BUSY = 0.3
 """Share of a core from which a process counts as computing; waiting for a core counts as well."""
@@ -97,5 +97,5 @@ def _thread_ns(thread: Path) -> int:
 
 def _is_stopped(pid: int) -> bool:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+        return (stat_fields(pid) or "?")[0] in "Tt"
     return False

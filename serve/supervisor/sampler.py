@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.errors import ServerError
-from serve.events import log_event
 from serve.repository import traffic_of
 from serve.supervisor.figures import Figures
 from serve.supervisor.resources import Usage, usage
 from serve.supervisor.scrape import fetch, read_figures
+from serve.supervisor.telling import Troubles
 from serve.triton.logs import cut_log
 from serve.triton.names import MODEL, GraphJson, ModelVersion
 from serve.triton.probe import Probe
@@ -68,7 +68,7 @@ class Sampler:
         """Take who is to be looked at, asked anew each time, and how often."""
         self.samples: dict[str, Sample] = {}
         self._servers, self._interval_s = servers, interval_s
-        self._troubles: dict[str, str] = {}
+        self._troubles = Troubles("sample_failed", "server")
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -85,29 +85,16 @@ class Sampler:
         # Side by side: one after the other, many busy servers would seem not to move on.
         with ThreadPoolExecutor(_MAX_AT_ONCE, "sample") as pool:
             while not self._is_over.wait(self._interval_s):
-                with self._borne("all servers"):  # no thread to be had just now, say
+                with self._troubles.borne("all servers"):  # no thread to be had just now, say
                     seen = pool.map(self._sample, list(self._servers()))
                     self.samples = {prefix: sample for prefix, sample in seen if sample}
 
     def _sample(self, state: ServerState) -> tuple[str, Sample | None]:
         seen = None
-        with self._borne(state.url), _noted(state):
+        with self._troubles.borne(state.url), _noted(state):
             cut_log(Path(state.log))
             seen = sample(state)
         return state.prefix, seen
-
-    @contextlib.contextmanager
-    def _borne(self, what: str) -> Iterator[None]:
-        """Go on with the next look, whatever this one met: all the rest rely on there being one."""
-        try:
-            yield
-        except Exception as error:
-            trouble = str(error) or type(error).__name__
-            if trouble != self._troubles.get(what):  # once, not at each look
-                log_event(logger, logging.ERROR, "sample_failed", server=what, reason=trouble)
-            self._troubles[what] = trouble
-        else:
-            self._troubles.pop(what, None)
 
 
 def sample(state: ServerState) -> Sample:

@@ -8,10 +8,9 @@ when all had served, they are for as long as they had, see `Patience.outage_s`.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from serve.errors import ServerError
 from serve.events import log_event
@@ -23,6 +22,7 @@ from serve.supervisor.orders import orders
 from serve.supervisor.replica import Replica
 from serve.supervisor.rolling import Rolling
 from serve.supervisor.sampler import Sample, Sampler
+from serve.supervisor.telling import Troubles
 from serve.triton.processes import adopt_orphans
 from serve.triton.state import REPLICA, ServerState
 
@@ -61,7 +61,7 @@ class Supervisor:
             self.replicas.append(Replica(number, order, folder, self._answers, config.patience))
         self._sampler = Sampler(self._ready_states, config.patience.canary_interval_s)
         self._weighed: dict[int, Sample] = {}
-        self._troubles: dict[int, str] = {}
+        self._troubles = Troubles("look_failed", "replica")
         self._is_restarting = False
         self._hindrance = ""
         self.is_up = self.is_stopping = False
@@ -103,7 +103,7 @@ class Supervisor:
     def kill(self) -> None:
         """End all replicas at once, and clear their remains."""
         for replica in self.replicas:
-            with self._noted(replica):
+            with self._troubles.borne(replica.number):
                 replica.end()
 
     def restart_all(self) -> None:
@@ -121,7 +121,8 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         for replica in self.replicas:
-            with self._noted(replica):
+            # A disk, threads or descriptors that are short are so for a time.
+            with self._troubles.borne(replica.number):
                 self._look_at(replica, now)
         self._note_service(now)
         self._roll(now)
@@ -143,23 +144,6 @@ class Supervisor:
             if replica.is_outdated:
                 self._rolling.ask(replica.number, "its files of TLS were renewed")
             self._weigh(replica, sample, now)
-
-    @contextlib.contextmanager
-    def _noted(self, replica: Replica) -> Iterator[None]:
-        """Go on with the other replicas, whatever it is: what serves must not end with one's look.
-
-        A disk, threads or descriptors that are short are so for a time.
-        """
-        try:
-            yield
-        except Exception as error:
-            trouble = str(error) or type(error).__name__
-            if trouble != self._troubles.get(replica.number):  # once, not at each look
-                fields = {"replica": replica.number, "reason": trouble}
-                log_event(logger, logging.ERROR, "look_failed", **fields)
-            self._troubles[replica.number] = trouble
-        else:
-            self._troubles.pop(replica.number, None)
 
     def _roll(self, now: float) -> None:
         """Restart whose turn it is."""

@@ -55,19 +55,22 @@ class EncoderShape:
         num_tags: L, the number of tags that are scored.
         max_tokens: Longest sequence the model takes.
         ids: Element type of the graph's inputs.
-        is_for_tensorrt: Whether TensorRT takes all of the graph.
     """
 
     num_tags: int
     max_tokens: int
     ids: IdType
-    is_for_tensorrt: bool
+
+    @property
+    def is_for_tensorrt(self) -> bool:
+        """Whether TensorRT takes all of the graph, see `serve.encoder_graph`."""
+        return self.ids == "int32"
 
     @classmethod
     def of(cls, bundle: Bundle) -> EncoderShape:
         """Return a bundle's."""
-        graph = encoder_graph(bundle.manifest)
-        return cls(len(bundle.tags), bundle.manifest.max_tokens, graph.ids, graph.is_for_tensorrt)
+        manifest = bundle.manifest
+        return cls(len(bundle.tags), manifest.max_tokens, encoder_graph(manifest).ids)
 
 
 def encoder_configs(shape: EncoderShape) -> dict[str, Any]:

@@ -18,7 +18,6 @@ _REASONS = (
     re.compile(r"^E\d{4} \S+ \d+ \S+\] \"(?!CudaDriverHelper)(.*)\"", re.MULTILINE),
     re.compile(r"^error: (.*)", re.MULTILINE),
 )
-_LOST_PORT = re.compile(r"Socket '\S+' already in use")
 _NOISE = re.compile(r"Internal: |\\n\\nAt:.*")
 
 
@@ -30,11 +29,6 @@ def reason_of(log: Path) -> str:
             return _NOISE.sub("", found[-1]).strip()
     lines = text.split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "an empty log")
-
-
-def is_lost_port(log: Path) -> bool:
-    """Return whether a server ended because somebody else has its port."""
-    return bool(_LOST_PORT.search(_read(log)))
 
 
 def cut_log(log: Path) -> None:

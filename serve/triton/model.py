@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from serve.bundle import Precision
 from serve.encoding import bucket_of
 from serve.entities import Entity, write_entities
 from serve.errors import DataError, GraphError, NonFiniteError, Refusal, ServerError
@@ -40,7 +39,7 @@ from serve.triton.names import (
     TRAFFIC,
     GraphJson,
 )
-from serve.triton.portions import AbandonedError, abandoned, tag_in_portions
+from serve.triton.portions import abandoned, tag_in_portions
 from serve.versions.folders import pinned_key
 from serve.versions.settling import traffic_of
 from serve.versions.traffic import Traffic
@@ -67,19 +66,22 @@ class TritonPythonModel:
             encoder = parameters[LOGITS_OF]["string_value"]
             called = load_called(model / version, model=encoder, version=version, public_key=key)
             self._tagger = called.tagger
-            graph = describe(called.graph.file, called.graph.precision, encoder, version)
+            file, precision, provider = called.graph.file, called.graph.precision, encoder
         else:
             threads = None if num_threads == "auto" else int(num_threads)
             self._tagger = Tagger.load(model / version, num_threads=threads, public_key=key)
-            graph = describe_embedded(self._tagger, version)
+            graph = self._tagger.graph
+            assert graph is not None  # Tagger.load always sets it
+            file, precision, provider = graph.file, graph.precision, str(self._tagger.provider)
             warm_up(self._tagger)
-        self._graph = json.dumps(graph).encode()
+        told = GraphJson(file=file, precision=precision, provider=provider, version=version)
+        self._graph = json.dumps(told).encode()
         self._repository = model.parent
         self._meter = Meter()
         metrics = TritonMetrics(args["model_name"], args["model_version"])
         self._flusher = Flusher(self._meter, metrics.add)
         self._tagger.on_windows = self._meter.count_windows
-        log_event(logger, logging.INFO, "loaded", **graph)
+        log_event(logger, logging.INFO, "loaded", **told)
 
     def finalize(self) -> None:
         """Hand on the last figures; Triton calls this when it unloads the version."""
@@ -102,7 +104,9 @@ class TritonPythonModel:
                 for request, answer in zip(requests, answers, strict=True)
             ]
         for number in abandoned(owners, entities):
-            answers[number] = self._refused(requests[number], AbandonedError())
+            message = "expected a caller that waits, got one that has gone"
+            gone = DataError(message, reason=Refusal.ABANDONED)
+            answers[number] = self._refused(requests[number], gone)
         traffic: list[bytes] = []  # read once, if anybody asks for it
         callers = {number for number, request in enumerate(requests) if is_callers(request)}
         places = [place for place, owner in enumerate(owners) if owner in callers]
@@ -218,18 +222,6 @@ def traffic_json(repository: Path) -> bytes:
     return traffic.to_json().encode()
 
 
-def describe(file: str, precision: Precision, provider: str, version: str) -> GraphJson:
-    """Return which graph runs, and where."""
-    return GraphJson(file=file, precision=str(precision), provider=provider, version=version)
-
-
-def describe_embedded(tagger: Tagger, version: str) -> GraphJson:
-    """Return which graph runs in this process, and where."""
-    if tagger.graph is None:  # Tagger.load always sets it
-        raise TypeError("expected a tagger with a bundle's graph")
-    return describe(tagger.graph.file, tagger.graph.precision, str(tagger.provider), version)
-
-
 def warm_up(tagger: Tagger) -> None:
     """Run each padded length of a short text, alone and in a batch.
 
@@ -247,7 +239,7 @@ def _tensor(name: str, rows: list[bytes]) -> Any:  # noqa: ANN401
 
 
 def _refusal(error: DataError) -> Any:  # noqa: ANN401
-    is_over = isinstance(error, AbandonedError)
+    is_over = error.reason is Refusal.ABANDONED
     code = pb_utils.TritonError.CANCELLED if is_over else pb_utils.TritonError.INVALID_ARG
     refused = pb_utils.TritonError(str(error), code)
     return pb_utils.InferenceResponse(output_tensors=[], error=refused)

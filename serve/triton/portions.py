@@ -10,21 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from serve.entities import Entity
-from serve.errors import DataError, Refusal
 
 PORTION_CHARS = 32_768
 """Some 8,000 tokens, a third of a second of MiniLM in INT8 on two cores. 256 lines of 128 letters
 hold as much, so executions of lines are one portion, and nobody is asked after."""
 Tag = Callable[[Sequence[str]], list[list[Entity]]]
-
-
-class AbandonedError(DataError):
-    """Nobody waits for the answer any more."""
-
-    def __init__(self) -> None:
-        """Say so."""
-        message = "expected a caller that waits, got one that has gone"
-        super().__init__(message, reason=Refusal.ABANDONED)
 
 
 def tag_in_portions(

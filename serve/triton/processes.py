@@ -29,7 +29,7 @@ def start_ticks(pid: int) -> int | None:
     A process id is used again after a while; together with its start it names one process only.
     One whose main thread has ended is there while others end: they hold its files and locks.
     """
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     if fields is None or (fields[0] in "ZX" and int(fields[17]) <= 1):
         return None
     return int(fields[19])
@@ -37,7 +37,7 @@ def start_ticks(pid: int) -> int | None:
 
 def parent_of(pid: int) -> int | None:
     """Return the parent of a process; None if it is no more."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return None if fields is None else int(fields[1])
 
 
@@ -123,7 +123,7 @@ def overwrite_argument(pid: int, secret: str) -> bool:
 
     The process has to be ours, a child, and to have read its arguments; others see what is there.
     """
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     if fields is None:
         return False
     start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end of proc(5); 0 if hidden
@@ -175,17 +175,17 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> bool:
     return True
 
 
-def _carries(prefix: str, arguments: list[str]) -> bool:
-    """Return whether a command line is the one of a server with a prefix, or of its stub."""
-    return f"--id={prefix}" in arguments or any(
-        argument.startswith(prefix) and argument != prefix for argument in arguments
-    )
-
-
-def _stat(pid: int) -> list[str] | None:
+def stat_fields(pid: int) -> list[str] | None:
     """Return the fields of /proc/PID/stat from the state on, or None if there is no process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return stat.rpartition(")")[2].split()  # the name in parentheses may hold anything
+
+
+def _carries(prefix: str, arguments: list[str]) -> bool:
+    """Return whether a command line is the one of a server with a prefix, or of its stub."""
+    return f"--id={prefix}" in arguments or any(
+        argument.startswith(prefix) and argument != prefix for argument in arguments
+    )

@@ -165,8 +165,4 @@ def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
         num_tags = backend.logits(encoder.collate(windows)).shape[-1]
     except GraphError as error:
         raise BundleError(f"{bundle.folder / name}: {error}") from error
-    if num_tags != len(bundle.tags):
-        raise BundleError(
-            f"{bundle.folder / LABELS}: expected {num_tags} tags, as many as {name}'s logits, got "
-            f"{len(bundle.tags)}; export again with python -m export"
-        )
+    bundle.check_num_tags(num_tags, name)

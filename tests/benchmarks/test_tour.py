@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks import tour
+from serve.entities import Entity
 from serve.examples import Example, Span
 from serve.repository import publish
+
+TEXT = "replace oil pump"
+ENTITIES = [Entity("Activity", 0, 7, 0.5), Entity("Item", 8, 16, 0.987654)]
 
 
 @pytest.mark.triton
@@ -50,3 +55,24 @@ def test_short_lines_with_many_labels_come_first() -> None:
     long = Example("fix pump " * 20, rich.spans)
     assert tour.choose_lines([plain, long, rich]) == [rich.text, plain.text]
     assert tour.choose_lines([long]) == [long.text]
+
+
+def test_the_table_has_a_row_for_each_entity() -> None:
+    table = tour.entity_table(["", TEXT], [[], ENTITIES]).splitlines()
+    assert table[0].split() == ["line", "label", "text", "span", "score"]
+    assert table[1].split() == ["2", "Activity", "replace", "0-7", "0.500"]
+    assert table[2].split() == ["2", "Item", "oil", "pump", "8-16", "0.988"]
+    assert (
+        len({line.index(cell) for line, cell in zip(table, ["score", "0.5", "0.9"], strict=True)})
+        == 1
+    )
+
+
+def test_a_table_needs_the_entities_of_every_text() -> None:
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        tour.entity_table([TEXT, TEXT], [ENTITIES])
+
+
+def test_the_table_cannot_steer_the_terminal() -> None:
+    table = tour.entity_table(["a\x1b[2J"], [[Entity("\x07\u202e", 0, 5, 1.0)]])
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", table)

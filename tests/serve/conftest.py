@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.triton import TritonServer, start_triton
 from serve.bundle import Precision
 from serve.encoding import Encoder
 from serve.repository import publish
-from serve.server import TritonServer, start_triton
 from serve.tagger import Tagger
 from tests.serve.tiny import MAX_TOKENS, tiny_tokenizer, write_bundle
 

@@ -13,12 +13,12 @@ import grpc
 import pytest
 from tritonclient.grpc import InferenceServerClient, service_pb2
 
+from benchmarks.triton import TritonServer
 from serve.client import Policy, TritonTagger
 from serve.client.requests import MAX_REQUEST_CHARS, MAX_REQUEST_TEXTS
 from serve.entities import Entity
 from serve.errors import DataError, ServerError
 from serve.limits import MAX_CHARS
-from serve.server import TritonServer
 from serve.tagger import Tagger
 from serve.triton.admin import admin_metadata, read_admin_key
 from serve.triton.names import MAX_BATCH_SIZE
@@ -139,7 +139,7 @@ def test_a_bad_text_fails_its_own_request_and_no_other(
 
 def test_requests_merge_in_the_batcher(server: TritonServer, client: TritonTagger) -> None:
     http_free = InferenceServerClient(server.url)
-    key = dict(admin_metadata(read_admin_key(server.folder)))
+    key = dict(admin_metadata(read_admin_key(server.state.folder)))
     before = http_free.get_inference_statistics("tagger", headers=key).model_stats[0]
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda text: client.tag([text]), noisy_lines(400, seed=3)))

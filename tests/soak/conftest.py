@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.machine import describe_machine
+from benchmarks.triton import TritonServer, start_triton
 from serve.bundle import Precision
 from serve.files import write_durably
 from serve.repository import publish
-from serve.server import TritonServer, start_triton
 from serve.tagger import Tagger
 from tests.serve.tiny import write_bundle
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.triton import TritonServer, start_triton
 from serve.client import AsyncTritonTagger, Policy, TritonTagger
 from serve.entities import Entity
-from serve.server import TritonServer, start_triton
 from serve.tagger import Tagger
 from tests.serve.tiny import noisy_lines
 

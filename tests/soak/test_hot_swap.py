@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.triton import start_triton
 from serve.bundle import Precision
 from serve.client import Policy, TritonTagger
 from serve.entities import Entity
 from serve.errors import BundleError, ServerError, TaggingError
 from serve.repository import promote, publish, rollback, traffic_of, versions
-from serve.server import start_triton
 from serve.tagger import Tagger
 from serve.triton.processes import processes_of, wait_until
 from serve.versions.history import Step, read_events

@@ -25,10 +25,10 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from benchmarks.memory.group import group_bytes
+from benchmarks.triton import TritonServer, start_triton
 from serve.client import Policy, TritonTagger
 from serve.errors import AnswerError
 from serve.repository import publish
-from serve.server import TritonServer, start_triton
 from serve.tagger import Tagger
 from serve.triton.messages import read_response, write_request
 from serve.triton.names import ENTITIES

@@ -15,8 +15,8 @@ import pytest
 
 from benchmarks.load.calls import Call, Closed, Measured
 from benchmarks.load.loops import arrivals, open_loop, run_load
+from benchmarks.triton import start_triton
 from serve.client import Policy, TritonTagger
-from serve.server import start_triton
 from tests.serve.tiny import noisy_lines
 from tests.soak.altered import publish_slow
 from tests.soak.conftest import Soak

@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.memory.curve import Curve, follow
 from benchmarks.memory.group import group_bytes
+from benchmarks.triton import start_triton
 from serve.client import Policy, TritonTagger
 from serve.repository import publish
-from serve.server import start_triton
 from tests.serve.tiny import noisy_lines
 from tests.soak.altered import publish_leaking
 from tests.soak.conftest import Soak

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
+from benchmarks.triton import TritonServer
 from serve.client import Policy, TritonTagger
 from serve.encoding import Encoder
 from serve.errors import DataError
 from serve.limits import MAX_CHARS, decode_text
-from serve.server import TritonServer
 from serve.tagger import Tagger
 from tests.serve.tiny import MAX_TOKENS, tiny_tokenizer
 

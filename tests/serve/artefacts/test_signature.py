@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.triton import start_triton
 from export.signing import read_private_key, sign, write_key_pair
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger
 from serve.commands.publish import PublishConfig, run
 from serve.errors import BundleError, ServerError
 from serve.repository import publish, versions
-from serve.server import start_triton
 from serve.tagger import Tagger
 from tests.serve.tiny import replace_file, tiny_graph
 

@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from benchmarks.triton import bring_up
 from serve.__main__ import main
 from serve.client import AsyncTritonTagger, Policy, TritonTagger
 from serve.commands.tls import tls_arguments
 from serve.errors import ServerError, UnreachableError
-from serve.server import prepare
+from serve.supervisor.orders import prepare
 from serve.tagger import Tagger
 from serve.triton.ending import take_down
-from serve.triton.launch import Order, launch
-from serve.triton.lifecycle import await_ready
+from serve.triton.launch import Order
 from serve.triton.listening import Exposure, choose_ports
 from serve.triton.tls import TlsFiles
 from tests.serve.fake_triton import fake_triton, words
@@ -255,7 +255,7 @@ def test_a_real_triton_answers_whoever_shows_a_certificate_of_its_authority_and_
     trusted = (folder / "plant.pem").read_bytes()
     nobody = grpc.ssl_channel_credentials(root_certificates=trusted)
     try:
-        await_ready(launch(order, tmp_path))
+        bring_up(order, tmp_path)
         with TritonTagger(order.client_url, policy=POLICY, tls=files(folder)) as client:
             assert client.tag(["fix pump"]) == Tagger.load(served_bundle).tag(["fix pump"])
         for tls in (None, files(folder, own="stranger")):

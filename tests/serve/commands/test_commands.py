@@ -15,6 +15,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
+from benchmarks.triton import TritonServer
 from serve.__main__ import VERBS, main
 from serve.client.requests import MAX_REQUEST_TEXTS
 from serve.commands.publish import PublishConfig
@@ -24,7 +25,6 @@ from serve.commands.start import parse_args as parse_start
 from serve.commands.tag import TagConfig
 from serve.commands.tag import parse_args as parse_tag
 from serve.limits import MAX_CHARS
-from serve.server import TritonServer
 from serve.tagger import Tagger
 from tests.serve.fake_triton import fake_triton, proper_answer, texts_of
 from tests.serve.tiny import noisy_lines, overflowing, write_bundle
@@ -293,8 +293,9 @@ def test_tagging_with_triton_needs_no_onnx_runtime(project: Path) -> None:
     assert (remote.returncode, embedded.returncode) == (1, 1)
     assert remote.stderr.startswith("error: 127.0.0.1:1: expected a Triton that answers")
     (message,) = embedded.stderr.splitlines()
-    assert message.startswith("error: expected the package onnxruntime, got ")
-    assert message.endswith("; pip install 'linetag[cpu]', or tag with --url")
+    expected = "the package onnxruntime, or --url of a Triton"
+    assert message.startswith(f"error: expected {expected}, got ")
+    assert message.endswith("; pip install 'linetag[cpu]'")
 
 
 @pytest.fixture(scope="module")
@@ -362,7 +363,7 @@ def test_a_command_that_needs_no_package_runs_without(
         ("promote", " tritonclient, got ", "'linetag[triton]'"),
         ("rollback", " tritonclient, got ", "'linetag[triton]'"),
         ("tune", " onnxruntime, got ", "'linetag[cpu]'"),
-        ("tag", " onnxruntime, got ", "'linetag[cpu]', or tag with --url"),
+        ("tag", " onnxruntime, or --url of a Triton, got ", "'linetag[cpu]'"),
         ("top", " rich, got ", "'linetag[top]'"),
         ("export", " torch, got ", "'linetag[export]'"),
     ],

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
-from serve.display.render import Painter, entity_table, printable
+from serve.display.render import Painter, printable
 from serve.entities import Entity
 
 TEXT = "replace oil pump"
@@ -60,22 +58,5 @@ def test_a_label_cannot_steer_the_terminal() -> None:
     shown = [
         Painter(in_colour=False).line(TEXT, hostile),
         without_colour(painter.line(TEXT, hostile) + painter.legend()),
-        *entity_table([TEXT], [hostile]).splitlines(),
     ]
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202e]", "".join(shown))
-
-
-def test_the_table_has_a_row_for_each_entity() -> None:
-    table = entity_table(["", TEXT], [[], ENTITIES]).splitlines()
-    assert table[0].split() == ["line", "label", "text", "span", "score"]
-    assert table[1].split() == ["2", "Activity", "replace", "0-7", "0.500"]
-    assert table[2].split() == ["2", "Item", "oil", "pump", "8-16", "0.988"]
-    assert (
-        len({line.index(cell) for line, cell in zip(table, ["score", "0.5", "0.9"], strict=True)})
-        == 1
-    )
-
-
-def test_a_table_needs_the_entities_of_every_text() -> None:
-    with pytest.raises(ValueError, match="argument 2 is shorter"):
-        entity_table([TEXT, TEXT], [ENTITIES])

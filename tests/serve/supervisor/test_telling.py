@@ -1,4 +1,4 @@
-"""Tests that a status which cannot be written is told once, and harms nothing."""
+"""Tests that what goes wrong at each look, a status not written say, is told once, and is borne."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from serve.supervisor.status import SupervisorStatus, read_status
-from serve.supervisor.telling import Teller
+from serve.supervisor.telling import Teller, Troubles
 
 STATUS = SupervisorStatus(
     pid=1,
@@ -42,3 +42,20 @@ def test_a_status_that_cannot_be_written_is_logged_once_and_once_when_it_can_aga
     ]
     assert "Not a directory" in caplog.records[0].fields["error"]
     assert read_status(folder) == STATUS
+
+
+def test_a_trouble_is_borne_and_told_when_it_comes_anew(caplog: pytest.LogCaptureFixture) -> None:
+    troubles = Troubles("look_failed", "replica")
+    for whose, trouble in ((0, "a"), (0, "a"), (1, "a"), (0, "b"), (0, ""), (0, None), (0, "b")):
+        with troubles.borne(whose):
+            if trouble is not None:
+                raise ValueError(trouble)
+    assert [record.message for record in caplog.records] == [
+        "look_failed replica=0 reason=a",
+        "look_failed replica=1 reason=a",
+        "look_failed replica=0 reason=b",
+        "look_failed replica=0 reason=ValueError",
+        "look_failed replica=0 reason=b",
+    ]
+    with pytest.raises(KeyboardInterrupt), troubles.borne(0):
+        raise KeyboardInterrupt

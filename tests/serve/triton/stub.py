@@ -25,6 +25,7 @@ class Request:
     texts: Sequence[str | bytes]
     id: str = "caller-1"
     outputs: Sequence[str] = (ENTITIES, NUM_CHARS)
+    is_gone: bool = False
 
     def request_id(self) -> str:
         return self.id
@@ -33,7 +34,7 @@ class Request:
         return list(self.outputs)
 
     def is_cancelled(self) -> bool:
-        return False
+        return self.is_gone
 
 
 class Tensor:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
+from benchmarks.triton import TritonServer, start_triton
 from serve.errors import ServerError
-from serve.server import TritonServer, start_triton
 from serve.triton.admin import Admin, read_admin_key, write_admin_key
 from serve.triton.channels import open_channel
 from serve.triton.probe import Probe
@@ -94,7 +94,7 @@ def test_a_telling_server_lets_anybody_read_and_nobody_change(
 
 @pytest.mark.triton
 def test_the_owner_has_the_key_and_no_command_line_shows_it(server: TritonServer) -> None:
-    key = read_admin_key(server.folder)
+    key = read_admin_key(server.state.folder)
     with Probe(server.state, timeout_s=10.0) as probe:
         assert [v.state for v in probe.admin().model_versions()] == ["READY"]
     pids = processes_of(server.state.prefix)
@@ -114,6 +114,6 @@ def test_http_restricts_administration_too(server: TritonServer) -> None:
         urllib.request.urlopen(request, timeout=10)
     refused.value.close()
     assert refused.value.code == 403
-    request.add_header("linetag-admin", read_admin_key(server.folder))
+    request.add_header("linetag-admin", read_admin_key(server.state.folder))
     with urllib.request.urlopen(request, timeout=10) as response:
         assert b'"READY"' in response.read()

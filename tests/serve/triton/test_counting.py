@@ -83,6 +83,14 @@ def test_refusals_are_zeros_from_the_beginning(triton: Stub, repository: Path) -
     assert refusals == dict.fromkeys(Refusal, 0)
 
 
+def test_a_caller_who_has_gone_is_refused_as_cancelled(triton: Stub, repository: Path) -> None:
+    text = "pump " * (MAX_CHARS // 5)  # two of them are more than a portion
+    ((first, second),) = after(triton, repository, [Request([text], is_gone=True), Request([text])])
+    assert first is not None
+    assert (first.code, second) == ("CANCELLED", None)
+    assert triton.counted["refusals", "abandoned"] == 1
+
+
 def test_an_execution_in_which_all_were_refused_is_no_batch(triton: Stub, repository: Path) -> None:
     ((first, second),) = after(
         triton, repository, [Request(["x" * (MAX_CHARS + 1)]), Request([b"\xff"])]

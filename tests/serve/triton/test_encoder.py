@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import serve.triton.launch
+from benchmarks.triton import TritonServer, start_triton
 from export.__main__ import main as export_main
 from serve.client import Policy, TritonTagger
 from serve.errors import ServerError
 from serve.repository import publish, versions
-from serve.server import TritonServer, start_triton
 from serve.tagger import Tagger
 from serve.triton.processes import processes_of
 from serve.versions.servers import RunningServers

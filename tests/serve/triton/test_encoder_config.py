@@ -11,7 +11,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from export.__main__ import main as export_main
 from serve.bundle import Bundle
-from serve.encoder_graph import encoder_graph, read_encoder_graph
+from serve.encoder_graph import read_encoder_graph
 from serve.repository import publish
 from serve.triton.encoder_config import HEADER, EncoderShape, encoder_configs, encoder_texts
 from serve.triton.profiles import MAX_BATCH, profiles_for
@@ -19,8 +19,8 @@ from serve.versions.encoders import _write_settings as write_settings
 from tests.serve.pbtxt import parse_config
 
 GOLDEN = Path(__file__).parent / "golden"
-PLAIN = EncoderShape(num_tags=7, max_tokens=64, ids="int64", is_for_tensorrt=False)
-TENSORRT = EncoderShape(num_tags=7, max_tokens=64, ids="int32", is_for_tensorrt=True)
+PLAIN = EncoderShape(num_tags=7, max_tokens=64, ids="int64")
+TENSORRT = EncoderShape(num_tags=7, max_tokens=64, ids="int32")
 SHAPES = {"plain": PLAIN, "tensorrt": TENSORRT}
 KINDS = {
     onnx.TensorProto.INT64: pb.TYPE_INT64,
@@ -151,7 +151,7 @@ def test_every_tensor_is_the_graphs_own(published: Path) -> None:
     expected = [_described(value) for value in (*graph.input, *graph.output)]
     files = [encoder / "config.pbtxt", *sorted((encoder / "configs").iterdir())]
     bundle = Bundle.load(published / "tagger" / "1")
-    assert len(files) == 2 + encoder_graph(bundle.manifest).is_for_tensorrt
+    assert len(files) == 2 + EncoderShape.of(bundle).is_for_tensorrt
     for path in files:
         config = parse_config(path.read_text())
         assert [_told(t, config) for t in (*config.input, *config.output)] == expected, path.name

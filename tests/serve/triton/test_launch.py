@@ -15,14 +15,12 @@ from pathlib import Path
 import pytest
 
 from serve.errors import ServerError
-from serve.server import TritonServer
 from serve.triton import ending
 from serve.triton.ending import take_down
 from serve.triton.installation import STUB, Installation
 from serve.triton.launch import Order, launch
-from serve.triton.lifecycle import LostPortError, bring_up
 from serve.triton.listening import Exposure, Ports, choose_ports, with_free_metrics
-from serve.triton.logs import is_lost_port, reason_of
+from serve.triton.logs import reason_of
 from serve.triton.processes import processes_of, start_ticks, wait_until
 from serve.triton.state import ServerState, read_state, remove_state, write_state
 from serve.triton.tls import TlsFiles
@@ -105,32 +103,6 @@ def test_a_server_that_ends_just_before_it_is_killed_is_no_error(
     assert read_state(tmp_path) is None
 
 
-@pytest.mark.triton
-def test_another_server_on_the_port_is_not_taken_for_our_own(
-    server: TritonServer, repository: Path, environment: Path, tmp_path: Path
-) -> None:
-    ports = replace(choose_ports(0, http=False), grpc=int(server.url.partition(":")[2]))
-    with pytest.raises(LostPortError, match=f"expected the port of {server.url} to be free"):
-        bring_up(Installation.find(environment), repository, tmp_path, [ports])
-    log = tmp_path / "triton.log"
-    assert list(tmp_path.iterdir()) == [log]
-    assert is_lost_port(log)
-    assert f"'{server.url}' already in use" in reason_of(log)
-
-
-@pytest.mark.triton
-def test_when_a_port_is_lost_the_next_is_tried(
-    repository: Path, environment: Path, tmp_path: Path
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken = replace(choose_ports(0, http=False), grpc=listener.getsockname()[1])
-        trials = [taken, choose_ports(0, http=False)]
-        state = bring_up(Installation.find(environment), repository, tmp_path, trials)
-    assert state.url == f"127.0.0.1:{trials[1].grpc}"
-    assert take_down(tmp_path)
-    assert processes_of(state.prefix) == []
-
-
 def test_the_reason_is_the_most_telling_line(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("")
@@ -142,13 +114,11 @@ def test_the_reason_is_the_most_telling_line(tmp_path: Path) -> None:
         'E1123 16:00:00.1 7 x.cc:1] "Poll failed: no config"\nerror: creating server: Internal\n'
     )
     assert reason_of(log) == "Poll failed: no config"
-    assert not is_lost_port(log)
 
 
 def test_a_log_that_is_gone_is_told(tmp_path: Path) -> None:
     log = tmp_path / "gone"
     assert reason_of(log) == f"{log}: No such file or directory"
-    assert not is_lost_port(log)
 
 
 def test_the_installation_is_complete_and_its_stub_is_placed(environment: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import Split
 
+from benchmarks.triton import start_triton
 from serve.client import Policy, TritonTagger
 from serve.errors import DataError, GraphError
 from serve.repository import publish
-from serve.server import start_triton
 from serve.tagger import Tagger
 from tests.serve.tiny import (
     MANY_B,

@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serve.entities import Entity
+from serve.errors import Refusal
 from serve.triton.metering import Meter
 from serve.triton.portions import (
     PORTION_CHARS,
-    AbandonedError,
     abandoned,
     portions,
     tag_in_portions,
@@ -74,7 +74,7 @@ def test_who_has_gone_by_the_time_of_a_portion_is_left_out_of_it() -> None:
 def test_what_was_skipped_counts_as_abandoned_and_not_as_tagged() -> None:
     meter = Meter()
     meter.count_answers(["abc", "de"], [[], None], num_requests=1, seconds=0.5)
-    meter.count_refusal(AbandonedError().reason)
+    meter.count_refusal(Refusal.ABANDONED)
     counts = dict(meter.take())
     assert counts["texts", ""] == 1
     assert counts["characters", ""] == 3

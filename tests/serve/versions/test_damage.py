@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.triton import start_triton
 from serve.client import TritonTagger
 from serve.errors import BundleError, ServerError
 from serve.repository import promote, publish, rollback, traffic_of, versions
-from serve.server import start_triton
 from serve.versions.folders import versions_in
 from serve.versions.history import read_events
 from serve.versions.servers import Running, RunningServers

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
+from benchmarks.triton import TritonServer, start_triton
 from serve.client import Policy, TritonTagger
 from serve.errors import ServerError
 from serve.repository import publish
-from serve.server import TritonServer, start_triton
 from serve.triton.probe import Probe
 from serve.triton.processes import processes_of, shared_memory_of, wait_until
 from serve.triton.state import read_state
-from tests.serve.naming import processes_naming
-from tests.serve.tiny import replace_file, tiny_graph
 
 pytestmark = pytest.mark.triton
 TIMEOUT_S = 10.0
@@ -53,41 +49,12 @@ def test_the_server_leads_its_own_group_and_all_carry_its_prefix(server: TritonS
 
 
 def test_a_ready_server_says_which_versions_it_has(server: TritonServer) -> None:
-    assert read_state(server.folder) == server.state
+    assert read_state(server.state.folder) == server.state
     with Probe(server.state, timeout_s=TIMEOUT_S) as probe:
         versions, graph = probe.admin().model_versions(), probe.send_graph().result()
         assert probe.send_identity().result().name == server.state.prefix
     assert [(v.model, v.version, v.state) for v in versions] == [("tagger", "1", "READY")]
     assert graph["precision"] == "int8"
-
-
-def test_nothing_published_is_told(tmp_path: Path, environment: Path) -> None:
-    with pytest.raises(ServerError, match=r"tagger: expected a published version, got none; pub"):
-        start_triton(tmp_path, environment=environment)
-
-
-@pytest.mark.parametrize(
-    ("name", "odd"), [("my lines", "' '"), ("a;b$(c)", r"'\$\(\);'"), ("Aufträge", "'ä'")]
-)
-def test_a_path_that_triton_would_give_to_a_shell_is_refused_at_once(
-    tmp_path: Path, environment: Path, name: str, odd: str
-) -> None:
-    (tmp_path / name).symlink_to(environment)
-    with pytest.raises(ServerError, match=rf"{re.escape(name)}: expected a path .*, got {odd}; "):
-        start_triton(tmp_path / name, environment=environment)
-    with pytest.raises(ServerError, match=rf"{re.escape(name)}: expected a path .*, got {odd}; "):
-        start_triton(tmp_path, environment=tmp_path / name)
-
-
-def test_a_second_stop_does_nothing_and_nothing_is_left(
-    repository: Path, environment: Path
-) -> None:
-    with start_triton(repository, environment=environment) as server:
-        with TritonTagger(server.url, policy=Policy(deadline_s=TIMEOUT_S)) as client:
-            assert client.tag([""]) == [[]]
-        server.stop()
-        assert no_trace_of(server.state.prefix)
-        assert not server.folder.exists()
 
 
 def test_a_killed_server_is_noticed_and_its_remains_are_swept_as_it_is_stopped(
@@ -103,7 +70,7 @@ def test_a_killed_server_is_noticed_and_its_remains_are_swept_as_it_is_stopped(
         with pytest.raises(ServerError, match=f"{server.url}: expected a Triton that answers"):
             client.tag(["fix pump"])
         assert not no_trace_of(server.state.prefix), "otherwise this test shows nothing"
-        assert read_state(server.folder) == server.state
+        assert read_state(server.state.folder) == server.state
     assert no_trace_of(server.state.prefix)
 
 
@@ -144,21 +111,6 @@ def test_a_damaged_version_is_told_in_one_line(
     with pytest.raises(ServerError, match=message) as caught:
         start_triton(tmp_path / "repository", environment=environment)
     assert "\n" not in str(caught.value)
-
-
-def test_a_version_whose_labels_do_not_match_its_logits_is_told(
-    bundle: Path, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(bundle, tmp_path / "repository")
-    version = tmp_path / "repository" / "tagger" / "1"
-    replace_file(version, "model_fp32.onnx", tiny_graph(num_tags=5))
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    message = r"labels\.json: expected 5 tags, as many as model_fp32\.onnx's logits, got 7"
-    with pytest.raises(ServerError, match=message):
-        start_triton(tmp_path / "repository", environment=environment)
-    assert list((tmp_path / "temporary").iterdir()) == []
-    assert not processes_naming(tmp_path), "no process of the failed start is left"
 
 
 def test_the_runtime_works_on_tritons_numpy(served_bundle: Path, environment: Path) -> None:
