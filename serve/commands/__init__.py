@@ -95,7 +95,8 @@ def discard_output() -> None:
 def exit_status(run: Callable[[], int]) -> int:
     """Return what a command returns, or 1 after telling its failure in one line.
 
-    A reader of its standard output who has seen enough, as `head` has, is no failure.
+    Where the reader of its standard output has seen enough, as `head` has, it is 1 without a word: a
+    verdict that nobody heard must not pass for a good one.
     """
     try:
         status = run()
@@ -105,11 +106,9 @@ def exit_status(run: Callable[[], int]) -> int:
     except TaggingError as error:
         say(f"error: {error}")
     except OSError as error:  # a full disk, a closed stream, a folder of somebody else's
-        is_enough = isinstance(error, BrokenPipeError) and _has_no_reader()
-        if not is_enough:
+        if not (isinstance(error, BrokenPipeError) and _has_no_reader()):
             say(f"error: {in_words(error)}")
         discard_output()
-        return int(not is_enough)
     except KeyboardInterrupt:
         say("error: interrupted")
     return 1

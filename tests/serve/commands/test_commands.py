@@ -378,7 +378,7 @@ def test_a_package_that_lacks_is_one_line_with_the_remedy(
     assert said.count("\n") == 1
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(project: Path) -> None:
+def test_a_reader_who_has_seen_enough_is_told_nothing(project: Path) -> None:
     (project / "long.txt").write_text("\n".join(noisy_lines(20_000)))
     with serve("tag", "long.txt", cwd=project) as process:
         assert process.stdout is not None
@@ -386,7 +386,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(project: Path) -> None:
         assert json.loads(process.stdout.readline())
         process.stdout.close()
         errors = process.stderr.read()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=30) == 1
     assert "Traceback" not in errors
     assert "error" not in errors
 
