@@ -95,8 +95,8 @@ def discard_output() -> None:
 def exit_status(run: Callable[[], int]) -> int:
     """Return what a command returns, or 1 after telling its failure in one line.
 
-    Where the reader of its standard output has seen enough, as `head` has, it is 1 without a word: a
-    verdict that nobody heard must not pass for a good one.
+    Where the reader of its standard output has seen enough, as `head` has, it is 1 without a word:
+    a verdict that nobody heard must not pass for a good one.
     """
     try:
         status = run()
