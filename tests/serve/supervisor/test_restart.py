@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ import pytest
 from serve.errors import BundleError, ServerError
 from serve.repository import publish
 from serve.supervisor.control import RESTART, restart_service, sole, stop_service
+from serve.supervisor.health import read_health
 from serve.supervisor.life import Phase
-from serve.supervisor.status import write_status
+from serve.supervisor.status import STATUS, write_status
 from serve.triton.processes import start_ticks, wait_until
 from serve.triton.state import ServerState, write_state
 from tests.serve.supervisor.replicas import replica, supervised
@@ -140,6 +142,52 @@ def test_a_program_whose_supervisor_failed_is_sent_no_signal(
     with pytest.raises(ServerError, match="expected a supervisor, got none; python -m serve start"):
         next(restart_service(tmp_path))
     assert asked == []
+
+
+def as_another_release(folder: Path) -> None:
+    """Let the status have keys that this release does not know, and lack one that it does."""
+    told = json.loads((folder / STATUS).read_text())
+    for row in (told, *told["replicas"]):
+        row["new"] = 1
+    del told["triton"], told["replicas"][0]["usage"]
+    (folder / STATUS).write_text(json.dumps(told))
+
+
+def test_a_supervisor_of_another_release_is_asked_to_restart_and_awaited(tmp_path: Path) -> None:
+    def answer(number: int, frame: object) -> None:
+        tell(tmp_path, (Phase.READY, 11))
+        as_another_release(tmp_path)
+
+    tell(tmp_path, (Phase.READY, 10))
+    as_another_release(tmp_path)
+    before = signal.signal(RESTART, answer)
+    try:
+        with sole(tmp_path):
+            assert list(restart_service(tmp_path)) == [0]
+            with pytest.raises(
+                ServerError, match=r"of this release, got .*\['new', 'triton'\].*stop"
+            ):
+                read_health(tmp_path)
+            with (
+                pytest.raises(ServerError, match=rf"got process {os.getpid()}; stop it first"),
+                sole(tmp_path),
+            ):
+                raise AssertionError
+    finally:
+        signal.signal(RESTART, before)
+
+
+def test_a_supervisor_of_another_release_is_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _STARTING, str(tmp_path)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        try:
+            assert wait_until((tmp_path / STATUS).exists, timeout_s=20.0)
+            as_another_release(tmp_path)
+            assert stop_service(tmp_path, patience_s=20.0)
+        finally:
+            process.terminate()
+    assert process.returncode == -signal.SIGTERM
+    assert not (tmp_path / STATUS).exists()
 
 
 def restarted(folder: Path) -> None:
