@@ -81,12 +81,12 @@ def asked() -> Iterator[list[int]]:
     signal.signal(RESTART, before)
 
 
-def note(folder: Path, repository: Path, tls: tuple[str, ...] = ()) -> None:
+def note(folder: Path, repository: Path, tls: tuple[str, ...] = (), pid: int = 0) -> None:
     """Leave the note of a server that runs."""
     (folder / "replica-0").mkdir()
     state = ServerState(
-        pid=os.getpid(),
-        start_ticks=start_ticks(os.getpid()) or 0,
+        pid=pid or os.getpid(),
+        start_ticks=start_ticks(pid or os.getpid()) or 0,
         prefix="linetag-00000000-",
         url="u",
         http_url=None,
@@ -131,6 +131,24 @@ def test_servers_whose_version_was_damaged_are_not_asked_to_restart(
         pytest.raises(BundleError, match=rf"/{version}: expected a sound version, .*{remedy}"),
     ):
         next(restart_service(folder))
+    assert asked == []
+
+
+def test_servers_whose_triton_is_gone_are_not_asked_to_restart(
+    tmp_path: Path, asked: list[int]
+) -> None:
+    tell(tmp_path, (Phase.READY, 10))
+    environment = tmp_path / "venv"
+    program = environment / "lib/python3.11/site-packages/pytriton/tritonserver/bin/tritonserver"
+    command = [str(program), "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, executable=sys.executable) as server:
+        try:
+            note(tmp_path, tmp_path, pid=server.pid)
+            gone = f"{environment}/bin/python: expected a Python that runs, got .*; make it with"
+            with sole(tmp_path), pytest.raises(ServerError, match=gone):
+                next(restart_service(tmp_path))
+        finally:
+            server.kill()
     assert asked == []
 
 
