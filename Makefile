@@ -38,6 +38,9 @@ WANTED := $(if $(filter command,$(origin PYTHON)),$(call version_of,$(python)))
 other_python = $(if $(wildcard $(1)),$(if $(filter $(or $(WANTED),%),$(call version_of,$(1)/bin/python)),,yes))
 stale = $(if $(call other_python,$(1))$(filter-out $(ORT_INFO),$(or $(ort_of),none)),stale)
 
+# Servers that run load parts of both as they go on, and those of another folder are no concern of ours.
+keep_if_serving = $(if $(and $(call stale,$(1)),$(realpath .venv-triton)),@! readlink /proc/[0-9]*/exe 2>/dev/null | grep -qF $(call quoted,$(realpath .venv-triton)/) || { echo 'expected no server of .venv-triton while $(1) is made anew; python -m serve stop'; exit 1; })
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check lint format bench grid memory load path soak clean stale
 
@@ -94,6 +97,7 @@ clean:
 	rm -rf .venv .venv-triton .venv-optimum .venv-perf build
 
 .venv/ready: .ci/lock/main.txt pyproject.toml $(call stale,.venv)
+	$(call keep_if_serving,.venv)
 	@$(python) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and f"expected Python 3.11 or 3.12, got {v[0]}.{v[1]}; name one with make PYTHON=python3.11")'
 	@$(python) -c '$(LOADS_LIBPYTHON)' 2>/dev/null || { echo 'expected a libpython beside $(PYTHON), which Triton links; install it (Debian, Ubuntu: apt install libpython3.11, or 3.12), or take a Python built with --enable-shared'; exit 1; }
 	@echo "installing about 2 GB of packages into .venv and .venv-triton; a few minutes, once"
@@ -103,6 +107,7 @@ clean:
 	touch $@
 
 .venv-triton/ready: .ci/lock/triton.txt pyproject.toml $(call stale,.venv-triton)
+	$(call keep_if_serving,.venv-triton)
 	$(python) -m venv $(if $(call stale,.venv-triton),--clear) .venv-triton
 	.venv-triton/bin/python $(PIP) -r .ci/lock/triton.txt '$(ORT)'
 	.venv-triton/bin/python $(PIP) --no-deps --no-build-isolation --editable .

@@ -40,7 +40,7 @@ GRAPH_FILES = {
     Precision.INT8: "model_int8.onnx",
 }
 REPORTS = ("report.html", "report.json")
-_PACKAGES = ("torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
+_PACKAGES = ("linetag", "torch", "transformers", "onnx", "optimum", "tokenizers", "numpy")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

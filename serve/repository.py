@@ -220,8 +220,8 @@ def _add(
     """Write a version, and give it its number."""
     model = repository / MODEL
     with needing("the package tritonclient", "triton"):
-        from serve.triton.config import config_texts
-    write_missing(model, config_texts())
+        from serve.triton.config import config_texts, is_outdated
+    write_missing(model, config_texts(), is_outdated)
     with staged(model) as staging:
         fill(staging, bundle, digest, agreed_key(repository, public_key), plan)
         known = [event.version for event in read_events(repository)]

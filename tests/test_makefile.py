@@ -125,6 +125,23 @@ def test_a_gpu_that_came_later_is_used_and_a_driver_that_fails_costs_nothing(
     assert checkout.runtimes() == [".venv-triton: onnxruntime_gpu", ".venv: onnxruntime_gpu"]
 
 
+def test_what_servers_run_on_is_not_made_anew_under_them(checkout: Checkout) -> None:
+    checkout.make("setup")
+    program = checkout.folder / ".venv-triton/bin/tritonserver"
+    shutil.copy("/bin/sleep", program)
+    checkout.program("stub/nvidia-smi", GPU)
+    with subprocess.Popen([program, "600"]) as server:
+        try:
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                checkout.make("setup")
+        finally:
+            server.kill()
+    assert "expected no server of .venv-triton while .venv is made anew" in refused.value.stdout
+    assert checkout.runtimes() == [".venv-triton: onnxruntime", ".venv: onnxruntime"]
+    checkout.make("setup")
+    assert checkout.runtimes() == [".venv-triton: onnxruntime_gpu", ".venv: onnxruntime_gpu"]
+
+
 def test_a_python_of_several_words_is_a_command(checkout: Checkout) -> None:
     printed = checkout.make("-n", "setup", "PYTHON=/usr/bin/env python3")
     assert "\n/usr/bin/env python3 -m venv --clear .venv\n" in printed

@@ -24,7 +24,7 @@ from train.loop.processes import Processes
 from train.loop.state import Epoch
 from train.model.base import Base
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+_PACKAGES = ("linetag", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 _NOT_THE_RUN = frozenset(
     {"data", "train", "dev", "test", "texts", "leave_out", "output"}
     | {"save_every_s", "resume", "tensorboard", "json"}

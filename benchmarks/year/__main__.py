@@ -25,6 +25,7 @@ from benchmarks.year.month import Month, first_month, next_month
 from benchmarks.year.plot import plot
 from benchmarks.year.slices import MONTHS
 from serve.commands import exit_status
+from serve.errors import DataError
 from train.flags.numbers import at_least
 from train.scores.tables import Table, aligned
 
@@ -74,10 +75,20 @@ def _main(config: YearConfig) -> int:
 
 
 def read(path: Path) -> list[Month]:
-    """Return the months of a results file, none where there is no file."""
+    """Return the months of a results file, none where there is no file.
+
+    Raises:
+        DataError: If the file is none of this form.
+    """
     if not path.is_file():
         return []
-    return [Month(**row) for row in json.loads(path.read_text(encoding="utf-8"))["months"]]
+    try:
+        return [Month(**row) for row in json.loads(path.read_text(encoding="utf-8"))["months"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: expected months of python -m benchmarks.year as this release writes them, "
+            f"got {error!r}; name another file with --output"
+        ) from error
 
 
 def write(path: Path, months: Sequence[Month]) -> None:

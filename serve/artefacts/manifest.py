@@ -152,8 +152,11 @@ class Manifest:
             ValueError: If the text is no manifest of this format or its seal does not hold.
         """
         body = json.loads(text)
-        if not isinstance(body, dict) or body.get("format") != FORMAT:
-            raise ValueError(f"expected a manifest of format {FORMAT}")
+        found = body.get("format") if isinstance(body, dict) else None
+        if found != FORMAT:
+            is_newer = isinstance(found, int) and found > FORMAT
+            hint = " (upgrade linetag to read it)" if is_newer else ""
+            raise ValueError(f"expected a manifest of format {FORMAT}, got {found!r:.20}{hint}")
         claimed = body.pop("sha256", None)
         if claimed != (actual := seal(body)):
             raise ValueError(f"expected SHA-256 {claimed} over its content, got {actual}")

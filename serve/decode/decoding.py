@@ -3,7 +3,7 @@
     {"temperature": 1.3, "constrained": true, "transitions": [], "start": [], "end": []}
 
 A checkpoint may hold the file, export copies it into the bundle. Without it the tag of a word is
-that of its largest logit, and its score the plain softmax.
+that of its largest logit, and its score the plain softmax; keys that it lacks are as without it.
 """
 
 from __future__ import annotations
@@ -72,12 +72,15 @@ class Decoding:
 
     @classmethod
     def from_json(cls, text: str, *, num_tags: int) -> Decoding:
-        """Parse JSON text.
+        """Parse JSON text; keys that are absent have their defaults.
 
         Raises:
             ValueError: If it is no such record, or one for another number of tags.
         """
-        decoding = read_record(cls, json.loads(text))
+        row = json.loads(text)
+        if isinstance(row, dict):  # written before there was a key
+            row = json.loads(cls().to_json()) | row
+        decoding = read_record(cls, row)
         if decoding.is_crf and len(decoding.transitions) != num_tags:
             raise ValueError(
                 f"expected transitions between {num_tags} tags, got {len(decoding.transitions)}"

@@ -8,8 +8,9 @@ on is found out too, which comparing it with its own first answer would not.
 Where that process fails, a version's first answer is what later ones are held against, and the log
 says so.
 
-A repository that was made anew begins with version 1 again. An answer that is wrong for the version
-of before is held against what lies on the disk now.
+A repository that was made anew begins with version 1 again, and another release of this package, or
+of ONNX Runtime, may answer otherwise. So an answer that is wrong by what lay on the disk before is
+held against what lies there now.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import serve
 from serve.entities import EntityJson
 from serve.triton.names import MODEL
 from serve.versions.folders import pinned_key
@@ -41,11 +43,12 @@ LINES = (
 )
 """Work orders first, then other things taggers are made for: some of it a model will know."""
 _NUM_ASKED = 3
+_CODE = Path(serve.__file__).parent
 _SCORE_TOLERANCE = 0.01  # a GPU's kernels differ in rounding from run to run; labels do not move
 
 logger = logging.getLogger(__name__)
 Answers = Mapping[str, Sequence[EntityJson]]
-_Stamp = tuple[int, int]
+_Stamp = frozenset[tuple[str, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,8 @@ class Known:
 
     Attributes:
         answers: The entities of each of `LINES`.
-        former: What it had to answer before its files were replaced; a server may not have loaded
-            the new ones yet, and others have.
+        former: What it had to answer before its files, or those that run it, were replaced; a
+            server may not have loaded the new ones yet, and others have.
     """
 
     answers: Answers
@@ -106,7 +109,7 @@ class KnownAnswers:
         if version in self._known:
             return self._known[version]
         if version not in self._running:
-            self._stamps[version] = _stamp(self._model / version)
+            self._stamps[version] = self._stamp(version)
             self._running[version] = _Child(self._python, self._model, version, now)
         child = self._running[version]
         child.asked = now
@@ -124,13 +127,26 @@ class KnownAnswers:
         return self._known[version]
 
     def forget_replaced(self, version: str) -> bool:
-        """Return whether the version on the disk is another by now; its answers are forgotten."""
-        stamp = _stamp(self._model / version)
+        """Return whether the version on the disk, or what runs it, is another by now.
+
+        Its answers are forgotten then.
+        """
+        stamp = self._stamp(version)
         if version not in self._known or stamp in (None, self._stamps.get(version)):
             return False
         self._former[version] = replace(self._known.pop(version), former=None)
-        logger.warning("version %s: another lies on the disk than before", version)
+        logger.warning("version %s: it or what runs it is another on the disk than before", version)
         return True
+
+    def _stamp(self, version: str) -> _Stamp | None:
+        """Return what tells a version and what runs it from later ones; None without the version.
+
+        What is installed gets a folder of its own name; what is edited in place is our own code.
+        """
+        folder = self._model / version
+        packages = self._python.parent.parent.glob("lib/python*/site-packages")
+        paths = (folder, *packages, *_CODE.rglob("*.py"))
+        return frozenset(map(_mark, paths)) if folder.exists() else None
 
     def _end_forgotten(self, now: float) -> None:
         """End those whose version nobody asks for any more: it served for a moment only."""
@@ -190,13 +206,13 @@ class _Child:
         return answers if answers.keys() == set(LINES) else None
 
 
-def _stamp(folder: Path) -> _Stamp | None:
-    """Return what tells a version's folder from a later one of the same name; None without one."""
+def _mark(path: Path) -> tuple[str, int, int]:
+    """Return what tells a file or folder from a later one of the same name; zeros without one."""
     try:
-        status = folder.stat()
+        status = path.stat()
     except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+        return str(path), 0, 0
+    return str(path), status.st_ino, status.st_mtime_ns
 
 
 def _is_same(expected: Sequence[EntityJson], got: Sequence[EntityJson]) -> bool:

@@ -24,7 +24,7 @@ from serve.files import locked
 from serve.supervisor.health import read_health
 from serve.supervisor.patience import Patience
 from serve.supervisor.startable import check_startable
-from serve.supervisor.status import STATUS, read_status, status_if_whole
+from serve.supervisor.status import STATUS, glance
 from serve.triton.ending import take_down
 from serve.triton.processes import wait_until
 from serve.triton.state import read_states, replica_folders
@@ -49,7 +49,7 @@ def stop_service(folder: Path, *, patience_s: float) -> bool:
         return False
     # One that is only just starting holds the folder, and has no status yet: it is waited for.
     wait_until(lambda: _running(folder) or not _is_supervised(folder), timeout_s=_STOP_MARGIN_S)
-    status = status_if_whole(folder)
+    status = glance(folder)
     if status and status.is_running() and _is_supervised(folder):
         with contextlib.suppress(ProcessLookupError):
             _signal(status.pid, signal.SIGTERM)
@@ -77,7 +77,7 @@ def restart_service(folder: Path) -> Iterator[int]:
         ServerError: If there is no supervisor, or one does not come back in time.
         TaggingError: If a file that they need to start would not do; nothing is asked then.
     """
-    status = read_health(folder).supervisor
+    status = glance(folder)
     if status is None or not status.is_running() or not _is_supervised(folder):
         raise ServerError(f"{folder}: expected a supervisor, got none; python -m serve start")
     check_startable(read_states(folder))
@@ -87,13 +87,13 @@ def restart_service(folder: Path) -> Iterator[int]:
     _signal(status.pid, RESTART)
     while waiting:
         time.sleep(_POLL_S)
-        health = read_health(folder)
-        if time.monotonic() > deadline or not health.is_running or health.supervisor is None:
+        status = glance(folder)
+        if time.monotonic() > deadline or status is None or not status.is_running():
             raise ServerError(
                 f"{folder}: expected replicas {list(waiting)} to come back, got none of them: "
-                f"{health.problem or 'no restart'}; see python -m serve status and {folder / LOG}"
+                f"{_problem(folder)}; see python -m serve status and {folder / LOG}"
             )
-        for replica in health.supervisor.replicas:
+        for replica in status.replicas:
             before = waiting.get(replica.number, replica.pid)
             if replica.is_ready and replica.pid != before:
                 del waiting[replica.number]
@@ -128,7 +128,7 @@ def sole(folder: Path) -> Iterator[None]:
         try:
             stack.enter_context(locked(folder, wait=False))
         except BlockingIOError as error:
-            status = read_status(folder)
+            status = glance(folder)
             who = f"process {status.pid}" if status else "one that starts or stops"
             raise ServerError(
                 f"{folder}: expected no supervisor, got {who}; "
@@ -137,9 +137,16 @@ def sole(folder: Path) -> Iterator[None]:
         yield
 
 
+def _problem(folder: Path) -> str:
+    """Return why servers do not come back, as far as a supervisor of this release says."""
+    with contextlib.suppress(ServerError):
+        return read_health(folder).problem or "no restart"
+    return "a status of another release"
+
+
 def _running(folder: Path) -> bool:
     """Return whether the status in a folder is one of a supervisor that runs."""
-    status = status_if_whole(folder)
+    status = glance(folder)
     return status is not None and status.is_running()
 
 

@@ -220,6 +220,7 @@ class Replica:
             settle(self.order.repository)
         try:
             self.order = replace(self.order, ports=with_free_metrics(self.order.ports))
+            self.order.installation.make_ready()
             self.state = launch(self.order, self.folder)
         except (OSError, ServerError) as error:  # a full disk passes; the state machine waits
             self._trouble = str(error)

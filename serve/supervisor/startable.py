@@ -5,9 +5,11 @@ A restart on purpose ends a server first. Whoever asks for one looks here before
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from serve.triton.installation import Installation
+from serve.triton.processes import command_lines
 from serve.triton.state import ServerState
 from serve.triton.tls import TlsFiles
 
@@ -16,13 +18,22 @@ def check_startable(servers: Iterable[ServerState]) -> None:
     """Check the files that servers would be started with.
 
     Raises:
-        TaggingError: Naming the first that would not do: a file of TLS, or a version that serves.
+        TaggingError: Naming the first that would not do: a file of TLS, a version that serves, or
+            the environment with Triton.
     """
     found = list(servers)
     for names in {server.tls for server in found if server.tls}:
         TlsFiles(*map(Path, names)).check_server()
     for repository in {server.repository for server in found}:
         _check_versions(Path(repository))
+    _check_environments({server.pid for server in found})
+
+
+def _check_environments(pids: Collection[int]) -> None:
+    """Look each server's environment over; the server's command line says where it is."""
+    for program in {Path(arguments[0]) for pid, arguments in command_lines() if pid in pids}:
+        if program.name == "tritonserver":  # in ENVIRONMENT/lib/python/site-packages/pytriton/…/bin
+            Installation.find(program.parents[6]).make_ready()
 
 
 def _check_versions(repository: Path) -> None:

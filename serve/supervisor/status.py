@@ -1,6 +1,9 @@
 """Owns what the supervisor tells about itself: `status.json`, written anew each second.
 
 Whoever reads it needs no connection to the supervisor, and after its death finds how things were.
+
+A supervisor runs on when its release is replaced. What is needed to stop it, and to restart its
+servers, is therefore read of any release's: those keys must keep their names and meanings.
 """
 
 from __future__ import annotations
@@ -22,7 +25,27 @@ STATUS = "status.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplicaStatus:
+class ReplicaGlance:
+    """What every release says of a replica.
+
+    Attributes:
+        number: Its number, from 0.
+        phase: Where it is in its life.
+        pid: Its server's process; None when there is none.
+    """
+
+    number: int
+    phase: str
+    pid: int | None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        return self.phase == Phase.READY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStatus(ReplicaGlance):
     """How a replica is doing.
 
     Attributes:
@@ -68,14 +91,28 @@ class ReplicaStatus:
     ready_memory_bytes: int | None
     figures: Figures | None
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether it answers."""
-        return self.phase is Phase.READY
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What every release says of a supervisor.
+
+    Attributes:
+        pid: The supervisor's process.
+        start_ticks: When that process started, in clock ticks since boot.
+        replicas: Its replicas.
+    """
+
+    pid: int
+    start_ticks: int
+    replicas: tuple[ReplicaGlance, ...]
+
+    def is_running(self) -> bool:
+        """Return whether the very supervisor still runs."""
+        return is_alive(self.pid, self.start_ticks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SupervisorStatus:
+class SupervisorStatus(Glance):
     """How a supervisor and its replicas are doing.
 
     Attributes:
@@ -99,10 +136,6 @@ class SupervisorStatus:
     metrics_url: str | None
     warnings: tuple[str, ...]
     replicas: tuple[ReplicaStatus, ...]
-
-    def is_running(self) -> bool:
-        """Return whether the very supervisor still runs."""
-        return is_alive(self.pid, self.start_ticks)
 
     @property
     def num_ready(self) -> int:
@@ -129,8 +162,17 @@ def read_status(folder: Path) -> SupervisorStatus | None:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise ServerError(
-            f"{path}: expected the status of a supervisor, got {error}; remove the file"
+            f"{path}: expected the status of a supervisor of this release, got {error}; end "
+            "another one with python -m serve stop, then python -m serve start"
         ) from error
+
+
+def glance(folder: Path) -> Glance | None:
+    """Return what any release's status says; None for what a crash or a full disk left of one."""
+    try:
+        return read_record(Glance, json.loads((folder / STATUS).read_bytes()), is_open=True)
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def status_if_whole(folder: Path) -> SupervisorStatus | None:

@@ -159,9 +159,10 @@ class Supervisor:
                 self.replicas[number].restart(reason, now)
 
     def _can_start(self, number: int) -> bool:
-        """Return whether a replica's files of TLS would do; what answers is not ended without."""
+        """Return whether a replica's Triton and files of TLS would do; else it is not ended."""
         hindrance = ""
         try:
+            self.replicas[number].order.installation.make_ready()
             if tls := self.config.exposure.tls:
                 tls.check_server()
         except ServerError as error:

@@ -44,6 +44,9 @@ from serve.triton.names import (
 CONFIG = "config.pbtxt"
 NUM_TOKENIZING = 2
 HEADER = "# Written by python -m serve publish where it is missing; see serve/triton/config.py.\n"
+_REVISION = "# Revision 1.\n"
+"""Of the settings; where it rises, the next publish writes those in repositories anew, whatever was
+tuned in them. Without one they may lack the output TRAFFIC."""
 
 
 def model_configs() -> dict[str, Any]:
@@ -61,7 +64,12 @@ def named(name: str) -> str:
 
 def config_texts() -> dict[str, str]:
     """Return the tagger's configurations as text, by their file."""
-    return {name: as_text(config, HEADER) for name, config in model_configs().items()}
+    return {name: as_text(config, HEADER + _REVISION) for name, config in model_configs().items()}
+
+
+def is_outdated(text: str) -> bool:
+    """Return whether settings are ours, and not of this revision; a user's own stay."""
+    return text.startswith(HEADER) and _REVISION not in text
 
 
 def every_version() -> Any:  # noqa: ANN401  the protobuf package has no types

@@ -11,13 +11,13 @@ import signal
 from pathlib import Path
 
 from serve.triton.processes import sweep, wait_until
-from serve.triton.state import read_state, remove_state
+from serve.triton.state import read_process, remove_state
 
 STOP_TIMEOUT_S = 15.0
 
 
 def take_down(folder: Path, *, patiently: bool = True) -> bool:
-    """Stop the server noted in a folder and remove whatever is left of it.
+    """Stop the server noted in a folder, by whichever release; remove whatever is left of it.
 
     Args:
         folder: Where its state was written.
@@ -29,7 +29,7 @@ def take_down(folder: Path, *, patiently: bool = True) -> bool:
     Raises:
         ServerError: If the note cannot be read, or a process does not die.
     """
-    state = read_state(folder)
+    state = read_process(folder)
     if state is None:
         return False
     if patiently and state.is_running():

@@ -70,16 +70,14 @@ class Installation:
         environment = environment.absolute()
         facts = _probe(environment / "bin" / "python")
         root = Path(facts["site"]) / "pytriton" / "tritonserver"
-        if not (root / "bin" / "tritonserver").exists():
-            raise ServerError(
-                f"{environment}: expected Triton from nvidia-pytriton, got none; {_REMEDY}"
-            )
+        found = cls(environment, root, facts["version"], facts["library_folder"])
+        found._check_server()
         if facts["library"] is None:
             raise ServerError(
                 f"{environment}: expected libpython{facts['version']}.so.1.0, which Triton's stub "
                 "links, got none; use a Python built with --enable-shared or install libpython"
             )
-        return cls(environment, root, facts["version"], facts["library_folder"])
+        return found
 
     @property
     def server(self) -> Path:
@@ -102,6 +100,23 @@ class Installation:
             "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
             "PATH": os.pathsep.join(programs),
         }
+
+    def make_ready(self) -> None:
+        """Look whether Triton is there still, and put the stub where it has to be.
+
+        An environment may be made anew, or Triton installed again, while servers run.
+
+        Raises:
+            ServerError: If there is no Triton, or as in `place_stub`.
+        """
+        self._check_server()
+        self.place_stub()
+
+    def _check_server(self) -> None:
+        if not self.server.exists():
+            raise ServerError(
+                f"{self.environment}: expected Triton from nvidia-pytriton, got none; {_REMEDY}"
+            )
 
     def place_stub(self) -> None:
         """Put the stub for this Python beside the backend's library, unless it is there.

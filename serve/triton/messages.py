@@ -109,13 +109,13 @@ def read_response(
 
 
 def read_traffic(value: object) -> Traffic:
-    """Return which versions callers should ask for, as the model says it.
+    """Return which versions callers should ask for, as the model of any release says it.
 
     Raises:
         AnswerError: If it says something else.
     """
     try:
-        return read_record(Traffic, value)
+        return read_record(Traffic, value, is_open=True)
     except ValueError as error:
         raise AnswerError(str(error)) from error
 

@@ -77,6 +77,7 @@ class TritonPythonModel:
         told = GraphJson(file=file, precision=precision, provider=provider, version=version)
         self._graph = json.dumps(told).encode()
         self._repository = model.parent
+        self._traffic = Traffic()
         self._meter = Meter()
         metrics = TritonMetrics(args["model_name"], args["model_version"])
         self._flusher = Flusher(self._meter, metrics.add)
@@ -188,9 +189,17 @@ class TritonPythonModel:
             tensors.append(_tensor(GRAPH, [self._graph] * len(entities)))
         if TRAFFIC in wanted:
             if not traffic:
-                traffic.append(traffic_json(self._repository))
+                traffic.append(self._traffic_json())
             tensors.append(_tensor(TRAFFIC, traffic * len(entities)))
         return pb_utils.InferenceResponse(output_tensors=tensors)
+
+    def _traffic_json(self) -> bytes:
+        """Return which versions callers should ask for, as JSON; if in doubt, those of before."""
+        try:
+            self._traffic = traffic_of(self._repository)
+        except (ServerError, OSError) as error:
+            log_event(logger, logging.ERROR, "no history", error=str(error))
+        return self._traffic.to_json().encode()
 
 
 def is_callers(request: Any) -> bool:  # noqa: ANN401
@@ -210,16 +219,6 @@ def read_texts(request: Any) -> list[str]:  # noqa: ANN401  Triton's classes hav
     if raw.ndim != 2 or raw.shape[1] != 1 or not len(raw):
         raise DataError(f"expected texts of shape (B, 1), got {raw.shape}; check the request")
     return [decode_text(content, index) for index, content in enumerate(raw[:, 0])]
-
-
-def traffic_json(repository: Path) -> bytes:
-    """Return which versions callers should ask for, as JSON: whichever there is, if in doubt."""
-    try:
-        traffic = traffic_of(repository)
-    except (ServerError, OSError) as error:
-        log_event(logger, logging.ERROR, "no history", error=str(error))
-        traffic = Traffic()
-    return traffic.to_json().encode()
 
 
 def warm_up(tagger: Tagger) -> None:

@@ -1,6 +1,9 @@
 """Owns the note a started server leaves for those who come after: `state.json` in its folder.
 
 Under a supervisor each replica has such a folder, `replica-0` and so on, in the supervisor's.
+
+A server runs on when the release that started it is replaced. What is needed to take it down is
+therefore read of any release's note: those keys must keep their names and meanings.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from serve.errors import ServerError
 from serve.files import write_durably
@@ -22,14 +26,33 @@ PREFIX_PATTERN = r"linetag-[0-9a-z-]{8,}-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerState:
-    """Which server runs, and how to tell it from any other.
+class ServerProcess:
+    """What every release notes of a server.
 
     Attributes:
         pid: Its process, which leads a process group of its own.
         start_ticks: When that process started, in clock ticks since boot.
         prefix: On the command line of all its processes and in the name of its shared memory; also
             the server's `--id`.
+    """
+
+    pid: int
+    start_ticks: int
+    prefix: str
+
+    def is_running(self) -> bool:
+        """Return whether the very process still runs."""
+        return is_alive(self.pid, self.start_ticks)
+
+
+_Note = TypeVar("_Note", bound=ServerProcess)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState(ServerProcess):
+    """Which server runs, and how to tell it from any other.
+
+    Attributes:
         url: Address of gRPC, `host:port`.
         http_url: Address of HTTP, or None where it is off.
         metrics_url: Address of its metrics.
@@ -39,9 +62,6 @@ class ServerState:
         tls: Files of mutual TLS to reach it with: authority, certificate, key; none without TLS.
     """
 
-    pid: int
-    start_ticks: int
-    prefix: str
     url: str
     http_url: str | None
     metrics_url: str
@@ -55,28 +75,37 @@ class ServerState:
         """Where this note, the log and the administrator's key lie."""
         return Path(self.log).parent
 
-    def is_running(self) -> bool:
-        """Return whether the very process still runs."""
-        return is_alive(self.pid, self.start_ticks)
-
 
 def read_state(folder: Path) -> ServerState | None:
     """Return the note in a folder, or None if there is none.
 
     Raises:
+        ServerError: If it cannot be read as one of this release.
+    """
+    return _read(folder, ServerState, "end it with python -m serve stop, then start anew")
+
+
+def read_process(folder: Path) -> ServerProcess | None:
+    """Return what any release's note in a folder says, or None if there is none.
+
+    Raises:
         ServerError: If it cannot be read as one.
     """
+    return _read(folder, ServerProcess, "remove the file", is_open=True)
+
+
+def _read(folder: Path, kind: type[_Note], remedy: str, *, is_open: bool = False) -> _Note | None:
     path = folder / STATE
     try:
-        state = read_record(ServerState, json.loads(path.read_text()))
-        if not re.fullmatch(PREFIX_PATTERN, state.prefix):  # stopping kills whatever carries it
-            raise ValueError(f"the prefix {state.prefix!r}")
-        return state
+        note = read_record(kind, json.loads(path.read_text()), is_open=is_open)
+        if not re.fullmatch(PREFIX_PATTERN, note.prefix):  # stopping kills whatever carries it
+            raise ValueError(f"the prefix {note.prefix!r}")
+        return note
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise ServerError(
-            f"{path}: expected the state of a server, got {error}; remove the file"
+            f"{path}: expected the state of a server, got {error}; {remedy}"
         ) from error
 
 

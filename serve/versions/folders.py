@@ -26,7 +26,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -148,10 +148,13 @@ def clear(model: Path) -> None:
                 leftover.unlink()
 
 
-def write_missing(model: Path, texts: Mapping[str, str]) -> None:
-    """Write those of a model's settings that are missing, by their path in its folder."""
+def write_missing(
+    model: Path, texts: Mapping[str, str], is_outdated: Callable[[str], bool]
+) -> None:
+    """Write those of a model's settings that are missing or outdated, by path in its folder."""
     for name, text in texts.items():
-        if not (model / name).exists():
+        path = model / name
+        if not path.exists() or is_outdated(path.read_text(errors="replace")):
             write_file(model, name, text.encode())
 
 

@@ -3,6 +3,9 @@
 Each line says what was done, and which versions serve from then on. A line is there or not: the
 moment its last byte, the line feed, is on the disk is the moment at which a step is done. What a
 crash left of a line is cut off before the next is written.
+
+Another release may have written it, and a release that cannot read it would let the newest version
+serve, on trial or not. So keys and steps that this one does not know are passed over.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ class Event:
     Attributes:
         time: When, ISO 8601 in UTC.
         who: User and machine.
-        step: What was done.
+        step: What was done, a `Step` unless another release wrote it.
         version: With which version.
         bundle: SHA-256 of that version's manifest, or empty if it could not be read.
         note: What else there is to say, such as why a version was refused.
@@ -52,7 +55,7 @@ class Event:
 
     time: str
     who: str
-    step: Step
+    step: str
     version: int
     bundle: str
     note: str
@@ -112,7 +115,7 @@ def _lines(repository: Path, *, from_start: bool) -> list[bytes]:
 def _parsed(repository: Path, lines: list[bytes]) -> Iterator[Event]:
     for number, line in enumerate(lines, 1):
         try:
-            yield read_record(Event, json.loads(line))
+            yield read_record(Event, json.loads(line), is_open=True)
         except (ValueError, RecursionError) as error:
             raise ServerError(
                 f"{repository / HISTORY}: expected an event in each line, got {error} in line "

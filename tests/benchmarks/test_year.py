@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.year.__main__ import table
+from pathlib import Path
+
+import pytest
+
+from benchmarks.year.__main__ import read, table
 from benchmarks.year.month import Month
 from benchmarks.year.slices import ARRIVAL, ARRIVING, MONTHS, name_of, poisoned, slices
+from serve.errors import DataError
 from serve.examples import Example, Span
 
 LATE = [Example(f"fix mast {i}", ()) for i in range(300)]
@@ -27,6 +32,14 @@ def test_poison_gives_every_span_another_label() -> None:
     (line,) = poisoned([Example("ab", (Span(0, 1, "A"), Span(1, 2, "C")))], ["A", "B", "C"])
     assert [span.label for span in line.spans] == ["B", "A"]
     assert name_of(6, is_poisoned=True) != name_of(6)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"months": [{"month": 1}]}'])
+def test_months_of_another_form_are_refused_by_name(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "year.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"year\.json: expected months of .*; name another file"):
+        read(path)
 
 
 def test_the_table_says_why_a_month_was_refused() -> None:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from export.__main__ import COMMANDS, main
-from export.bundle import check_replaceable
+from export.bundle import check_replaceable, package_versions
 from export.signing import read_private_key, sign
 from serve.bundle import Bundle
 from serve.errors import BundleError
@@ -27,6 +28,10 @@ ROOT = Path(__file__).resolve().parents[2]
 ErrorOf = Callable[..., str]
 _HERE = {**os.environ, "PYTHONPATH": str(ROOT)}
 PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+
+
+def test_a_bundle_says_which_linetag_made_it() -> None:
+    assert package_versions()["linetag"] == version("linetag")
 
 
 @pytest.fixture

@@ -88,7 +88,9 @@ def test_a_file_the_manifest_does_not_know_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("format", 1, "expected a manifest of format 2"),
+        ("format", 1, "expected a manifest of format 2, got 1; export again"),
+        ("format", "2", "expected a manifest of format 2, got '2'; export again"),
+        ("format", 3, r"format 2, got 3 \(upgrade linetag to read it\); export again"),
         ("unknown", 1, "expected a manifest of format 2: .*unknown"),
         ("graphs", [{"file": "x"}], "expected a manifest of format 2: .*'precision'.* are missing"),
         ("graphs", 3, "expected graphs to be .*, got 3"),

@@ -41,6 +41,21 @@ def test_a_version_is_the_bundle_and_the_model(bundle: Path, tmp_path: Path) -> 
     assert Tagger.load(repository / "tagger" / "1").tag([""]) == [[]]
 
 
+def test_settings_of_an_earlier_revision_are_written_anew_and_a_users_own_stay(
+    bundle: Path, tmp_path: Path
+) -> None:
+    model, texts = tmp_path / "tagger", config_texts()
+    tuned = {name: text.replace('"auto"', '"2"') for name, text in texts.items()}
+    earlier = {name: text.replace("# Revision 1.\n", "") for name, text in tuned.items()}
+    own = {name: text.partition("\n")[2] for name, text in earlier.items()}
+    for before, after in ((tuned, tuned), (own, own), (earlier, texts)):
+        for name, text in before.items():
+            (model / name).parent.mkdir(parents=True, exist_ok=True)
+            (model / name).write_text(text)
+        publish(bundle, tmp_path)
+        assert {name: (model / name).read_text() for name in texts} == after
+
+
 def test_a_version_carries_its_decoding(bundle: Path, tmp_path: Path) -> None:
     decoding = Decoding(constrained=True)
     replace_file(bundle, "decoding.json", decoding.to_json().encode())

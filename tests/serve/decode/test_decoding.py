@@ -221,6 +221,11 @@ def test_a_file_that_is_no_decoding_is_refused(row: dict[str, object], message: 
         Decoding.from_json(json.dumps(PLAIN | row), num_tags=len(TAGS))
 
 
+def test_what_a_file_does_not_say_is_as_without_one() -> None:
+    read = Decoding.from_json('{"temperature": 1.5}', num_tags=len(TAGS))
+    assert read == Decoding(temperature=1.5)
+
+
 def test_a_weight_of_hundreds_of_digits_is_refused() -> None:
     zeros = [0.0] * 3
     crf = {"temperature": 1.0, "constrained": False, "transitions": [zeros] * 3, "end": zeros}

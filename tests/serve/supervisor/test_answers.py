@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -83,6 +84,34 @@ def test_a_version_that_was_replaced_is_held_against_what_lies_on_the_disk(tmp_p
     assert known.differences(old) == "", "of a replica that has not loaded it yet"
     assert known.differences(NONE) != ""
     assert not answers.forget_replaced("1")
+
+
+@pytest.mark.parametrize("upgrade", ["code", "packages"])
+def test_after_an_upgrade_a_version_is_held_against_what_runs_it_now(
+    tmp_path: Path, upgrade: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, packages = tmp_path / "serve", tmp_path / "venv/lib/python3.11/site-packages"
+    for folder in (code, packages, tmp_path / "venv/bin", tmp_path / "tagger" / "1"):
+        folder.mkdir(parents=True)
+    (code / "tagger.py").touch()
+    python = tmp_path / "venv/bin/python"
+    python.symlink_to("/bin/true")
+    monkeypatch.setattr("serve.supervisor.answers._CODE", code)
+    answers = KnownAnswers(tmp_path, python)
+    old, new = ({**NONE, LINES[0]: [{**ENTITY, "score": score}]} for score in (0.9, 0.8))
+    known = worked_out(answers, old)
+    assert known.differences(new) != ""
+    assert not answers.forget_replaced("1"), "it is wrong, and nothing else"
+    if upgrade == "code":
+        os.utime(code / "tagger.py", (1, 1))  # earlier: that of a release that was gone back to
+    else:
+        (packages / "onnxruntime-9.dist-info").mkdir()
+    assert answers.forget_replaced("1")
+    known = worked_out(answers, new)
+    assert known.differences(new) == ""
+    assert known.differences(old) == "", "of a replica that runs the old code still"
+    assert known.differences(NONE) != "", "a wrong one is taken out, upgrade or not"
+    assert not answers.forget_replaced("1"), "once for an upgrade"
 
 
 @pytest.mark.parametrize("python", ["/none/bin/python", "/bin/true"])

@@ -20,7 +20,7 @@ from serve.supervisor.patience import Patience
 from serve.supervisor.replica import Replica, _signal_name
 from serve.supervisor.resources import Usage
 from serve.supervisor.sampler import Sample
-from serve.triton.installation import Installation
+from serve.triton.installation import STUB, Installation
 from serve.triton.launch import Order
 from serve.triton.listening import Ports
 from serve.triton.names import MODEL, ModelVersion
@@ -132,6 +132,19 @@ def test_a_server_is_started_again_although_its_metrics_port_is_taken(tmp_path: 
         replica.look(1.0)
     assert replica.order.ports.metrics not in (None, ports.metrics)
     assert replica.order.ports.grpc == ports.grpc
+    replica.end()
+
+
+def test_a_stub_that_went_with_an_environment_is_put_back_before_a_start(tmp_path: Path) -> None:
+    installation = Installation(tmp_path, tmp_path, "3.11", "")
+    for path in (installation.server, tmp_path / "python_backend_stubs" / "3.11" / STUB):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (installation.backends / "python").mkdir(parents=True)
+    order = Order(installation, tmp_path, Ports(1, None, 2))
+    replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+    replica.look(1.0)
+    assert (installation.backends / "python" / STUB).exists()
     replica.end()
 
 

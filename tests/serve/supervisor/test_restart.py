@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ import pytest
 from serve.errors import BundleError, ServerError
 from serve.repository import publish
 from serve.supervisor.control import RESTART, restart_service, sole, stop_service
+from serve.supervisor.health import read_health
 from serve.supervisor.life import Phase
-from serve.supervisor.status import write_status
+from serve.supervisor.status import STATUS, write_status
 from serve.triton.processes import start_ticks, wait_until
 from serve.triton.state import ServerState, write_state
 from tests.serve.supervisor.replicas import replica, supervised
@@ -79,12 +81,12 @@ def asked() -> Iterator[list[int]]:
     signal.signal(RESTART, before)
 
 
-def note(folder: Path, repository: Path, tls: tuple[str, ...] = ()) -> None:
+def note(folder: Path, repository: Path, tls: tuple[str, ...] = (), pid: int = 0) -> None:
     """Leave the note of a server that runs."""
     (folder / "replica-0").mkdir()
     state = ServerState(
-        pid=os.getpid(),
-        start_ticks=start_ticks(os.getpid()) or 0,
+        pid=pid or os.getpid(),
+        start_ticks=start_ticks(pid or os.getpid()) or 0,
         prefix="linetag-00000000-",
         url="u",
         http_url=None,
@@ -132,6 +134,24 @@ def test_servers_whose_version_was_damaged_are_not_asked_to_restart(
     assert asked == []
 
 
+def test_servers_whose_triton_is_gone_are_not_asked_to_restart(
+    tmp_path: Path, asked: list[int]
+) -> None:
+    tell(tmp_path, (Phase.READY, 10))
+    environment = tmp_path / "venv"
+    program = environment / "lib/python3.11/site-packages/pytriton/tritonserver/bin/tritonserver"
+    command = [str(program), "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, executable=sys.executable) as server:
+        try:
+            note(tmp_path, tmp_path, pid=server.pid)
+            gone = f"{environment}/bin/python: expected a Python that runs, got .*; make it with"
+            with sole(tmp_path), pytest.raises(ServerError, match=gone):
+                next(restart_service(tmp_path))
+        finally:
+            server.kill()
+    assert asked == []
+
+
 def test_a_program_whose_supervisor_failed_is_sent_no_signal(
     tmp_path: Path, asked: list[int]
 ) -> None:
@@ -140,6 +160,52 @@ def test_a_program_whose_supervisor_failed_is_sent_no_signal(
     with pytest.raises(ServerError, match="expected a supervisor, got none; python -m serve start"):
         next(restart_service(tmp_path))
     assert asked == []
+
+
+def as_another_release(folder: Path) -> None:
+    """Let the status have keys that this release does not know, and lack one that it does."""
+    told = json.loads((folder / STATUS).read_text())
+    for row in (told, *told["replicas"]):
+        row["new"] = 1
+    del told["triton"], told["replicas"][0]["usage"]
+    (folder / STATUS).write_text(json.dumps(told))
+
+
+def test_a_supervisor_of_another_release_is_asked_to_restart_and_awaited(tmp_path: Path) -> None:
+    def answer(number: int, frame: object) -> None:
+        tell(tmp_path, (Phase.READY, 11))
+        as_another_release(tmp_path)
+
+    tell(tmp_path, (Phase.READY, 10))
+    as_another_release(tmp_path)
+    before = signal.signal(RESTART, answer)
+    try:
+        with sole(tmp_path):
+            assert list(restart_service(tmp_path)) == [0]
+            with pytest.raises(
+                ServerError, match=r"of this release, got .*\['new', 'triton'\].*stop"
+            ):
+                read_health(tmp_path)
+            with (
+                pytest.raises(ServerError, match=rf"got process {os.getpid()}; stop it first"),
+                sole(tmp_path),
+            ):
+                raise AssertionError
+    finally:
+        signal.signal(RESTART, before)
+
+
+def test_a_supervisor_of_another_release_is_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _STARTING, str(tmp_path)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        try:
+            assert wait_until((tmp_path / STATUS).exists, timeout_s=20.0)
+            as_another_release(tmp_path)
+            assert stop_service(tmp_path, patience_s=20.0)
+        finally:
+            process.terminate()
+    assert process.returncode == -signal.SIGTERM
+    assert not (tmp_path / STATUS).exists()
 
 
 def restarted(folder: Path) -> None:

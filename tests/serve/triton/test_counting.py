@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +61,22 @@ def test_questions_that_no_caller_asks_are_no_work_of_callers(
     assert not [kind for family, kind in triton.counted if family == "entities"]
     has_run = triton.counted["tokens", ""] > 0
     assert has_run == any(request_.texts), "by tokens the supervisor sees work move on"
+
+
+def test_a_history_that_is_damaged_later_gives_no_trial_to_those_who_ask(
+    triton: Stub, repository: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(repository, tmp_path, dirs_exist_ok=True)
+    model, asked = triton.loaded(tmp_path), Request([""], "abc-1", [TRAFFIC])
+    told = []
+    for line in ("", '{"step": "retire"}\n'):
+        with (tmp_path / "history.jsonl").open("a") as file:
+            file.write(line)
+        ((answer,),) = [response.output_tensors for response in model.execute([asked])]
+        told.append(json.loads(answer.as_numpy()[0, 0]))
+    model.finalize()
+    assert told[1] == told[0]
+    assert told[0]["stable"] == 1
 
 
 def test_a_canary_merged_with_a_caller_counts_for_nothing(triton: Stub, repository: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -24,7 +25,7 @@ from serve.triton.logs import reason_of
 from serve.triton.processes import processes_of, start_ticks, wait_until
 from serve.triton.state import ServerState, read_state, remove_state, write_state
 from serve.triton.tls import TlsFiles
-from tests.serve.stand_in import note_of
+from tests.serve.stand_in import note_of, stand_in
 
 STATE = replace(note_of(Path("l"), Path("r")), start_ticks=2)
 
@@ -75,6 +76,17 @@ def test_a_note_whose_prefix_would_kill_others_is_refused(tmp_path: Path, prefix
     write_state(tmp_path, replace(STATE, prefix=prefix))
     with pytest.raises(ServerError, match="expected the state of a server, got the prefix"):
         take_down(tmp_path)
+
+
+def test_a_server_that_another_release_noted_is_taken_down(tmp_path: Path) -> None:
+    with stand_in(tmp_path, tmp_path) as state:
+        told = {**json.loads((tmp_path / "state.json").read_text()), "metrics_url": None, "new": 1}
+        (tmp_path / "state.json").write_text(json.dumps(told))
+        with pytest.raises(ServerError, match=r"\['new'\] .*; end it with python -m serve stop"):
+            read_state(tmp_path)
+        assert take_down(tmp_path)
+        assert not state.is_running()
+    assert read_state(tmp_path) is None
 
 
 @pytest.mark.parametrize("sender", ["kill", "killpg"])

@@ -395,6 +395,23 @@ def test_a_damaged_history_is_told_and_nothing_is_done(bundle: Path, repository:
     assert versions(repository) == [1]
 
 
+def test_what_another_release_added_to_the_history_promotes_no_trial(
+    bundle: Path, repository: Path
+) -> None:
+    for share in (1.0, 0.05):
+        publish(bundle, repository, share=share)
+    before, history = traffic_of(repository), repository / "history.jsonl"
+    assert before.version_for(0.5) == 1
+    *_, last = map(json.loads, history.read_text().splitlines())
+    last |= {"new": 1, "step": "retire", "traffic": {**last["traffic"], "new": 1}}
+    with history.open("a") as file:
+        file.write(json.dumps(last) + "\n")
+    assert traffic_of(repository) == before
+    settle(repository)
+    assert versions(repository) == [1, 2]
+    assert promote(repository) == 2
+
+
 def test_a_caller_stays_on_its_side_of_a_growing_share() -> None:
     draws = [i / 100 for i in range(100)]
     before: list[int] = [1] * 100
