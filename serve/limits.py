@@ -28,7 +28,7 @@ def check_text(text: str, index: int) -> None:
     """
     if len(text) > MAX_CHARS:
         raise DataError(
-            f"text {index}: expected at most {MAX_CHARS} characters, got {len(text)}; split it",
+            f"text {index}: expected at most {MAX_CHARS} characters, got {len(text)}; cut it up",
             reason=Refusal.TOO_LONG,
         )
     if not text.isascii():
@@ -51,7 +51,7 @@ def decode_text(content: bytes, index: int) -> str:
     if len(content) > MAX_TEXT_BYTES:
         raise DataError(
             f"text {index}: expected at most {MAX_CHARS} characters, got {len(content)} bytes; "
-            "split it",
+            "cut it up",
             reason=Refusal.TOO_LONG,
         )
     try:

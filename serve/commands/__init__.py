@@ -92,11 +92,15 @@ def discard_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def exit_status(run: Callable[[], int]) -> int:
+def exit_status(run: Callable[[], int], *, interrupted: str = "interrupted") -> int:
     """Return what a command returns, or 1 after telling its failure in one line.
 
     Where the reader of its standard output has seen enough, as `head` has, it is 1 without a word:
     a verdict that nobody heard must not pass for a good one.
+
+    Args:
+        run: The command.
+        interrupted: What to say where somebody interrupts it.
     """
     try:
         status = run()
@@ -110,7 +114,7 @@ def exit_status(run: Callable[[], int]) -> int:
             say(f"error: {in_words(error)}")
         discard_output()
     except KeyboardInterrupt:
-        say("error: interrupted")
+        say(f"error: {interrupted}")
     return 1
 
 

@@ -159,7 +159,7 @@ def test_a_tokenizer_saved_with_truncation_and_padding_does_neither() -> None:
 
 def test_a_text_over_the_cap_is_refused_by_its_index() -> None:
     ENCODER.encode(["a" * MAX_CHARS])
-    message = f"text 1: expected at most {MAX_CHARS} characters, got {MAX_CHARS + 1}; split it"
+    message = f"text 1: expected at most {MAX_CHARS} characters, got {MAX_CHARS + 1}; cut it up"
     with pytest.raises(DataError, match=message):
         ENCODER.encode(["fine", "a" * (MAX_CHARS + 1)])
 

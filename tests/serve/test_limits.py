@@ -23,7 +23,7 @@ def test_bytes_beyond_any_text_are_refused_before_they_are_decoded() -> None:
         def decode(self, *_: object) -> str:
             raise AssertionError("decoded")
 
-    with pytest.raises(DataError, match=f"text 0: .* got {MAX_TEXT_BYTES + 1} bytes; split it"):
+    with pytest.raises(DataError, match=f"text 0: .* got {MAX_TEXT_BYTES + 1} bytes; cut it up"):
         decode_text(Undecodable(MAX_TEXT_BYTES + 1), 0)
 
 

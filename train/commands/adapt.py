@@ -42,7 +42,7 @@ def parse_args(argv: Sequence[str]) -> AdaptConfig:
     add("--output", type=Path, default=_DEFAULT.output, metavar="DIR", help=text)
     group = parser.add_argument_group("training")
     add = group.add_argument
-    text = f"passes over the lines, at most ({_DEFAULT.epochs})"
+    text = f"passes over the lines, at most, without that of a new head ({_DEFAULT.epochs})"
     add("--epochs", type=at_least(1), default=_DEFAULT.epochs, metavar="N", help=text)
     text = f"most tokens of a block, which lines are packed into ({_DEFAULT.block_tokens})"
     default = _DEFAULT.block_tokens

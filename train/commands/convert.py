@@ -64,7 +64,9 @@ def parse_args(argv: Sequence[str]) -> ConvertConfig:
     """Return the command line as a config."""
     parser = command_parser("convert", __doc__, package="train")
     parser.add_argument("sources", type=Path, nargs="+", metavar="FROM", help="labelled lines")
-    parser.add_argument("target", type=Path, metavar="TO", help="a new file or folder")
+    parser.add_argument(
+        "target", type=Path, metavar="TO", help="a new file or folder, or one of the files read"
+    )
     text = f"format to write: {', '.join(FORMATS)} (by the suffix of TO: .conll, .jsonl)"
     parser.add_argument("--to", choices=FORMATS, metavar="NAME", help=text)
     add_mapped_reading(parser)

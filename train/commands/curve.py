@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> int:
         )
         return 0
 
-    return exit_status(draw)
+    return exit_status(draw, interrupted="interrupted; the same command goes on")
 
 
 def _strategy(

@@ -68,15 +68,15 @@ def _run(config: ExplainConfig) -> int:
     from train.trained.model import load_trained
 
     explainer = Explainer(load_trained(config.checkpoint))
-    lines = []
-    for text in (line for chunk in read_chunks(config.files) for line in chunk):
-        found = explainer.explain(text)
-        lines.append((text, found))
+    texts = (line for chunk in read_chunks(config.files) for line in chunk)
+    lines = ((text, explainer.explain(text)) for text in texts)
+    if config.html:  # first: the reader of what is printed may leave early
+        explained = list(lines)
+        write_durably(config.html, explanation_page(explained).encode())
+        say(f"page: {config.html}")
+    for text, found in explained if config.html else lines:
         row = {"text": text, "entities": [asdict(why) for why in found]}
         deliver(
-            json.dumps(row, ensure_ascii=False) if config.json else explanation_text(*lines[-1])
+            json.dumps(row, ensure_ascii=False) if config.json else explanation_text(text, found)
         )
-    if config.html:
-        write_durably(config.html, explanation_page(lines).encode())
-        say(f"page: {config.html}")
     return 0

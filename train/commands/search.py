@@ -59,4 +59,4 @@ def main(argv: Sequence[str]) -> int:
         say(f"study: {config.search}, with {TABLE} and {PICTURE}")
         return 0
 
-    return exit_status(search)
+    return exit_status(search, interrupted="interrupted; the same command goes on")

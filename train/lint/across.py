@@ -33,15 +33,18 @@ class Memory:
         self._texts: dict[str, _Seen] = {}
         self._first_of_label: dict[tuple[str, str], str] = {}
 
+    def note_labels(self, figures: Figures, record: Record, spans: Sequence[Span]) -> None:
+        """Count a line's labels, be its text too long to be read, and note where they stand."""
+        for span in spans:
+            figures.labels[span.label] += 1
+            self._first_of_label.setdefault((figures.part, span.label), record.place)
+
     def check(self, figures: Figures, record: Record, spans: Sequence[Span]) -> Iterator[Finding]:
         """Yield how a line differs from one with the same text before it, and take it in.
 
         Texts are the same that differ in case and blanks only.
         """
-        part = figures.part
-        for span in spans:
-            self._first_of_label.setdefault((part, span.label), record.place)
-        text = fold(record.text)
+        part, text = figures.part, fold(record.text)
         labelled = tuple((record.text[s.start : s.end], s.label) for s in sorted(spans))
         seen = self._texts.setdefault(text, _Seen(record.place, part, labelled))
         if seen.place == record.place:

@@ -36,10 +36,9 @@ class Figures:
     lengths: Counter[int] = field(default_factory=Counter)
 
     def add(self, num_words: int, spans: Sequence[Span]) -> None:
-        """Count a line's words and spans."""
+        """Count a line's words, and whether it has spans."""
         self.num_words += num_words
         self.num_bare += not spans
-        self.labels.update(span.label for span in spans)
         self.lengths[num_words] += 1
 
 

@@ -98,12 +98,13 @@ class _FileLint:
         self._figures.num_lines += 1
         if record.tags:
             self._tagged.append((record.place, record.tags))
+        self._read.update(span.label for span in record.spans)
+        spans = mapped_spans(record, self._choices)
+        self._memory.note_labels(self._figures, record, spans)
         wrong = list(check_line(record))
         yield from wrong
         if wrong:
             return
-        self._read.update(span.label for span in record.spans)
-        spans = mapped_spans(record, self._choices)
         offsets = read_offsets(record.text, self._words)
         self._figures.add(len(offsets), spans)
         yield from check_spans(record, spans, offsets, self._choices.overlaps or Overlaps.REFUSE)

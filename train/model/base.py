@@ -199,11 +199,11 @@ def _checked_config(files: Pretrained) -> dict[str, Any]:
     config = files.config()
     check_plain(config, path)
     if not files.weights():
-        have = ", ".join(sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt")))
-        raise CheckpointError(
-            f"{folder}: expected {WEIGHTS}, got {have or 'none'}; pickled weights are not opened, "
-            "save them as safetensors"
-        )
+        pickled = ", ".join(sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt")))
+        remedy = "pickled weights are not opened, save them as safetensors"
+        if not pickled:
+            remedy = "name a checkpoint, not the bundle that was exported from one"
+        raise CheckpointError(f"{folder}: expected {WEIGHTS}, got {pickled or 'none'}; {remedy}")
     if not isinstance(positions := config.get("max_position_embeddings"), int):
         raise CheckpointError(
             f"{path}: expected a number 'max_position_embeddings', got {positions!r}"

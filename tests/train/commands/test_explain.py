@@ -48,6 +48,18 @@ def lines(tmp_path: Path) -> Path:
     return path
 
 
+def test_the_page_is_there_when_the_reader_of_the_text_leaves_early(
+    cued: Path, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("train.commands.explain.deliver", gone)
+    page = tmp_path / "why.html"
+    assert main(["explain", str(cued), str(lines), "--html", str(page)]) == 1
+    assert page.read_text().count("near") > 0
+
+
 def test_the_word_that_decides_comes_out_on_top_by_both_methods(
     cued: Path, lines: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,17 @@ def test_a_search_leaves_study_table_and_picture_and_goes_on_from_them(
     assert table[0].split()[:3] == ["trial", "dev", "F1"]
 
 
+def test_who_interrupts_a_search_hears_how_to_go_on(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.search.run.run_search", interrupt)
+    assert main(["search", *arguments]) == 1
+    assert capsys.readouterr().err == "error: interrupted; the same command goes on\n"
+
+
 def test_test_lines_are_not_looked_at(
     arguments: list[str], tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

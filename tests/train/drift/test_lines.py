@@ -6,8 +6,10 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from serve.errors import DataError
 from train.drift.chance import findings
 from train.drift.lines import MAX_LINES, Compared, compared, once
 from train.drift.measures import Direction, Measure
@@ -30,6 +32,13 @@ def texts(draw: random.Random, num: int) -> list[str]:
 
 def entities(lines: list[str]) -> NDArray[np.float64]:
     return np.array([[1.0, float(line.split()[-1])] for line in lines])
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_a_file_without_a_line_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "new.txt").write_text(content)
+    with pytest.raises(DataError, match=r"new\.txt: expected lines of text, got none"):
+        compared({}, [], [tmp_path / "new.txt"])
 
 
 def test_lines_that_recur_are_not_taken_for_drift(tmp_path: Path) -> None:

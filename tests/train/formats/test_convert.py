@@ -115,6 +115,24 @@ def test_a_label_to_map_that_does_not_occur_is_refused_and_nothing_written(
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
+def test_another_file_in_the_place_is_not_lost(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.jsonl"
+    write_jsonl(target, [Example("theirs", ())])
+    with pytest.raises(DataError, match=r"out\.jsonl: expected a new file, or one of those that"):
+        converted([source], target, "jsonl")
+    assert read_jsonl(target) == [Example("theirs", ())]
+
+
+def test_texts_that_an_earlier_file_has_are_counted(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tmp_path / "corrected.jsonl"
+    write_jsonl(other, [LINES[0], LINES[0], Example("leak", ())])
+    converted([source, other], tmp_path / "out.jsonl", "jsonl")
+    message = f"warning: {other}: 2 lines have a text that a file before it has; both stay"
+    assert [line for line in caplog.messages if "before" in line] == [message]
+
+
 def test_no_lines_are_refused(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").touch()
     with pytest.raises(DataError, match=r"in\.jsonl: expected labelled lines, got none"):
@@ -159,6 +177,7 @@ def test_spans_of_characters_are_widened_where_that_is_asked_for(
     write_jsonl(source, lines)
     converted([source], target, "jsonl")
     assert read_jsonl(target) == lines, "as they are, else"
+    target.unlink()
     writing = Writing(words=Words.PUNCTUATION, widen=True)
     converted([source], target, "jsonl", writing=writing)
     assert read_jsonl(target) == [Example("fix hoses.", (Span(4, 9, "Item"),)), Example(" ", ())]
@@ -218,6 +237,7 @@ def test_fields_that_are_not_written_are_named(
         f"warning: {target}: fields left out, as only texts and labels are written: meta, time"
     )
     caplog.clear()
+    target.unlink()
     source.write_text(json.dumps(rows[0]))
     converted([source], target, "jsonl")
     assert not any("fields left out" in line for line in caplog.messages)

@@ -89,7 +89,7 @@ def test_a_span_that_leaves_the_text_is_refused_even_where_a_longer_one_covers_i
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x" * 20_001, "a:1: expected at most 20000 characters, got 20001; split it"),
+        ("x" * 20_001, "a:1: expected at most 20000 characters, got 20001; cut it up"),
         ("a\ud800", "a:1: expected valid Unicode, got a lone surrogate at 1"),
     ],
 )

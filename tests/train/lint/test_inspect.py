@@ -150,6 +150,12 @@ def test_train_and_dev_without_a_span_are_errors_as_training_refuses_them(tmp_pa
     assert Rule.BARE not in {f.rule for f in lint(tmp_path, train=some, test=bare).findings}
 
 
+def test_a_label_of_a_text_that_is_too_long_is_there_all_the_same(tmp_path: Path) -> None:
+    long: list[tuple[str, list[list[object]]]] = [("hose " * 5_000, [[0, 4, "Item"]])]
+    found = lint(tmp_path, train=long, dev=[("hose", [[0, 4, "Item"]])])
+    assert {f.rule for f in found.findings} == {Rule.TEXT, Rule.RARE}
+
+
 def test_rare_labels_are_a_warning(tmp_path: Path) -> None:
     lines: list[tuple[str, list[list[object]]]] = [(f"a {i}", [[0, 1, "A"]]) for i in range(20)]
     found = lint(tmp_path, train=[*lines, ("b", [[0, 1, "B"]])])

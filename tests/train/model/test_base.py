@@ -178,6 +178,13 @@ def test_a_model_too_large_to_be_exported_is_told_before_it_is_trained(
     assert "expected at most 0.00 GB of weights in FP32, what export takes" in caplog.text
 
 
+def test_a_bundle_is_not_taken_for_a_checkpoint_with_pickles(base: Path) -> None:
+    (base / "model.safetensors").unlink()
+    message = r"expected model\.safetensors, got none; name a checkpoint, not the bundle"
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(base))
+
+
 def test_pickled_weights_are_refused_unopened(base: Path) -> None:
     (base / "model.safetensors").rename(base / "pytorch_model.bin")
     message = r"expected model\.safetensors, got pytorch_model\.bin; pickled weights are not opened"
