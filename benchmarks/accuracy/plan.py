@@ -105,16 +105,19 @@ def _distilled() -> Iterator[Experiment]:
 
 def _adapted() -> Iterator[Experiment]:
     """Taggers from the adapted base by way of MaintIE, and students of three of them."""
-    start, name = "maintie adapted", "mwo2kg adapted, from maintie"
+    start = "maintie adapted"
     yield Experiment(name=start, corpus="maintie", flags=("--model", ADAPTED))
-    yield Experiment(name=name, corpus="mwo2kg", start=start)
-    yield Experiment(
-        name=f"{name}, distilled",
-        corpus="mwo2kg",
-        start=start,
-        teachers=name,
-        unlabelled=("mwo2kg_texts", "maintie_texts"),
-    )
+    for size, name in ((None, "mwo2kg adapted"), (250, "mwo2kg 250 adapted")):
+        teachers = f"{name}, from maintie"
+        yield Experiment(name=teachers, corpus="mwo2kg", num_lines=size, start=start)
+        yield Experiment(
+            name=f"{teachers}, distilled",
+            corpus="mwo2kg",
+            num_lines=size,
+            start=start,
+            teachers=teachers,
+            unlabelled=("mwo2kg_texts", "maintie_texts"),
+        )
 
 
 _STRATEGIES = {
