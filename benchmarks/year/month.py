@@ -123,7 +123,10 @@ def _run(package: str, *arguments: str, may_refuse: bool = False) -> dict[str, A
         subprocess.CalledProcessError: If it fails; it has said why.
     """
     done = subprocess.run(
-        [sys.executable, "-m", package, *arguments], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", package, *arguments],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=False,
     )
     refused = may_refuse and done.returncode == 1 and done.stdout.startswith("{")
     if done.returncode and not refused:

@@ -45,8 +45,8 @@ def read_health(folder: Path) -> Health:
         )
         return Health(False, False, problem, status)
     age_s = (datetime.now(UTC) - datetime.fromisoformat(status.updated)).total_seconds()
-    if age_s > _STALE_S:
-        problem = f"the supervisor has said nothing for {age_s:.0f} s; see {folder}"
+    if abs(age_s) > _STALE_S:  # below 0 the clock went back: one that lives says something soon
+        problem = f"the supervisor has said nothing since {status.updated}; see {folder}"
         return Health(True, False, problem, status)
     if status.num_ready < len(status.replicas):
         problem = f"{status.num_ready} of {len(status.replicas)} ready ({_last_reason(status)})"

@@ -11,6 +11,7 @@ import hashlib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from serve.errors import ServerError
@@ -20,6 +21,7 @@ LOCAL_NAME = "localhost"
 _CERTIFICATE = "CERTIFICATE-----"
 _KEY = "PRIVATE KEY-----"
 _ROUNDS = 4
+_OUT_OF_TIME = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, _HAS_EXPIRED
 """More than a handshake has messages from one side."""
 
 
@@ -107,9 +109,11 @@ class TlsFiles:
                     side.do_handshake()
         except ssl.SSLCertVerificationError as error:
             expected = f"a certificate for {name} by {trusted}" if name else "a valid certificate"
+            remedy = "have one issued that is"
+            if error.verify_code in _OUT_OF_TIME:
+                remedy += f", if this machine's clock is right: {datetime.now(UTC):%Y-%m-%d %H:%M}"
             raise ServerError(
-                f"{self.certificate}: expected {expected}, got: {error.verify_message}; "
-                "have one issued that is"
+                f"{self.certificate}: expected {expected}, got: {error.verify_message}; {remedy}"
             ) from error
         except ssl.SSLError as error:
             raise ServerError(

@@ -20,7 +20,7 @@ from serve.triton.probe import Probe
 from serve.triton.processes import wait_until
 from serve.triton.serving import serving
 from serve.triton.state import ServerState
-from serve.versions.folders import MODEL_FILE, versions_in
+from serve.versions.folders import MODEL_FILE, show_changed, versions_in
 
 TIMEOUT_S = 120.0
 """Of loading a version; TensorRT may build engines then, which takes minutes."""
@@ -146,6 +146,7 @@ class Running:
                 )
 
     def _load(self, model: str) -> None:
+        show_changed(Path(self.state.repository) / model)
         request = pb.RepositoryModelLoadRequest(model_name=model)
         try:
             self._admin.call("RepositoryModelLoad", request, pb.RepositoryModelLoadResponse)

@@ -78,7 +78,8 @@ def _run(arguments: list[str], folder: Path) -> str:
         cwd=folder,
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
-        text=True,
+        encoding="utf-8",  # which commands write, whatever the locale
+        errors="replace",
         check=False,
     )
     if done.returncode:

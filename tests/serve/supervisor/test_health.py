@@ -60,10 +60,15 @@ def test_the_first_replica_that_is_down_for_a_reason_is_told(
     assert (found.is_running, found.is_ready, found.problem) == (True, False, problem)
 
 
-def test_a_supervisor_that_says_nothing_any_more_is_told_though_it_lives(tmp_path: Path) -> None:
-    found = health(tmp_path, READY, age_s=60.0)
+@pytest.mark.parametrize("age_s", [60.0, -3_600.0])
+def test_a_supervisor_that_says_nothing_any_more_is_told_though_it_lives(
+    tmp_path: Path, age_s: float
+) -> None:
+    found = health(tmp_path, READY, age_s=age_s)
     assert (found.is_running, found.is_ready) == (True, False)
-    assert found.problem == f"the supervisor has said nothing for 60 s; see {tmp_path}"
+    assert found.supervisor is not None
+    since = found.supervisor.updated
+    assert found.problem == f"the supervisor has said nothing since {since}; see {tmp_path}"
 
 
 def test_a_supervisor_that_ended_is_told_with_the_time_and_the_reason(tmp_path: Path) -> None:

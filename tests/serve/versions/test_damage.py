@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,24 @@ def test_a_damaged_version_stays_where_it_was_if_what_was_to_replace_it_does_not
     assert server.told == [Traffic(stable=1)], "which callers get still, as it has it"
     assert versions(repository) == [1]
     assert traffic_of(repository) == Traffic(stable=1)
+
+
+@pytest.mark.triton
+def test_versions_are_served_though_the_clock_went_back_since_the_last(
+    bundle: Path, repository: Path, environment: Path
+) -> None:
+    """Triton loads what is newer than what it loaded last."""
+    publish(bundle, repository)
+    a_year_ahead = time.time() + 365 * 86_400
+    for path in (repository, *repository.rglob("*")):
+        os.utime(path, (a_year_ahead, a_year_ahead))
+    with start_triton(repository, environment=environment) as server:
+        servers = RunningServers(repository)
+        publish(bundle, repository, servers=servers, share=0.1, heard_s=0.0)
+        promote(repository, servers=servers)
+        assert rollback(repository, servers=servers, heard_s=0.0) == 3
+        with TritonTagger(server.url) as tagger:
+            assert tagger.ask(["fix pump"])[0].version == "3"
 
 
 @pytest.mark.triton

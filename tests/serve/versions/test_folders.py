@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from serve.versions.folders import clear, pinned_key, put, remove, staged, versions_in
+from serve.versions.folders import clear, pinned_key, put, remove, show_changed, staged, versions_in
 
 
 @pytest.fixture
@@ -25,6 +26,23 @@ def test_a_folder_in_the_making_lies_where_one_rename_gives_it_its_name(model: P
         put(staging, model / "1")
     assert versions_in(model) == [1]
     assert [path.name for path in model.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("ahead_s", [-1.0, 3_600.0])
+def test_settings_are_the_newest_where_times_lie_ahead_of_the_clock_and_as_they_were_else(
+    model: Path, ahead_s: float
+) -> None:
+    settings, graph = model / "config.pbtxt", model / "1" / "model.onnx"
+    graph.parent.mkdir()
+    graph.touch()
+    settings.touch()
+    newest_s = time.time() + ahead_s
+    for path in (graph, settings, graph.parent, model):
+        os.utime(path, (newest_s, newest_s))
+    for before_s in (newest_s, newest_s + 1):  # a step later the next one has to be seen, too
+        show_changed(model)
+        after_s = settings.stat().st_mtime
+        assert after_s == pytest.approx(before_s + 1 if ahead_s > 0 else newest_s, abs=1e-3)
 
 
 def test_whatever_bears_the_name_of_a_folder_in_the_making_goes(
