@@ -13,7 +13,7 @@ from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger
 from serve.commands.publish import PublishConfig, run
 from serve.errors import BundleError, ServerError
-from serve.repository import publish, versions
+from serve.repository import promote, publish, traffic_of, versions
 from serve.tagger import Tagger
 from tests.serve.tiny import replace_file, tiny_graph
 
@@ -110,6 +110,18 @@ def test_a_repository_with_a_key_takes_signed_bundles_only(
     with pytest.raises(BundleError, match=r"bundle/manifest\.sig: .*public_key\.pem, got No such"):
         publish(signed, repository)
     assert versions(repository) == [2]
+
+
+def test_a_trial_that_was_replaced_and_sealed_is_not_promoted(
+    signed: Path, key: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    publish(signed, repository, public_key=key)
+    publish(signed, repository, share=0.1)
+    tampered(repository / "tagger" / "2")
+    with pytest.raises(BundleError, match="signature"):
+        promote(repository)
+    assert traffic_of(repository).stable == 1
 
 
 def test_a_repository_keeps_its_key(signed: Path, key: Path, tmp_path: Path) -> None:

@@ -235,6 +235,22 @@ def test_what_served_for_long_is_tried_for_as_long_before_it_is_given_up(
 
 
 @pytest.mark.triton
+def test_one_that_fails_beside_one_that_serves_is_no_reason_to_give_up(
+    repository: Path, environment: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    down, up = Tried(), Tried()
+    supervisor.replicas = [down, up]
+    supervisor._look(1000.0)
+    down.fail()
+    caplog.set_level(logging.ERROR, logger="serve")
+    for now in (1001.0, 1000.0 + 1e7):
+        supervisor._look(now)
+        supervisor._give_up(now)
+    assert caplog.messages == []
+
+
+@pytest.mark.triton
 def test_a_start_that_never_worked_is_given_up_at_its_first_failure(
     repository: Path, environment: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,18 @@ def test_a_bundle_that_was_changed_after_it_was_checked_is_refused(
         fill(tmp_path / "another", bundle, digest, None)
 
 
+def test_a_file_that_was_changed_after_it_was_checked_is_refused(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """The manifest is as it was."""
+    digest = check_version(bundle)
+    graph = bundle / "model_fp32.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    (tmp_path / "version").mkdir()
+    with pytest.raises(BundleError, match="SHA-256"):
+        fill(tmp_path / "version", bundle, digest, None)
+
+
 @pytest.mark.parametrize("content", [b"no graph at all", tiny_graph(mask="token_type_ids")])
 def test_a_graph_that_does_not_run_is_named_however_well_it_is_sealed(
     bundle: Path, content: bytes

@@ -483,6 +483,21 @@ def test_a_version_is_warmed_up_before_it_is_agreed_on_and_refused_where_that_fa
     assert versions(repository) == [2]
 
 
+def test_callers_have_time_to_hear_of_a_version_before_the_old_one_is_unloaded(
+    bundle: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+
+    class Noted(Noting):
+        def unload(self) -> None:
+            done.append("unload")
+
+    monkeypatch.setattr("serve.repository.time.sleep", done.append)
+    publish(bundle, repository)
+    publish(bundle, repository, servers=[Noted(repository)], heard_s=7.0)
+    assert done == [7.0, "unload"]
+
+
 class Forgetful(Noting):
     """A server that does not unload."""
 

@@ -79,6 +79,7 @@ def test_folders_below_are_read_and_texts_without_annotations_left_out(
         ("0 4;14 19", "left hoses", [(0, 4), (14, 19)]),
         ("14 19;0 4", "hoses left", [(0, 4), (14, 19)]),
         ("0 4;5 8;9 14", "left and right", [(0, 14)]),
+        ("0 14;5 8", "left and right", [(0, 14)]),
     ],
 )
 def test_pieces_with_only_blanks_between_are_one_span_and_others_are_by_themselves(

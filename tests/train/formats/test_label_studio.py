@@ -66,6 +66,15 @@ CHOICE: dict[str, object] = {"type": "choices", "value": {"choices": ["urgent"]}
     ("annotations", "expected", "is_disputed"),
     [
         ([annotation(result(0, 3, "A")), annotation(CHOICE)], ["A"], True),
+        (
+            [
+                annotation(result(0, 3, "A"), updated_at="2024-01-01T00:00:00Z"),
+                annotation(CHOICE, updated_at="2025-01-01T00:00:00Z"),
+            ],
+            ["A"],
+            True,
+        ),
+        ([annotation(result(0, 3, "A")), annotation(result(0, 8, "A"))], ["A"], True),
         ([annotation(CHOICE), annotation()], [], False),
         ([annotation(result(0, 3, "A")), annotation()], [], True),
         ([annotation(result(0, 3, "A")), annotation(result(0, 3, "B"))], ["B"], True),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.optim import SGD
 
 from serve.decode.decoding import Decoding
 from serve.errors import DataError
@@ -13,7 +14,7 @@ from serve.examples import Example
 from serve.labels import Tags
 from serve.tagger import Tagger
 from tests.conftest import TINY_LABELS, tiny_lines
-from train.config import Decoder, TrainConfig
+from train.config import Decoder, OptimizerName, TrainConfig
 from train.corpus.data import Corpus, Split
 from train.loop.optimizer import CHAIN_SCALE, SCALE
 from train.loop.plan import Task
@@ -61,6 +62,15 @@ def test_words_are_hidden_in_the_share_asked_for(
     mask = find_base(str(tiny_base)).tokenizer.token_to_id("[MASK]")
     (rows, *_) = task.batches(1)
     assert (task.collate(rows).input_ids == mask).any() == (share > 0)
+
+
+def test_the_optimizer_and_its_weight_decay_are_those_asked_for(
+    corpus: Corpus, tiny_base: Path
+) -> None:
+    config = TrainConfig(optimizer=OptimizerName.SGD, weight_decay=0.2)
+    optimizer = task_of(config, corpus, tiny_base).optimizer
+    assert isinstance(optimizer, SGD)
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.2, 0.0}
 
 
 def test_batches_hold_every_line_once_and_are_drawn_by_seed_and_epoch(
