@@ -31,7 +31,7 @@ FIRST_PAUSE_S = 0.01
 ROOM_PAUSE_S = 0.02
 """Longest pause of a request that waits for room at an endpoint."""
 
-_UNVERSED = (Failure.NO_OUTPUT, Failure.REFUSED, Failure.OTHER)
+_UNVERSED = (Failure.WRONG_ANSWER, Failure.REFUSED, Failure.OTHER)
 """How a server that answers fails to say which versions there are."""
 
 logger = logging.getLogger("serve.client")

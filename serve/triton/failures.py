@@ -12,8 +12,7 @@ code tell cases of one code apart. A client's dispatcher makes of a failed try:
     timeout                             has a strike, unless cut     is tried again elsewhere
                                         short
     refused                             is well                      is given up
-    wrong_answer, no_output, closed,    has a strike                 is given up
-    other
+    wrong_answer, closed, other         has a strike                 is given up
 
 `Policy.eject_after` strikes in a row leave an endpoint out. A retry takes one of the budget unless
 it is free, and `Policy.max_tries` bounds them in any case.
@@ -47,7 +46,6 @@ class Failure(StrEnum):
     TIMEOUT = "timeout"
     REFUSED = "refused"
     WRONG_ANSWER = "wrong_answer"
-    NO_OUTPUT = "no_output"
     CLOSED = "closed"
     OTHER = "other"
 
@@ -127,7 +125,7 @@ def _failure(code: str, details: str) -> Failure:
     if code == "INVALID_ARGUMENT":
         # Of a repository whose config.pbtxt is older than this package.
         is_outdated = "unexpected inference output" in details
-        return Failure.NO_OUTPUT if is_outdated else Failure.REFUSED
+        return Failure.WRONG_ANSWER if is_outdated else Failure.REFUSED
     return Failure.OTHER
 
 
@@ -148,7 +146,7 @@ def explain(failed: Failed, *, url: str, deadline_s: float, note: str) -> Taggin
             f"{url}: expected an answer within {deadline_s:g} s, got none; "
             f"give it more time, or see python -m serve status{end}"
         )
-    if failure in (Failure.WRONG_ANSWER, Failure.NO_OUTPUT):
+    if failure is Failure.WRONG_ANSWER:
         return AnswerError(
             f"{url}: {details}; serve with the version of linetag that this client is of, from a "
             f"repository that it wrote{end}"

@@ -92,7 +92,7 @@ def test_weights_in_parts_are_a_checkpoint_too(tiny_checkpoint: Path, tmp_path: 
             '{"model_type": "bert", "id2label": {"0": "O", "1": "I-X"}}',
             "expected B-X beside I-X",
         ),
-        ("decoding.json", "{}", "decoding.json: expected the keys temperature, constrained, trans"),
+        ("decoding.json", '{"beam": 2}', "decoding.json: expected the keys temperature, constr"),
         ("decoding.json", "[" * 200_000, "decoding.json: "),
         ("model.safetensors", "not safetensors" * 999, "expected a model that loads"),
         ("model.safetensors", None, "model.safetensors: expected a file of the checkpoint"),

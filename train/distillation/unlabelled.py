@@ -50,8 +50,7 @@ def read_unlabelled(
         seed: Of the draw, if there is one.
 
     Raises:
-        DataError: If a file cannot be read or a line is not a text, naming file and line, or there
-            is none.
+        DataError: If a file cannot be read or a line is not a text; naming file and line.
     """
     held_keys, known_keys = set(map(key_of, held)), set(map(key_of, known))
     texts: list[str] = []
@@ -65,10 +64,6 @@ def read_unlabelled(
         elif key:
             known_keys.add(key)
             texts.append(text)
-    if files and not (
-        texts or num_held or num_known
-    ):  # a failed export must not pass for good news
-        raise DataError(f"{files[0]}: expected lines of text, got none; name other files")
     if most is not None and len(texts) > most:
         rows = sorted(random.Random(seed).sample(range(len(texts)), most))
         texts = [texts[row] for row in rows]

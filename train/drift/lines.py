@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from serve.errors import DataError
 from train.distillation.unlabelled import key_of, read_unlabelled
 
 MAX_LINES = 2000
@@ -53,9 +54,12 @@ def compared(held: dict[str, str], train: Sequence[str], files: Sequence[Path]) 
         files: Of the new lines, one text a line.
 
     Raises:
-        DataError: If a file cannot be read or a line is not a text; naming file and line.
+        DataError: If a file cannot be read or a line is not a text, naming file and line, or there
+            is none.
     """
     read = read_unlabelled(files, held=(), known=train)
+    if not (read.texts or read.num_known):  # a failed export must not pass for good news
+        raise DataError(f"{files[0]}: expected lines of text, got none; name other files")
     new = once(read.texts, ())
     again = held.keys() & new.keys()
     return Compared(

@@ -44,7 +44,7 @@ def test_a_publication_that_a_signal_ends_is_refused(
         )
         os.kill(state.pid, signal.SIGKILL)
     assert process.returncode == 1
-    assert read_events(repository)[-1].step is Step.REFUSE
+    assert read_events(repository)[-1].step == Step.REFUSE
     assert (versions(repository), traffic_of(repository)) == ([1], before)
 
 

@@ -44,7 +44,7 @@ from serve.triton.failures import Failed, Failure, classify, explain
         (
             "INVALID_ARGUMENT",
             "unexpected inference output 'NUM_CHARS' for model 'tagger'",
-            Failure.NO_OUTPUT,
+            Failure.WRONG_ANSWER,
         ),
         ("CANCELLED", "Channel closed!", Failure.OTHER),
     ],
