@@ -40,6 +40,7 @@ from serve.artefacts.pretrained import (
     Pretrained,
 )
 from serve.artefacts.tokenizer_file import read_tokenizer
+from serve.bundle import MANIFEST
 from serve.encoding import Encoder
 from serve.errors import CheckpointError, DataError
 from serve.labels import Tags
@@ -201,8 +202,8 @@ def _checked_config(files: Pretrained) -> dict[str, Any]:
     if not files.weights():
         pickled = ", ".join(sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt")))
         remedy = "pickled weights are not opened, save them as safetensors"
-        if not pickled:
-            remedy = "name a checkpoint, not the bundle that was exported from one"
+        if (folder / MANIFEST).exists():
+            remedy = "name the checkpoint that this bundle was exported from"
         raise CheckpointError(f"{folder}: expected {WEIGHTS}, got {pickled or 'none'}; {remedy}")
     if not isinstance(positions := config.get("max_position_embeddings"), int):
         raise CheckpointError(

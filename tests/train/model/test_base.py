@@ -180,7 +180,8 @@ def test_a_model_too_large_to_be_exported_is_told_before_it_is_trained(
 
 def test_a_bundle_is_not_taken_for_a_checkpoint_with_pickles(base: Path) -> None:
     (base / "model.safetensors").unlink()
-    message = r"expected model\.safetensors, got none; name a checkpoint, not the bundle"
+    (base / "manifest.json").touch()
+    message = r"expected model\.safetensors, got none; name the checkpoint that this bundle was"
     with pytest.raises(CheckpointError, match=message):
         find_base(str(base))
 
