@@ -20,7 +20,7 @@ from serve.encoding import EncodedBatch
 from serve.errors import GraphError, first_line
 from serve.running.bound import NOT_RECORDED, Buffers, run_options
 from serve.running.ort_errors import ORT_ERRORS
-from serve.running.products import may_saturate
+from serve.running.products import needs_exact_kernel
 from serve.running.provider import check_options, provider_options
 from serve.running.replay import Replay
 from serve.running.threads import Threads, default_num_threads
@@ -86,7 +86,7 @@ class OrtBackend:
         )
         # Else what begins as ONNX Runtime's own format is another graph than was checked.
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        if may_saturate():
+        if needs_exact_kernel(graph):
             options.add_session_config_entry("session.x64quantprecision", "1")
         if provider is Provider.CUDA and provider in ort.get_available_providers():
             ort.preload_dlls()  # CUDA's libraries from their wheels, where the system has none

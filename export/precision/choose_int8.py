@@ -82,7 +82,8 @@ def _nearest(
     errors = logit_errors(source, list(tried), lambda method: to_int8(model, tried[method]))
     for method in reversed(errors):
         fitted = fit(model, tried[method], lambda: source.batches(NUM_LINES))
-        gated = judge.passed(Candidate(to_int8(fitted, tried[method]), method))
+        quantized = to_int8(fitted.model, tried[method], steps=fitted.steps)
+        gated = judge.passed(Candidate(quantized, method))
         if gated is not None:
             return gated
     return None

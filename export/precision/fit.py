@@ -16,8 +16,9 @@ import numpy as np
 import onnx
 
 from export.precision.calibration import Range, run_activations
-from export.precision.gptq import Matrix, fitted
+from export.precision.gptq import fitted
 from export.precision.int8 import quantized_products
+from export.precision.steps import Matrix
 from export.precision.weights import Weights, without_weights
 from serve.encoding import EncodedBatch
 
@@ -42,11 +43,23 @@ class _Moments(NamedTuple):
     missing: dict[str, Matrix]
 
 
+class Fitted(NamedTuple):
+    """A graph whose weights are on steps.
+
+    Attributes:
+        model: The graph.
+        steps: What a step of each column stands for, by the weight's name. Shape: (columns,)
+    """
+
+    model: onnx.ModelProto
+    steps: dict[str, Matrix]
+
+
 def fit(
     model: onnx.ModelProto,
     ranges: Mapping[str, Range],
     batches: Callable[[], Iterable[EncodedBatch]],
-) -> onnx.ModelProto:
+) -> Fitted:
     """Return a copy of a graph for `export.precision.int8.to_int8`, which rounds it no further.
 
     Args:
@@ -58,6 +71,7 @@ def fit(
     readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
     for node in quantized_products(copy):
         readers[node.input[0]].append(node)
+    steps: dict[str, Matrix] = {}
     widths = {name: len(weights.array(nodes[0].input[1])) for name, nodes in readers.items()}
     for names in _groups(widths):
         some = {name: readers[name] for name in names}
@@ -66,9 +80,11 @@ def fit(
             gram = _damped(moments.gram.pop(name))
             for node in nodes:
                 trained = weights.array(node.input[1])
-                weights.replace(node, 1, fitted(trained, gram, moments.missing.pop(node.name)))
+                rounded = fitted(trained, gram, moments.missing.pop(node.name))
+                weights.replace(node, 1, rounded.weight)
+                steps[node.input[1]] = rounded.steps
     weights.write(copy)
-    return copy
+    return Fitted(copy, steps)
 
 
 def _groups(widths: Mapping[str, int]) -> Iterator[list[str]]:

@@ -7,21 +7,30 @@ with its own (GPTQ, Frantar et al. 2022, arXiv:2210.17323).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from export.precision.int8 import MAX_STEP, column_steps
+from export.precision.steps import Matrix, column_steps, step_limits
 
 _BLOCK = 128  # rows whose errors go on together: products of matrices, not of vectors
 
-Matrix = NDArray[np.float32]
+
+class Rounded(NamedTuple):
+    """A weight on steps.
+
+    Attributes:
+        weight: Whole steps, times what they stand for. Shape: (inputs, columns)
+        steps: What a step of each column stands for. Shape: (columns,)
+    """
+
+    weight: Matrix
+    steps: Matrix
 
 
-def fitted(weight: Matrix, gram: Matrix, missing: Matrix) -> Matrix:
+def fitted(weight: Matrix, gram: Matrix, missing: Matrix) -> Rounded:
     """Return a weight on its columns' steps that gives what another one gave on other inputs.
-
-    A column's largest number stays, and so do the steps: rounded to the nearest again, the result
-    does not change.
 
     Args:
         weight: The weight as it was trained. Shape: (inputs, columns)
@@ -30,12 +39,20 @@ def fitted(weight: Matrix, gram: Matrix, missing: Matrix) -> Matrix:
         missing: Products of the inputs with what the weight would still have to give, summed
             likewise. Shape: (inputs, columns)
     """
-    order = np.argsort(-np.diag(gram), kind="stable")  # the largest first: the rest makes up for it
+    order = _largest_first(np.diag(gram))  # the rest makes up for it
     factor = _inverse_factor(gram[np.ix_(order, order)])
     nearest = weight[order] + factor.T @ (factor @ missing[order])
+    steps = column_steps(nearest)
     rounded = np.empty_like(weight)
-    rounded[order] = _round_rows(nearest, factor)
-    return rounded
+    rounded[order] = _round_rows(nearest / steps, factor) * steps
+    return Rounded(rounded, steps)
+
+
+def _largest_first(sizes: Matrix) -> NDArray[np.intp]:
+    """Return an order of the inputs that leaves neighbours together, one without any the last."""
+    pairs = np.arange(len(sizes) // 2 * 2).reshape(-1, 2)
+    order = pairs[np.argsort(-sizes[pairs].max(axis=1), kind="stable")].ravel()
+    return np.append(order, np.arange(len(order), len(sizes)))
 
 
 def _inverse_factor(gram: Matrix) -> Matrix:
@@ -57,18 +74,16 @@ def _inverse(upper: Matrix) -> Matrix:
 
 
 def _round_rows(weight: Matrix, factor: Matrix) -> Matrix:
-    """Return a weight on its columns' steps; the weight itself is used up."""
-    steps = column_steps(weight)
-    largest = np.abs(weight).argmax(axis=0)
-    kept = weight[largest, np.arange(weight.shape[1])]
-    rounded = np.empty_like(weight)
+    """Return a weight in whole steps, given it in parts of them; that one is used up."""
+    whole = np.empty_like(weight)
+    nothing = np.zeros_like(weight[0])
     for first in range(0, len(weight), _BLOCK):
         end = min(first + _BLOCK, len(weight))
         errors = np.empty((end - first, weight.shape[1]), dtype=np.float32)
         for row in range(first, end):
-            whole = np.clip(np.rint(weight[row] / steps), -MAX_STEP, MAX_STEP) * steps
-            rounded[row] = np.where(largest == row, kept, whole)
-            error = errors[row - first] = (weight[row] - rounded[row]) / factor[row, row]
+            limits = step_limits(whole[row - 1] if row % 2 else nothing)
+            whole[row] = np.clip(np.rint(weight[row]), *limits)
+            error = errors[row - first] = (weight[row] - whole[row]) / factor[row, row]
             weight[row + 1 : end] -= np.outer(factor[row, row + 1 : end], error)
         weight[end:] -= factor[first:end, end:].T @ errors
-    return rounded
+    return whole

@@ -1,7 +1,7 @@
 """Owns the step to INT8 for CPUs: the encoder's matrix products on integers.
 
-Weights: symmetric, one scale per column. Activations: eight bits with a zero point, one scale per
-tensor, which comes from either
+Weights: symmetric, one scale per column (`export.precision.steps`). Activations: eight bits with a
+zero point, one scale per tensor, which comes from either
 * *calibration*: fixed ranges. An answer depends on its own text only, so texts run in batches; or
 * each run (*dynamic*): no calibration, and as wide as needed, but a neighbour or padding would
   change the answer, so the runtime gives such a graph one text at a time.
@@ -22,18 +22,21 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from export.precision.calibration import Range
+from export.precision.steps import column_steps
 from export.precision.weights import without_weights
 from serve.errors import GraphError
+from serve.running.products import FITS
 from serve.tensors import LOGITS
 
 _CONTRIB = "com.microsoft"
-MAX_STEP = 127
-"""Of a signed weight; -128 would have no opposite."""
 _KEPT_ATTRIBUTES = ("num_heads", "unidirectional", "mask_filter_value", "scale")
 
 
 def to_int8(
-    model: onnx.ModelProto, ranges: Mapping[str, Range] | None, fp32_nodes: Collection[str] = ()
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range] | None,
+    fp32_nodes: Collection[str] = (),
+    steps: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> onnx.ModelProto:
     """Return an INT8 copy of a graph that `export.fusion.cpu.for_cpu` made.
 
@@ -41,11 +44,12 @@ def to_int8(
         model: The graph.
         ranges: Of each tensor that `quantized_inputs` names; None for dynamic scales.
         fp32_nodes: Names of products that stay FP32, of those `quantized_nodes` gives.
+        steps: Of the weights that are on steps already, by their names. Shape: (columns,)
 
     Raises:
         GraphError: If another matrix product of the encoder was left in FP32.
     """
-    quantizer = _Quantizer(model, ranges, fp32_nodes)
+    quantizer = _Quantizer(model, ranges, fp32_nodes, steps or {})
     for node in model.graph.node:
         quantizer.add(node)
     quantized = quantizer.finished()
@@ -61,12 +65,6 @@ def quantized_inputs(model: onnx.ModelProto) -> list[str]:
 def quantized_nodes(model: onnx.ModelProto) -> list[str]:
     """Return the names of the products that become integers, in their order."""
     return [node.name for node in quantized_products(model)]
-
-
-def column_steps(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what a step of each column stands for. Shape: (inputs, columns) to (columns,)."""
-    largest = np.abs(weight).max(axis=0)
-    return (np.where(largest, largest, 1) / MAX_STEP).astype(np.float32)
 
 
 def quantized_products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -101,9 +99,11 @@ class _Quantizer:
         model: onnx.ModelProto,
         ranges: Mapping[str, Range] | None,
         fp32_nodes: Collection[str],
+        steps: Mapping[str, NDArray[np.float32]],
     ) -> None:
         self._model = model
         self._ranges = ranges
+        self._steps = steps
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._products = set(quantized_nodes(model)) - set(fp32_nodes)
         self._nodes: list[onnx.NodeProto] = []
@@ -124,6 +124,7 @@ class _Quantizer:
     def finished(self) -> onnx.ModelProto:
         """Return the graph, its biases beside their products, without weights nobody reads."""
         quantized = without_weights(self._model)
+        quantized.metadata_props.add(key=FITS)
         graph = quantized.graph
         del graph.node[:], graph.initializer[:]
         graph.node.extend(_without_clips(_with_biases(self._nodes, set(self._weights))))
@@ -177,7 +178,7 @@ class _Quantizer:
     def _weight(self, name: str) -> list[str]:
         """Return the names of a weight's integers, scales and zero points, one per column."""
         values = numpy_helper.to_array(self._weights[name])  # (inputs, columns)
-        scale = column_steps(values)
+        scale = self._steps[name] if name in self._steps else column_steps(values)
         return [
             self._constant(f"{name}_int8", np.rint(values / scale).astype(np.int8)),
             self._constant(f"{name}_scale", scale),

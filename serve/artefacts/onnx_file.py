@@ -41,6 +41,7 @@ _INNER = {
     _Kind.SPARSE: {1: _Kind.TENSOR, 2: _Kind.TENSOR},
     _Kind.TENSOR: {},
 }
+_METADATA, _KEY = 14, 1  # ModelProto.metadata_props, and StringStringEntryProto.key
 _OPERATOR = 4  # NodeProto.op_type
 _NAME, _ELSEWHERE = 8, (13, 14)  # of TensorProto; external_data, and a data_location other than 0
 
@@ -57,6 +58,16 @@ def check_single_file(content: bytes) -> None:
         raise ValueError("expected an ONNX graph, got subgraphs nested too deep") from error
 
 
+def metadata(content: bytes) -> frozenset[str]:
+    """Return the keys of a graph's metadata; none of bytes that are no protobuf."""
+    try:
+        entries = list(_parts(memoryview(content), _METADATA))
+        keys = [key.tobytes() for entry in entries for key in _parts(entry, _KEY)]
+    except ValueError:  # whoever loads them says so
+        return frozenset()
+    return frozenset(key.decode(errors="replace") for key in keys)
+
+
 def _check(message: memoryview, kind: _Kind) -> None:
     for field, value in _fields(message):
         if kind is _Kind.TENSOR and field in _ELSEWHERE and value != 0:
@@ -70,10 +81,16 @@ def _check(message: memoryview, kind: _Kind) -> None:
 
 
 def _name(tensor: memoryview) -> str:
-    for field, value in _fields(tensor):
-        if field == _NAME and isinstance(value, memoryview):
-            return bytes(value[:80]).decode(errors="replace")
+    for name in _parts(tensor, _NAME):
+        return bytes(name[:80]).decode(errors="replace")
     return ""
+
+
+def _parts(message: memoryview, wanted: int) -> Iterator[memoryview]:
+    """Yield the values of one field that have bytes."""
+    for field, value in _fields(message):
+        if field == wanted and isinstance(value, memoryview):
+            yield value
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -1,9 +1,9 @@
-"""Owns whether a CPU's integer products are exact: on x86 without VNNI ONNX Runtime's may saturate.
+"""Owns whether a graph's integer products are exact: on x86 without VNNI they may not be.
 
-Its quickest kernel there adds pairs of products in 16 bits, which weights up to 127 may exceed.
-A graph that passed the gate on another machine would then give other answers; a slower kernel does
-not (`session.x64quantprecision` of ONNX Runtime). Where there is VNNI that kernel takes 1.2 to 2
-times as long, and gives the same bits.
+ONNX Runtime's quickest kernel there adds pairs of products in 16 bits, which weights up to 127 may
+exceed. Export fits weights to it and says so in the graph (`export.precision.steps`). Others, of an
+older export, take a slower kernel that is exact (`session.x64quantprecision` of ONNX Runtime): 1.1
+to 1.25 times as long there. With VNNI every graph is exact, and that kernel up to twice as slow.
 """
 
 from __future__ import annotations
@@ -12,9 +12,17 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from serve.artefacts.onnx_file import metadata
 from serve.running.processor import CPUINFO, cpu_flags
 
+FITS = "linetag.products_fit_16_bits"
+"""The entry of a graph's metadata that says so."""
 _X86 = ("x86_64", "AMD64")
+
+
+def needs_exact_kernel(graph: bytes) -> bool:
+    """Return whether a graph's products could be wrong on this CPU without the slower kernel."""
+    return may_saturate() and FITS not in metadata(graph)
 
 
 @cache

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from export.__main__ import main, parse_args
 from export.checkpoint import TorchBackend, load_checkpoint
 from export.config import ExportConfig
-from export.precision.int8 import column_steps
+from export.precision.steps import column_steps
 from export.provenance import command_line, provenance
 from export.snapshot import Snapshot
 from export.verification.verify import verify

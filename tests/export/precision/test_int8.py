@@ -17,10 +17,14 @@ import export.precision.int8
 from export.checkpoint import Checkpoint
 from export.fusion.cpu import check_norms
 from export.precision.calibration import Range, activation_ranges, calibration_batches
-from export.precision.int8 import column_steps, quantized_inputs, quantized_nodes, to_int8
+from export.precision.int8 import quantized_inputs, quantized_nodes, to_int8
+from export.precision.steps import column_steps
+from serve.artefacts.onnx_file import metadata
 from serve.encoding import EncodedBatch
 from serve.errors import GraphError
+from serve.running.products import FITS
 from serve.session import OrtBackend
+from tests.export.precision.pairs import largest_pair
 from tests.exported import changed
 
 TEXTS = ["replace oil pump", "engine leaking", "Hydraulic hose is worn .", "please clean the belt"]
@@ -105,7 +109,7 @@ def test_weights_come_back_within_half_a_step_of_their_column(
     for name in names:
         scale = after[f"{name}_scale"]
         assert np.abs(after[f"{name}_int8"] * scale - before[name]).max() <= scale.max() / 2 + 1e-7
-        assert (np.abs(after[f"{name}_int8"]).max(axis=0) == 127).all()
+        np.testing.assert_array_equal(scale, column_steps(before[name]))
 
 
 def test_fixed_ranges_make_an_answer_independent_of_its_neighbours(
@@ -211,6 +215,14 @@ def test_attention_that_reads_more_than_a_mask_or_is_not_fused_is_refused(
         to_int8(copy, ranges)
 
 
-def test_a_column_is_parted_by_its_largest_magnitude_and_one_of_zeros_is_left_alone() -> None:
-    steps = column_steps(np.array([[0.0, -2.54, 1.0], [0.0, 1.0, -0.5]], dtype=np.float32))
-    np.testing.assert_allclose(steps, np.array([1.0, 2.54, 1.0]) / 127)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_graph_says_that_its_products_fit_and_they_do(
+    model: onnx.ModelProto, ranges: dict[str, Range], dynamic: bool
+) -> None:
+    assert FITS not in metadata(model.SerializeToString())
+    quantized = to_int8(model, None if dynamic else ranges)
+    assert FITS in metadata(quantized.SerializeToString())
+    tensors = map(numpy_helper.to_array, quantized.graph.initializer)
+    weights = [tensor for tensor in tensors if tensor.dtype == np.int8 and tensor.ndim == 2]
+    assert len(weights) == len(quantized_nodes(model))
+    assert 116 < max(map(largest_pair, weights)) <= 128

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 import pytest
 
-from serve.artefacts.onnx_file import check_single_file
+from serve.artefacts.onnx_file import check_single_file, metadata
 
 KINDS = onnx.ModelProto.DESCRIPTOR.file.message_types_by_name
 Edge = tuple[str, str]
@@ -83,3 +83,13 @@ def test_weights_elsewhere_are_found_below_every_field(field: str) -> None:
     for elsewhere in (named, flagged):
         with pytest.raises(ValueError, match="got 'stolen' elsewhere"):
             check_single_file(model_with(way, elsewhere))
+
+
+def test_metadata_are_the_keys_of_the_model_and_of_nothing_in_it() -> None:
+    model = onnx.ModelProto()
+    model.metadata_props.add(key="first", value="second")
+    model.metadata_props.add(key="empty")
+    model.graph.metadata_props.add(key="the graph's")
+    model.graph.node.add(op_type="Add").metadata_props.add(key="a node's")
+    assert metadata(model.SerializeToString()) == {"first", "empty"}
+    assert metadata(b"no protobuf") == metadata(b"") == set()

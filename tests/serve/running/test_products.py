@@ -6,11 +6,13 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from serve import session
 from serve.bundle import Provider
-from serve.running.products import may_saturate
+from serve.running import products
+from serve.running.products import FITS, may_saturate, needs_exact_kernel
 from serve.session import OrtBackend
 from tests.serve.tiny import tiny_graph
 
@@ -36,7 +38,18 @@ def test_an_x86_without_vnni_may_saturate(
 
 
 @pytest.mark.parametrize("saturates", [False, True])
-def test_sessions_are_told(monkeypatch: pytest.MonkeyPatch, saturates: bool) -> None:
+@pytest.mark.parametrize("fits", [False, True])
+def test_only_a_graph_that_does_not_say_its_products_fit_needs_the_slower_kernel(
+    monkeypatch: pytest.MonkeyPatch, saturates: bool, fits: bool
+) -> None:
+    monkeypatch.setattr(products, "may_saturate", lambda: saturates)
+    assert needs_exact_kernel(marked(tiny_graph()) if fits else tiny_graph()) is (
+        saturates and not fits
+    )
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_sessions_are_told(monkeypatch: pytest.MonkeyPatch, exact: bool) -> None:
     seen: list[str] = []
     opened = session._open
 
@@ -48,6 +61,14 @@ def test_sessions_are_told(monkeypatch: pytest.MonkeyPatch, saturates: bool) -> 
         return opened(graph, options, *others)
 
     monkeypatch.setattr(session, "_open", watched)
-    monkeypatch.setattr(session, "may_saturate", lambda: saturates)
+    monkeypatch.setattr(session, "needs_exact_kernel", lambda graph: exact)
     OrtBackend(tiny_graph(), provider=Provider.CPU)
-    assert seen == ["1" if saturates else ""]
+    assert seen == ["1" if exact else ""]
+
+
+def marked(graph: bytes) -> bytes:
+    model = onnx.load_from_string(graph)
+    model.metadata_props.add(key="before", value="another")
+    model.metadata_props.add(key=FITS)
+    content: bytes = model.SerializeToString()
+    return content
