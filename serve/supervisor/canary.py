@@ -9,7 +9,8 @@ One round of it, as look after look sees it:
     sent     who are you, and to each version its question, but where one is under way still
     late     after `_LATE_S`: from now on it is watched whether the server computes
     landed   who it is, and the versions' answers, are there or failed; first answers may be missing
-    judged   failed, silent, wrong or right; whatever is not right is asked again at once
+    judged   failed, silent, wrong or right; whatever is not right is asked again at once, but a
+             version that fails from its first answer on beside one that is right: that is told
     kept     an answer to all lines of which nobody knows yet what is right: judged in a later round
 """
 
@@ -67,6 +68,8 @@ class Canary:
 
     Attributes:
         is_learning: Whether a version has answered of which it is not known yet what is right.
+        failing: What a version says that has never answered here, while an older one does; empty
+            if there is none.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Canary:
         self._patience = patience
         self._is_busy = is_busy
         self.is_learning = False
+        self.failing = ""
         self._versions: tuple[str, ...] = (_ANY,)
         self._questions: dict[str, Question] = {}
         self._under_way: dict[str, Asked] = {}
@@ -145,6 +149,7 @@ class Canary:
         self._under_way = landed.under_way()
         try:
             replies = landed.replies()
+            self.failing = landed.failing
         except ServerError as error:
             if not landed.is_silent():
                 return Result(Verdict.FAILED, str(error))

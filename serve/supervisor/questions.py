@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from serve.supervisor.answers import LINES, Known
+from serve.supervisor.answers import Known
 from serve.supervisor.patience import Patience
+from serve.versions.probes import LINES
 
 _SLACK = 3.0
 """How much longer than its quickest answer, line for line, a version may take."""

@@ -87,7 +87,7 @@ class Replica:
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
         self._groups: set[int] = set()
-        self._trouble = self._tls_digest = ""
+        self._trouble = self._tls_digest = self._told = ""
         self._is_right = False
         self._ready: frozenset[str] = frozenset()
         self._progress = Progress()
@@ -97,6 +97,11 @@ class Replica:
     def lacking(self) -> frozenset[int]:
         """The versions that callers ask for and it does not have, as last seen."""
         return self._completion.lacking
+
+    @property
+    def failing(self) -> str:
+        """What a version says that fails from the start beside one that answers; or empty."""
+        return self._canary.failing if self._canary else ""
 
     @property
     def answering(self) -> Result | None:
@@ -170,6 +175,7 @@ class Replica:
             is_learning = self._canary is not None and self._canary.is_learning
             return Seen(is_alive=True, reason=self._delay(now), is_learning=is_learning)
         self.canaries[result.verdict] += 1
+        self._tell_failing()
         self._is_right = result.verdict is Verdict.RIGHT
         if self._is_right:
             self.result = result
@@ -194,6 +200,12 @@ class Replica:
             self._stubs.clear()
             self._canary.hurry()
         return self._canary.look(now)
+
+    def _tell_failing(self) -> None:
+        if self.failing not in ("", self._told):
+            fields = {"replica": self.number, "reason": self.failing}
+            log_event(logger, logging.ERROR, "version_failing", **fields)
+        self._told = self.failing
 
     def _delay(self, now: float) -> str:
         """Return what keeps a start that is late; reading the log at every look would cost more."""

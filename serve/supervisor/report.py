@@ -37,6 +37,7 @@ def report(
     triton = next((result.triton for result in results if result.triton), "")
     warnings = [floor_warning(triton)] if triton else []
     warnings += [_growth_warning(supervisor, replica) for replica in supervisor.replicas]
+    warnings += [_trial_warning(replica) for replica in supervisor.replicas]
     warnings += [_lack_warning(replica) for replica in supervisor.replicas]
     patience = supervisor.config.patience
     warnings += [_ends_warning(replica, patience) for replica in supervisor.replicas]
@@ -89,6 +90,13 @@ def _growth_warning(supervisor: Supervisor, replica: Replica) -> str:
     share, words = growth(sample.usage, ready, sample.metrics, supervisor.config.patience)
     told = f"replica {replica.number} is at {share:.0%} of a limit, {words}"
     return told if share >= _TOLD else ""
+
+
+def _trial_warning(replica: Replica) -> str:
+    if not replica.failing:
+        return ""
+    told = f"replica {replica.number} answers, but not with {replica.failing}"
+    return f"{told}; python -m serve rollback takes it from all callers"
 
 
 def _lack_warning(replica: Replica) -> str:

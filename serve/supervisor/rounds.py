@@ -28,6 +28,8 @@ class Round:
     Attributes:
         sent: When it was sent.
         watched: Since when it is watched whether the server computes; None if it is not.
+        failing: What a version says that never answered here, while an older one does; empty if
+            there is none. It is known when the replies are read.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Round:
         """
         self.sent = now
         self.watched: float | None = None
+        self.failing = ""
         self._expected = probe.state.prefix
         self._identity = probe.send_identity()
         self._asked = {
@@ -83,17 +86,26 @@ class Round:
     def replies(self) -> dict[str, tuple[Asked, Reply]]:
         """Return what the versions say that have answered, but for those served no more.
 
+        A new version that fails from the start is no reason to take down what an older one answers
+        well: it would fail again.
+
         Raises:
-            ServerError: If one does not answer as agreed, or the server is another.
+            ServerError: If another one does not answer as agreed, or the server is another.
         """
         name = self._identity.result().name
         if name != self._expected:
             raise ServerError(f"expected the server {self._expected}, got {name!r:.80}")
-        return {
-            version: (asked, asked.flight.result())
-            for version, asked in self._asked.items()
-            if asked.flight.is_done() and not (version and asked.flight.is_unserved())
-        }
+        replies: dict[str, tuple[Asked, Reply]] = {}
+        for version, asked in sorted(self._asked.items(), key=lambda item: int(item[0] or 0)):
+            if not asked.flight.is_done() or (version and asked.flight.is_unserved()):
+                continue
+            try:
+                replies[version] = (asked, asked.flight.result())
+            except ServerError as error:
+                if not (replies and asked.question.is_first):
+                    raise
+                self.failing = f"version {version}: {error}"
+        return replies
 
 
 def _send(probe: Probe, version: str, question: Question) -> Flight[Reply]:

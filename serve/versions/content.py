@@ -15,6 +15,7 @@ from serve.errors import BundleError, GraphError, needing
 from serve.triton.names import MODEL, PUBLIC_KEY
 from serve.versions.folders import add_model_file, pinned_key, version_folder, write_file
 from serve.versions.plans import add_plan
+from serve.versions.probes import LINES
 
 
 def check_version(folder: Path, public_key: Path | None = None) -> str:
@@ -145,6 +146,9 @@ def _graphs(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
 def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
     """Run a graph on the CPU, whatever it is meant for, if any but a GPU can.
 
+    It tags the lines that the supervisor will ask for, each by itself and all together, with
+    padding.
+
     Raises:
         BundleError: If it does not, or scores another number of tags than there are; or if ONNX
             Runtime is not installed.
@@ -152,17 +156,24 @@ def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
     # Late: a machine that publishes has ONNX Runtime, one that tags may not.
     with needing("the package onnxruntime to try it", "cpu", BundleError, at=bundle.folder / name):
         from serve.session import OrtBackend, trial_provider
+        from serve.tagger import Tagger
 
     graph = encoder_graph(bundle.manifest)
     ids = graph.ids if name == graph.file else "int64"
-    needs_cuda = name in {g.file for g in bundle.manifest.graphs if g.precision.needs_cuda}
-    if (provider := trial_provider(needs_cuda=needs_cuda)) is None:
+    infos = {info.file: info for info in bundle.manifest.graphs}
+    info = infos.get(name)  # TensorRT's is none of them
+    mixed = info is not None and info.precision.needs_cuda
+    if (provider := trial_provider(needs_cuda=mixed)) is None:
         return
     encoder = bundle.encoder()
     try:
         backend = OrtBackend(content, provider=provider, ids=ids, cuda_graphs=False)
-        windows = [text.windows[0] for text in encoder.encode(["a"])]
-        num_tags = backend.logits(encoder.collate(windows)).shape[-1]
+        bundle.check_num_tags(backend.num_tags, name)
+        tagger = Tagger(
+            encoder, bundle.tags, backend, decoding=bundle.decoding, mixed=mixed,
+            alone=info is not None and info.alone,
+        )  # fmt: skip
+        for texts in (LINES, *([line] for line in LINES)):
+            tagger.tag(texts)
     except GraphError as error:
         raise BundleError(f"{bundle.folder / name}: {error}") from error
-    bundle.check_num_tags(num_tags, name)

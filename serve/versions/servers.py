@@ -21,6 +21,7 @@ from serve.triton.processes import wait_until
 from serve.triton.serving import serving
 from serve.triton.state import ServerState
 from serve.versions.folders import MODEL_FILE, show_changed, versions_in
+from serve.versions.probes import LINES
 
 TIMEOUT_S = 120.0
 """Of loading a version; TensorRT may build engines then, which takes minutes."""
@@ -82,6 +83,8 @@ class Running:
     def warm_up(self, folder: Path, version: str) -> None:
         """Let a version answer a text of each padded length, before anybody waits for it.
 
+        And the lines that the supervisor will ask for, together: what fails on them is refused.
+
         Args:
             folder: Where the version lies.
             version: Its number.
@@ -96,6 +99,7 @@ class Running:
             for together in ([text] for text in texts):
                 self._ask(together, version)
             self._ask((short * 2)[:_NUM_TOGETHER], version)
+            self._ask(list(LINES), version)
 
     def close(self) -> None:
         """Close the connection."""

@@ -12,8 +12,9 @@ import pytest
 
 from serve.entities import EntityJson
 from serve.repository import publish
-from serve.supervisor.answers import LINES, Known, KnownAnswers
+from serve.supervisor.answers import Known, KnownAnswers
 from serve.tagger import Tagger
+from serve.versions.probes import LINES
 from tests.serve.tiny import write_bundle
 
 ENTITY: EntityJson = {"label": "Item", "start": 0, "end": 4, "score": 0.75}

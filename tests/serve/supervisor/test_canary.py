@@ -304,6 +304,32 @@ def test_every_version_that_serves_is_asked_and_one_that_is_sick_is_enough() -> 
     assert sorted(asked[:2]) == ["1", "2"]
 
 
+def test_a_new_version_that_fails_from_the_start_is_told_while_an_older_one_answers() -> None:
+    is_sick = True
+
+    def answer(
+        request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        if request.model_version == "12" and is_sick:
+            context.abort(grpc.StatusCode.INTERNAL, "indices out of bounds")
+        return proper_answer(request)
+
+    with fake_triton(answer, name=NAME) as url:
+        canary = canary_of(url, GivenAnswers(RIGHT))
+        canary.ask_versions(ready("9", "12"))
+        first = looked(canary, 2)
+        told = canary.failing
+        is_sick = False
+        cured = looked(canary, 2)
+        assert canary.failing == ""
+        is_sick = True
+        (*_, last) = results(canary, 2)
+    assert {result.verdict for result in (*first, *cured)} == {Verdict.RIGHT}
+    assert told.startswith("version 12: ")
+    assert "INTERNAL: indices out of bounds" in told
+    assert last.verdict is Verdict.FAILED, "it has answered here: a new start may bring that back"
+
+
 def test_a_version_that_is_served_no_more_is_no_failure() -> None:
     def answer(
         request: pb.ModelInferRequest, context: grpc.ServicerContext

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from serve.supervisor.answers import LINES, Known
+from serve.supervisor.answers import Known
 from serve.supervisor.patience import Patience
 from serve.supervisor.questions import Question, first_question, next_question
+from serve.versions.probes import LINES
 
 PATIENCE = Patience()
 KNOWN = Known({line: [] for line in LINES})

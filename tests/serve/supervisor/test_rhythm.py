@@ -9,11 +9,12 @@ import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from serve.entities import EntityJson
-from serve.supervisor.answers import LINES, Known
+from serve.supervisor.answers import Known
 from serve.supervisor.canary import Canary, Result
 from serve.supervisor.life import Verdict
 from serve.supervisor.patience import Patience
 from serve.triton.processes import wait_until
+from serve.versions.probes import LINES
 from tests.serve.fake_triton import fake_triton
 from tests.serve.supervisor.test_canary import (
     NAME,

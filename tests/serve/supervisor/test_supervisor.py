@@ -16,7 +16,7 @@ from serve.supervisor.canary import Result
 from serve.supervisor.config import SupervisorConfig
 from serve.supervisor.life import Action, Life, Phase, Verdict
 from serve.supervisor.patience import Patience
-from serve.supervisor.replica import _ACTIONS
+from serve.supervisor.replica import _ACTIONS, Replica
 from serve.supervisor.report import report
 from serve.supervisor.resources import Usage
 from serve.supervisor.sampler import Sample
@@ -182,6 +182,34 @@ def test_a_replica_that_ends_again_and_again_is_told_although_it_serves_just_now
     status = report(supervisor, started=datetime.now(UTC), start_ticks=7, metrics_url=None)
     told = f"replica 0 ended 5 times within 120 s, last: killed by SIGSEGV; see {replica.folder}"
     assert status.warnings == ((told,) if num_ends == 5 else ())
+
+
+@pytest.mark.triton
+def test_a_version_that_fails_beside_one_that_answers_is_told_with_its_cure_and_logged_once(
+    repository: Path,
+    environment: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    supervisor = Supervisor(SupervisorConfig(repository, environment, tmp_path / "t"))
+    (replica,) = supervisor.replicas
+    ticks = start_ticks(os.getpid()) or 0
+    replica.state = replace(note_of(tmp_path / "log", repository), pid=os.getpid())
+    replica.state = replace(replica.state, start_ticks=ticks)
+    replica.life = Life(phase=Phase.READY)
+    right = Result(Verdict.RIGHT, latency_s=0.003, version="1", triton="2.51.0")
+    monkeypatch.setattr(replica, "_ask", lambda state, now: right)
+    monkeypatch.setattr(Replica, "failing", "version 2: indices out of bounds")
+    for now in (1.0, 2.0):
+        replica.look(now)
+    assert replica.life.phase is Phase.READY
+    status = report(supervisor, started=datetime.now(UTC), start_ticks=7, metrics_url=None)
+    assert status.warnings[-1] == (
+        "replica 0 answers, but not with version 2: indices out of bounds; "
+        "python -m serve rollback takes it from all callers"
+    )
+    assert sum("version_failing" in record.getMessage() for record in caplog.records) == 1
 
 
 class Tried:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from serve.bundle import Manifest
 from serve.errors import BundleError
 from serve.versions.content import check_version, fill
 from tests.serve.tiny import replace_file, tiny_graph
@@ -42,4 +44,12 @@ def test_a_graph_that_does_not_run_is_named_however_well_it_is_sealed(
 ) -> None:
     replace_file(bundle, "model_fp32.onnx", content)
     with pytest.raises(BundleError, match=r"model_fp32\.onnx: "):
+        check_version(bundle)
+
+
+def test_a_graph_that_fails_on_padding_only_is_refused(bundle: Path) -> None:
+    path = bundle / "manifest.json"
+    manifest = Manifest.from_json(path.read_text())
+    path.write_text(replace(manifest, pad_id=10_000_000).to_json())
+    with pytest.raises(BundleError, match=r"model_fp32\.onnx: expected input_ids .* to run, got"):
         check_version(bundle)

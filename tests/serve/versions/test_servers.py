@@ -18,6 +18,7 @@ from serve.encoding import bucket_of
 from serve.errors import AnswerError, ServerError
 from serve.repository import publish
 from serve.triton.processes import wait_until
+from serve.versions.probes import LINES
 from serve.versions.servers import Running, RunningServers, warm_texts
 from tests.serve.fake_triton import fake_triton, proper_answer, texts_of
 from tests.serve.stand_in import PREFIX, stand_in
@@ -94,11 +95,11 @@ def test_a_version_is_warmed_up_with_each_length_alone_and_with_many_together(
     with fake_triton(server) as url, running(tmp_path, url) as connected:
         connected.warm_up(bundle, "2")
     texts = list(warm_texts(Bundle.load(bundle).encoder()))
-    assert server.asked[:-1] == [("2", [text]) for text in texts]
-    version, together = server.asked[-1]
-    assert version == "2"
-    assert len(together) == 32
-    assert together == (texts * 2)[:32]
+    *alone, together, canary = server.asked
+    assert alone == [("2", [text]) for text in texts]
+    assert together == ("2", (texts * 2)[:32])
+    assert len(together[1]) == 32
+    assert canary == ("2", list(LINES)), "what the supervisor asks: lines of several lengths"
     assert all(request_id.startswith("linetag:warm-up-") for request_id in server.ids)
 
 
