@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from serve.encoding import bucket_of
+from serve.encoding import Window, bucket_of
 from serve.entities import Entity, write_entities
 from serve.errors import DataError, GraphError, NonFiniteError, Refusal, ServerError
 from serve.events import log_event
@@ -39,7 +39,7 @@ from serve.triton.names import (
     TRAFFIC,
     GraphJson,
 )
-from serve.triton.portions import abandoned, tag_in_portions
+from serve.triton.portions import Watch, abandoned, tag_in_portions
 from serve.versions.folders import pinned_key
 from serve.versions.settling import traffic_of
 from serve.versions.traffic import Traffic
@@ -81,7 +81,8 @@ class TritonPythonModel:
         self._meter = Meter()
         metrics = TritonMetrics(args["model_name"], args["model_version"])
         self._flusher = Flusher(self._meter, metrics.add)
-        self._tagger.on_windows = self._meter.count_windows
+        self._watch = Watch()
+        self._tagger.on_windows = self._note_windows
         log_event(logger, logging.INFO, "loaded", **told)
 
     def finalize(self) -> None:
@@ -94,7 +95,11 @@ class TritonPythonModel:
         texts, owners, answers = self._read(requests)
         try:
             entities = tag_in_portions(
-                self._tagger.tag, texts, owners, lambda number: not requests[number].is_cancelled()
+                self._tagger.tag,
+                texts,
+                owners,
+                lambda number: not requests[number].is_cancelled(),
+                self._watch,
             )
         except (GraphError, DataError) as error:
             if len(requests) == 1:
@@ -123,6 +128,11 @@ class TritonPythonModel:
             else self._response(request, texts[answer], entities[answer], traffic)
             for request, answer in zip(requests, answers, strict=True)
         ]
+
+    def _note_windows(self, windows: Sequence[Window], num_padding: int) -> None:
+        """Count windows that have run, and go on only if somebody waits for the others."""
+        self._meter.count_windows(windows, num_padding)
+        self._watch.look()
 
     def _failed(self, request: Any, error: GraphError | DataError) -> Any:  # noqa: ANN401
         """Answer a request that the graph, or before it the tokenizer, has no answer to.

@@ -134,7 +134,7 @@ def test_a_line_that_the_graph_fails_on_is_named_after_the_lines_before(
 ) -> None:
     bundle = overflowing(project / "overflowing")
     (project / "first.txt").write_text("fix\nhose\n")
-    (project / "second.txt").write_text("pump\nreplace valve\nhose\n")
+    (project / "second.txt").write_text("pump\nreplace motor\nhose\n")
     assert main(["tag", "--bundle", str(bundle), "first.txt", "second.txt"]) == 1
     out, err = capsys.readouterr()
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["fix", "hose", "pump"]

@@ -24,7 +24,7 @@ from tests.serve.tiny import (
 )
 
 pytestmark = pytest.mark.triton
-GOOD, BAD = "replace pump", "replace valve"
+GOOD, BAD = "replace pump", "replace motor"
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")

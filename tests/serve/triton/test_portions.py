@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -13,12 +14,14 @@ from serve.errors import Refusal
 from serve.triton.metering import Meter
 from serve.triton.portions import (
     PORTION_CHARS,
+    GoneError,
+    Watch,
     abandoned,
     portions,
     tag_in_portions,
 )
 
-LONG = "a" * (PORTION_CHARS // 2)
+LONG, WHOLE = "a" * (PORTION_CHARS // 2), "a" * PORTION_CHARS
 
 
 class Recorder:
@@ -49,7 +52,7 @@ def test_what_is_one_portion_goes_at_once_and_nobody_is_asked_after() -> None:
     def is_wanted(owner: int) -> bool:
         raise AssertionError(owner)
 
-    rows = tag_in_portions(recorder.tag, ["ab", LONG], [0, 1], is_wanted)
+    rows = tag_in_portions(recorder.tag, ["ab", LONG], [0, 1], is_wanted, Watch())
     assert recorder.given == [["ab", LONG]]
     assert [row[0].end for row in rows if row] == [2, len(LONG)]
 
@@ -65,10 +68,55 @@ def test_who_has_gone_by_the_time_of_a_portion_is_left_out_of_it() -> None:
 
     texts = [LONG, "b", LONG, "d", "e"]
     owners = [0, 1, 2, 2, 3]
-    rows = tag_in_portions(recorder.tag, texts, owners, is_wanted)
+    rows = tag_in_portions(recorder.tag, texts, owners, is_wanted, Watch())
     assert recorder.given == [[LONG], ["e"]]
     assert [row is None for row in rows] == [False, True, True, True, False]
     assert abandoned(owners, rows) == {1, 2}
+
+
+def test_a_portion_that_nobody_waits_for_any_more_is_left_undone_and_the_next_is_not() -> None:
+    now = 0.0
+    waiting = {0, 1, 2}
+    watch = Watch(lambda: now)
+    done: list[str] = []
+
+    def tag(texts: Sequence[str]) -> list[list[Entity]]:
+        """Take 0.3 s for each text; meanwhile one of the first two callers goes."""
+        nonlocal now
+        for text in texts:
+            now += 0.3
+            done.append(text)
+            waiting.difference_update(waiting & {len(done) - 1} & {0, 1})
+            watch.look()
+        return [[] for _ in texts]
+
+    texts, owners = ["a", "b", "c", "d", WHOLE, WHOLE], [0, 1, 1, 0, 2, 2]
+    rows = tag_in_portions(tag, texts, owners, waiting.__contains__, watch)
+    assert done == ["a", "b", WHOLE, WHOLE]
+    assert rows == [None, None, None, None, [], []]
+
+
+def test_a_watch_asks_four_times_a_second_whether_anybody_waits() -> None:
+    now = 0.0
+    asked: list[int] = []
+
+    def is_wanted(owner: int) -> bool:
+        asked.append(owner)
+        return owner == 7
+
+    watch = Watch(lambda: now)
+    watch.look()
+    watch.begin([3, 7], is_wanted)
+    for later in (0.1, 0.24, 0.26, 0.4, 0.5, 0.52):
+        now = later
+        watch.look()
+    assert asked == [3, 7, 3, 7]
+    watch.begin([3, 4], is_wanted)
+    now = 0.76
+    watch.look()
+    now = 0.78
+    with pytest.raises(GoneError):
+        watch.look()
 
 
 def test_what_was_skipped_counts_as_abandoned_and_not_as_tagged() -> None:
