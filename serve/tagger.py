@@ -181,10 +181,11 @@ class Tagger:
         if self._lanes and len(batches) > 1:
             results = self._lanes.logits(batches)
         else:
-            results = map(self._backend.logits, batches)
+            results = enumerate(map(self._backend.logits, batches))
         num_words = sum(len(text.offsets) for text in encoded)
         out = np.empty((num_words, len(self.tags)), dtype=np.float32)
-        for batch, logits in zip(planned, results, strict=True):
+        for place, logits in results:
+            batch = planned[place]
             for row, (window, first) in enumerate(
                 zip(batch.windows, batch.first_rows, strict=True)
             ):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from serve.pools import submitted
 TASK_TOKENS = 256
 """Most tokens a lane takes at once: enough to cost nothing, few enough to share the work evenly.
 Such a batch's widest activation, 1.5 MB in MiniLM, about fits a core's second cache."""
+Logits = NDArray[np.float32]
 LAST_TOKENS = 64
 """What the last tasks come down to, so that no lane is long at work when the others have ended."""
 
@@ -41,20 +42,23 @@ class Lanes:
         """Make a pool; its threads start with the first tasks."""
         self._pool = ThreadPoolExecutor(self._num_lanes, thread_name_prefix="lane")
 
-    def logits(self, batches: Sequence[EncodedBatch]) -> Iterator[NDArray[np.float32]]:
-        """Yield the logits of each batch, in order. Shape of each: (B, T, L)."""
-        places: dict[int, tuple[Future[list[NDArray[np.float32]]], int]] = {}
-        for task in tasks([batch.input_ids.size for batch in batches], self._num_lanes):
-            result = submitted(self._pool, self._run, [batches[index] for index in task])
-            places |= {index: (result, place) for place, index in enumerate(task)}
+    def logits(self, batches: Sequence[EncodedBatch]) -> Iterator[tuple[int, Logits]]:
+        """Yield each batch's place and its logits, shape (B, T, L), about as they get done.
+
+        In the order of the batches all could wait for a short one, which runs last.
+        """
+        shared = [
+            (task, submitted(self._pool, self._run, [batches[place] for place in task]))
+            for task in tasks([batch.input_ids.size for batch in batches], self._num_lanes)
+        ]
         try:
-            for _, (result, place) in sorted(places.items()):
-                yield result.result()[place]
+            for task, result in shared:
+                yield from zip(task, result.result(), strict=True)
         finally:  # after an error nobody waits for the others
-            for result, _ in places.values():
+            for _, result in shared:
                 result.cancel()
 
-    def _run(self, task: list[EncodedBatch]) -> list[NDArray[np.float32]]:
+    def _run(self, task: list[EncodedBatch]) -> list[Logits]:
         return [self._backend.logits(batch) for batch in task]
 
 

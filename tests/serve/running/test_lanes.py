@@ -1,4 +1,4 @@
-"""Tests how batches are shared out among lanes: all of them, evenly, answers in order."""
+"""Tests how batches are shared out among lanes: all of them, evenly, each answer in its place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -23,6 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning
 def batch(num_tokens: int, *, number: int = 0) -> EncodedBatch:
     ids = np.full((1, num_tokens), number, dtype=np.int64)
     return EncodedBatch(ids, np.ones_like(ids))
+
+
+def answers(lanes: Lanes, batches: list[EncodedBatch]) -> list[int]:
+    """Return the first number of each batch's answer, in the order of the batches."""
+    return [int(logits[0, 0]) for _, logits in sorted(lanes.logits(batches), key=itemgetter(0))]
 
 
 @pytest.mark.parametrize(
@@ -59,8 +65,7 @@ class Meeting:
 
 def test_few_short_batches_run_on_every_lane_at_once_and_answer_in_order() -> None:
     batches = [batch(8, number=number) for number in range(2)]
-    first, second = Lanes(Meeting(2), 2).logits(batches)
-    assert (first[0, 0], second[0, 0]) == (0, 1)
+    assert answers(Lanes(Meeting(2), 2), batches) == [0, 1]
 
 
 class Failing:
@@ -79,12 +84,12 @@ def test_a_forks_child_has_threads_of_its_own() -> None:
     """None of the parent's are there, and a process's id may come again."""
     lanes = Lanes(Doubling(), 2)
     batches = [batch(8, number=number) for number in range(4)]
-    assert [logits[0, 0] for logits in lanes.logits(batches)] == [0, 2, 4, 6]
+    assert answers(lanes, batches) == [0, 2, 4, 6]
     parents = os.getpid()
 
     def holds() -> bool:
         os.getpid = lambda: parents
-        return [logits[0, 0] for logits in lanes.logits(batches)] == [0, 2, 4, 6]
+        return answers(lanes, batches) == [0, 2, 4, 6]
 
     assert holds_in_a_child(holds)
 
@@ -98,12 +103,12 @@ class Doubling:
 
 LATE = """
 import threading
-from tests.serve.running.test_lanes import Doubling, Lanes, batch
+from tests.serve.running.test_lanes import Doubling, Lanes, answers, batch
 
 def late():
     threading.main_thread().join()  # Python has shut all pools by then
     batches = [batch(8, number=number) for number in range(4)]
-    print([int(logits[0, 0]) for logits in lanes.logits(batches)])
+    print(answers(lanes, batches))
 
 lanes = Lanes(Doubling(), 2)
 threading.Thread(target=late).start()
@@ -124,7 +129,23 @@ def test_after_an_error_batches_that_wait_are_not_run() -> None:
     assert backend.num_calls < 50
 
 
-def test_answers_come_in_the_order_of_the_batches_though_the_largest_run_first() -> None:
+def test_answers_are_those_of_the_batches_though_the_largest_run_first() -> None:
     batches = [batch(8, number=0), batch(300, number=1), batch(90, number=2), batch(9, number=3)]
-    answers = [logits[0, 0] for logits in Lanes(Meeting(1), 2).logits(batches)]
-    assert answers == [0, 1, 2, 3]
+    lanes = Lanes(Meeting(1), 2)
+    assert answers(lanes, batches) == [0, 1, 2, 3]
+    assert [place for place, _ in lanes.logits(batches)] == [1, 2, 3, 0]
+
+
+def test_an_answer_does_not_wait_for_a_short_batch_that_runs_last() -> None:
+    last = threading.Event()
+
+    class Waiting(Doubling):
+        def logits(self, batch: EncodedBatch) -> NDArray[np.float32]:
+            assert batch.input_ids.size > 8 or last.wait(10.0)
+            return super().logits(batch)
+
+    batches = [batch(8, number=0), batch(300, number=1), batch(300, number=2)]
+    done = Lanes(Waiting(), 2).logits(batches)
+    assert [next(done)[0], next(done)[0]] == [1, 2]
+    last.set()
+    assert [place for place, _ in done] == [0]
