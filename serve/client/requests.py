@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ MAX_LABEL_BYTES = 4_096
 """Of a label in an answer; whatever answers with longer ones is no tagger."""
 STREAM_REQUESTS = 4
 """Requests of a stream under way at once: a server has the next one when it is done with one."""
+
+Check = Callable[[str, int], None]
+"""Refuses a text, which it calls by its index, or returns."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +68,12 @@ class Requests:
         return Request(request_id, texts, output, sum(map(len, texts)), is_patient)
 
 
-def checked(texts: Iterable[str]) -> Iterator[str]:
+def checked(texts: Iterable[str], check: Check) -> Iterator[str]:
     """Yield texts that may be sent.
+
+    Args:
+        texts: Any number.
+        check: Refuses a text, as `check_sendable` does.
 
     Raises:
         DataError: If a text is too long or not valid Unicode; naming its index.
@@ -78,7 +85,7 @@ def checked(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def check(text: str, index: int) -> None:
+def check_sendable(text: str, index: int) -> None:
     """Refuse what must not be sent; raises as `checked`."""
     if not isinstance(text, str):
         raise TypeError(f"text {index}: expected a string, got {type(text).__name__}")

@@ -12,6 +12,7 @@ from serve.client.requests import (
     MAX_REQUEST_TEXTS,
     Requests,
     answers,
+    check_sendable,
     checked,
     cut,
     read_entities,
@@ -56,13 +57,13 @@ def test_what_the_source_raises_comes_after_the_texts_before() -> None:
 
 def test_texts_that_must_not_be_sent_are_named() -> None:
     with pytest.raises(TypeError, match="expected texts, got one string; put it into a list"):
-        list(checked("text"))
+        list(checked("text", check_sendable))
     with pytest.raises(TypeError, match="text 1: expected a string, got bytes"):
-        list(checked(["fine", b"bytes"]))
+        list(checked(["fine", b"bytes"], check_sendable))
     with pytest.raises(DataError, match=f"text 1: expected at most {MAX_CHARS} characters"):
-        list(checked(["fine", "x" * (MAX_CHARS + 1)]))
+        list(checked(["fine", "x" * (MAX_CHARS + 1)], check_sendable))
     with pytest.raises(DataError, match="text 0: expected valid Unicode, got a lone surrogate"):
-        list(checked(["\ud800"]))
+        list(checked(["\ud800"], check_sendable))
 
 
 @pytest.mark.parametrize(
