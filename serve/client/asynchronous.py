@@ -94,7 +94,7 @@ class AsyncTritonTagger(Front):
                 cancellation of another task, or others cancel the stream's.
         """
         ask = partial(self._ask, is_patient=True)
-        async with aclosing(stream(texts, ask)) as answered:
+        async with aclosing(stream(texts, ask, self._check)) as answered:
             async for answer in answered:
                 yield answer
 
@@ -126,7 +126,7 @@ class AsyncTritonTagger(Front):
 
     async def _answered(self, texts: Sequence[str]) -> list[tuple[Request, Answered]]:
         """Return the requests that texts come to, each with its answer."""
-        taken = list(checked(texts))  # all of them, before the first is sent
+        taken = list(checked(texts, self._check))  # all of them, before the first is sent
         # Later requests wait for room rather than throw away what was answered.
         return [
             await self._ask(run, is_patient=number > 0) for number, run in enumerate(cut(taken))

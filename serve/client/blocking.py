@@ -93,7 +93,7 @@ class TritonTagger(Front):
         """
         ask = partial(self._ask, is_patient=True)
         with ThreadPoolExecutor(STREAM_REQUESTS, "tag_stream") as pool:
-            asked = (submitted(pool, ask, run) for run in cut(checked(texts)))
+            asked = (submitted(pool, ask, run) for run in cut(checked(texts, self._check)))
             for future in read_ahead(asked, STREAM_REQUESTS):
                 yield from answers(*future.result())
 
@@ -121,7 +121,7 @@ class TritonTagger(Front):
 
     def _answered(self, texts: Sequence[str]) -> Iterable[tuple[Request, Answered]]:
         """Return the requests that texts come to, each with its answer."""
-        taken = list(checked(texts))  # all of them, before the first is sent
+        taken = list(checked(texts, self._check))  # all of them, before the first is sent
         if len(taken) == 1:
             return [self._ask(taken)]
         # Later requests wait for room rather than throw away what was answered.

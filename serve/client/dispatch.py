@@ -19,7 +19,7 @@ from serve.client.journey import Journey
 from serve.client.policy import Policy
 from serve.client.requests import Request
 from serve.client.route import Route
-from serve.client.stats import CANCELLED, Stats
+from serve.client.stats import CANCELLED, UNSENT, Stats
 from serve.client.steps import Answered, Ask, Course, Outcome, Pause, Probe, Refresh, Try
 from serve.errors import TaggingError
 from serve.events import log_event
@@ -134,6 +134,12 @@ class Dispatcher:
         if isinstance(outcome, Answered):
             with self.lock:
                 self._route.learn(outcome.rows[0], self._clock())
+
+    def count_unsent(self) -> None:
+        """Count a request with a text that must not be sent."""
+        with self.lock:
+            self.stats.num_requests += 1
+            self.stats.failures[UNSENT] += 1
 
     def take_over(self) -> bool:
         """Make this a forked process's own, whose threads are gone; return if none was at work."""

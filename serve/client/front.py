@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from serve.client.beside import Beside
 from serve.client.dispatch import Dispatcher
 from serve.client.policy import Policy
-from serve.client.requests import Request, Requests
+from serve.client.requests import Request, Requests, check_sendable
 from serve.client.route import Route
 from serve.client.steps import Outcome, Probe, Refresh
-from serve.errors import ServerError, needing
+from serve.errors import DataError, ServerError, needing
 from serve.limits import check_name
 from serve.triton.failures import CLOSED_CLIENT
 from serve.triton.forking import check_process
@@ -97,6 +97,15 @@ class Front:
             request = self._requests.make([PROBE_TEXT], ENTITIES, is_own=True)
             then = partial(self.dispatcher.probed, step.endpoint)
         return request, self._beside.heard(then, step.timeout_s)
+
+    def _check(self, text: str, index: int) -> None:
+        """Refuse what must not be sent, and count it; raises as `check_sendable`."""
+        try:
+            check_sendable(text, index)
+        except (DataError, TypeError):
+            if os.getpid() == self._pid:  # a fork may have caught the lock taken
+                self.dispatcher.count_unsent()
+            raise
 
     def _question(self) -> Request:
         """Return the question which versions there are."""

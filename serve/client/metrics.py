@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from serve.client.dispatch import Dispatcher
-from serve.client.stats import CANCELLED, DURATION_BOUNDS_S, Stats
+from serve.client.stats import CANCELLED, DURATION_BOUNDS_S, UNSENT, Stats
 from serve.triton.failures import Failure
 
 PREFIX = "linetag_client_"
@@ -56,7 +56,7 @@ def _counters(stats: Stats) -> Iterator[Metric]:
     yield _counter("texts", "Texts answered.", stats.num_texts)
     yield _counter("characters", "Characters of the texts answered.", stats.num_chars)
     none: dict[str, float] = dict.fromkeys(Failure, 0)
-    given_up = none | {CANCELLED: 0} | stats.failures
+    given_up = none | {CANCELLED: 0, UNSENT: 0} | stats.failures
     rows: Iterable[tuple[str, str, str, Mapping[str, float]]] = (
         ("failures", "Requests given up, by reason.", "reason", given_up),
         (

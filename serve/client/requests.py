@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ MAX_LABEL_BYTES = 4_096
 """Of a label in an answer; whatever answers with longer ones is no tagger."""
 STREAM_REQUESTS = 4
 """Requests of a stream under way at once: a server has the next one when it is done with one."""
+
+Check = Callable[[str, int], None]
+"""Refuses a text, which it calls by its index, or returns."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +68,12 @@ class Requests:
         return Request(request_id, texts, output, sum(map(len, texts)), is_patient)
 
 
-def checked(texts: Iterable[str]) -> Iterator[str]:
+def checked(texts: Iterable[str], check: Check) -> Iterator[str]:
     """Yield texts that may be sent.
+
+    Args:
+        texts: Any number.
+        check: Refuses a text, as `check_sendable` does.
 
     Raises:
         DataError: If a text is too long or not valid Unicode; naming its index.
@@ -78,7 +85,7 @@ def checked(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def check(text: str, index: int) -> None:
+def check_sendable(text: str, index: int) -> None:
     """Refuse what must not be sent; raises as `checked`."""
     if not isinstance(text, str):
         raise TypeError(f"text {index}: expected a string, got {type(text).__name__}")
@@ -121,27 +128,32 @@ def read_entities(row: Any, text: str) -> list[Entity]:  # noqa: ANN401  JSON fr
     """Return a text's entities, of the JSON that a model answered.
 
     Raises:
-        AnswerError: If it is something else, or an entity lies outside the text.
+        AnswerError: If it is something else, or an entity lies outside the text or not behind the
+            one before it.
     """
     num_chars = len(text)
-    entities = []
+    rows: list[Any] = row if type(row) is list else [None]  # `{}` would be no entities
+    entities: list[Entity] = []
+    previous_end = 0
     try:
-        for fields in row:
+        for fields in rows:
             entity = Entity(**fields)
             is_typed = type(entity.start) is type(entity.end) is int and type(entity.label) is str
-            is_inside = 0 <= entity.start < entity.end <= num_chars
+            is_number = type(entity.score) in (int, float)
+            is_inside = previous_end <= entity.start < entity.end <= num_chars
             # A label names a figure in metrics, where half a surrogate pair would spoil them all.
             is_name = len(entity.label.encode()) <= MAX_LABEL_BYTES
-            if not (is_typed and is_name and is_inside and 0 <= entity.score <= 1):
+            if not (is_typed and is_number and is_name and is_inside and 0 <= entity.score <= 1):
                 break
             entities.append(entity)
+            previous_end = entity.end
         else:
             return entities
     except (TypeError, AttributeError, UnicodeEncodeError):
         pass  # no list of objects, or not with these keys, or not of these types
     raise AnswerError(
-        f"expected entities with label, start, end and score, within {num_chars} characters, "
-        f"got {row!r:.80}"
+        "expected entities with label, start, end and score, one after the other within "
+        f"{num_chars} characters, got {row!r:.80}"
     )
 
 

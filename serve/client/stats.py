@@ -26,6 +26,8 @@ MAX_LABELS = 256
 OTHER_LABELS = "(other)"
 CANCELLED = "cancelled"
 """Reason of a request that its caller gave up: a task was cancelled, or a signal interrupted it."""
+UNSENT = "unsent"
+"""Reason of a request that was never sent, for a text over the cap or none that is valid."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +38,7 @@ class Stats:
         num_requests: Requests, answered or not.
         num_texts: Texts answered.
         num_chars: Characters of the texts answered.
-        failures: Requests given up, by a `Failure` or as `CANCELLED`.
+        failures: Requests given up, by a `Failure` or as `CANCELLED` or `UNSENT`.
         failed_tries: Tries without an answer, by reason.
         retries: Retries made, by the reason of the try before.
         num_shed: Requests not sent because no endpoint had room.

@@ -22,9 +22,9 @@ from serve.client.cancellation import is_asked_to_end
 from serve.client.requests import (
     MAX_REQUEST_TEXTS,
     STREAM_REQUESTS,
+    Check,
     Request,
     answers,
-    check,
     checked,
     cut,
     refuse_string,
@@ -41,13 +41,14 @@ _CANCELLED = (
 
 
 async def stream(
-    texts: Texts, ask: Callable[[list[str]], Awaitable[Asked]]
+    texts: Texts, ask: Callable[[list[str]], Awaitable[Asked]], check: Check
 ) -> AsyncGenerator[Answer, None]:
     """Yield the answer to each text, in order.
 
     Args:
         texts: Any number.
         ask: Sends one request.
+        check: Refuses a text.
 
     Raises:
         TaggingError, TypeError: What `ask` raises, or a check of a text, after the answers to all
@@ -69,7 +70,7 @@ async def stream(
         finally:
             asked.put_nowait(None)
 
-    reader, sender = asyncio.create_task(_read(texts, waiting)), asyncio.create_task(send())
+    reader, sender = asyncio.create_task(_read(texts, waiting, check)), asyncio.create_task(send())
     try:
         while task := await asked.get():
             for answer in answers(*await task):
@@ -86,9 +87,9 @@ async def stream(
         await _end(reader, sender, *under_way)
 
 
-async def _read(texts: Texts, waiting: asyncio.Queue[str | None]) -> None:
+async def _read(texts: Texts, waiting: asyncio.Queue[str | None], check: Check) -> None:
     try:
-        async for text in _each(texts):
+        async for text in _each(texts, check):
             await waiting.put(text)
     except (Exception, asyncio.CancelledError):
         # The source may wait for a task that was cancelled. At the stream's own end nobody takes.
@@ -99,10 +100,10 @@ async def _read(texts: Texts, waiting: asyncio.Queue[str | None]) -> None:
     await waiting.put(None)
 
 
-async def _each(texts: Texts) -> AsyncIterator[str]:
+async def _each(texts: Texts, check: Check) -> AsyncIterator[str]:
     """Yield the texts, checked, of either kind of source."""
     if not isinstance(texts, AsyncIterable):
-        for text in checked(texts):
+        for text in checked(texts, check):
             yield text
         return
     index = 0

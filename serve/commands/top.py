@@ -7,8 +7,8 @@
 
 On a terminal it is drawn anew every two seconds until Ctrl-C; elsewhere, and with --json, it is one
 snapshot, over one interval. Requests and texts are callers'. p50 and p99 are of the last minute,
-inside the server, the supervisor's canaries among them. texts/batch are those that the batcher
-merged on average; the largest batch is 256.
+inside the server, the supervisor's canaries among them. batch is how many texts the batcher
+merged on average; the largest is 256.
 
 exit status: 0 every server answers rightly, 1 not all do, or none runs, 2 wrong usage
 """

@@ -17,11 +17,11 @@ from serve.supervisor.status import ReplicaStatus
 _MB = 1e6
 _COLUMNS = (
     *("replica", "gRPC", "health", "version", "req/s", "fail/s", "texts/s", "p50 ms", "p99 ms"),
-    *("texts/batch", "queue", "canary ms", "MB", "restarts"),
+    *("batch", "queue", "canary ms", "MB", "restarts"),
 )
 _NUM_WORDS = 4
 """The first columns are words, the others numbers."""
-_SPARE = ("restarts", "queue", "MB", "canary ms", "texts/batch", "texts/s", "fail/s")
+_SPARE = ("restarts", "queue", "MB", "canary ms", "texts/s", "fail/s", "batch")
 """What a narrow terminal does without, the first first."""
 _BOUNDLESS = 1_000
 _COLOURS = {Phase.READY: "green", Phase.DRAINING: "yellow", Phase.STARTING: "yellow"}

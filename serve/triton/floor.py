@@ -1,4 +1,8 @@
-"""Owns the oldest Triton that is fit for production, and why."""
+"""Owns the oldest Triton that is fit for production, and why.
+
+A request for classes of an output of bytes ends Triton 2.51: it divides by the size of an element,
+which is 0. https://github.com/triton-inference-server/server/pull/8267 mended that in 2025.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ def floor_warning(triton: str) -> str:
         return ""
     return (
         f"expected Triton {FLOOR[0]}.{FLOOR[1]} (release {_RELEASE}) or newer, got "
-        f"{triton or 'no version'}: it lacks the security fixes since, and a malformed HTTP "
-        "request can crash it; good for tests and trusted callers on this machine, in production "
-        f"use NVIDIA's container of release {_RELEASE} or later"
+        f"{triton or 'no version'}: it lacks the security fixes since, and one request over "
+        "gRPC or HTTP can crash it; good for tests and for callers you trust, on loopback or by "
+        f"mutual TLS; in production use NVIDIA's container of release {_RELEASE} or later"
     )

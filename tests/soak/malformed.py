@@ -123,11 +123,15 @@ def _name_until_nul(request: Any, choose: random.Random) -> None:
 
 
 def _number_and_more(request: Any, choose: random.Random) -> None:
-    request.model_version = choose.choice(["1.0", "1x", " 1", "01"])
+    request.model_version = choose.choice(["1.0", "1.5", "1x", " 1", "01"])
 
 
 def _a_row_beyond_a_counter(request: Any, choose: random.Random) -> None:
     _set_shape(choose.choice([2**32 + 1, 1 - 2**32]), 1)(request, choose)  # in 32 bits: 1
+
+
+def _doubled_output(request: Any, choose: random.Random) -> None:
+    request.outputs.append(choose.choice(request.outputs))
 
 
 LENIENT: dict[str, Change] = {
@@ -135,6 +139,7 @@ LENIENT: dict[str, Change] = {
     "a version that begins with a number": _number_and_more,
     "one content too many": _two_contents,
     "rows that are one in 32 bits": _a_row_beyond_a_counter,
+    "an output asked for twice": _doubled_output,
 }
 
 

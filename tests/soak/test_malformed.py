@@ -4,7 +4,7 @@ Three kinds, from a seed: a good request with one part made wrong, of which all 
 bytes of a good request with some changed, of which some still say something, and must be answered
 for what they say; and bytes that are not even HTTP/2.
 
-Triton 2.51 itself passes over four things before any model sees the request: `LENIENT` holds them,
+Triton 2.51 itself passes over five things before any model sees the request: `LENIENT` holds them,
 and they are tested for giving the very answer of the request without them, and nothing else.
 """
 

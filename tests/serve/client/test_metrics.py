@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serve.client import Policy, TritonTagger, export_metrics
-from serve.client.stats import CANCELLED, DURATION_BOUNDS_S, MAX_LABELS, OTHER_LABELS, Stats
+from serve.client import AsyncTritonTagger, Policy, TritonTagger, export_metrics
+from serve.client.stats import (
+    CANCELLED,
+    DURATION_BOUNDS_S,
+    MAX_LABELS,
+    OTHER_LABELS,
+    UNSENT,
+    Stats,
+)
 from serve.entities import Entity
 from serve.errors import DataError, ServerError, UnreachableError
+from serve.limits import MAX_CHARS
 from serve.triton.failures import Failure
 from tests.serve.client.courses import A, B, a_request, answers, failing, world
 from tests.serve.fake_triton import fake_triton
@@ -78,6 +87,30 @@ def test_requests_given_up_and_shed_and_under_way_are_seen() -> None:
     assert [shown("in_flight", endpoint=url) for url in (A, B)] == [1, 1]
 
 
+def test_texts_that_must_not_be_sent_are_seen_in_the_figures() -> None:
+    registry = CollectorRegistry()
+    client, asynchronous = TritonTagger("127.0.0.1:1"), AsyncTritonTagger("127.0.0.1:1")
+    export_metrics(client, asynchronous, registry=registry)
+    long = "x" * (MAX_CHARS + 1)
+
+    async def ask() -> None:
+        with pytest.raises(DataError):
+            await asynchronous.ask(["fine", long])
+        with pytest.raises(DataError):
+            _ = [answer async for answer in asynchronous.tag_stream([long])]
+
+    with client:
+        for texts in (["\ud800"], [None]):
+            with pytest.raises((DataError, TypeError)):
+                client.tag(texts)
+        with pytest.raises(DataError):
+            list(client.tag_stream([long]))
+    asyncio.run(ask())
+    shown = Shown(registry)
+    assert shown("failures_total", reason=UNSENT) == shown("requests_total") == 5
+    assert shown("texts_total") == 0
+
+
 def test_a_client_that_has_done_nothing_shows_zeros_for_all_that_may_go_wrong() -> None:
     """Prometheus sees no growth of what was not there before."""
     registry = CollectorRegistry()
@@ -89,7 +122,7 @@ def test_a_client_that_has_done_nothing_shows_zeros_for_all_that_may_go_wrong() 
     shown = Shown(registry)
     for name in ("failures_total", "failed_tries_total", "retries_total"):
         assert [shown(name, reason=reason) for reason in Failure] == [0] * len(Failure)
-    assert shown("failures_total", reason=CANCELLED) == 0
+    assert shown("failures_total", reason=CANCELLED) == shown("failures_total", reason=UNSENT) == 0
     assert [shown("ejections_total", endpoint=url) for url in (A, B)] == [0, 0]
 
 

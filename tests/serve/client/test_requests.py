@@ -12,6 +12,7 @@ from serve.client.requests import (
     MAX_REQUEST_TEXTS,
     Requests,
     answers,
+    check_sendable,
     checked,
     cut,
     read_entities,
@@ -56,13 +57,13 @@ def test_what_the_source_raises_comes_after_the_texts_before() -> None:
 
 def test_texts_that_must_not_be_sent_are_named() -> None:
     with pytest.raises(TypeError, match="expected texts, got one string; put it into a list"):
-        list(checked("text"))
+        list(checked("text", check_sendable))
     with pytest.raises(TypeError, match="text 1: expected a string, got bytes"):
-        list(checked(["fine", b"bytes"]))
+        list(checked(["fine", b"bytes"], check_sendable))
     with pytest.raises(DataError, match=f"text 1: expected at most {MAX_CHARS} characters"):
-        list(checked(["fine", "x" * (MAX_CHARS + 1)]))
+        list(checked(["fine", "x" * (MAX_CHARS + 1)], check_sendable))
     with pytest.raises(DataError, match="text 0: expected valid Unicode, got a lone surrogate"):
-        list(checked(["\ud800"]))
+        list(checked(["\ud800"], check_sendable))
 
 
 @pytest.mark.parametrize(
@@ -84,17 +85,28 @@ def test_texts_that_must_not_be_sent_are_named() -> None:
         {"score": 1.5},
         {"score": -0.1},
         {"score": None},
+        {"score": True},
         {"unknown": 1},
     ],
 )
 def test_an_entity_that_does_not_fit_its_text_is_refused(changed: dict[str, object]) -> None:
     assert read_entities([GOOD], "fix pump") == [Entity("Item", 4, 8, 0.5)]
-    message = "expected entities with label, start, end and score, within 8 characters, got"
+    message = r"score, one after the other within 8 characters, got \[\{"
     with pytest.raises(AnswerError, match=message):
-        read_entities([GOOD, {**GOOD, **changed}], "fix pump")
+        read_entities([{**GOOD, **changed}], "fix pump")
 
 
-@pytest.mark.parametrize("row", [None, 3, "text", [3], ["label"], [{}], {"label": "a"}])
+def test_entities_that_overlap_or_are_out_of_order_are_refused() -> None:
+    first = {"label": "Activity", "start": 0, "end": 4, "score": 1}
+    assert [entity.start for entity in read_entities([first, GOOD], "fix pump")] == [0, 4]
+    for row in ([GOOD, first], [GOOD, GOOD], [{**first, "end": 5}, GOOD]):
+        with pytest.raises(AnswerError, match="score, one after the other"):
+            read_entities(row, "fix pump")
+
+
+@pytest.mark.parametrize(
+    "row", [None, 3, "text", "", {}, GOOD, [3], ["label"], [{}], {"label": "a"}]
+)
 def test_something_else_than_entities_is_refused(row: object) -> None:
     with pytest.raises(AnswerError, match="expected entities with label"):
         read_entities(row, "fix pump")

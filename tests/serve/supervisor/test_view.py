@@ -34,9 +34,9 @@ def drawn(width: int, *, url: str = "127.0.0.1:46123") -> list[str]:
 @pytest.mark.parametrize("width", [80, 100, 120, 160])
 def test_no_number_is_cut(width: int) -> None:
     _, head, row, *rest = drawn(width)
-    for column in ("replica", "gRPC", "health", "version", "req/s", "p50 ms", "p99 ms"):
+    for column in ("replica", "gRPC", "health", "version", "req/s", "p50 ms", "p99 ms", "batch"):
         assert column in head
-    for cell in ("127.0.0.1:46123", "12,345", "1,114.25", "2,345.50"):
+    for cell in ("127.0.0.1:46123", "12,345", "1,114.25", "2,345.50", "12.5"):
         assert cell in row
     assert not any("…" in line for line in [head, row])
     words = "a wider terminal also shows "
