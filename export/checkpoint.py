@@ -21,13 +21,13 @@ from export.tokenizer_settings import check_settings
 from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import (
     MAX_WEIGHT_BYTES,
-    WAYS_TO_RUN,
     check_padding,
     check_plain,
+    loading,
     max_tokens,
     pad_id,
 )
-from serve.artefacts.loaded import check_loaded
+from serve.artefacts.loaded import check_finite, check_loaded
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
 from serve.artefacts.tokenizer_file import read_tokenizer
 from serve.backend import Backend
@@ -116,16 +116,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we say it below
     try:
         with Pretrained(folder).checked_folder() as checked:
-            model, loading = AutoModelForTokenClassification.from_pretrained(
+            model, info = AutoModelForTokenClassification.from_pretrained(
                 checked,
-                output_loading_info=True,
                 attn_implementation="eager",  # the form whose attention can be fused
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                pad_token_id=pad_id(config),  # RoBERTa counts positions by it
-                **WAYS_TO_RUN,
+                **loading(config),
             )
     except CheckpointError:
         raise
@@ -134,9 +128,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             f"{folder}: expected a model that loads, got {first_line(error)}"
         ) from error
     check_padding(model.config.to_dict(), folder / CONFIG)
-    check_loaded(folder, loading, model.config.model_type)
+    check_loaded(folder, info, model.config.model_type)
     _check_size(folder, model)
-    _check_finite(folder, model)
+    check_finite(folder, model.named_parameters())
     return Checkpoint(
         folder=folder,
         model=model.eval(),
@@ -156,20 +150,6 @@ def _check_size(folder: Path, model: PreTrainedModel) -> None:
             f"weights in FP32, what one ONNX file holds, got {size_bytes / 1e9:.2f}; "
             "choose a smaller model, or one with fewer tokens"
         )
-
-
-def _check_finite(folder: Path, model: PreTrainedModel) -> None:
-    """Refuse what a diverged training leaves.
-
-    The gate sees no token that the dev lines lack, and one such row costs a text all its entities.
-    """
-    for name, weight in model.named_parameters():
-        if not weight.isfinite().all():
-            num = int(weight.numel() - weight.isfinite().sum())
-            raise CheckpointError(
-                f"{folder / WEIGHTS}: expected finite weights, got {num:,} of {weight.numel():,} "
-                f"that are NaN or infinite in {name}; train again, with a lower learning rate"
-            )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -115,7 +115,9 @@ def family_config(family: str, names: tuple[str, ...]) -> PretrainedConfig:
     )
 
 
-@pytest.mark.parametrize("setting", [{"return_dict": False}, {"chunk_size_feed_forward": 4}])
+@pytest.mark.parametrize(
+    "setting", [{"return_dict": False}, {"chunk_size_feed_forward": 4}, {"output_attentions": True}]
+)
 def test_a_setting_of_how_not_what_pytorch_computes_changes_nothing(
     tiny_checkpoint: Path, tmp_path: Path, setting: dict[str, Any]
 ) -> None:

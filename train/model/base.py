@@ -24,12 +24,13 @@ from transformers.utils import logging as transformers_logging
 
 from serve.artefacts.families import (
     MAX_WEIGHT_BYTES,
-    WAYS_TO_RUN,
     check_padding,
     check_plain,
+    loading,
     max_tokens,
     pad_id,
 )
+from serve.artefacts.loaded import check_finite
 from serve.artefacts.pretrained import (
     CONFIG,
     INDEX,
@@ -99,8 +100,8 @@ class Base:
         """Return the model in FP32 with a head for the tags: new, or kept where labels agree.
 
         Raises:
-            CheckpointError: If the weights are damaged or lack a part of the encoder, or a head
-                does not fit its tags.
+            CheckpointError: If the weights are damaged, not finite or lack a part of the encoder,
+                or a head does not fit its tags.
         """
         model, _ = self._load(
             AutoModelForTokenClassification,
@@ -108,6 +109,7 @@ class Base:
             label2id={name: i for i, name in enumerate(tags.names)},
         )
         self._renew_head(model, tags)
+        check_finite(self.folder, model.named_parameters())
         if (size_bytes := 4 * model.num_parameters()) > MAX_WEIGHT_BYTES:
             logger.warning(
                 "warning: %s: expected at most %.2f GB of weights in FP32, what export takes, got "
@@ -120,9 +122,10 @@ class Base:
         """Return the model in FP32 with a head that guesses words, and whether that is a new one.
 
         Raises:
-            CheckpointError: If the weights are damaged or lack a part of the encoder.
+            CheckpointError: If the weights are damaged, not finite or lack a part of the encoder.
         """
         model, lost = self._load(AutoModelForMaskedLM)
+        check_finite(self.folder, model.named_parameters())
         return model, bool(lost)
 
     def _load(self, auto: Any, **settings: Any) -> tuple[PreTrainedModel, set[str]]:  # noqa: ANN401
@@ -136,13 +139,9 @@ class Base:
             with self.files.checked_folder() as folder:
                 model, info = auto.from_pretrained(
                     folder,
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                    dtype="float32",
                     attn_implementation=ATTENTION,
                     ignore_mismatched_sizes=True,
-                    output_loading_info=True,
-                    **WAYS_TO_RUN,
+                    **loading(self.files.config()),
                     **settings,
                 )
         except CheckpointError:
