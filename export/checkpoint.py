@@ -5,6 +5,7 @@ What could be unsafe in it, `serve.artefacts.pretrained` refuses. Knows nothing 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from transformers import AutoModelForTokenClassification, PretrainedConfig, PreT
 from transformers.utils import logging as transformers_logging
 
 from export.snapshot import Snapshot
-from export.tokenizer_settings import check_settings
 from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import (
     MAX_WEIGHT_BYTES,
@@ -30,6 +30,7 @@ from serve.artefacts.families import (
 from serve.artefacts.loaded import check_finite, check_loaded
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
 from serve.artefacts.tokenizer_file import read_tokenizer
+from serve.artefacts.tokenizer_settings import check_settings
 from serve.backend import Backend
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
@@ -168,7 +169,8 @@ def _encoder(snapshot: Snapshot, config: PretrainedConfig) -> Encoder:
         largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
         if largest >= config.vocab_size:
             raise ValueError(f"token id {largest} for {config.vocab_size} embeddings")
-        check_settings(snapshot, tokenizer)
+        stated = json.loads(snapshot.copied.get(TOKENIZER_CONFIG, b"{}"))
+        check_settings(snapshot.folder, stated, tokenizer)
         return Encoder(tokenizer, max_tokens=max_tokens(settings), pad_id=pad_id(settings))
     except CheckpointError:
         raise

@@ -6,7 +6,6 @@ promises and a file lacks are never filled in at random.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from torch import nn
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     PreTrainedModel,
 )
 from transformers.utils import logging as transformers_logging
@@ -35,12 +33,9 @@ from serve.artefacts.pretrained import (
     CONFIG,
     INDEX,
     TOKENIZER,
-    TOKENIZER_CONFIG,
-    VOCABULARY,
     WEIGHTS,
     Pretrained,
 )
-from serve.artefacts.tokenizer_file import read_tokenizer
 from serve.bundle import MANIFEST
 from serve.encoding import Encoder
 from serve.errors import CheckpointError, DataError
@@ -49,8 +44,7 @@ from train.model.attention import ATTENTION
 from train.model.dropout import replace_dropout
 from train.model.head import keep_rows, read_head
 from train.model.source import find_files
-
-_CASE = "do_lower_case"
+from train.model.tokenizer import find_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -169,11 +163,10 @@ class Base:
         head = read_head(self.files, layer.get_parameter("weight").shape[1])
         if head:
             kept = keep_rows(layer, tags, head)
-            names = f" ({', '.join(kept)})" if kept else ""
-            logger.info(
-                "%s is a tagger: its encoder stays, and its head for %d of %d labels%s",
-                self.name, len(kept), len(tags.labels), names,
-            )  # fmt: skip
+            part = "none of its head, which knows other labels"
+            if kept:
+                part = f"its head for {len(kept)} of {len(tags.labels)} labels ({', '.join(kept)})"
+            logger.info("%s: its encoder stays, and %s", self.name, part)
 
 
 def find_base(name: str) -> Base:
@@ -184,7 +177,7 @@ def find_base(name: str) -> Base:
     """
     files = find_files(name)
     config = _checked_config(files)
-    tokenizer = _tokenizer(files)
+    tokenizer = find_tokenizer(files, config["model_type"])
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
     if largest >= config["vocab_size"]:
         raise CheckpointError(
@@ -196,6 +189,10 @@ def find_base(name: str) -> Base:
 
 def _checked_config(files: Pretrained) -> dict[str, Any]:
     folder, path = files.folder, files.folder / CONFIG
+    if not files.has(CONFIG) and (inside := sorted(folder.glob(f"*/{CONFIG}"))):
+        raise CheckpointError(
+            f"{folder}: expected {CONFIG}, got one in {inside[0].parent.name}; name that folder"
+        )
     config = files.config()
     check_plain(config, path)
     if not files.weights():
@@ -211,38 +208,3 @@ def _checked_config(files: Pretrained) -> dict[str, Any]:
     files.check_sizes(config)
     check_padding(config, path)
     return config
-
-
-def _tokenizer(files: Pretrained) -> Tokenizer:
-    """Return a model's tokenizer; from `vocab.txt` where it has nothing newer."""
-    folder = files.folder
-    try:
-        if files.has(TOKENIZER):
-            tokenizer = read_tokenizer(files.read(TOKENIZER))
-        elif files.has(VOCABULARY):
-            with files.checked_vocabulary() as checked:
-                case = _case(checked)
-                tokenizer = AutoTokenizer.from_pretrained(checked, **case).backend_tokenizer
-        else:
-            raise CheckpointError(f"{folder}: expected {TOKENIZER} or {VOCABULARY}, got neither")
-    except CheckpointError:
-        raise
-    except Exception as error:  # tokenizers raises plain Exception
-        path = folder / TOKENIZER
-        raise CheckpointError(f"{path}: expected a tokenizer, got {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _case(folder: Path) -> dict[str, bool]:
-    """Return whether to lower the case, told from `vocab.txt` where no setting says it.
-
-    An uncased BERT has no piece with a capital, special tokens aside.
-    """
-    settings = folder / TOKENIZER_CONFIG
-    if settings.is_file() and _CASE in json.loads(settings.read_text(encoding="utf-8")):
-        return {}
-    pieces = (folder / VOCABULARY).read_text(encoding="utf-8").splitlines()
-    words = (piece for piece in pieces if not (piece.startswith("[") and piece.endswith("]")))
-    return {_CASE: all(word == word.lower() for word in words)}

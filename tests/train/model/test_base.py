@@ -229,13 +229,48 @@ def test_pickled_weights_are_refused_unopened(base: Path) -> None:
     [
         ("config.json", r"config\.json: expected a readable file, got No such file"),
         ("model.safetensors", r"expected model\.safetensors, got none"),
-        ("tokenizer.json", r"expected tokenizer\.json or vocab\.txt, got neither"),
+        ("tokenizer.json", r"expected tokenizer\.json or vocab\.txt, got none; choose"),
     ],
 )
 def test_a_missing_file_is_named(base: Path, file: str, message: str) -> None:
     (base / file).unlink()
     with pytest.raises(CheckpointError, match=message):
         find_base(str(base))
+
+
+def test_a_vocabulary_alone_makes_no_tokenizer_of_robertas_kind(tmp_path: Path) -> None:
+    """transformers makes one of five tokens of it, and no line has a word then."""
+    base = write_base(tmp_path / "base", "roberta", ["replace oil pump"])
+    (base / "tokenizer.json").rename(base / "vocab.txt")
+    message = r"base: expected tokenizer\.json, got none; choose a model that has it"
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(base))
+
+
+def test_a_vocabulary_that_makes_no_tokenizer_is_named(base: Path) -> None:
+    (base / "tokenizer.json").unlink()
+    (base / "vocab.txt").write_bytes(b"\xff")
+    with pytest.raises(CheckpointError, match=r"vocab\.txt: expected a tokenizer, got .*; choose"):
+        find_base(str(base))
+
+
+def test_a_model_in_a_folder_of_the_folder_is_pointed_to(base: Path, tmp_path: Path) -> None:
+    base.rename(tmp_path / "0_Transformer")
+    message = r"expected config\.json, got one in 0_Transformer; name that folder"
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(tmp_path))
+
+
+def test_settings_that_contradict_the_tokenizer_are_told(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    find_base(str(base))
+    assert not caplog.text
+    path = base / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"do_lower_case": False}))
+    tokens = find_base(str(base)).tokenizer.encode("PUMP").tokens
+    assert tokens[1:-1] == ["pump"]
+    assert "tokenizer_config.json: expected do_lower_case true, as tokenizer.json" in caplog.text
 
 
 def test_a_damaged_tokenizer_is_refused(base: Path) -> None:
