@@ -6,6 +6,7 @@ What could be unsafe in it, `serve.artefacts.pretrained` refuses. Knows nothing 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,15 @@ from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError, first_line
 from serve.labels import Tags
 from serve.tagger import Tagger
+
+_SAME_AS = {
+    "gelu_python": "gelu",
+    "gelu_python_tanh": "gelu_new",
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "gelu_accurate": "gelu_new",
+}
+"""Other names of the two activations that can be fused: the same functions but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
                 checked,
                 attn_implementation="eager",  # the form whose attention can be fused
                 **loading(config),
+                **_activation(config),
             )
     except CheckpointError:
         raise
@@ -141,6 +152,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         shape=_shape(model.config),
         snapshot=snapshot,
     )
+
+
+def _activation(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the setting of an activation that can be fused under another name."""
+    names = {key: str(config.get(key)) for key in ("hidden_act", "activation")}
+    return {key: _SAME_AS[name] for key, name in names.items() if name in _SAME_AS}
 
 
 def _check_size(folder: Path, model: PreTrainedModel) -> None:
