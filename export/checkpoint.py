@@ -5,6 +5,8 @@ What could be unsafe in it, `serve.artefacts.pretrained` refuses. Knows nothing 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +19,34 @@ from transformers import AutoModelForTokenClassification, PretrainedConfig, PreT
 from transformers.utils import logging as transformers_logging
 
 from export.snapshot import Snapshot
-from export.tokenizer_settings import check_settings
 from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import (
     MAX_WEIGHT_BYTES,
-    WAYS_TO_RUN,
     check_padding,
     check_plain,
+    loading,
     max_tokens,
     pad_id,
 )
-from serve.artefacts.loaded import check_loaded
+from serve.artefacts.loaded import check_finite, check_loaded
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, Pretrained
 from serve.artefacts.tokenizer_file import read_tokenizer
+from serve.artefacts.tokenizer_settings import check_settings
 from serve.backend import Backend
 from serve.decode.decoding import Decoding
 from serve.encoding import EncodedBatch, Encoder
 from serve.errors import CheckpointError, first_line
 from serve.labels import Tags
 from serve.tagger import Tagger
+
+_SAME_AS = {
+    "gelu_python": "gelu",
+    "gelu_python_tanh": "gelu_new",
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "gelu_accurate": "gelu_new",
+}
+"""Other names of the two activations that can be fused: the same functions but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +127,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # we say it below
     try:
         with Pretrained(folder).checked_folder() as checked:
-            model, loading = AutoModelForTokenClassification.from_pretrained(
+            model, info = AutoModelForTokenClassification.from_pretrained(
                 checked,
-                output_loading_info=True,
                 attn_implementation="eager",  # the form whose attention can be fused
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                pad_token_id=pad_id(config),  # RoBERTa counts positions by it
-                **WAYS_TO_RUN,
+                **loading(config),
+                **_activation(config),
             )
     except CheckpointError:
         raise
@@ -134,9 +140,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             f"{folder}: expected a model that loads, got {first_line(error)}"
         ) from error
     check_padding(model.config.to_dict(), folder / CONFIG)
-    check_loaded(folder, loading, model.config.model_type)
+    check_loaded(folder, info, model.config.model_type)
     _check_size(folder, model)
-    _check_finite(folder, model)
+    check_finite(folder, model.named_parameters())
     return Checkpoint(
         folder=folder,
         model=model.eval(),
@@ -148,6 +154,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
+def _activation(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the setting of an activation that can be fused under another name."""
+    names = {key: str(config.get(key)) for key in ("hidden_act", "activation")}
+    return {key: _SAME_AS[name] for key, name in names.items() if name in _SAME_AS}
+
+
 def _check_size(folder: Path, model: PreTrainedModel) -> None:
     size_bytes = 4 * model.num_parameters()
     if size_bytes > MAX_WEIGHT_BYTES:
@@ -156,20 +168,6 @@ def _check_size(folder: Path, model: PreTrainedModel) -> None:
             f"weights in FP32, what one ONNX file holds, got {size_bytes / 1e9:.2f}; "
             "choose a smaller model, or one with fewer tokens"
         )
-
-
-def _check_finite(folder: Path, model: PreTrainedModel) -> None:
-    """Refuse what a diverged training leaves.
-
-    The gate sees no token that the dev lines lack, and one such row costs a text all its entities.
-    """
-    for name, weight in model.named_parameters():
-        if not weight.isfinite().all():
-            num = int(weight.numel() - weight.isfinite().sum())
-            raise CheckpointError(
-                f"{folder / WEIGHTS}: expected finite weights, got {num:,} of {weight.numel():,} "
-                f"that are NaN or infinite in {name}; train again, with a lower learning rate"
-            )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -188,7 +186,8 @@ def _encoder(snapshot: Snapshot, config: PretrainedConfig) -> Encoder:
         largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
         if largest >= config.vocab_size:
             raise ValueError(f"token id {largest} for {config.vocab_size} embeddings")
-        check_settings(snapshot, tokenizer)
+        stated = json.loads(snapshot.copied.get(TOKENIZER_CONFIG, b"{}"))
+        check_settings(snapshot.folder, stated, tokenizer)
         return Encoder(tokenizer, max_tokens=max_tokens(settings), pad_id=pad_id(settings))
     except CheckpointError:
         raise

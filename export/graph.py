@@ -122,7 +122,8 @@ def _pin_versions(model: ir.Model) -> None:
     if newer:
         raise GraphError(
             f"expected operators as they are in opset {OPSET}, got newer {sorted(newer)}; "
-            "use a supported BERT family and the pinned version of torch"
+            "use a supported BERT family whose hidden_act is older, such as gelu, and the pinned "
+            "version of torch"
         )
     model.opset_imports[""] = OPSET
     model.ir_version = IR_VERSION

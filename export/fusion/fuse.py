@@ -60,7 +60,7 @@ def _name_gelus(graph: ir.Graph) -> None:
 def expected_fusion(shape: Shape) -> dict[str, int]:
     """Return how many nodes of each fused operator a BERT of a shape must have.
 
-    An activation that is no GELU has no fused form, and none is expected of it.
+    An activation that is no GELU has no fused form, and none is expected of it; the report says so.
     """
     gelu = {_GELUS[shape.activation]: shape.num_layers} if shape.activation in _GELUS else {}
     return {

@@ -16,11 +16,17 @@ FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
 """Hugging Face's `model_type` of each."""
 MAX_WEIGHT_BYTES = 2**31 - 2**24
 """Of FP32 weights in one ONNX file: protobuf's limit of 2 GiB, less room for the nodes."""
-WAYS_TO_RUN = {
+_LOADING = {
+    "use_safetensors": True,
+    "trust_remote_code": False,
+    "local_files_only": True,
+    "output_loading_info": True,
+    "dtype": "float32",
+    # Settings of a configuration that change no logit, as this code needs them.
     "return_dict": True,  # old configurations ask for a tuple
     "chunk_size_feed_forward": 0,  # saves memory in training, and takes multiples of it only
+    "output_attentions": False,  # some forms of attention have none to give, and refuse to load
 }
-"""Settings of a configuration that change no logit, as this code needs them."""
 _PLAIN = {"position_embedding_type": "absolute", "is_decoder": False}
 """Settings that change what a model computes, and the values that make it a plain encoder."""
 _POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta")
@@ -64,6 +70,15 @@ def pad_id(config: Mapping[str, Any]) -> int:
     default = _ROBERTA_PAD_ID if _counts_from_padding(config) else 0
     stated = config.get("pad_token_id")
     return default if stated is None else int(stated)
+
+
+def loading(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every `from_pretrained` is told of a model.
+
+    Args:
+        config: Its configuration, whose padding is a token's.
+    """
+    return _LOADING | {"pad_token_id": pad_id(config)}
 
 
 def max_tokens(config: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Owns whether the weights of a checkpoint are all that its model has, and no others.
+"""Owns whether the weights of a checkpoint are all that its model has, finite, and no others.
 
 Those that lack would be random, and pass for trained. Those in excess are dropped without a word,
 and what answers would be another model: without adapters, a CRF or relative positions.
@@ -7,7 +7,7 @@ and what answers would be another model: without adapters, a CRF or relative pos
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +51,24 @@ def check_loaded(folder: Path, loading: Mapping[str, Collection[Any]], family: s
             f"got {len(dropped)} more, first {min(dropped)}; nothing would read them: merge "
             "adapters into the model, or train another with python -m train"
         )
+
+
+def check_finite(folder: Path, parameters: Iterable[tuple[str, Any]]) -> None:
+    """Refuse what a diverged training leaves.
+
+    No score on lines sees a token that they lack, and one such row costs a text all its entities.
+
+    Args:
+        folder: The checkpoint or base model.
+        parameters: Names and tensors of its weights.
+
+    Raises:
+        CheckpointError: Naming the first that is not finite.
+    """
+    for name, weight in parameters:
+        if not weight.isfinite().all():
+            num = int(weight.numel() - weight.isfinite().sum())
+            raise CheckpointError(
+                f"{folder / WEIGHTS}: expected finite weights, got {num:,} of {weight.numel():,} "
+                f"that are NaN or infinite in {name}; train it again, with a lower learning rate"
+            )

@@ -204,7 +204,7 @@ def test_weights_that_are_not_finite_are_refused_though_no_dev_line_meets_them(
     assert main(["--model", str(folder), "--output", str(tmp_path / "bundle")]) == 1
     error = capsys.readouterr().err
     assert "model.safetensors: expected finite weights, got 32 of " in error
-    assert f"NaN or infinite in {name}; train again" in error
+    assert f"NaN or infinite in {name}; train it again" in error
     assert error.count("\n") == 1
 
 

@@ -89,6 +89,37 @@ def test_each_family_is_fused_whole_and_gives_pytorchs_logits(
         np.testing.assert_allclose(logits(exported_as, batch), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "fused"),
+    [
+        ("bert", "gelu_python", "BiasGelu"),
+        ("bert", "gelu_python_tanh", "FastGelu"),
+        ("bert", "gelu_pytorch_tanh", "FastGelu"),
+        ("bert", "gelu_fast", "FastGelu"),
+        ("bert", "gelu_accurate", "FastGelu"),
+        ("distilbert", "gelu_fast", "FastGelu"),
+    ],
+)
+def test_gelu_is_fused_under_its_other_names(
+    tiny_checkpoint: Path, tmp_path: Path, kind: str, name: str, fused: str
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    config = load_checkpoint(tiny_checkpoint).model.config if kind == "bert" else family(kind)
+    config.id2label = load_checkpoint(tiny_checkpoint).model.config.id2label
+    setattr(config, "hidden_act" if kind == "bert" else "activation", name)
+    torch.manual_seed(0)
+    model = AutoModelForTokenClassification.from_config(config).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    checkpoint = load_checkpoint(folder)
+    counts = count_fused(fuse(exported(checkpoint), checkpoint.shape), checkpoint.shape)
+    assert counts[fused] == 2
+    own, renamed = (TorchBackend(m).logits(padded()) for m in (model, checkpoint.model))
+    np.testing.assert_allclose(renamed, own, atol=1e-5)
+
+
 def test_attention_takes_the_number_of_tokens_that_the_embeddings_count(
     checkpoint: Checkpoint, raw: onnx.ModelProto
 ) -> None:
@@ -200,5 +231,6 @@ def test_an_operator_newer_than_the_pinned_opset_is_refused() -> None:
     other = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Gelu", ["x"], ["y"])], "g", [tensor], [other])
     model = ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
-    with pytest.raises(GraphError, match=r"as they are in opset 17, got newer \['Gelu'\]"):
+    message = r"as they are in opset 17, got newer \['Gelu'\]; use .* whose hidden_act is older"
+    with pytest.raises(GraphError, match=message):
         _pin_versions(model)

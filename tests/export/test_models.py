@@ -88,8 +88,9 @@ def test_other_families_are_fused_whole(tiny_checkpoint: Path, tmp_path: Path, f
 
 @pytest.mark.parametrize(("activation", "fused"), [("gelu_new", {"FastGelu": 2}), ("relu", {})])
 def test_other_activations_are_exported_too(
-    tiny_checkpoint: Path, tmp_path: Path, activation: str, fused: dict[str, int]
-) -> None:
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], activation: str,
+    fused: dict[str, int],
+) -> None:  # fmt: skip
     folder, output = tmp_path / "checkpoint", tmp_path / "bundle"
     shutil.copytree(tiny_checkpoint, folder)
     config = json.loads((folder / "config.json").read_text())
@@ -97,6 +98,7 @@ def test_other_activations_are_exported_too(
     assert main(["--model", str(folder), "--output", str(output), "--int8", "--fp16"]) == 0
     others = {"Attention": 2, "SkipLayerNormalization": 4, "EmbedLayerNormalization": 1}
     assert Bundle.load(output).graph(Precision.FP16).operators == others | fused
+    assert ("no GELU was fused" in capsys.readouterr().out) == (not fused)
 
 
 def family_config(family: str, names: tuple[str, ...]) -> PretrainedConfig:
@@ -115,7 +117,9 @@ def family_config(family: str, names: tuple[str, ...]) -> PretrainedConfig:
     )
 
 
-@pytest.mark.parametrize("setting", [{"return_dict": False}, {"chunk_size_feed_forward": 4}])
+@pytest.mark.parametrize(
+    "setting", [{"return_dict": False}, {"chunk_size_feed_forward": 4}, {"output_attentions": True}]
+)
 def test_a_setting_of_how_not_what_pytorch_computes_changes_nothing(
     tiny_checkpoint: Path, tmp_path: Path, setting: dict[str, Any]
 ) -> None:

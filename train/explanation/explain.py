@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.stats import spearmanr
-from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from serve.artefacts.pretrained import TOKENIZER
 from serve.encoding import EncodedText
 from serve.entities import Entity
 from serve.words import NO_WORD
@@ -75,8 +73,7 @@ class Explainer:
         """
         self._trained = trained
         self._tagger = trained.tagger()
-        tokenizer = Tokenizer.from_file(str(trained.folder / TOKENIZER))
-        self._mask_id = mask_id(tokenizer)
+        self._mask_id = mask_id(trained.tokenizer)
 
     def explain(self, text: str) -> list[Explanation]:
         """Return why each entity of a text was chosen, in the order of the text.

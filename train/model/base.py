@@ -6,7 +6,6 @@ promises and a file lacks are never filled in at random.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,29 +16,26 @@ from torch import nn
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     PreTrainedModel,
 )
 from transformers.utils import logging as transformers_logging
 
 from serve.artefacts.families import (
     MAX_WEIGHT_BYTES,
-    WAYS_TO_RUN,
     check_padding,
     check_plain,
+    loading,
     max_tokens,
     pad_id,
 )
+from serve.artefacts.loaded import check_finite
 from serve.artefacts.pretrained import (
     CONFIG,
     INDEX,
     TOKENIZER,
-    TOKENIZER_CONFIG,
-    VOCABULARY,
     WEIGHTS,
     Pretrained,
 )
-from serve.artefacts.tokenizer_file import read_tokenizer
 from serve.bundle import MANIFEST
 from serve.encoding import Encoder
 from serve.errors import CheckpointError, DataError
@@ -48,8 +44,7 @@ from train.model.attention import ATTENTION
 from train.model.dropout import replace_dropout
 from train.model.head import keep_rows, read_head
 from train.model.source import find_files
-
-_CASE = "do_lower_case"
+from train.model.tokenizer import find_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +94,8 @@ class Base:
         """Return the model in FP32 with a head for the tags: new, or kept where labels agree.
 
         Raises:
-            CheckpointError: If the weights are damaged or lack a part of the encoder, or a head
-                does not fit its tags.
+            CheckpointError: If the weights are damaged, not finite or lack a part of the encoder,
+                or a head does not fit its tags.
         """
         model, _ = self._load(
             AutoModelForTokenClassification,
@@ -108,6 +103,7 @@ class Base:
             label2id={name: i for i, name in enumerate(tags.names)},
         )
         self._renew_head(model, tags)
+        check_finite(self.folder, model.named_parameters())
         if (size_bytes := 4 * model.num_parameters()) > MAX_WEIGHT_BYTES:
             logger.warning(
                 "warning: %s: expected at most %.2f GB of weights in FP32, what export takes, got "
@@ -120,9 +116,10 @@ class Base:
         """Return the model in FP32 with a head that guesses words, and whether that is a new one.
 
         Raises:
-            CheckpointError: If the weights are damaged or lack a part of the encoder.
+            CheckpointError: If the weights are damaged, not finite or lack a part of the encoder.
         """
         model, lost = self._load(AutoModelForMaskedLM)
+        check_finite(self.folder, model.named_parameters())
         return model, bool(lost)
 
     def _load(self, auto: Any, **settings: Any) -> tuple[PreTrainedModel, set[str]]:  # noqa: ANN401
@@ -136,13 +133,9 @@ class Base:
             with self.files.checked_folder() as folder:
                 model, info = auto.from_pretrained(
                     folder,
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                    dtype="float32",
                     attn_implementation=ATTENTION,
                     ignore_mismatched_sizes=True,
-                    output_loading_info=True,
-                    **WAYS_TO_RUN,
+                    **loading(self.files.config()),
                     **settings,
                 )
         except CheckpointError:
@@ -170,11 +163,10 @@ class Base:
         head = read_head(self.files, layer.get_parameter("weight").shape[1])
         if head:
             kept = keep_rows(layer, tags, head)
-            names = f" ({', '.join(kept)})" if kept else ""
-            logger.info(
-                "%s is a tagger: its encoder stays, and its head for %d of %d labels%s",
-                self.name, len(kept), len(tags.labels), names,
-            )  # fmt: skip
+            part = "none of its head, which knows other labels"
+            if kept:
+                part = f"its head for {len(kept)} of {len(tags.labels)} labels ({', '.join(kept)})"
+            logger.info("%s: its encoder stays, and %s", self.name, part)
 
 
 def find_base(name: str) -> Base:
@@ -185,7 +177,7 @@ def find_base(name: str) -> Base:
     """
     files = find_files(name)
     config = _checked_config(files)
-    tokenizer = _tokenizer(files)
+    tokenizer = find_tokenizer(files, config["model_type"])
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
     if largest >= config["vocab_size"]:
         raise CheckpointError(
@@ -197,6 +189,10 @@ def find_base(name: str) -> Base:
 
 def _checked_config(files: Pretrained) -> dict[str, Any]:
     folder, path = files.folder, files.folder / CONFIG
+    if not files.has(CONFIG) and (inside := sorted(folder.glob(f"*/{CONFIG}"))):
+        raise CheckpointError(
+            f"{folder}: expected {CONFIG}, got one in {inside[0].parent.name}; name that folder"
+        )
     config = files.config()
     check_plain(config, path)
     if not files.weights():
@@ -212,38 +208,3 @@ def _checked_config(files: Pretrained) -> dict[str, Any]:
     files.check_sizes(config)
     check_padding(config, path)
     return config
-
-
-def _tokenizer(files: Pretrained) -> Tokenizer:
-    """Return a model's tokenizer; from `vocab.txt` where it has nothing newer."""
-    folder = files.folder
-    try:
-        if files.has(TOKENIZER):
-            tokenizer = read_tokenizer(files.read(TOKENIZER))
-        elif files.has(VOCABULARY):
-            with files.checked_vocabulary() as checked:
-                case = _case(checked)
-                tokenizer = AutoTokenizer.from_pretrained(checked, **case).backend_tokenizer
-        else:
-            raise CheckpointError(f"{folder}: expected {TOKENIZER} or {VOCABULARY}, got neither")
-    except CheckpointError:
-        raise
-    except Exception as error:  # tokenizers raises plain Exception
-        path = folder / TOKENIZER
-        raise CheckpointError(f"{path}: expected a tokenizer, got {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _case(folder: Path) -> dict[str, bool]:
-    """Return whether to lower the case, told from `vocab.txt` where no setting says it.
-
-    An uncased BERT has no piece with a capital, special tokens aside.
-    """
-    settings = folder / TOKENIZER_CONFIG
-    if settings.is_file() and _CASE in json.loads(settings.read_text(encoding="utf-8")):
-        return {}
-    pieces = (folder / VOCABULARY).read_text(encoding="utf-8").splitlines()
-    words = (piece for piece in pieces if not (piece.startswith("[") and piece.endswith("]")))
-    return {_CASE: all(word == word.lower() for word in words)}

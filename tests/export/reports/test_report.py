@@ -24,6 +24,7 @@ def graph(precision: Precision, file: str) -> Any:
         f1_before=0.9,
         f1_after=0.89,
         f1_loss_interval_points=(0.5, 1.5),
+        operators={"Gelu": 2},
         label_f1_loss_points={"Item": 1.2, "Activity": -1.0},
     )
     return SimpleNamespace(file=SimpleNamespace(info=info), trials=(1,), reasons={})

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from serve.errors import CheckpointError
 from serve.labels import Tags
+from tests.families import write_base
 from train.config import DEFAULT_MODEL
 from train.model.base import find_base
 from train.model.source import check_digests
@@ -154,7 +155,9 @@ def test_ids_of_tokens_with_holes_are_held_against_the_embeddings(base: Path) ->
         find_base(str(base))
 
 
-@pytest.mark.parametrize("setting", [{"return_dict": False}, {"chunk_size_feed_forward": 4}])
+@pytest.mark.parametrize(
+    "setting", [{"return_dict": False}, {"chunk_size_feed_forward": 4}, {"output_attentions": True}]
+)
 def test_a_setting_of_how_not_what_is_computed_changes_nothing(
     base: Path, tiny_base: Path, setting: dict[str, object]
 ) -> None:
@@ -166,6 +169,34 @@ def test_a_setting_of_how_not_what_is_computed_changes_nothing(
         with torch.no_grad():
             hidden.append(encoder(input_ids=ids).last_hidden_state)
     assert torch.equal(*hidden)
+
+
+def test_padding_that_is_not_stated_is_the_familys_own(tmp_path: Path) -> None:
+    base = find_base(str(write_base(tmp_path / "base", "roberta", ["replace oil pump"])))
+    edit_config(base.folder, pad_token_id=None)
+    model, _ = base.load_masked()
+    assert model.config.pad_token_id == base.load_model(TAGS).config.pad_token_id == 1
+    with torch.no_grad():
+        model(input_ids=torch.tensor([[0, 5, 2]]))
+
+
+@pytest.mark.parametrize("name", ["bert.embeddings.LayerNorm.weight", "classifier.bias"])
+def test_weights_that_are_not_finite_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path, name: str
+) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "base")
+    weights = load_file(folder / "model.safetensors")
+    weights[name][0] = torch.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    base = find_base(str(folder))
+    known = Tags.from_labels(["Activity", "Item"])
+    with pytest.raises(CheckpointError, match=rf"expected finite weights, got 1 of .* in {name};"):
+        base.load_model(known)
+    if name.startswith("classifier"):
+        assert base.load_model(TAGS).classifier.bias.count_nonzero() == 0
+    else:
+        with pytest.raises(CheckpointError, match="expected finite weights"):
+            base.load_masked()
 
 
 def test_a_model_too_large_to_be_exported_is_told_before_it_is_trained(
@@ -198,13 +229,48 @@ def test_pickled_weights_are_refused_unopened(base: Path) -> None:
     [
         ("config.json", r"config\.json: expected a readable file, got No such file"),
         ("model.safetensors", r"expected model\.safetensors, got none"),
-        ("tokenizer.json", r"expected tokenizer\.json or vocab\.txt, got neither"),
+        ("tokenizer.json", r"expected tokenizer\.json or vocab\.txt, got none; choose"),
     ],
 )
 def test_a_missing_file_is_named(base: Path, file: str, message: str) -> None:
     (base / file).unlink()
     with pytest.raises(CheckpointError, match=message):
         find_base(str(base))
+
+
+def test_a_vocabulary_alone_makes_no_tokenizer_of_robertas_kind(tmp_path: Path) -> None:
+    """transformers makes one of five tokens of it, and no line has a word then."""
+    base = write_base(tmp_path / "base", "roberta", ["replace oil pump"])
+    (base / "tokenizer.json").rename(base / "vocab.txt")
+    message = r"base: expected tokenizer\.json, got none; choose a model that has it"
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(base))
+
+
+def test_a_vocabulary_that_makes_no_tokenizer_is_named(base: Path) -> None:
+    (base / "tokenizer.json").unlink()
+    (base / "vocab.txt").write_bytes(b"\xff")
+    with pytest.raises(CheckpointError, match=r"vocab\.txt: expected a tokenizer, got .*; choose"):
+        find_base(str(base))
+
+
+def test_a_model_in_a_folder_of_the_folder_is_pointed_to(base: Path, tmp_path: Path) -> None:
+    base.rename(tmp_path / "0_Transformer")
+    message = r"expected config\.json, got one in 0_Transformer; name that folder"
+    with pytest.raises(CheckpointError, match=message):
+        find_base(str(tmp_path))
+
+
+def test_settings_that_contradict_the_tokenizer_are_told(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    find_base(str(base))
+    assert not caplog.text
+    path = base / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"do_lower_case": False}))
+    tokens = find_base(str(base)).tokenizer.encode("PUMP").tokens
+    assert tokens[1:-1] == ["pump"]
+    assert "tokenizer_config.json: expected do_lower_case true, as tokenizer.json" in caplog.text
 
 
 def test_a_damaged_tokenizer_is_refused(base: Path) -> None:

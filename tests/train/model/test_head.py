@@ -45,8 +45,10 @@ def test_the_rows_of_labels_that_agree_are_kept_wherever_they_stand(
     assert "its head for 1 of 3 labels (Item)" in caplog.text
 
 
-def test_the_encoder_is_the_taggers(tagger: Path) -> None:
-    model = find_base(str(tagger)).load_model(Tags.from_labels(["Zone"]))
+def test_the_encoder_is_the_taggers(tagger: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="train"):
+        model = find_base(str(tagger)).load_model(Tags.from_labels(["Zone"]))
+    assert "its encoder stays, and none of its head, which knows other labels" in caplog.text
     old = load_file(tagger / "model.safetensors")
     encoder = {
         name: tensor for name, tensor in model.state_dict().items() if "classifier" not in name
