@@ -187,7 +187,7 @@ def _report(path: Path, detector: SchemeDetector) -> None:
     logger.info("%s: scheme %s", path, detector.scheme)
     if detector.num_ill_formed:
         logger.warning(
-            "warning: %s: %d tags continue nothing and start an entity",
+            "warning: %s: tags that continue nothing and so start an entity: %d",
             path,
             detector.num_ill_formed,
         )

@@ -101,7 +101,7 @@ def test_an_ill_formed_i_starts_an_entity_and_is_said(
 ) -> None:
     ((_, example),) = read(tmp_path, b"a B-A\nb O\nc I-A\n")
     assert example.spans == (Span(0, 1, "A"), Span(4, 5, "A"))
-    assert "1 tags continue nothing and start an entity" in caplog.text
+    assert "tags that continue nothing and so start an entity: 1" in caplog.text
 
 
 @pytest.mark.parametrize(
