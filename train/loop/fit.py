@@ -20,7 +20,7 @@ from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
-from serve.errors import TaggingError
+from serve.errors import CheckpointError, TaggingError
 from train.loop.device import autocast, number_format
 from train.loop.interrupts import held
 from train.loop.optimizer import set_rate
@@ -98,9 +98,7 @@ class Fit(Generic[AnyBatch]):
             while not self._is_done():
                 self._one_epoch()
                 self._save_if_due()
-            # What comes after training may take longer than it, and be broken off again and again.
-            if self._num_done > self._num_saved and math.isfinite(self._config.save_every_s):
-                self._save()
+            self._save_at_end()
         self._load(self._best)
         return self._history
 
@@ -206,6 +204,14 @@ class Fit(Generic[AnyBatch]):
     def _save_if_due(self) -> None:
         if time.monotonic() - self._saved_at >= self._config.save_every_s:
             self._save()
+
+    def _save_at_end(self) -> None:
+        """Save for what comes after training: it may take longer, and be broken off each time."""
+        if self._num_done > self._num_saved and math.isfinite(self._config.save_every_s):
+            try:
+                self._save()
+            except CheckpointError as error:  # the result may fit where four times as much did not
+                logger.warning("warning: %s", error)
 
     def _save(self) -> None:
         if self._processes.is_first:

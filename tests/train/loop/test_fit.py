@@ -479,6 +479,20 @@ def test_a_state_that_cannot_be_written_is_refused_and_leaves_nothing(
     assert list(state.parent.iterdir()) == []
 
 
+def test_a_state_that_cannot_be_written_at_the_end_costs_no_training(
+    base: Path,
+    tiny_data: Path,
+    state: Path,
+    full_disk: Callable[[], AbstractContextManager[None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = Run(base, tiny_data, [0.5], replace(CONFIG, epochs=1, save_every_s=1e6), state)
+    with full_disk():
+        assert len(run.fit()) == 1
+    assert "x.resume.safetensors: expected to write the state" in caplog.text
+    assert list(state.parent.iterdir()) == []
+
+
 def test_a_state_whose_place_is_taken_is_refused_and_leaves_nothing(
     base: Path, tiny_data: Path, state: Path
 ) -> None:
