@@ -101,7 +101,7 @@ def labelled_text(row: object) -> tuple[str, list[Span]]:
         ValueError: If the row is not of one of the forms of `read_jsonl`.
     """
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise ValueError(f'expected an object with a "text", got {json.dumps(row)[:80]}; {_FORM}')
+        raise ValueError(f'expected an object with a "text", got {repr(row)[:80]}; {_FORM}')
     raw = row.get("spans", row.get("label"))
     if not isinstance(raw, list):
         got = repr(raw)[:80]
@@ -131,8 +131,7 @@ def _span(item: object) -> Span:
             span = Span(start, end, label)
         case _:
             raise ValueError(
-                f"expected a span with start, end and label, got {json.dumps(item)[:80]}; "
-                f"{_remedy(item)}"
+                f"expected a span with start, end and label, got {repr(item)[:80]}; {_remedy(item)}"
             )
     if not is_label(span.label):
         raise ValueError(

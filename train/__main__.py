@@ -6,10 +6,10 @@ To begin with:
   python -m train --data my/lines --model bert-base-uncased --output build/base
   python -m train --train a.conll --test b.jsonl --label-map Event=,Obs=Observation
 
-Files are columns (a word and its tag a line, empty lines between sentences; IOB1, IOB2, BIOES and
-others), JSON with character spans (spaCy, Prodigy, doccano), Label Studio's JSON, brat's folders or
-MaintIE's JSON; which one is found out and said. Without a dev file a tenth of the train lines
-serves. Figures go to stdout, everything else to stderr.
+Files are columns (a word and its tag a line, empty lines between sentences; IO, IOB1, IOB2, IOE1,
+IOE2, BIOES, BILOU, BMES or BMEWO), JSON with character spans (spaCy, Prodigy, doccano), Label
+Studio's JSON, brat's folders or MaintIE's JSON; which one is found out and said. Without a dev file
+a tenth of the train lines serves. Figures go to stdout, everything else to stderr.
 
 Other commands, each with its own --help:
   python -m train check     lint a corpus

@@ -69,7 +69,8 @@ class LoopConfig:
         arithmetic: Number format of matrix products; AUTO for BF16 where the hardware has it.
         accumulate: Parts a step is computed in, one after the other, to save memory.
         checkpoint_gradients: Compute each layer again on the way back, to save memory.
-        save_every_s: Seconds from one saved state to the next: what a crash loses at most.
+        save_every_s: Seconds from one saved state to the next, the last at the end of training:
+            what a crash loses of it at most. Infinite for no state.
         resume: Go on with an interrupted run of the same settings.
         tensorboard: Folder for TensorBoard's events; None for none.
         json: Print JSON instead of text.

@@ -40,14 +40,16 @@ def test_a_byte_order_mark_and_empty_lines_do_not_count(tmp_path: Path) -> None:
         ("{", r"a\.jsonl:2: "),
         ("[" * 200_000, r"a\.jsonl:2: maximum recursion depth exceeded"),
         ("[1]", r'a\.jsonl:2: expected an object with a "text", got \[1\]'),
+        ('["Öl-Filter 油 \x9b"]', r"expected an object with a .*, got \['Öl-Filter 油 \\x9b'\]"),
+        ('{"text": "é", "spans": [["é"]]}', r"expected a span with .*, got \['é'\]"),
         ('{"text": 1, "spans": []}', 'expected an object with a "text"'),
         ('{"text": "a"}', 'expected a list under "spans"'),
         ('{"text": "a", "spans": [[0, 1]]}', r"expected a span with start, end and label, got \["),
         ('{"text": "a", "spans": [[0, 1, ""]]}', "expected a span with start, end and label"),
-        ('{"text": "a", "spans": [[0, true, "A"]]}', r"expected a span .*, got \[0, true, \"A\"\]"),
+        ('{"text": "a", "spans": [[0, true, "A"]]}', r"expected a span .*, got \[0, True, 'A'\]"),
         (
             '{"text": "a", "spans": [{"start": false, "end": 1, "label": "A"}]}',
-            'expected a span with start, end and label, got {"start": false',
+            "expected a span with start, end and label, got {'start': False",
         ),
         (
             r'{"text": "a", "spans": [[0, 1, "x\u001b[2J"]]}',

@@ -1,8 +1,9 @@
 """Convert labelled lines from any format to any other.
 
-Read are columns of any scheme (conll), JSON with character spans (jsonl: spaCy, Prodigy; doccano),
-Label Studio's JSON (label-studio), folders of brat (brat) and MaintIE's JSON (maintie); which one a
-file is in is found out and said, or named with --format. Several files become one.
+Read are columns (conll: IO, IOB1, IOB2, IOE1, IOE2, BIOES, BILOU, BMES or BMEWO), JSON with
+character spans (jsonl: spaCy, Prodigy; doccano), Label Studio's JSON (label-studio), folders of
+brat (brat) and MaintIE's JSON (maintie); which one a file is in is found out and said, or named
+with --format. Several files become one.
 
 What a format cannot hold is left out or refused, never bent in silence: conll and maintie label
 words, so a span must begin and end with one (--words punctuation, or --widen), and texts come back

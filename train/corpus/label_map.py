@@ -47,7 +47,7 @@ def _pairs(parts: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     for place, part in parts:
         old, sign, new = (piece.strip() for piece in part.rpartition("="))
         if not sign or not old:
-            apart = "" if place else ", apart by commas"
+            apart = "" if place else ", apart by commas, or the name of a file"
             raise ValueError(f"{place}expected Old=New or Old={apart}, got {part!r}")
         if old in pairs:
             raise ValueError(f"{place}expected each label once before the =, got {old!r} twice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ from train.selection.embedding import embed
 from train.trained.lines import warn_of_known_lines
 
 RUNS = "runs.jsonl"
-_NEVER_S = 1e9  # a run that is cut short begins again; its state would only cost time
+_NEVER_S = math.inf  # a run that is cut short begins again; its state would only cost time
 
 logger = logging.getLogger(__name__)
 

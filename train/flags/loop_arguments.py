@@ -45,8 +45,8 @@ def add_machine(group: argparse._ArgumentGroup, default: LoopConfig) -> None:
     add("--accumulate", type=at_least(1), default=default.accumulate, metavar="N", help=text)
     text = "compute each layer again on the way back, to save memory"
     add("--checkpoint-gradients", action="store_true", help=text)
-    text = f"seconds between two savings: what a crash loses at most ({default.save_every_s:g})"
     save_every_s = default.save_every_s
+    text = f"seconds between savings: what a crash loses of training at most ({save_every_s:g})"
     add("--save-every-s", type=between(0, 1e6), default=save_every_s, metavar="S", help=text)
     text = "go on with an interrupted run, where its last state was saved"
     add("--resume", action="store_true", help=text)

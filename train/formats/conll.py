@@ -22,7 +22,7 @@ from serve.errors import DataError
 from serve.examples import Example, Span
 from serve.files import replacing_file
 from train.formats.record import Record, Row, told
-from train.formats.schemes import Scheme, SchemeDetector, WordSpan, is_tag, tags_of, word_spans
+from train.formats.schemes import SchemeDetector, WordSpan, is_tag, tags_of, word_spans
 from train.formats.words import Writing, spans_of_words, word_offsets
 
 _BLANKS = re.compile(r"[ \t]+")
@@ -185,9 +185,9 @@ def _check_columns(columns: list[str], num_columns: int) -> None:
 
 def _report(path: Path, detector: SchemeDetector) -> None:
     logger.info("%s: scheme %s", path, detector.scheme)
-    if detector.num_ill_formed and detector.scheme not in (Scheme.IO, Scheme.IOB1):
+    if detector.num_ill_formed:
         logger.warning(
-            "warning: %s: %d tags continue nothing and start an entity",
+            "warning: %s: tags that continue nothing and so start an entity: %d",
             path,
             detector.num_ill_formed,
         )

@@ -77,13 +77,13 @@ class Dropped:
         """Warn of them, if there are any."""
         if self.num_spans:
             logger.warning(
-                "warning: %s: %d spans dropped that overlap a longer one, the first at %s",
+                "warning: %s: spans dropped that overlap a longer one: %d, the first at %s",
                 path, self.num_spans, self.first,
             )  # fmt: skip
         if self.num_disputed:
             logger.warning(
-                "warning: %s: %d texts have finished annotations that differ, the first at %s; one "
-                "of each is taken, python -m train convert --help says which",
+                "warning: %s: texts with finished annotations that differ: %d, the first at %s; "
+                "one of each is taken, python -m train convert --help says which",
                 path, self.num_disputed, self.first_disputed,
             )  # fmt: skip
 

@@ -1,33 +1,87 @@
 """Owns the tag schemes of column files: which one a file uses, and the spans its tags mean.
 
-IOB1, IOB2 and IO differ in how an entity may start, not in what a tag means once this policy
-holds: `B-X` starts an entity, `I-X` goes on with an entity of X and starts one where there is none.
-BIOES and BILOU add tags that end an entity (E, L) and that are a whole one (S, U).
+Schemes differ in how an entity may start and end, not in what a tag means once this policy holds:
+`B-X`, and `S-`, `U-` or `W-X` for a whole one, start an entity; `I-X`, `M-X`, and `E-` or `L-X` for
+its last word, go on with an entity of X that has not ended, and start one where there is none.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 
-_TAG = re.compile(r"O|[BIESLU]-\S.*")
-_ENDS = frozenset("ESLU")
+_TAG = re.compile(r"O|[BIESLUMW]-\S.*")
+_GO_ON, _ENDS = frozenset("IMEL"), frozenset("ELSUW")
 
 
 class Scheme(StrEnum):
-    """A tag scheme, by the name it is known under."""
+    """A tag scheme, by the name it is known under; of two that fit a file the first is meant."""
 
     IO = "IO"
     IOB1 = "IOB1"
     IOB2 = "IOB2"
+    IOE1 = "IOE1"
+    IOE2 = "IOE2"
     BIOES = "BIOES"
     BILOU = "BILOU"
+    BMES = "BMES"
+    BMEWO = "BMEWO"
 
 
-_ENDINGS = {Scheme.BIOES: ("E", "S"), Scheme.BILOU: ("L", "U")}
-"""Prefixes of an entity's last word and of its only one, where a scheme marks them."""
+@dataclass(frozen=True, slots=True)
+class _Prefixes:
+    """What a scheme writes before the label of an entity's words.
+
+    Attributes:
+        first: At the first of several.
+        inner: Between first and last.
+        last: At the last of several.
+        whole: At an only one.
+        parting: At the first (B) or last (E) where an entity of its label follows on another.
+    """
+
+    first: str
+    inner: str
+    last: str
+    whole: str
+    parting: str = ""
+
+    def of(self, num_words: int) -> str:
+        """Return the prefix of each word of an entity."""
+        inner = self.inner * (num_words - 2)
+        return self.whole if num_words == 1 else f"{self.first}{inner}{self.last}"
+
+    @property
+    def all(self) -> str:
+        """All that there are."""
+        return f"{self.first}{self.inner}{self.last}{self.whole}{self.parting}"
+
+    @property
+    def starts(self) -> str:
+        """Those that may start an entity."""
+        return f"{self.first}{self.whole}{self.parting}"
+
+    @property
+    def ends(self) -> str:
+        """Those that may end one."""
+        return f"{self.last}{self.whole}{self.parting}"
+
+
+_PREFIXES = {
+    Scheme.IO: _Prefixes(*"IIII"),
+    Scheme.IOB1: _Prefixes(*"IIIIB"),
+    Scheme.IOB2: _Prefixes(*"BIIB"),
+    Scheme.IOE1: _Prefixes(*"IIIIE"),
+    Scheme.IOE2: _Prefixes(*"IIEE"),
+    Scheme.BIOES: _Prefixes(*"BIES"),
+    Scheme.BILOU: _Prefixes(*"BILU"),
+    Scheme.BMES: _Prefixes(*"BMES"),
+    Scheme.BMEWO: _Prefixes(*"BMEW"),
+}
 
 
 def is_tag(text: str) -> bool:
@@ -37,15 +91,11 @@ def is_tag(text: str) -> bool:
 
 @dataclass(slots=True)
 class SchemeDetector:
-    """Sees every tag of a file once and then names its scheme.
+    """Sees every tag of a file once and then names its scheme."""
 
-    Attributes:
-        num_ill_formed: I- and end tags that continue nothing, so that they start an entity.
-    """
-
-    num_ill_formed: int = 0
-    _prefixes: set[str] = field(default_factory=set)
-    _b_only_between: bool = True
+    _seen: Counter[str] = field(default_factory=Counter)
+    _starting: Counter[str] = field(default_factory=Counter)
+    _parting: Counter[str] = field(default_factory=Counter)
 
     def see(self, tag: str, previous: str) -> None:
         """Take in a tag and the one before it in the sentence, `O` at its start.
@@ -54,33 +104,44 @@ class SchemeDetector:
             ValueError: If the tag is none, not printable, or of another scheme than those before.
         """
         if not is_tag(tag):
-            raise ValueError(f"expected a tag O, B-X, I-X, or E-, S-, L-, U-X, got {tag!r}")
+            raise ValueError(f"expected a tag O or B-, I-, E-, S-, L-, U-, M-, W-X, got {tag!r}")
         if not tag.isprintable():
             raise ValueError(f"expected a tag of printable characters, got {tag!r}")
+        if tag == "O":
+            return
         prefix = tag[0]
-        prefixes = self._prefixes | {prefix}
-        if prefixes & {"E", "S"} and prefixes & {"L", "U"}:
-            raise ValueError(f"expected tags of one scheme, BIOES or BILOU, got {tag!r} among both")
-        self._prefixes = prefixes
-        continues = _continues(tag, previous)
-        if prefix == "B":
-            self._b_only_between &= previous[1:] == tag[1:]
-        elif prefix in "IEL" and not continues:
-            self.num_ill_formed += 1
+        if prefix not in self._seen and not _fitting({prefix, *self._seen}):
+            seen = ", ".join(f"{prefix}-" for prefix in self._seen)
+            raise ValueError(
+                f"expected tags of one scheme ({', '.join(Scheme)}), got {tag!r} among {seen}"
+            )
+        self._seen[prefix] += 1
+        self._starting[prefix] += not _continues(tag, previous)
+        if tag[1:] == previous[1:]:
+            self._parting["B"] += prefix == "B"
+            self._parting["E"] += previous[0] == "E"
 
     @property
     def scheme(self) -> Scheme:
-        """The scheme of the tags seen."""
-        if self._prefixes & {"E", "S"}:
-            return Scheme.BIOES
-        if self._prefixes & {"L", "U"}:
-            return Scheme.BILOU
-        if "I" in self._prefixes and "B" not in self._prefixes:
-            return Scheme.IO
-        # IOB1 writes B- only between two entities of one label, and I- at every other start.
-        if "I" in self._prefixes and self._b_only_between:
-            return Scheme.IOB1
-        return Scheme.IOB2
+        """The scheme of the tags seen; IOB2 if they are all `O`."""
+        if not self._seen:
+            return Scheme.IOB2
+        return next(
+            scheme
+            for scheme in _fitting(self._seen)
+            if all(self._seen[p] == self._parting[p] for p in _PREFIXES[scheme].parting)
+        )
+
+    @property
+    def num_ill_formed(self) -> int:
+        """Number of tags that continue nothing, so that they start an entity, and should not."""
+        starts = _PREFIXES[self.scheme].starts
+        return sum(num for prefix, num in self._starting.items() if prefix not in starts)
+
+
+def _fitting(prefixes: Iterable[str]) -> list[Scheme]:
+    """Return the schemes that have these prefixes."""
+    return [scheme for scheme in Scheme if set(prefixes) <= set(_PREFIXES[scheme].all)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,39 +182,36 @@ def tags_of(num_words: int, spans: Iterable[WordSpan], scheme: Scheme) -> list[s
         spans: Entities in order, disjoint.
         scheme: The scheme.
     """
+    spans = list(spans)
+    prefixes = _PREFIXES[scheme]
     tags = ["O"] * num_words
-    previous = WordSpan(0, 0, "")
     for span in spans:
-        length = span.end_word - span.first_word
-        touches = (previous.end_word, previous.label) == (span.first_word, span.label)
-        prefixes = _prefixes(length, scheme, is_parted=touches)
-        tags[span.first_word : span.end_word] = [f"{prefix}-{span.label}" for prefix in prefixes]
-        previous = span
+        written = prefixes.of(span.end_word - span.first_word)
+        tags[span.first_word : span.end_word] = [f"{prefix}-{span.label}" for prefix in written]
+    for span, following in pairwise(spans):
+        if (span.end_word, span.label) == (following.first_word, following.label):
+            if prefixes.parting == "B":
+                tags[following.first_word] = f"B-{span.label}"
+            elif prefixes.parting == "E":
+                tags[span.end_word - 1] = f"E-{span.label}"
     return tags
-
-
-def _prefixes(length: int, scheme: Scheme, *, is_parted: bool) -> str:
-    """Return the prefix of each word of an entity, parted or not from one of its label before."""
-    if scheme in _ENDINGS:
-        end, whole = _ENDINGS[scheme]
-        return whole if length == 1 else f"B{'I' * (length - 2)}{end}"
-    begins_with_b = scheme is Scheme.IOB2 or (scheme is Scheme.IOB1 and is_parted)
-    return f"{'B' if begins_with_b else 'I'}{'I' * (length - 1)}"
 
 
 def violations(tags: Sequence[str], scheme: Scheme) -> Iterator[tuple[int, str]]:
     """Yield the words of a sentence whose tags break a scheme, and how they do."""
+    prefixes = _PREFIXES[scheme]
     for word, tag in enumerate(tags):
+        if tag == "O":
+            continue
         previous = tags[word - 1] if word else "O"
         following = tags[word + 1] if word + 1 < len(tags) else "O"
-        may_start = tag[0] == "I" and scheme in (Scheme.IO, Scheme.IOB1)
-        if tag[0] in "IEL" and not may_start and not _continues(tag, previous):
+        if tag[0] not in prefixes.starts and not _continues(tag, previous):
             yield word, f"{tag} continues nothing, {previous} stands before it"
-        elif scheme in _ENDINGS and tag[0] in "BI" and not _continues(following, tag):
-            end, whole = _ENDINGS[scheme]
-            yield word, f"{tag} is the last of its entity, expected {end}- or {whole}-"
+        elif tag[0] not in prefixes.ends and not _continues(following, tag):
+            ends = " or ".join(f"{p}-" for p in dict.fromkeys(prefixes.ends))
+            yield word, f"{tag} is the last of its entity, expected {ends}"
 
 
 def _continues(tag: str, previous: str) -> bool:
     """Tell whether a tag goes on with the entity of the tag before it."""
-    return tag[0] in "IEL" and tag[1:] == previous[1:] and previous[0] not in _ENDS
+    return tag[0] in _GO_ON and tag[1:] == previous[1:] and previous[0] not in _ENDS

@@ -70,7 +70,9 @@ class Memory:
         for label, num in sorted(labels.items()):
             if num < RARE:
                 place = self._first_of_label[TRAIN, label]
-                yield finding(Rule.RARE, place, f"{label} has {num} spans, expected {RARE} or more")
+                yield finding(
+                    Rule.RARE, place, f"expected {RARE} spans of {label} or more, got {num}"
+                )
 
 
 def _difference(here: Labelled, there: Labelled) -> str:

@@ -20,7 +20,7 @@ from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
-from serve.errors import TaggingError
+from serve.errors import CheckpointError, TaggingError
 from train.loop.device import autocast, number_format
 from train.loop.interrupts import held
 from train.loop.optimizer import set_rate
@@ -73,6 +73,7 @@ class Fit(Generic[AnyBatch]):
         self._underway = Underway()
         self._loss = torch.zeros((), dtype=torch.float64, device=processes.device)
         self._saved_at = time.monotonic()
+        self._num_saved = 0
         self._is_at_rest = True
 
     def run(self) -> tuple[Epoch, ...]:
@@ -97,6 +98,7 @@ class Fit(Generic[AnyBatch]):
             while not self._is_done():
                 self._one_epoch()
                 self._save_if_due()
+            self._save_at_end()
         self._load(self._best)
         return self._history
 
@@ -203,10 +205,18 @@ class Fit(Generic[AnyBatch]):
         if time.monotonic() - self._saved_at >= self._config.save_every_s:
             self._save()
 
+    def _save_at_end(self) -> None:
+        """Save for what comes after training: it may take longer, and be broken off each time."""
+        if self._num_done > self._num_saved and math.isfinite(self._config.save_every_s):
+            try:
+                self._save()
+            except CheckpointError as error:  # the result may fit where four times as much did not
+                logger.warning("warning: %s", error)
+
     def _save(self) -> None:
         if self._processes.is_first:
             save_state(self._plan.state, self._state())
-        self._saved_at = time.monotonic()
+        self._saved_at, self._num_saved = time.monotonic(), self._num_done
 
     def _state(self) -> TrainingState:
         done = self._underway
@@ -230,6 +240,7 @@ class Fit(Generic[AnyBatch]):
             restore_optimizer(self._task.optimizer, state.optimizer)
             if state.scaler:
                 self._scaler.load_state_dict(dict(state.scaler))
+            self._num_saved = self._num_done
             steps = state.underway.num_steps
             logger.info("resuming after epoch %d and %d steps", len(state.history), steps)
         self._processes.wait()  # until all have read it, before the first one writes the next

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, replace
 
 from serve.errors import TaggingError
@@ -23,7 +24,7 @@ from train.search.trials import Outcome, outcome
 from train.trained.lines import warn_of_known_lines
 
 TABLE, PICTURE = "trials.json", "importance.png"
-_NEVER_S = 1e9  # a trial that is cut short begins again; its state would only cost time
+_NEVER_S = math.inf  # a trial that is cut short begins again; its state would only cost time
 
 
 def run_search(config: SearchConfig) -> Outcome:

@@ -243,7 +243,7 @@ def test_a_full_disk_leaves_nothing_half(
     assert left(tmp_path) == []
 
 
-def test_a_refusal_of_export_is_told_and_nothing_is_written(
+def test_a_refusal_of_export_is_told_and_only_what_resumes_is_written(
     arguments: list[str], champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -254,7 +254,7 @@ def test_a_refusal_of_export_is_told_and_nothing_is_written(
     assert main(arguments) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "error: python -m export: expected it to succeed, got: no onnx today"
-    assert left(tmp_path) == []
+    assert left(tmp_path) == ["next.resume.safetensors"]
 
 
 @pytest.mark.parametrize(

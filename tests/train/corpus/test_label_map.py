@@ -21,7 +21,7 @@ def test_a_map_is_parsed(text: str, pairs: tuple[tuple[str, str], ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("A", "expected Old=New or Old=, apart by commas, got 'A'"),
+        ("A", "expected Old=New or Old=, apart by commas, or the name of a file, got 'A'"),
         ("=B", "got '=B'"),
         ("A=B,A=", "expected each label once before the =, got 'A' twice"),
         ("A=\udcff", r"expected a label of printable characters, got '\\udcff'"),
@@ -55,7 +55,5 @@ def test_a_broken_file_is_refused_by_line(tmp_path: Path, content: bytes, messag
 
 
 def test_a_file_that_is_not_there_is_taken_for_a_map() -> None:
-    with pytest.raises(
-        ValueError, match=r"expected Old=New or Old=, apart by commas, got 'no\.map'"
-    ):
+    with pytest.raises(ValueError, match=r"apart by commas, or the name of a file, got 'no\.map'"):
         parse_label_map("no.map")

@@ -69,7 +69,7 @@ def test_spans_that_are_dropped_for_a_longer_one_are_counted_and_the_first_is_na
     assert f"{target}: 4 lines, 2 spans" in caplog.text
     (line,) = [record.message for record in caplog.records if "spans dropped" in record.message]
     assert line == (
-        f"warning: {source}: 4 spans dropped that overlap a longer one, the first at {source}:2"
+        f"warning: {source}: spans dropped that overlap a longer one: 4, the first at {source}:2"
     ), "what is there twice is one"
 
 
@@ -195,7 +195,7 @@ def test_texts_whose_annotations_differ_are_counted_and_the_first_is_named(
     converted([source], tmp_path / "out.jsonl", "jsonl")
     (told,) = [line for line in caplog.messages if "differ" in line]
     assert told.startswith(
-        f"warning: {source}: 1 texts have finished annotations that differ, the first at "
+        f"warning: {source}: texts with finished annotations that differ: 1, the first at "
         f"{source}:$[1]; one of each is taken"
     )
     assert len(read_jsonl(tmp_path / "out.jsonl")) == 2

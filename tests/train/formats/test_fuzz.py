@@ -81,7 +81,8 @@ def mutated(content: bytes) -> st.SearchStrategy[bytes]:
     places = st.integers(0, len(content))
     pieces = st.binary(max_size=6) | st.sampled_from(
         [b"\t", b"\n", b" ", b"-1", b"9" * 5000, b"\xff", b"\xed\xa0\x80", b'"', b"[", b"]", b"{",
-         b"}", b",", b"\r", b"\x00", b"T1\tA 0 9", b"B-", b"null", b"\xe2\x80\xa8", b"\xef\xbb\xbf"]
+         b"}", b",", b"\r", b"\x00", b"T1\tA 0 9", b"B-", b"E-", b"M-", b"W-", b"null",
+         b"\xe2\x80\xa8", b"\xef\xbb\xbf"]
     )  # fmt: skip
     cuts = st.lists(st.tuples(places, places, pieces), min_size=1, max_size=4)
     return cuts.map(lambda drawn: _spliced(content, drawn))

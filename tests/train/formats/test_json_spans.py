@@ -139,7 +139,7 @@ def test_spans_that_overlap_or_leave_the_text_are_kept_for_the_lint() -> None:
         ([], 'expected an object with a "text"'),
         (
             ["fix hose", {"entities": [[4, 8, "Item"]]}],
-            r'an object with a "text", got \["fix hose", .*; write it as {"text": "fix hose", ',
+            r"an object with a .text., got \['fix hose', .*; write it as {.text.: .fix hose., ",
         ),
         (
             {"text": "x", "label": [{"start": 0, "end": 1, "text": "x", "labels": ["A"]}]},

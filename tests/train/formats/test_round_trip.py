@@ -146,4 +146,15 @@ def test_tags_of_every_scheme_mean_their_spans_and_break_no_rule(
         tags = tags_of(num_words, spans, scheme)
         assert word_spans(tags) == spans
         assert list(violations(tags, scheme)) == []
-        assert detected(tags).num_ill_formed == 0 or scheme is Scheme.IOB1
+        assert detected(tags).num_ill_formed == 0
+
+
+@given(st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), word_ranges(n, LABELS))))
+def test_every_scheme_is_told_by_name_where_its_tags_are_no_others(
+    drawn: tuple[int, list[WordSpan]],
+) -> None:
+    num_words, spans = drawn
+    written = {scheme: tags_of(num_words, spans, scheme) for scheme in Scheme}
+    for tags in written.values():
+        told = detected(tags).scheme
+        assert told in {scheme for scheme in Scheme if written[scheme] == tags}

@@ -161,7 +161,7 @@ def test_rare_labels_are_a_warning(tmp_path: Path) -> None:
     found = lint(tmp_path, train=[*lines, ("b", [[0, 1, "B"]])])
     finding = only(found, Rule.RARE)
     assert (finding.message, finding.severity) == (
-        "B has 1 spans, expected 20 or more",
+        "expected 20 spans of B or more, got 1",
         Severity.WARNING,
     )
 

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import shutil
 import signal
@@ -215,7 +216,6 @@ def test_ctrl_c_waits_for_the_end_of_a_step_and_what_it_did_is_saved(
     config = replace(CONFIG, save_every_s=1e6)
     whole = Run(base, tiny_data, [0.5, 0.6, 0.7, 0.8], config, state)
     history = whole.fit()
-    assert not state.exists()
     run = Run(base, tiny_data, [0.5, 0.6, 0.7, 0.8], config, state)
     num_steps = 0
 
@@ -263,7 +263,7 @@ def test_between_two_savings_lies_the_time_asked_for(
     Run(base, tiny_data, [0.1] * 4, replace(CONFIG, save_every_s=5), state).fit()
     # One look at the clock a step, one an epoch, one a saving: each is a second here.
     steps = [5 * len(done.history) + done.underway.num_steps for done in saved]
-    assert steps == [5, 9, 13, 17]
+    assert steps == [5, 9, 13, 17, 20], "and at the end"
 
 
 @pytest.mark.parametrize("num_parts", [2, 3, 50])
@@ -306,14 +306,24 @@ def test_fp16_without_a_gpu_is_refused(base: Path, tiny_data: Path, state: Path)
         run.fit()
 
 
+@pytest.mark.parametrize("save_every_s", [0, 1e6])
 def test_a_run_interrupted_at_its_end_resumes_to_the_same_weights(
-    base: Path, tiny_data: Path, state: Path
+    base: Path, tiny_data: Path, state: Path, save_every_s: float
 ) -> None:
-    done = Run(base, tiny_data, [0.5, 0.6, 0.4, 0.3], CONFIG, state)
+    config = replace(CONFIG, save_every_s=save_every_s)
+    done = Run(base, tiny_data, [0.5, 0.6, 0.4, 0.3], config, state)
     history = done.fit()
-    again = Run(base, tiny_data, [], RESUMED, state)
+    again = Run(base, tiny_data, [], replace(config, resume=True), state)
+    again.task.optimizer.register_step_post_hook(lambda *_: pytest.fail("trained again"))
     assert again.fit() == history
     assert equal(again.weights(), done.weights())
+
+
+def test_a_run_that_is_never_resumed_saves_nothing(
+    base: Path, tiny_data: Path, state: Path
+) -> None:
+    Run(base, tiny_data, [0.5], replace(CONFIG, epochs=1, save_every_s=math.inf), state).fit()
+    assert not state.exists()
 
 
 def test_without_a_state_a_resumed_run_starts_and_says_so(
@@ -466,6 +476,20 @@ def test_a_state_that_cannot_be_written_is_refused_and_leaves_nothing(
     message = r"x\.resume\.safetensors: expected to write the state .*, got .*; make room there"
     with pytest.raises(CheckpointError, match=message), full_disk():
         run.fit()
+    assert list(state.parent.iterdir()) == []
+
+
+def test_a_state_that_cannot_be_written_at_the_end_costs_no_training(
+    base: Path,
+    tiny_data: Path,
+    state: Path,
+    full_disk: Callable[[], AbstractContextManager[None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = Run(base, tiny_data, [0.5], replace(CONFIG, epochs=1, save_every_s=1e6), state)
+    with full_disk():
+        assert len(run.fit()) == 1
+    assert "x.resume.safetensors: expected to write the state" in caplog.text
     assert list(state.parent.iterdir()) == []
 
 

@@ -94,7 +94,7 @@ def test_spans_that_are_dropped_for_a_longer_one_are_counted(
     path.write_text("".join(GOOD % i for i in range(20)) + nested)
     read_new((path,), TrainConfig(overlaps=Overlaps.LONGEST), TAGS)
     assert (
-        f"{path}: 1 spans dropped that overlap a longer one, the first at {path}:21" in caplog.text
+        f"{path}: spans dropped that overlap a longer one: 1, the first at {path}:21" in caplog.text
     )
 
 
