@@ -12,7 +12,7 @@ PYTHON ?= python3
 DATA ?= train/sample
 MODEL ?=
 # mwo2kg carries two stray labels; the way to read them is the one its authors' results used.
-LABEL_MAP ?= $(if $(findstring mwo2kg,$(DATA)),Observed_state=Observation$(comma)Event=)
+LABEL_MAP ?= $(if $(filter mwo2kg,$(notdir $(patsubst %/,%,$(DATA)))),Observed_state=Observation$(comma)Event=)
 comma := ,
 # What a user gives, as one word of a command, whatever is in it; a home's ~ stays one.
 quoted = $(subst '~/,"$$HOME"/','$(subst ','\'',$(1))')

@@ -52,8 +52,8 @@ def parse_json(line: str) -> object:
         return json.loads(line, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"expected a JSON object on each line, got: {error.msg} at character {error.pos}; "
-            "write one object a line"
+            f"expected a JSON object on each line, got: {error.msg.removesuffix(' at')} "
+            f"at character {error.pos}; write one object a line"
         ) from error
 
 

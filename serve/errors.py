@@ -114,7 +114,7 @@ def needing(
         yield
     except ImportError as error:
         where = f"{at}: " if at else ""
-        message = f"{where}expected {what}, got {error}; pip install 'linetag[{extra}]'"
+        message = f"{where}expected {what}, got {error}; {_install(extra)}"
         raise kind(message) from error
 
 
@@ -126,7 +126,12 @@ def lacking(error: ModuleNotFoundError, extra: str) -> str:
         extra: Of this distribution, which brings all but ONNX Runtime, of which there are two.
     """
     extras = f"{extra},cpu" if str(error.name).partition(".")[0] == "onnxruntime" else extra
-    return f"expected the package {error.name}, got none installed; pip install 'linetag[{extras}]'"
+    return f"expected the package {error.name}, got none installed; {_install(extras)}"
+
+
+def _install(extras: str) -> str:
+    """Return how to: from a checkout, as no registry has this distribution."""
+    return f"pip install '.[{extras}]' in linetag's folder"
 
 
 def in_words(error: Exception) -> str:

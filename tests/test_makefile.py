@@ -90,6 +90,24 @@ def test_names_with_blanks_and_quotes_reach_the_commands_whole(checkout: Checkou
     assert [c[1:3] for c in commands if c and c[0] == given["PYTHON"]].count(["-m", "venv"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("data", "is_mapped"),
+    [
+        ("../shared/data/mwo2kg", True),
+        ("/data/mwo2kg/", True),
+        ("/home/me/mwo2kg-new/mine", False),
+        ("/home/me/mwo2kg/mine", False),
+        ("mwo2kg-clean", False),
+    ],
+)
+def test_mwo2kgs_label_map_is_for_the_folder_of_that_name(
+    checkout: Checkout, data: str, is_mapped: bool
+) -> None:
+    assert ("--label-map" in checkout.make("-n", "run", f"DATA={data}")) is is_mapped
+    mine = checkout.make("-n", "run", f"DATA={data}", "LABEL_MAP=Mine=Yours")
+    assert "--label-map 'Mine=Yours'" in mine
+
+
 def test_a_second_setup_does_nothing(checkout: Checkout) -> None:
     checkout.make("setup")
     assert checkout.runtimes() == [".venv-triton: onnxruntime", ".venv: onnxruntime"]

@@ -206,7 +206,7 @@ def test_without_the_package_the_remedy_is_named(
         monkeypatch.setitem(sys.modules, name, None)
     error = error_of(*arguments)
     assert "expected the package cryptography to use this key, got " in error
-    assert error.endswith("; pip install 'linetag[sign]'\n")
+    assert error.endswith("; pip install '.[sign]' in linetag's folder\n")
     assert main(["verify", "b"]) == 0, "without a key nothing is missing"
 
 
@@ -225,8 +225,8 @@ def test_help_shows_examples_and_misuse_is_exit_2(
 @pytest.mark.parametrize(
     ("package", "extras", "command"),
     [
-        ("onnx", "linetag[export]", ("lint", "graph.onnx")),
-        ("onnxruntime", "linetag[export,cpu]", ()),
+        ("onnx", ".[export]", ("lint", "graph.onnx")),
+        ("onnxruntime", ".[export,cpu]", ()),
     ],
 )
 def test_a_missing_package_is_one_line_with_the_remedy(
@@ -244,7 +244,8 @@ def test_a_missing_package_is_one_line_with_the_remedy(
     )
     assert (done.returncode, done.stderr) == (
         1,
-        f"error: expected the package {package}, got none installed; pip install '{extras}'\n",
+        f"error: expected the package {package}, got none installed; "
+        f"pip install '{extras}' in linetag's folder\n",
     )
 
 

@@ -271,7 +271,8 @@ def test_a_missing_package_is_one_line_with_the_remedy(
     source = "raise ModuleNotFoundError('No module named torch', name='torch')"
     assert run_with_torch(source, tmp_path, *command) == (
         1,
-        "error: expected the package torch, got none installed; pip install 'linetag[train]'\n",
+        "error: expected the package torch, got none installed; "
+        "pip install '.[train]' in linetag's folder\n",
     )
 
 

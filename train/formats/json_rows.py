@@ -78,8 +78,8 @@ def _element(place: str, window: _Window) -> object:
         element = window.element()
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{place}: expected a JSON value, got: {error.msg} at its character {error.pos}; "
-            f"{_WHOLE}"
+            f"{place}: expected a JSON value, got: {error.msg.removesuffix(' at')} "
+            f"at its character {error.pos}; {_WHOLE}"
         ) from error
     except (ValueError, RecursionError) as error:
         raise told(place, error) from error

@@ -64,4 +64,6 @@ def span_of(start: object, end: object, label: object, at: str = "") -> Span:
 
 def told(place: str, error: Exception) -> DataError:
     """Return an error of a piece of a file with its place in front."""
+    if isinstance(error, RecursionError):
+        error = ValueError("expected a few levels of lists and objects, got too many; flatten it")
     return DataError(f"{place}: {error}")

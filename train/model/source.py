@@ -10,6 +10,7 @@ import importlib.util
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
 
 from serve.artefacts.pretrained import CONFIG, TOKENIZER, WEIGHTS, Pretrained
 from serve.bundle import sha256
@@ -68,7 +69,9 @@ def _fetched(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=_FETCHED))
     except (OSError, ValueError) as error:  # what the hub's errors derive from
+        is_name = not isinstance(error, HFValidationError)
+        got = str(error).splitlines()[0] if is_name else "no such folder"
         raise CheckpointError(
             f"--model {name}: expected a folder or a model on the Hugging Face hub, "
-            f"got {str(error).splitlines()[0]}; check the name and the connection"
+            f"got {got}; check the name and the connection"
         ) from error

@@ -141,4 +141,4 @@ def test_a_package_that_the_settings_need_is_missed_before_the_work(
     assert main([*nowhere, "--tensorrt"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: expected the package tritonclient, got ")
-    assert error.endswith("; pip install 'linetag[triton]'\n")
+    assert error.endswith("; pip install '.[triton]' in linetag's folder\n")

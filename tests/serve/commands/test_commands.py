@@ -295,7 +295,7 @@ def test_tagging_with_triton_needs_no_onnx_runtime(project: Path) -> None:
     (message,) = embedded.stderr.splitlines()
     expected = "the package onnxruntime, or --url of a Triton"
     assert message.startswith(f"error: expected {expected}, got ")
-    assert message.endswith("; pip install 'linetag[cpu]'")
+    assert message.endswith("; pip install '.[cpu]' in linetag's folder")
 
 
 @pytest.fixture(scope="module")
@@ -358,14 +358,14 @@ def test_a_command_that_needs_no_package_runs_without(
 @pytest.mark.parametrize(
     ("command", "package", "remedy"),
     [
-        ("start", "s tritonclient and prometheus_client, got ", "'linetag[triton,metrics]'"),
-        ("publish", " tritonclient, got ", "'linetag[triton]'"),
-        ("promote", " tritonclient, got ", "'linetag[triton]'"),
-        ("rollback", " tritonclient, got ", "'linetag[triton]'"),
-        ("tune", " onnxruntime, got ", "'linetag[cpu]'"),
-        ("tag", " onnxruntime, or --url of a Triton, got ", "'linetag[cpu]'"),
-        ("top", " rich, got ", "'linetag[top]'"),
-        ("export", " torch, got ", "'linetag[export]'"),
+        ("start", "s tritonclient and prometheus_client, got ", "'.[triton,metrics]'"),
+        ("publish", " tritonclient, got ", "'.[triton]'"),
+        ("promote", " tritonclient, got ", "'.[triton]'"),
+        ("rollback", " tritonclient, got ", "'.[triton]'"),
+        ("tune", " onnxruntime, got ", "'.[cpu]'"),
+        ("tag", " onnxruntime, or --url of a Triton, got ", "'.[cpu]'"),
+        ("top", " rich, got ", "'.[top]'"),
+        ("export", " torch, got ", "'.[export]'"),
     ],
 )
 def test_a_package_that_lacks_is_one_line_with_the_remedy(
@@ -374,7 +374,7 @@ def test_a_package_that_lacks_is_one_line_with_the_remedy(
     status, said = bare[command]
     assert status == 1
     assert said.startswith(f"error: expected the package{package}")
-    assert said.endswith(f"; pip install {remedy}\n")
+    assert said.endswith(f"; pip install {remedy} in linetag's folder\n")
     assert said.count("\n") == 1
 
 

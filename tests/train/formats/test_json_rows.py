@@ -78,6 +78,15 @@ def test_a_broken_line_comes_as_an_error_and_the_next_ones_are_read(tmp_path: Pa
     assert "a.json:2: expected a JSON object on each line, got: Expecting ':'" in str(second)
 
 
+def test_a_line_that_is_cut_or_nested_too_deeply_is_told(tmp_path: Path) -> None:
+    deep, cut = rows(tmp_path, '{"a": ' + "[" * 200_000 + '\n{"a": "b')
+    assert "a.json:2: " in str(cut)
+    assert "got: Unterminated string starting at character 6; " in str(cut)
+    assert str(deep).endswith(
+        "a.json:1: expected a few levels of lists and objects, got too many; flatten it"
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -87,7 +96,8 @@ def test_a_broken_line_comes_as_an_error_and_the_next_ones_are_read(tmp_path: Pa
         ('[1, {"a": }]', r"a\.json:\$\[1\]: expected a JSON value, got: Expecting value .* 6"),
         ("[", r"a\.json:\$\[0\]: expected a JSON value"),
         ("[1] 2", r"a\.json: expected nothing after the array, got '2'"),
-        ("[" * 200_000, r"a\.json:\$\[0\]: maximum recursion depth exceeded"),
+        ("[" * 200_000, r"a\.json:\$\[0\]: expected a few levels of lists"),
+        ('["a', r"a\.json:\$\[0\]: .*, got: Unterminated string starting at its character 0"),
         ("[" + "1" * 5000 + "]", r"a\.json:\$\[0\]: Exceeds the limit"),
     ],
 )

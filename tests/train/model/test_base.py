@@ -314,6 +314,8 @@ def test_weights_of_another_width_are_refused(base: Path) -> None:
 def test_a_name_that_is_neither_folder_nor_model_is_refused() -> None:
     with pytest.raises(CheckpointError, match="--model no/such/name: expected a folder or a model"):
         find_base("no/such/name")
+    with pytest.raises(CheckpointError, match="hub, got no such folder; check"):
+        find_base("/no/such")
 
 
 def test_a_packaged_file_that_was_changed_is_refused(tmp_path: Path) -> None:
