@@ -72,10 +72,16 @@ class Known:
 
 
 class KnownAnswers:
-    """The known answers of a repository's versions, worked out when they are first asked for."""
+    """The known answers of a repository's versions, worked out when they are first asked for.
+
+    Attributes:
+        was_right: The versions that have answered rightly on some server, and were not missed
+            since: one that fails from a start on then is worth another start.
+    """
 
     def __init__(self, repository: Path, python: Path, *, timeout_s: float = 60.0) -> None:
         """Take the repository, the server's Python, and how long a tagger may take."""
+        self.was_right: set[str] = set()
         self._model = repository / MODEL
         self._python = python
         self._timeout_s = timeout_s

@@ -68,8 +68,8 @@ class Canary:
 
     Attributes:
         is_learning: Whether a version has answered of which it is not known yet what is right.
-        failing: What a version says that has never answered here, while an older one does; empty
-            if there is none.
+        failing: What versions say that have never answered here while an older one does, by
+            version.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Canary:
         self._patience = patience
         self._is_busy = is_busy
         self.is_learning = False
-        self.failing = ""
+        self.failing: dict[str, str] = {}
         self._versions: tuple[str, ...] = (_ANY,)
         self._questions: dict[str, Question] = {}
         self._under_way: dict[str, Asked] = {}
@@ -149,12 +149,18 @@ class Canary:
         self._under_way = landed.under_way()
         try:
             replies = landed.replies()
-            self.failing = landed.failing
         except ServerError as error:
             if not landed.is_silent():
                 return Result(Verdict.FAILED, str(error))
             watched_s = now - landed.watched if landed.watched else 0.0
             return Result(Verdict.SILENT, str(error), is_busy=self._is_busy(watched_s))
+        asked = {v: text for v, text in self.failing.items() if v in self._versions}
+        self.failing = {v: text for v, text in (asked | landed.failing).items() if v not in replies}
+        if lost := self._answers.was_right & landed.failing.keys():
+            self._answers.was_right -= lost  # a restart may be a cure, once
+            version = min(lost)
+            reason = f"version {version}, which was right before: {landed.failing[version]}"
+            return Result(Verdict.WRONG, reason)
         if not replies and not self._under_way:  # all the versions that we knew of are gone
             self._versions = (_ANY,)  # whoever serves now shall answer
             self._questions.pop(_ANY, None)
@@ -178,6 +184,7 @@ class Canary:
                     continue
                 return Result(Verdict.WRONG, f"version {reply.version}: {wrong}")
             latency_s = right[reply.version] = asked.flight.latency_s
+            self._answers.was_right.add(version)
             question = next_question(asked.question, latency_s, known, self._patience)
             self._questions[version] = self._questions[reply.version] = question
         self.is_learning = len(right) < len(replies)

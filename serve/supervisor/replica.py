@@ -87,7 +87,8 @@ class Replica:
         self._canary: Canary | None = None
         self._stubs: dict[int, int | None] = {}
         self._groups: set[int] = set()
-        self._trouble = self._tls_digest = self._told = ""
+        self._trouble = self._tls_digest = ""
+        self._told: set[str] = set()
         self._is_right = False
         self._ready: frozenset[str] = frozenset()
         self._progress = Progress()
@@ -99,9 +100,9 @@ class Replica:
         return self._completion.lacking
 
     @property
-    def failing(self) -> str:
-        """What a version says that fails from the start beside one that answers; or empty."""
-        return self._canary.failing if self._canary else ""
+    def failing(self) -> dict[str, str]:
+        """What versions say that fail from the start beside one that answers, by version."""
+        return self._canary.failing if self._canary else {}
 
     @property
     def answering(self) -> Result | None:
@@ -202,10 +203,12 @@ class Replica:
         return self._canary.look(now)
 
     def _tell_failing(self) -> None:
-        if self.failing not in ("", self._told):
-            fields = {"replica": self.number, "reason": self.failing}
-            log_event(logger, logging.ERROR, "version_failing", **fields)
-        self._told = self.failing
+        for version, reason in self.failing.items():
+            self.canaries[Verdict.FAILED] += 1
+            if version not in self._told:
+                fields = {"replica": self.number, "version": version, "reason": reason}
+                log_event(logger, logging.ERROR, "version_failing", **fields)
+        self._told = set(self.failing)
 
     def _delay(self, now: float) -> str:
         """Return what keeps a start that is late; reading the log at every look would cost more."""

@@ -23,13 +23,13 @@ class Round:
     """Canaries on their way to one server: who are you, and what do your versions say to this?
 
     A version that has not answered yet may take long over it. It is not waited for where others
-    answer: they have to be asked again meanwhile.
+    answer: they have to be asked again meanwhile. Where none has yet, the oldest one is enough.
 
     Attributes:
         sent: When it was sent.
         watched: Since when it is watched whether the server computes; None if it is not.
-        failing: What a version says that never answered here, while an older one does; empty if
-            there is none. It is known when the replies are read.
+        failing: What versions say that never answered here while an older one does, by version.
+            It is known when the replies are read.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Round:
         """
         self.sent = now
         self.watched: float | None = None
-        self.failing = ""
+        self.failing: dict[str, str] = {}
         self._expected = probe.state.prefix
         self._identity = probe.send_identity()
         self._asked = {
@@ -60,7 +60,7 @@ class Round:
     def is_done(self) -> bool:
         """Return whether there is enough to judge by."""
         prompt = [asked for asked in self._asked.values() if not asked.question.is_first]
-        waited_for = prompt or self._asked.values()
+        waited_for = prompt or [self._asked[version] for version in self._by_age()[:1]]
         return self._identity.has_failed() or (
             self._identity.is_done() and all(asked.flight.is_done() for asked in waited_for)
         )
@@ -96,7 +96,8 @@ class Round:
         if name != self._expected:
             raise ServerError(f"expected the server {self._expected}, got {name!r:.80}")
         replies: dict[str, tuple[Asked, Reply]] = {}
-        for version, asked in sorted(self._asked.items(), key=lambda item: int(item[0] or 0)):
+        for version in self._by_age():
+            asked = self._asked[version]
             if not asked.flight.is_done() or (version and asked.flight.is_unserved()):
                 continue
             try:
@@ -104,8 +105,11 @@ class Round:
             except ServerError as error:
                 if not (replies and asked.question.is_first):
                     raise
-                self.failing = f"version {version}: {error}"
+                self.failing[version] = str(error)
         return replies
+
+    def _by_age(self) -> list[str]:
+        return sorted(self._asked, key=lambda version: int(version or 0))
 
 
 def _send(probe: Probe, version: str, question: Question) -> Flight[Reply]:

@@ -11,7 +11,7 @@ from serve.artefacts.signature import SIGNATURE, read_key
 from serve.bundle import LABELS, MANIFEST, TOKENIZER, Bundle, Manifest, read_file, sha256
 from serve.decode.decoding import DECODING
 from serve.encoder_graph import TENSORRT_GRAPH, encoder_graph, read_encoder_graph
-from serve.errors import BundleError, GraphError, needing
+from serve.errors import BundleError, DataError, GraphError, needing
 from serve.triton.names import MODEL, PUBLIC_KEY
 from serve.versions.folders import add_model_file, pinned_key, version_folder, write_file
 from serve.versions.plans import add_plan
@@ -175,5 +175,5 @@ def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
         )  # fmt: skip
         for texts in (LINES, *([line] for line in LINES)):
             tagger.tag(texts)
-    except GraphError as error:
+    except (GraphError, DataError) as error:
         raise BundleError(f"{bundle.folder / name}: {error}") from error

@@ -31,10 +31,13 @@ def test_a_product_that_costs_f1_is_found_and_left_in_fp32(
     culprit: list[str] = []
 
     def quantize(
-        model: onnx.ModelProto, ranges: dict[str, Range] | None, fp32_nodes: Sequence[str] = ()
+        model: onnx.ModelProto,
+        ranges: dict[str, Range] | None,
+        fp32_nodes: Sequence[str] = (),
+        **others: Any,
     ) -> onnx.ModelProto:
         culprit[:] = quantized_nodes(model)[3:4]
-        quantized = to_int8(model, ranges, fp32_nodes)
+        quantized = to_int8(model, ranges, fp32_nodes, **others)
         if culprit[0] in fp32_nodes:
             return quantized
         (node,) = [node for node in model.graph.node if node.name == culprit[0]]
@@ -75,9 +78,12 @@ def test_every_graph_that_was_tried_is_in_the_report(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def quantize(
-        model: onnx.ModelProto, ranges: dict[str, Range] | None, fp32_nodes: Sequence[str] = ()
+        model: onnx.ModelProto,
+        ranges: dict[str, Range] | None,
+        fp32_nodes: Sequence[str] = (),
+        **others: Any,
     ) -> onnx.ModelProto:
-        quantized = to_int8(model, ranges, fp32_nodes)
+        quantized = to_int8(model, ranges, fp32_nodes, **others)
         return quantized if len(fp32_nodes) in (2, 7) else damaged(quantized)
 
     monkeypatch.setattr(export.precision.choose_int8, "to_int8", quantize)
@@ -99,7 +105,9 @@ def damaged(model: onnx.ModelProto) -> onnx.ModelProto:
 def _sabotage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the quantizer damage what it writes, in either way."""
     monkeypatch.setattr(
-        export.precision.choose_int8, "to_int8", lambda *model: damaged(to_int8(*model))
+        export.precision.choose_int8,
+        "to_int8",
+        lambda *model, **others: damaged(to_int8(*model, **others)),
     )
 
 
@@ -110,9 +118,12 @@ def test_where_fixed_ranges_cost_f1_dynamic_scales_take_their_place(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def quantize(
-        model: onnx.ModelProto, ranges: dict[str, Range] | None, fp32_nodes: Sequence[str] = ()
+        model: onnx.ModelProto,
+        ranges: dict[str, Range] | None,
+        fp32_nodes: Sequence[str] = (),
+        **others: Any,
     ) -> onnx.ModelProto:
-        quantized = to_int8(model, ranges, fp32_nodes)
+        quantized = to_int8(model, ranges, fp32_nodes, **others)
         return damaged(quantized) if ranges else quantized
 
     monkeypatch.setattr(export.precision.choose_int8, "to_int8", quantize)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -81,4 +82,9 @@ def _warn_of_settings(files: Pretrained, tokenizer: Tokenizer) -> None:
         try:
             check_settings(files.folder, files.config(TOKENIZER_CONFIG), tokenizer)
         except CheckpointError as error:
-            logger.warning("warning: %s", error)
+            _warn_once(str(error))
+
+
+@cache  # a base is looked for more than once, and anew for each of many trainings
+def _warn_once(message: str) -> None:
+    logger.warning("warning: %s", message)

@@ -89,7 +89,7 @@ def test_only_who_names_a_key_needs_cryptography(
     for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
         monkeypatch.setitem(sys.modules, name, None)
     assert Tagger.load(signed).tag([""]) == [[]]
-    with pytest.raises(BundleError, match=r"key\.pub: expected the package .*linetag\[sign\]"):
+    with pytest.raises(BundleError, match=r"key\.pub: expected the package .*\.\[sign\]"):
         Tagger.load(signed, public_key=key)
 
 

@@ -168,5 +168,5 @@ def test_without_prometheus_the_package_to_install_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with pytest.raises(ServerError, match=r"prometheus_client, got .*; pip install 'linetag\[metr"):
+    with pytest.raises(ServerError, match=r"prometheus_client, got .*; pip install '\.\[metr"):
         export_metrics()

@@ -304,30 +304,74 @@ def test_every_version_that_serves_is_asked_and_one_that_is_sick_is_enough() -> 
     assert sorted(asked[:2]) == ["1", "2"]
 
 
-def test_a_new_version_that_fails_from_the_start_is_told_while_an_older_one_answers() -> None:
-    is_sick = True
+class Sick:
+    """Answers properly, but for one version, while that is sick."""
 
-    def answer(
-        request: pb.ModelInferRequest, context: grpc.ServicerContext
+    def __init__(self, version: str, *, after_s: float = 0.0) -> None:
+        self.version, self.after_s, self.is_sick = version, after_s, True
+
+    def __call__(
+        self, request: pb.ModelInferRequest, context: grpc.ServicerContext
     ) -> pb.ModelInferResponse:
-        if request.model_version == "12" and is_sick:
+        if request.model_version == self.version and self.is_sick:
+            time.sleep(self.after_s)
             context.abort(grpc.StatusCode.INTERNAL, "indices out of bounds")
         return proper_answer(request)
 
-    with fake_triton(answer, name=NAME) as url:
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05])  # a round is over before it has failed
+def test_a_new_version_that_fails_from_the_start_is_told_while_an_older_one_answers(
+    after_s: float,
+) -> None:
+    server = Sick("12", after_s=after_s)
+    with fake_triton(server, name=NAME) as url:
         canary = canary_of(url, GivenAnswers(RIGHT))
         canary.ask_versions(ready("9", "12"))
-        first = looked(canary, 2)
-        told = canary.failing
-        is_sick = False
-        cured = looked(canary, 2)
-        assert canary.failing == ""
-        is_sick = True
-        (*_, last) = results(canary, 2)
-    assert {result.verdict for result in (*first, *cured)} == {Verdict.RIGHT}
-    assert told.startswith("version 12: ")
-    assert "INTERNAL: indices out of bounds" in told
-    assert last.verdict is Verdict.FAILED, "it has answered here: a new start may bring that back"
+        first: list[Result] = []
+        while not canary.failing and len(first) < 50:
+            first += looked(canary, 1)
+        told = []
+        for _ in range(5):
+            first += looked(canary, 1)
+            told.append(dict(canary.failing))
+        server.is_sick = False
+        while canary.failing and len(first) < 50:
+            first += looked(canary, 1)
+        assert canary.failing == {}
+        server.is_sick = True
+        (*_, last) = results(canary, 1)
+    assert {result.verdict for result in first} == {Verdict.RIGHT}
+    assert [list(one) for one in told] == [["12"]] * 5, "it does not come and go"
+    assert "INTERNAL: indices out of bounds" in told[0]["12"]
+    assert last.verdict is Verdict.FAILED, "it has answered here: a restart may bring that back"
+
+
+def test_a_version_that_was_right_before_gets_one_restart() -> None:
+    answers = GivenAnswers(RIGHT)
+    answers.was_right.add("12")
+    verdicts: list[list[Verdict]] = []
+    with fake_triton(Sick("12"), name=NAME) as url:
+        for _ in range(2):  # each start has a canary of its own
+            canary = canary_of(url, answers)
+            canary.ask_versions(ready("9", "12"))
+            verdicts.append([])
+            while not canary.failing and len(verdicts[-1]) < 50:
+                (result,) = looked(canary, 1)
+                verdicts[-1].append(result.verdict)
+            canary.close()
+    assert verdicts[0].count(Verdict.WRONG) == 1
+    assert Verdict.WRONG not in verdicts[1]
+
+
+def test_a_new_version_that_hangs_keeps_no_server_from_being_ready() -> None:
+    server = Hanging()
+    server.hung.add("12")
+    with fake_triton(server, name=NAME) as url:
+        canary = canary_of(url, GivenAnswers(RIGHT))
+        canary.ask_versions(ready("9", "12"))
+        (result,) = results(canary, 1)
+        server.is_over.set()
+    assert result.verdict is Verdict.RIGHT
 
 
 def test_a_version_that_is_served_no_more_is_no_failure() -> None:

@@ -200,7 +200,7 @@ def test_a_version_that_fails_beside_one_that_answers_is_told_with_its_cure_and_
     replica.life = Life(phase=Phase.READY)
     right = Result(Verdict.RIGHT, latency_s=0.003, version="1", triton="2.51.0")
     monkeypatch.setattr(replica, "_ask", lambda state, now: right)
-    monkeypatch.setattr(Replica, "failing", "version 2: indices out of bounds")
+    monkeypatch.setattr(Replica, "failing", {"2": "indices out of bounds"})
     for now in (1.0, 2.0):
         replica.look(now)
     assert replica.life.phase is Phase.READY
@@ -210,6 +210,7 @@ def test_a_version_that_fails_beside_one_that_answers_is_told_with_its_cure_and_
         "python -m serve rollback takes it from all callers"
     )
     assert sum("version_failing" in record.getMessage() for record in caplog.records) == 1
+    assert replica.canaries == {Verdict.RIGHT: 2, Verdict.FAILED: 2}
 
 
 class Tried:
