@@ -109,8 +109,11 @@ class Canary:
 
     def ask_versions(self, listed: Iterable[ModelVersion]) -> None:
         """Ask each of the versions that serve, from the next time on."""
-        serving = [v.version for v in listed if (v.model, v.state) == (MODEL, "READY")]
-        self._versions = tuple(serving) or (_ANY,)
+        self.ask(v.version for v in listed if (v.model, v.state) == (MODEL, "READY"))
+
+    def ask(self, versions: Iterable[str]) -> None:
+        """Ask some versions, from the next time on; those that the server lacks are left out."""
+        self._versions = tuple(versions) or (_ANY,)
 
     def close(self) -> None:
         """Close the connection."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from serve.errors import ServerError
 from serve.events import log_event
-from serve.repository import settle
+from serve.repository import settle, traffic_of
 from serve.supervisor.answers import KnownAnswers
 from serve.supervisor.canary import Canary, Result
 from serve.supervisor.completion import Completion
@@ -195,6 +195,7 @@ class Replica:
             activity = Activity(state.prefix)
             try:
                 self._canary = Canary(state, self._answers, self._patience, activity.is_busy)
+                self._canary.ask(map(str, traffic_of(self.order.repository).served))
             except ServerError as error:  # a file of TLS that is just being replaced, say
                 return Result(Verdict.FAILED, str(error))
         if any(ticks is None or not is_alive(pid, ticks) for pid, ticks in self._stubs.items()):

@@ -14,6 +14,7 @@ import pytest
 
 from serve.repository import publish, versions
 from serve.supervisor.answers import KnownAnswers
+from serve.supervisor.canary import Canary
 from serve.supervisor.figures import Figures
 from serve.supervisor.life import Life, Phase, Verdict
 from serve.supervisor.patience import Patience
@@ -49,6 +50,27 @@ def test_files_of_tls_that_cannot_be_read_fail_a_start_and_no_supervisor(tmp_pat
         replica.look(1.0)
     assert replica.life.phase is Phase.STARTING
     assert replica.canaries == {Verdict.FAILED: 1}
+
+
+def test_a_start_asks_each_version_that_callers_get_and_not_the_newest_alone(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one on trial that fails would keep its servers from ever being ready again."""
+    repository = tmp_path / "repository"
+    for _ in range(2):
+        publish(bundle, repository, share=0.5)
+    asked: list[str] = []
+    monkeypatch.setattr(Canary, "ask", lambda self, versions: asked.extend(versions))
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), repository, Ports(1, None, 2))
+    replica = Replica(0, order, tmp_path, KnownAnswers(repository, tmp_path), Patience())
+    replica.life = Life(phase=Phase.STARTING)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"127.0.0.1:{server.getsockname()[1]}"
+        noted = replace(note_of(tmp_path / "log", repository), url=url, pid=os.getpid())
+        replica.state = replace(noted, start_ticks=start_ticks(os.getpid()) or 0)
+        replica.look(1.0)
+        replica._forget_canary()
+    assert asked == ["1", "2"]
 
 
 @pytest.mark.parametrize("is_readable", [True, False])
