@@ -102,7 +102,8 @@ class Replica:
     @property
     def failing(self) -> dict[str, str]:
         """What versions say that fail from the start beside one that answers, by version."""
-        return self._canary.failing if self._canary else {}
+        canary = self._canary  # another thread may read it while it is forgotten
+        return canary.failing if canary else {}
 
     @property
     def answering(self) -> Result | None:

@@ -93,11 +93,10 @@ def _growth_warning(supervisor: Supervisor, replica: Replica) -> str:
 
 
 def _trial_warning(replica: Replica) -> str:
-    if not replica.failing:
-        return ""
-    version, reason = next(iter(replica.failing.items()))
-    told = f"replica {replica.number} answers, but not with version {version}: {reason}"
-    return f"{told}; python -m serve rollback takes it from all callers"
+    for version, reason in replica.failing.items():
+        told = f"replica {replica.number} answers, but not with version {version}: {reason}"
+        return f"{told}; python -m serve rollback takes it from all callers"
+    return ""
 
 
 def _lack_warning(replica: Replica) -> str:
