@@ -17,7 +17,7 @@ from serve.entities import Entity
 
 PORTION_CHARS = 32_768
 """Some 8,000 tokens of English, a third of a second of MiniLM in INT8 on two cores. 256 lines of
-128 letters hold as much, so executions of lines are one portion, and nobody is asked after."""
+128 letters hold as much, so executions of lines are one portion, and begin without asking."""
 LOOK_S = 0.25
 """To ask after a caller takes a message to the server and back."""
 Tag = Callable[[Sequence[str]], list[list[Entity]]]

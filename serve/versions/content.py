@@ -160,8 +160,7 @@ def _check_runs(bundle: Bundle, name: str, content: bytes) -> None:
 
     graph = encoder_graph(bundle.manifest)
     ids = graph.ids if name == graph.file else "int64"
-    infos = {info.file: info for info in bundle.manifest.graphs}
-    info = infos.get(name)  # TensorRT's is none of them
+    info = next((info for info in bundle.manifest.graphs if info.file == name), None)
     mixed = info is not None and info.precision.needs_cuda
     if (provider := trial_provider(needs_cuda=mixed)) is None:
         return
