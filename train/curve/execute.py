@@ -56,10 +56,12 @@ def run_curve(config: CurveConfig) -> list[Run]:
     for model in dict.fromkeys(s.training.model for s in config.strategies):
         warn_of_known_lines(find_base(model).folder, corpus)
     tested_on = _digest(corpus.test.examples) if corpus.test else None
-    sizes = sizes_of(config.sizes, len(corpus.train.examples))
+    num_all = len(corpus.train.examples)
+    sizes = sizes_of(config.sizes, num_all)
     if not sizes:
-        num = len(corpus.train.examples)
-        raise DataError(f"--sizes: expected at least one of up to {num} lines, got none")
+        raise DataError(f"--sizes: expected at least one of up to {num_all} lines, got none")
+    if larger := [str(size) for size in config.sizes if size and size > num_all]:
+        logger.warning("sizes left out, train has %d lines: %s", num_all, ", ".join(larger))
     series = [(s, p, d) for s in config.strategies for p in config.picks
               for d in range(1, config.draws + 1)]  # fmt: skip
     with (
