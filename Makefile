@@ -20,6 +20,8 @@ quoted = $(subst '~/,"$$HOME"/','$(subst ','\'',$(1))')
 LOADS_LIBPYTHON := import sys; from pathlib import Path; from serve.triton.installation import libpython_of; sys.exit(libpython_of(Path(sys.executable)) is None)
 python := $(if $(shell command -v $(call quoted,$(PYTHON))),$(call quoted,$(PYTHON)),$(PYTHON))
 
+PLACE_STUB := from pathlib import Path; from serve.triton.installation import Installation; Installation.find(Path(".venv-triton")).place_stub()
+
 PY := .venv/bin/python
 PIP := -m pip --disable-pip-version-check --quiet install
 # onnxruntime and onnxruntime-gpu own the same import name: one of them, by the hardware. No lock names
@@ -111,6 +113,8 @@ clean:
 	$(python) -m venv $(if $(call stale,.venv-triton),--clear) .venv-triton
 	.venv-triton/bin/python $(PIP) -r .ci/lock/triton.txt '$(ORT)'
 	.venv-triton/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@# Whoever serves need not own the environment.
+	.venv-triton/bin/python -c '$(PLACE_STUB)'
 	touch $@
 
 # optimum needs an older transformers; whatever else it needs it takes from .venv, by way of a .pth

@@ -151,6 +151,7 @@ _REMEDIES = {
     errno.EEXIST: "choose another place",
     errno.EISDIR: "name a file",
     errno.ENOTDIR: "choose another place",
+    errno.ENOLCK: "choose a place whose file system has locks",
 }
 
 

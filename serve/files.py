@@ -28,13 +28,19 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
     Raises:
         BlockingIOError: If somebody else is in there, unless we are to wait.
+        OSError: If the folder cannot be opened, or its file system has no locks.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:  # which names no folder
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process forked meanwhile has it open, too
     finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process forked meanwhile has it open, too
         os.close(descriptor)
 
 

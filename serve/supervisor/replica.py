@@ -224,7 +224,7 @@ class Replica:
         if self.state and self.state.pid:
             with contextlib.suppress(ChildProcessError):
                 status = os.waitstatus_to_exitcode(os.waitpid(self.state.pid, os.WNOHANG)[1])
-        if status < 0:
+        if status < 0 and -status != signal.SIGABRT:  # of which the log says why
             return f"killed by {_signal_name(-status)}"
         return f"ended by itself: {reason_of(self.folder / LOG)}"
 

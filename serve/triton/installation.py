@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serve.errors import ServerError
+from serve.errors import ServerError, in_words
 from serve.files import staged_file
 
 ENVIRONMENT = Path(".venv-triton")
@@ -139,7 +139,8 @@ class Installation:
                 shutil.copy2(stub, staging)
         except OSError as error:
             raise ServerError(
-                f"{target}: expected a writable folder, got {error}; {_REMEDY} as its owner"
+                f"{target}: expected a writable folder, got {in_words(error)}; "
+                "its owner puts the stub there with python -m serve start"
             ) from error
 
 

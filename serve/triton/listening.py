@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from collections.abc import Iterable
@@ -151,6 +152,10 @@ def _free_port(wanted: int, host: str) -> int:
         try:
             probe.bind((host.strip("[]"), wanted))
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise ServerError(
+                    f"--listen {host}: expected an address of this machine, got {error.strerror}"
+                ) from error
             raise ServerError(
                 f"expected port {wanted} of {host} to be free, got {error.strerror}; "
                 "choose another --grpc-port, or 0 for any"

@@ -13,6 +13,7 @@ MAX_BYTES = 10_000_000
 
 # The most telling first; each as Triton 2.51 writes it.
 _REASONS = (
+    re.compile(r"^ +what\(\): +(.*)", re.MULTILINE),  # the last words before SIGABRT
     re.compile(r"failed to load '\S+' (version \d+: .*)\""),
     # Every machine without a GPU's driver logs the error about CudaDriverHelper.
     re.compile(r"^E\d{4} \S+ \d+ \S+\] \"(?!CudaDriverHelper)(.*)\"", re.MULTILINE),

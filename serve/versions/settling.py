@@ -8,11 +8,12 @@ be an old repository's, or the first version of a new one, which nobody else cou
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from serve.errors import BundleError, ServerError, needing
+from serve.errors import BundleError, ServerError, in_words, needing
 from serve.files import locked
 from serve.triton.names import MODEL
 from serve.versions.content import manifest_digest
@@ -32,6 +33,7 @@ from serve.versions.traffic import Traffic
 
 NUM_KEPT = 2
 """Versions to go back to."""
+_OTHERS_TO_WRITE = (errno.EAGAIN, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def versions(repository: Path) -> list[int]:
@@ -67,20 +69,28 @@ def writing(repository: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ServerError(
-            f"{repository / MODEL}: expected a writable folder, got {error}"
+            f"{repository / MODEL}: expected a writable folder, got {in_words(error)}"
         ) from error
 
 
 def settle(repository: Path) -> None:
     """Finish or undo what a step that died left, unless a step is under way just now.
 
+    A repository that is only to be read is served as it is.
+
     Raises:
-        ServerError: If the history is damaged, or the repository cannot be written.
+        ServerError: If the history is damaged, or the repository cannot be written for want of
+            room, say.
     """
     if not (repository / MODEL).is_dir():
         return
-    with writing(repository), contextlib.suppress(BlockingIOError), locked(repository, wait=False):
-        settle_locked(repository)
+    with writing(repository):
+        try:
+            with locked(repository, wait=False):
+                settle_locked(repository)
+        except OSError as error:
+            if error.errno not in _OTHERS_TO_WRITE:
+                raise
 
 
 def settle_locked(repository: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -233,6 +234,19 @@ def test_a_lock_is_let_go_of_although_a_process_forked_meanwhile_has_it_open(
         os.close(theirs)
         os.close(ours)
         os.waitpid(child, 0)
+
+
+def test_a_file_system_without_locks_is_told_with_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="No locks available") as caught, locked(tmp_path):
+        pass
+    told = f"{tmp_path}: No locks available; choose a place whose file system has locks"
+    assert in_words(caught.value) == told
 
 
 def test_a_link_is_followed_and_the_file_it_leads_to_replaced(tmp_path: Path) -> None:

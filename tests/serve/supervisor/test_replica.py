@@ -22,7 +22,7 @@ from serve.supervisor.replica import Replica, _signal_name
 from serve.supervisor.resources import Usage
 from serve.supervisor.sampler import Sample
 from serve.triton.installation import STUB, Installation
-from serve.triton.launch import Order
+from serve.triton.launch import LOG, Order
 from serve.triton.listening import Ports
 from serve.triton.names import MODEL, ModelVersion
 from serve.triton.processes import adopt_orphans, processes_of, start_ticks, wait_until
@@ -107,6 +107,21 @@ def test_an_end_that_was_asked_for_during_a_start_is_no_error(
     (record,) = [r for r in caplog.records if r.message.startswith("replica_ending")]
     assert record.levelno == (logging.INFO if is_asked else logging.ERROR)
     assert ("reason=" in record.message) is not is_asked
+
+
+def test_a_server_that_aborts_is_told_with_its_last_words(tmp_path: Path) -> None:
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
+    replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
+    replica.life = Life(phase=Phase.STARTING)
+    replica.folder.mkdir(exist_ok=True)
+    (replica.folder / LOG).write_text("terminate called\n  what():  no temporary directory\n")
+    command = [sys.executable, "-c", "import os; os.abort()"]
+    pid = os.posix_spawn(command[0], command, os.environ, setsid=True)
+    noted = note_of(tmp_path / "log", tmp_path)
+    replica.state = replace(noted, pid=pid, start_ticks=start_ticks(pid) or 0)
+    assert wait_until(lambda: start_ticks(pid) is None, timeout_s=20.0)
+    replica.look(1.0)
+    assert replica.life.reason == "ended by itself: no temporary directory"
 
 
 _WITH_STUB = """

@@ -44,6 +44,12 @@ def test_a_port_that_is_taken_is_refused() -> None:
     assert choose_ports(port, http=False).grpc == port
 
 
+def test_an_address_of_another_machine_is_refused_by_its_flag() -> None:
+    message = r"--listen 203\.0\.113\.7: expected an address of this machine, got Cannot assign"
+    with pytest.raises(ServerError, match=message):
+        choose_ports(0, http=False, host="203.0.113.7")
+
+
 def test_a_metrics_port_that_somebody_has_taken_is_replaced_and_no_other() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -126,6 +132,9 @@ def test_the_reason_is_the_most_telling_line(tmp_path: Path) -> None:
         'E1123 16:00:00.1 7 x.cc:1] "Poll failed: no config"\nerror: creating server: Internal\n'
     )
     assert reason_of(log) == "Poll failed: no config"
+    with log.open("a") as file:
+        file.write("terminate called after throwing\n  what():  Failed to create a folder\n")
+    assert reason_of(log) == "Failed to create a folder"
 
 
 def test_a_log_that_is_gone_is_told(tmp_path: Path) -> None:
@@ -158,7 +167,7 @@ def test_a_stub_that_cannot_be_placed_is_told(tmp_path: Path) -> None:
     stub = tmp_path / "python_backend_stubs" / "3.11" / STUB
     stub.parent.mkdir(parents=True)
     stub.touch()
-    message = f"backends/python/{STUB}: expected a writable folder, got .*; make it with"
+    message = f"backends/python/{STUB}: expected a writable folder, got .*; its owner puts the stub"
     with pytest.raises(ServerError, match=message):
         Installation(tmp_path, tmp_path, "3.11", "").place_stub()
 

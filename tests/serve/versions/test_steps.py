@@ -334,6 +334,20 @@ def test_what_an_interrupted_publication_left_goes_although_there_is_no_space_fo
     assert publish(bundle, repository) > 1
 
 
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EPERM])
+def test_a_repository_that_is_only_to_be_read_is_served_as_it_is(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def failing(repository: Path) -> bool:
+        raise OSError(code, os.strerror(code))
+
+    (repository / "tagger").mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(settling, "settle_locked", failing)
+    settle(repository)
+    monkeypatch.undo()
+    assert versions(repository) == []
+
+
 def test_a_line_that_does_not_reach_the_disk_does_not_hold(
     bundle: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
