@@ -14,6 +14,8 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from serve.display.render import printable_lines
+
 
 def log_event(logger: logging.Logger, level: int, event: str, **fields: object) -> None:
     """Log an event with its fields; costs next to nothing when the level is off."""
@@ -41,6 +43,14 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             row["exception"] = self.formatException(record.exc_info)
         return json.dumps(row, default=str)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Shows a message, which may name files of anybody's, so that none steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines."""
+        return printable_lines(super().format(record))
 
 
 def _shown(value: object) -> str:

@@ -1,4 +1,8 @@
-"""Owns the log file of what runs for months: JSON lines, put aside when the file has grown."""
+"""Owns where the log of what runs for months goes.
+
+All of it goes to a file, JSON lines, put aside when it has grown; warnings and errors also to
+standard error, which systemd and containers collect.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from serve.events import JsonFormatter
+from serve.events import JsonFormatter, PrintableFormatter
 
 MAX_BYTES = 5_000_000
 NUM_OLD = 3
@@ -22,6 +26,14 @@ def journal(path: Path) -> logging.Handler:
     """
     handler = _Journal(path, maxBytes=MAX_BYTES, backupCount=NUM_OLD, encoding="utf-8")
     handler.setFormatter(JsonFormatter())
+    return handler
+
+
+def console() -> logging.Handler:
+    """Return a handler that tells warnings and errors on standard error."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
     return handler
 
 

@@ -40,8 +40,8 @@ from importlib import import_module
 from pathlib import Path
 
 from serve.commands import exit_status, importing, say, write_utf8
-from serve.display.render import printable_lines
 from serve.errors import TaggingError, lacking
+from serve.events import PrintableFormatter
 from serve.running.cores import num_cores
 from train.config import TrainConfig, state_path
 from train.flags.arguments import add_training_arguments, training_config
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     write_utf8()
     handler = logging.StreamHandler()
-    handler.setFormatter(_PrintableFormatter())
+    handler.setFormatter(PrintableFormatter())
     logging.basicConfig(handlers=[handler])
     logging.getLogger("train").setLevel(logging.INFO if is_first_process() else logging.ERROR)
     # OpenMP's threads spin while they wait for each other. For long, as is its default, that ruins
@@ -92,13 +92,6 @@ def _fine_tune(config: TrainConfig) -> int:
     except KeyboardInterrupt:
         raise TaggingError(f"interrupted; {_what_is_left(config, left)}") from None
     return 0
-
-
-class _PrintableFormatter(logging.Formatter):
-    """Shows a message, which may name files of anybody's, so that none steers the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable_lines(super().format(record))
 
 
 def _what_is_left(config: TrainConfig, before: tuple[int, int] | None) -> str:

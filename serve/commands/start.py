@@ -3,7 +3,7 @@ r"""Start Triton servers on a model repository, watch them, and replace those th
 Prints the address of each server's gRPC when all of them answer. Each second every server is asked
 lines with a known answer; one that is wrong or silent is replaced within seconds. Without --detach
 it runs until Ctrl-C, which lets requests in flight finish; a second Ctrl-C does not. The log is
-build/triton/supervisor.log.
+build/triton/supervisor.log; warnings and errors come on standard error, too.
 
     python -m serve start
     python -m serve start --replicas 2 --grpc-port 8001 --detach

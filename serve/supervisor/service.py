@@ -10,12 +10,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 
 from serve.errors import TaggingError, in_words
 from serve.events import log_event
-from serve.journal import journal
+from serve.journal import console, journal
 from serve.signals import ENDINGS, handled, ignore
 from serve.supervisor.config import SupervisorConfig, make_folder
 from serve.supervisor.control import LOG, OUTPUT, RESTART, clear, sole
@@ -43,7 +42,7 @@ def run_service(config: SupervisorConfig, announce: Callable[[SupervisorStatus],
         OSError: If the folder cannot be written.
     """
     make_folder(config.folder)
-    with sole(config.folder), _journaled(config.folder / LOG), _end_told():
+    with sole(config.folder), _logging_to(journal(config.folder / LOG)), _end_told():
         clear(config.folder)
         supervisor = Supervisor(config)
         with _signals(supervisor):
@@ -78,15 +77,17 @@ def _run(supervisor: Supervisor, announce: Callable[[SupervisorStatus], None]) -
         if supervisor.is_up and not is_announced:
             is_announced = True
             announce(status)
+            told.enter_context(_logging_to(console()))  # a start that fails is told by its end
 
     write_status(config.folder, current())  # nothing runs yet: a folder that takes none is told
-    supervisor.run(tell)
+    with contextlib.ExitStack() as told:
+        supervisor.run(tell)
 
 
 @contextlib.contextmanager
-def _journaled(path: Path) -> Iterator[None]:
-    """Write what this package logs to a file, meanwhile."""
-    root, handler = logging.getLogger("serve"), journal(path)
+def _logging_to(handler: logging.Handler) -> Iterator[None]:
+    """Hand what this package logs to a handler, meanwhile."""
+    root = logging.getLogger("serve")
     before = root.level
     root.addHandler(handler)
     root.setLevel(logging.INFO)

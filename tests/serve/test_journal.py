@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.journal import journal
+from serve.journal import console, journal
 
 
 @pytest.fixture
@@ -32,6 +32,19 @@ def test_what_a_full_disk_does_not_take_is_lost_without_a_word(
     handler.handle(record)
     handler.close()
     assert capsys.readouterr().err == ""
+
+
+def test_warnings_are_told_on_standard_error_and_steer_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logger, handler = logging.getLogger("of a test"), console()
+    logger.addHandler(handler)
+    logger.info("ready")
+    logger.error("replica_ending reason=%s", "\x1b[2J")
+    logger.removeHandler(handler)
+    line = capsys.readouterr().err
+    assert line.endswith(" ERROR replica_ending reason=\N{REPLACEMENT CHARACTER}[2J\n")
+    assert line.count("\n") == 1
 
 
 def test_a_record_that_is_wrong_in_itself_is_told(
