@@ -28,8 +28,9 @@ def fake_triton(
     *,
     credentials: grpc.ServerCredentials | None = None,
     name: str = "fake",
+    port: int = 0,
 ) -> Iterator[str]:
-    """Serve on a free port, under a name; yield the address."""
+    """Serve on a port, a free one for 0, under a name; yield the address."""
 
     def infer(content: bytes, context: grpc.ServicerContext) -> bytes:
         request = pb.ModelInferRequest.FromString(content)
@@ -45,9 +46,9 @@ def fake_triton(
         handler = grpc.method_handlers_generic_handler(_SERVICE, methods)
         server.add_generic_rpc_handlers((handler,))
         if credentials:
-            port = server.add_secure_port("127.0.0.1:0", credentials)
+            port = server.add_secure_port(f"127.0.0.1:{port}", credentials)
         else:
-            port = server.add_insecure_port("127.0.0.1:0")
+            port = server.add_insecure_port(f"127.0.0.1:{port}")
         server.start()
         try:
             yield f"127.0.0.1:{port}"

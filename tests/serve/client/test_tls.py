@@ -6,6 +6,9 @@ import asyncio
 import datetime
 import ipaddress
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +111,48 @@ def test_threads_and_asyncio_are_answered_with_the_right_certificates(folder: Pa
         with TritonTagger(url, policy=POLICY, tls=tls) as client:
             assert client.tag(["fix pump"]) == [words("fix pump")]
         assert asyncio.run(ask(url)) == [words("fix pump")]
+
+
+_ASKING = """
+import sys, time
+from pathlib import Path
+from serve.client import Policy, TritonTagger
+from serve.errors import TaggingError
+from serve.triton.tls import TlsFiles
+
+url, tls = sys.argv[1], TlsFiles(*map(Path, sys.argv[2:]))
+with TritonTagger(url, policy=Policy(deadline_s=0.5), tls=tls) as client:
+    client.tag(["fix pump"])
+    print("answered", flush=True)
+    is_gone = False
+    while True:
+        try:
+            client.tag(["fix pump"])
+            if is_gone:
+                break
+        except TaggingError:
+            is_gone = is_gone or print("gone", flush=True) is None
+        time.sleep(0.1)
+print("answered", flush=True)
+"""
+
+
+def test_a_server_that_was_started_again_is_found_again(folder: Path) -> None:
+    """Where only the thread of a call reads, no handshake gets through between calls that fail."""
+    tls, credentials = files(folder), server_credentials(folder)
+    with fake_triton(credentials=credentials) as url:
+        command = [sys.executable, "-c", _ASKING, url, tls.authority, tls.certificate, tls.key]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        assert process.stdout.readline() == "answered\n"
+    with process:
+        assert process.stdout.readline() == "gone\n"
+        time.sleep(1.5)
+        with fake_triton(credentials=credentials, port=int(url.rsplit(":", 1)[1])):
+            try:
+                assert process.communicate(timeout=20.0)[0] == "answered\n"
+            finally:
+                process.kill()
 
 
 def test_tag_shows_the_certificate_that_it_is_given(
