@@ -113,10 +113,12 @@ class Encoder:
         # As transformers' pipeline tells the two kinds of words apart.
         self._between_blanks = not getattr(tokenizer.model, "continuing_subword_prefix", None)
         self._tokenizer = untrimmed(tokenizer) if self._between_blanks else tokenizer
-        # BERT's own makes no two words of one character.
-        self._may_overlap = not isinstance(tokenizer.normalizer, BertNormalizer | None)
         added = tokenizer.get_added_tokens_decoder().values()
         self._takes_blanks = any(token.lstrip or token.rstrip for token in added)
+        # BERT's own makes no two words of one character; an added token that takes blanks takes
+        # those, too, that the normalizer puts about Chinese characters, which count as their own.
+        is_berts = isinstance(tokenizer.normalizer, BertNormalizer | None)
+        self._may_overlap = self._takes_blanks or not is_berts
         self._seen_words = SeenWords(tokenizer)
         self.max_tokens = max_tokens
         self.pad_id = pad_id

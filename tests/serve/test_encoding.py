@@ -105,6 +105,19 @@ def test_blanks_that_an_added_token_takes_in_are_no_part_of_its_word(text: str) 
         assert words == text.replace("<nl>", " <nl> ").split()
 
 
+@pytest.mark.parametrize("text", ["件件 hose", "泵件泵", "a 件 件 b"])
+@pytest.mark.parametrize("side", ["lstrip", "rstrip"])
+def test_words_are_apart_where_an_added_token_takes_in_blanks_of_the_normalizer(
+    text: str, side: str
+) -> None:
+    """It puts them about Chinese characters; each counts as the character."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens([AddedToken("件", **{side: True})])
+    (encoded,) = Encoder(tokenizer, max_tokens=MAX_TOKENS, pad_id=0).encode([text])
+    ends = [place for word in encoded.offsets for place in word]
+    assert ends == sorted(ends)
+
+
 def test_a_word_of_several_tokens_is_read_at_its_first() -> None:
     (encoded,) = ENCODER.encode(["fix hosing"])
     (window,) = encoded.windows
