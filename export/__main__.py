@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -38,7 +37,7 @@ from pathlib import Path
 from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
-from serve.commands import deliver, exit_status, importing, say, write_utf8
+from serve.commands import deliver, exit_status, importing, number, say, write_utf8
 from serve.errors import TaggingError, lacking
 
 COMMANDS = {
@@ -48,6 +47,7 @@ COMMANDS = {
     "verify": "export.commands.verify",
 }
 """Commands by first argument: the module whose `main` takes the rest."""
+_points = number("points of at least 0", lambda points: points >= 0)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
@@ -169,16 +169,6 @@ def _row(graph: GraphInfo) -> str:
 def _operators(graph: GraphInfo) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in graph.operators.items())
     return f"{counts}; one text at a time" if graph.alone else counts
-
-
-def _points(text: str) -> float:
-    try:
-        points = float(text)
-    except ValueError:
-        points = math.nan
-    if not (math.isfinite(points) and points >= 0):
-        raise argparse.ArgumentTypeError(f"expected points of at least 0, got {text}")
-    return points
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import io
+import math
 import os
 import select
 import signal
@@ -29,6 +30,21 @@ def command_parser(
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """Return a parser of finite numbers that fit; of what does not, it says what was expected."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and fits(value)):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text}")
+        return value
+
+    return parse
 
 
 def write_utf8() -> None:
