@@ -44,7 +44,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.report import table
 from benchmarks.result import Measured, Result
 from benchmarks.systems import System, open_systems
-from benchmarks.timing import frozen_set_up, measure, seconds_bar
+from benchmarks.timing import measure
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.commands import exit_status, say
@@ -124,8 +124,7 @@ def measure_systems(
     """Compare the systems' answers on all lines, which warms them up, then measure them."""
     _say("comparing their answers")
     answers = [_answers(system, lines) for system in systems]
-    with frozen_set_up(), seconds_bar(seconds) as bar:
-        samples = measure(systems, lines, seconds=seconds, on_round=bar.update, awake=awake)
+    samples = measure(systems, lines, seconds=seconds)
     return tuple(
         Measured(
             facts=system.facts,
