@@ -1,4 +1,4 @@
-"""Owns the parser of a benchmark, and the argument types that benchmarks share."""
+"""Owns the arguments that benchmarks share."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from serve.commands import number
-
-
-def benchmark_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
-    """Return a parser whose help is the documentation of the benchmark's module."""
-    return argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{name}",
-        description=documentation,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
 
 
 def add_shared(parser: argparse._ActionsContainer, config: object, *names: str) -> None:

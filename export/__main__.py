@@ -37,7 +37,7 @@ from pathlib import Path
 from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
-from serve.commands import deliver, exit_status, importing, number, say, write_utf8
+from serve.commands import command_parser, deliver, exit_status, importing, number, say, write_utf8
 from serve.errors import TaggingError, lacking
 
 COMMANDS = {
@@ -52,11 +52,7 @@ _points = number("points of at least 0", lambda points: points >= 0)
 
 def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("export", __doc__)
     default = ExportConfig()
     text = f"checkpoint folder ({default.model})"
     parser.add_argument("--model", type=Path, default=default.model, help=text)

@@ -18,15 +18,13 @@ from serve.display.render import printable_lines
 from serve.errors import TaggingError, in_words
 
 
-def command_parser(
-    verb: str, documentation: str | None, *, package: str = "serve"
-) -> argparse.ArgumentParser:
-    """Return a parser whose help is the documentation of the verb's module.
+def command_parser(words: str, documentation: str | None) -> argparse.ArgumentParser:
+    """Return a parser of `python -m WORDS` whose help is the documentation of its module.
 
     Each option says what it is for and, where it has one, its default in brackets.
     """
     return argparse.ArgumentParser(
-        prog=f"python -m {package} {verb}",
+        prog=f"python -m {words}",
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
