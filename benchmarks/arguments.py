@@ -1,21 +1,13 @@
-"""Owns the parser of a benchmark, and the argument types that benchmarks share."""
+"""Owns the arguments that benchmarks share."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from pathlib import Path
 from typing import Any
 
-
-def benchmark_parser(name: str, documentation: str | None) -> argparse.ArgumentParser:
-    """Return a parser whose help is the documentation of the benchmark's module."""
-    return argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{name}",
-        description=documentation,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+from serve.commands import number
 
 
 def add_shared(parser: argparse._ActionsContainer, config: object, *names: str) -> None:
@@ -24,21 +16,6 @@ def add_shared(parser: argparse._ActionsContainer, config: object, *names: str) 
         default = getattr(config, name)
         said = f"{_SHARED[name]['help']}{'' if default in (None, False) else f' ({default})'}"
         parser.add_argument(f"--{name}", default=default, **_SHARED[name] | {"help": said})
-
-
-def seconds(text: str) -> float:
-    """Return seconds, at least 0.
-
-    Raises:
-        argparse.ArgumentTypeError: If the text says none.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"expected seconds of at least 0, got {text}")
-    return value
 
 
 def json_file(text: str) -> Path:
@@ -57,11 +34,12 @@ def json_file(text: str) -> Path:
     return path
 
 
+_seconds = number("seconds of at least 0", lambda value: value >= 0)
 _SHARED: dict[str, dict[str, Any]] = {
     "checkpoint": {"type": Path, "metavar": "DIR", "help": "the trained tagger"},
     "bundle": {"type": Path, "metavar": "DIR", "help": "its bundle"},
     "data": {"type": Path, "help": "JSON lines instead of the checkpoint's own"},
     "output": {"type": json_file, "metavar": "FILE.json", "help": "the raw samples, overwritten"},
     "json": {"action": "store_true", "help": "print the JSON document only"},
-    "seconds": {"type": seconds, "metavar": "N", "help": "least time to measure for"},
+    "seconds": {"type": _seconds, "metavar": "N", "help": "least time to measure for"},
 }

@@ -30,12 +30,12 @@ from statistics import median
 
 from tqdm import tqdm
 
-from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.arguments import add_shared
 from benchmarks.delivery import delivering, write_json
 from benchmarks.families import BERT_BASE, LABELS, MINILM, TINY, write_random_checkpoint
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.texts import SAMPLE, sample_words
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 from serve.errors import BundleError
 from serve.examples import Example, read_jsonl, write_jsonl
 from train.flags.numbers import at_least
@@ -98,7 +98,7 @@ class ExportCost:
 
 def parse_args(argv: Sequence[str] | None = None) -> ExportCostConfig:
     """Return the settings a command line asks for."""
-    parser = benchmark_parser("export", __doc__)
+    parser = command_parser("benchmarks.export", __doc__)
     default = ExportCostConfig()
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--shape", choices=SHAPES, default=default.shape,

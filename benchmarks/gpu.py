@@ -31,7 +31,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import add_shared, benchmark_parser, json_file
+from benchmarks.arguments import add_shared, json_file
 from benchmarks.cuda.budget import Budget
 from benchmarks.cuda.device import check_gpu, describe_device
 from benchmarks.cuda.record import Record
@@ -42,7 +42,7 @@ from benchmarks.cuda.table import table
 from benchmarks.families import SEED
 from benchmarks.machine import describe_machine
 from serve.bundle import Provider
-from serve.commands import exit_status, say
+from serve.commands import command_parser, exit_status, say
 from train.flags.numbers import positive
 
 
@@ -75,7 +75,7 @@ class GpuConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> GpuConfig:
     """Return the settings a command line asks for."""
-    parser = benchmark_parser("gpu", __doc__)
+    parser = command_parser("benchmarks.gpu", __doc__)
     default = GpuConfig()
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="also this trained tagger")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="and its bundle's FP16 graph")

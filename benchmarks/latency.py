@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.arguments import add_shared
 from benchmarks.delivery import delivering
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.halting import awake
@@ -44,10 +44,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.report import table
 from benchmarks.result import Measured, Result
 from benchmarks.systems import System, open_systems
-from benchmarks.timing import frozen_set_up, measure, seconds_bar
+from benchmarks.timing import measure
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
-from serve.commands import exit_status, say
+from serve.commands import command_parser, exit_status, say
 from serve.entities import Entity
 from serve.signals import interrupting
 
@@ -77,7 +77,7 @@ class LatencyConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> LatencyConfig:
     """Return the settings a command line asks for."""
-    parser = benchmark_parser("latency", __doc__)
+    parser = command_parser("benchmarks.latency", __doc__)
     default = LatencyConfig()
     add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds", "json")
     parser.add_argument("--no-optimum", dest="optimum", action="store_false", help="leave it out")
@@ -124,8 +124,7 @@ def measure_systems(
     """Compare the systems' answers on all lines, which warms them up, then measure them."""
     _say("comparing their answers")
     answers = [_answers(system, lines) for system in systems]
-    with frozen_set_up(), seconds_bar(seconds) as bar:
-        samples = measure(systems, lines, seconds=seconds, on_round=bar.update, awake=awake)
+    samples = measure(systems, lines, seconds=seconds)
     return tuple(
         Measured(
             facts=system.facts,

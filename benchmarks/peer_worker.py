@@ -7,7 +7,6 @@ systems, so that no pipe is inside a measurement.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -16,7 +15,7 @@ from importlib.metadata import version
 from typing import Any, TextIO
 
 from benchmarks.pipeline import STRATEGY, TASK, PipelineTagger
-from benchmarks.timing import time_all, time_lines
+from benchmarks.timing import frozen_set_up, time_all, time_lines
 from serve.entities import AnyTagger
 from serve.session import default_provider
 
@@ -35,11 +34,10 @@ def main() -> int:
     os.dup2(2, 1)  # what others print is no answer
     task = json.loads(sys.stdin.readline())
     tagger, facts = load(task["checkpoint"], task["folder"], task["lines"])
-    gc.collect()  # nobody shall pay for walking through what set-up leaves behind
-    gc.freeze()
-    _write(answers, facts)
-    for request in map(json.loads, sys.stdin):
-        _write(answers, CALLS[request["call"]](tagger, request["lines"]))
+    with frozen_set_up():
+        _write(answers, facts)
+        for request in map(json.loads, sys.stdin):
+            _write(answers, CALLS[request["call"]](tagger, request["lines"]))
     return 0
 
 

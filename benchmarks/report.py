@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser
 from benchmarks.result import Measured, Result
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 
 _HEAD = "| | runs on | p50 ms | speed-up | p90 ms | p99 ms | lines/s | speed-up | same answers |"
 
@@ -34,7 +33,7 @@ class ReportConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> ReportConfig:
     """Return what a command line asks for."""
-    parser = benchmark_parser("report", __doc__)
+    parser = command_parser("benchmarks.report", __doc__)
     parser.add_argument("result", type=Path, metavar="RESULT.json", help="what latency wrote")
     return ReportConfig(**vars(parser.parse_args(argv)))
 

@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.halting import awake
 from serve.entities import AnyTagger
 
 ROUND_LINES = 100
@@ -98,40 +99,40 @@ class SelfTimed(Protocol):
         ...
 
 
-def measure(
-    systems: Sequence[AnyTagger],
-    lines: Sequence[str],
-    *,
-    seconds: float,
-    on_round: Callable[[float], object],
-    awake: Callable[[AnyTagger], AbstractContextManager[None]] = lambda _: nullcontext(),
-) -> list[Samples]:
+def measure(systems: Sequence[AnyTagger], lines: Sequence[str], *, seconds: float) -> list[Samples]:
     """Measure systems side by side; each has tagged all lines before.
 
     Args:
         systems: What to measure.
         lines: The lines, in the order to take them.
         seconds: Least time to measure for.
-        on_round: Called after each round with the seconds it took.
-        awake: Keeps a system awake that sleeps while others are measured.
 
     Returns:
         The samples of each system, in the order of the systems.
     """
-    rounds: list[list[RoundOf]] = [[] for _ in systems]
-    start = time.perf_counter()
-    number = 0
-    while number < MIN_ROUNDS or time.perf_counter() - start < seconds:
-        began = time.perf_counter()
+    taken: list[list[RoundOf]] = [[] for _ in systems]
+    for number in rounds(seconds):
         for index in rotated(len(systems), number):
             with awake(systems[index]):
-                rounds[index].append(_one_round(systems[index], lines, number))
-        number += 1
-        on_round(time.perf_counter() - began)
+                taken[index].append(_one_round(systems[index], lines, number))
     return [
         Samples(tuple(r.latency_s for r in system), tuple(r.offline_s for r in system))
-        for system in rounds
+        for system in taken
     ]
+
+
+def rounds(seconds: float) -> Iterator[int]:
+    """Yield the number of each round, for `MIN_ROUNDS` and `seconds` at least, and show a bar."""
+    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}"
+    bar = tqdm(total=seconds, desc="measuring", bar_format=form, disable=None)
+    with frozen_set_up(), bar:
+        start = time.perf_counter()
+        number = 0
+        while number < MIN_ROUNDS or time.perf_counter() - start < seconds:
+            began = time.perf_counter()
+            yield number
+            number += 1
+            bar.update(time.perf_counter() - began)
 
 
 @contextmanager
@@ -143,12 +144,6 @@ def frozen_set_up() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def seconds_bar(total_s: float) -> tqdm[NoReturn]:
-    """Return a bar of measured seconds, for who watches."""
-    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} s {postfix}"
-    return tqdm(total=total_s, desc="measuring", bar_format=form, disable=None)
 
 
 def rotated(count: int, number: int) -> list[int]:

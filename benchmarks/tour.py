@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.arguments import add_shared
 from benchmarks.latency import LatencyConfig
 from benchmarks.latency import run as measure_latency
 from benchmarks.result import Result
@@ -25,7 +25,7 @@ from benchmarks.workload import lines_of
 from export.checkpoint import TorchBackend, load_checkpoint
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 from serve.display.columns import in_columns
 from serve.display.render import Painter, printable
 from serve.entities import Entity
@@ -65,7 +65,7 @@ class TourConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> TourConfig:
     """Return the settings a command line asks for."""
-    parser = benchmark_parser("tour", __doc__)
+    parser = command_parser("benchmarks.tour", __doc__)
     default = TourConfig()
     add_shared(parser, default, "checkpoint", "bundle")
     parser.add_argument("--repository", type=Path, default=default.repository, metavar="DIR",

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -38,7 +37,7 @@ from pathlib import Path
 from export.config import Device, ExportConfig
 from export.optimum_flags import add_optimum_flags
 from serve.bundle import Bundle, GraphInfo
-from serve.commands import deliver, exit_status, importing, say, write_utf8
+from serve.commands import command_parser, deliver, exit_status, importing, number, say, write_utf8
 from serve.errors import TaggingError, lacking
 
 COMMANDS = {
@@ -48,15 +47,12 @@ COMMANDS = {
     "verify": "export.commands.verify",
 }
 """Commands by first argument: the module whose `main` takes the rest."""
+_points = number("points of at least 0", lambda points: points >= 0)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> ExportConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("export", __doc__)
     default = ExportConfig()
     text = f"checkpoint folder ({default.model})"
     parser.add_argument("--model", type=Path, default=default.model, help=text)
@@ -169,16 +165,6 @@ def _row(graph: GraphInfo) -> str:
 def _operators(graph: GraphInfo) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in graph.operators.items())
     return f"{counts}; one text at a time" if graph.alone else counts
-
-
-def _points(text: str) -> float:
-    try:
-        points = float(text)
-    except ValueError:
-        points = math.nan
-    if not (math.isfinite(points) and points >= 0):
-        raise argparse.ArgumentTypeError(f"expected points of at least 0, got {text}")
-    return points
 
 
 if __name__ == "__main__":

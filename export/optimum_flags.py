@@ -6,10 +6,10 @@ Those not here and not in `export.__main__` are unknown like any other, --trust-
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 
 from export.config import FP32_ATOL, OPSET, Device
+from serve.commands import number
 
 _SETTLED = {
     "--opset": (str(OPSET), "which every fusion and the ONNX Runtime inside Triton know"),
@@ -45,7 +45,7 @@ def add_optimum_flags(parser: argparse.ArgumentParser) -> None:
         help="where the FP16 graph is compared and gated (the GPU where there is one)",
     )  # fmt: skip
     parser.add_argument(
-        "--atol", type=_tolerance, default=FP32_ATOL,
+        "--atol", type=number("a difference above 0", lambda atol: atol > 0), default=FP32_ATOL,
         help="largest difference of an FP32 logit from PyTorch's (%(default)s)",
     )  # fmt: skip
     for flag, (value, why) in _SETTLED.items():
@@ -66,13 +66,3 @@ def _device(text: str) -> Device:
     except ValueError as error:
         expected = " or ".join(Device)
         raise argparse.ArgumentTypeError(f"expected {expected}, got {text}") from error
-
-
-def _tolerance(text: str) -> float:
-    try:
-        atol = float(text)
-    except ValueError:
-        atol = math.nan
-    if not (math.isfinite(atol) and atol > 0):
-        raise argparse.ArgumentTypeError(f"expected a difference above 0, got {text}")
-    return atol

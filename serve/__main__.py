@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 
-from serve.commands import exit_status, importing, write_utf8
+from serve.commands import command_parser, exit_status, importing, write_utf8
 from serve.descriptors import NUM_COMMAND, check_descriptors
 
 _FRUGAL = ("status", "stop")
@@ -37,11 +37,7 @@ VERBS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; return the exit status: 0, or 1 for a failure told in one line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m serve",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("serve", __doc__)
     parser.add_argument("verb", choices=VERBS, metavar="VERB")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
     args = parser.parse_args(argv)

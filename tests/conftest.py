@@ -1,4 +1,4 @@
-"""Builds what the tests of every package share: a tiny BERT, a checkpoint of it, and its lines.
+"""Builds what tests of several packages share: a tiny BERT, its checkpoint and lines, a bundle.
 
 Everything is made here from a seed in a few seconds: no network, no downloaded weights. The tiny
 model has two layers of width 32 (four heads of 8), 64 positions and a vocabulary of about 100.
@@ -18,10 +18,12 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, process
 from tokenizers.models import WordPiece
 from transformers import BertConfig, BertForTokenClassification, BertModel, PreTrainedModel
 
+from serve.bundle import Precision
 from serve.encoding import Encoder
 from serve.examples import Example, Span, write_jsonl
 from serve.labels import Tags
 from serve.tagger import Tagger
+from tests.serve.tiny import write_bundle
 from train.scores.evaluate import TorchBackend, evaluate
 from train.scores.report import evaluation_json
 
@@ -95,6 +97,25 @@ def optimum_python() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return python
+
+
+@pytest.fixture(scope="session")
+def environment() -> Path:
+    """Return the virtual environment with Triton, which make builds."""
+    return ROOT / ".venv-triton"
+
+
+@pytest.fixture(scope="session")
+def served_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle that a real Triton serves, with an INT8 graph, which it prefers."""
+    folder = tmp_path_factory.mktemp("served") / "bundle"
+    return write_bundle(folder, precisions=(Precision.FP32, Precision.INT8))
+
+
+@pytest.fixture(scope="session")
+def embedded(served_bundle: Path) -> Tagger:
+    """Return the embedded tagger of that bundle, whose answers are the right ones."""
+    return Tagger.load(served_bundle)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,6 @@ exit status: 0 trained, 1 refused or interrupted (one line says why), 2 wrong us
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -39,7 +38,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from serve.commands import exit_status, importing, say, write_utf8
+from serve.commands import command_parser, exit_status, importing, say, write_utf8
 from serve.errors import TaggingError, lacking
 from serve.events import PrintableFormatter
 from serve.running.cores import num_cores
@@ -112,11 +111,7 @@ def _state_of(output: Path) -> tuple[int, int] | None:
 
 def parse_args(argv: Sequence[str] | None = None) -> TrainConfig:
     """Return the settings the arguments ask for; leave with status 2 if they are wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("train", __doc__)
     add_training_arguments(parser)
     return training_config(parser, vars(parser.parse_args(argv)))
 

@@ -32,9 +32,8 @@ from benchmarks.accuracy.corpora import SOURCES, write_domain_text
 from benchmarks.accuracy.plan import EXPERIMENTS, STRATEGIES
 from benchmarks.accuracy.run import append, execute, put, read_rows, with_test_score
 from benchmarks.accuracy.table import format_gains, format_machines, format_table, num_looks
-from benchmarks.arguments import benchmark_parser
 from benchmarks.machine import describe_machine
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,7 @@ def _main(config: AccuracyConfig) -> int:
 def parse_args(argv: Sequence[str] | None = None) -> AccuracyConfig:
     """Return the settings the arguments ask for."""
     default = AccuracyConfig()
-    parser = benchmark_parser("accuracy", __doc__)
+    parser = command_parser("benchmarks.accuracy", __doc__)
     add = parser.add_argument
     add("names", nargs="*", choices=[*EXPERIMENTS, []], metavar="EXPERIMENT",
         help="what to run; none: the table so far")  # fmt: skip

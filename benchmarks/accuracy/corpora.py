@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from serve.examples import Example, write_jsonl
 from serve.files import replacing
 from train.config import TrainConfig
-from train.corpus.data import Corpus, read_corpus
+from train.corpus.data import read_corpus
 from train.distillation.unlabelled import read_unlabelled
 
 SHARED = Path("../shared/data")
@@ -23,32 +22,15 @@ PARTS = Path("build/accuracy/parts")
 """Where corpora without splits of their own are parted: `python -m train split`, seed 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where a corpus comes from.
-
-    Attributes:
-        train: File of the train lines.
-        dev: File of the dev lines.
-        test: File of the test lines.
-        label_map: New label of each old one, "" to drop it.
-    """
-
-    train: Path
-    dev: Path
-    test: Path
-    label_map: tuple[tuple[str, str], ...] = ()
-
-
-def _parted(name: str) -> Source:
+def _parted(name: str) -> TrainConfig:
     folder = PARTS / name
-    return Source(
+    return TrainConfig(
         train=folder / "train.jsonl", dev=folder / "dev.jsonl", test=folder / "test.jsonl"
     )
 
 
 SOURCES = {
-    "mwo2kg": Source(
+    "mwo2kg": TrainConfig(
         train=SHARED / "mwo2kg/train.txt",
         dev=SHARED / "mwo2kg/dev.txt",
         test=SHARED / "mwo2kg/test.txt",
@@ -56,27 +38,19 @@ SOURCES = {
     ),
     "maintie": _parted("maintie"),
     "wikigold": _parted("wikigold"),
-    "wnut17": Source(
+    "wnut17": TrainConfig(
         train=SHARED / "wnut17/wnut17train.conll",
         dev=SHARED / "wnut17/emerging.dev.conll",
         test=SHARED / "wnut17/emerging.test.annotated",
     ),
 }
+"""How `train` is told to read each corpus."""
 DOMAIN_TEXT = ("mwo2kg_texts", "maintie_texts", "maintnorm_raw")
 TEXTS = Path("build/accuracy/texts")
 
 
-def read(source: Source) -> Corpus:
-    """Read a corpus, its labels mapped."""
-    return read_corpus(
-        TrainConfig(
-            train=source.train, dev=source.dev, test=source.test, label_map=source.label_map
-        )
-    )
-
-
 def write_corpus(
-    folder: Path, source: Source, num_lines: int | None, seed: int, *, test: bool
+    folder: Path, source: TrainConfig, num_lines: int | None, seed: int, *, test: bool
 ) -> None:
     """Write a corpus's splits into a folder, in place of what is there.
 
@@ -87,7 +61,7 @@ def write_corpus(
         seed: Of the draw.
         test: Whether the test lines go along.
     """
-    corpus = read(source)
+    corpus = read_corpus(source)
     train = corpus.train.examples
     if num_lines is not None:
         train = tuple(random.Random(seed).sample(train, num_lines))
@@ -117,6 +91,6 @@ def write_domain_text() -> dict[Path, int]:
     return found
 
 
-def _held(source: Source) -> Iterable[Example]:
-    corpus = read(source)
+def _held(source: TrainConfig) -> Iterable[Example]:
+    corpus = read_corpus(source)
     return (e for split in (corpus.dev, corpus.test) if split for e in split.examples)

@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.corpora import Source, domain_text, write_corpus
+from benchmarks.accuracy.corpora import domain_text, write_corpus
 from benchmarks.accuracy.plan import Experiment, draw_of, teacher_seeds
 from benchmarks.machine import Machine
 from serve.bootstrap import Interval, f1_intervals, labels_of, text_counts
 from serve.examples import Span, read_jsonl
 from serve.files import write_durably
 from serve.rows import append_line, whole_lines
+from train.config import TrainConfig
 
 BUILD = Path("build/accuracy")
 
@@ -83,7 +84,7 @@ def checkpoint_of(name: str, seed: int) -> Path:
 
 
 def execute(
-    experiment: Experiment, source: Source, seed: int, machine: Machine, *, test: bool
+    experiment: Experiment, source: TrainConfig, seed: int, machine: Machine, *, test: bool
 ) -> Row:
     """Train on a source's lines, score and return the row; the checkpoint stays.
 
@@ -128,7 +129,7 @@ def execute(
     )
 
 
-def with_test_score(row: dict[str, Any], source: Source) -> dict[str, Any]:
+def with_test_score(row: dict[str, Any], source: TrainConfig) -> dict[str, Any]:
     """Return the row of a run that has not looked at test with the score of its checkpoint there.
 
     Raises:

@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.arguments import add_shared
 from benchmarks.delivery import delivering
 from benchmarks.families import BERT_BASE, MINILM, Family, write_random_checkpoint
 from benchmarks.grid.engines import build_engines
@@ -39,7 +39,7 @@ from benchmarks.grid.run import measure_grid, measure_operators
 from benchmarks.grid.table import tables
 from benchmarks.machine import describe_machine
 from export.checkpoint import load_checkpoint
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 
 SHAPES: dict[str, Family] = {"minilm": MINILM, "bert-base": BERT_BASE}
 
@@ -63,7 +63,7 @@ class GridConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> GridConfig:
     """Return the settings a command line asks for."""
-    parser = benchmark_parser("grid", __doc__)
+    parser = command_parser("benchmarks.grid", __doc__)
     default = GridConfig()
     model = parser.add_mutually_exclusive_group()
     add_shared(model, default, "checkpoint")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.timing import MIN_ROUNDS, rotated
+from benchmarks.timing import rotated, rounds
 
 WARM_S = 0.03
 TURN_S = 0.05
@@ -23,30 +23,24 @@ Runners = Mapping[str, Callable[[], object]]
 
 
 def measure_groups(
-    groups: Sequence[Runners], *, seconds: float, on_round: Callable[[float], object]
+    groups: Sequence[Runners], *, seconds: float
 ) -> list[dict[str, tuple[tuple[float, ...], ...]]]:
     """Time groups of runners.
 
     Args:
         groups: What is compared with each other: what to call, by name.
         seconds: Least time to measure for.
-        on_round: Called after each round with the seconds it took.
 
     Returns:
         For each group and name, the seconds of each call of each round.
     """
     samples: list[dict[str, list[tuple[float, ...]]]] = [{n: [] for n in g} for g in groups]
-    start = time.perf_counter()
-    number = 0
-    while number < MIN_ROUNDS or time.perf_counter() - start < seconds:
-        began = time.perf_counter()
+    for number in rounds(seconds):
         for runners, taken in zip(groups, samples, strict=True):
             names = list(runners)
             for place in rotated(len(names), number):
                 taken[names[place]].append(time_calls(runners[names[place]]))
-        number += 1
-        on_round(time.perf_counter() - began)
-    return [{name: tuple(rounds) for name, rounds in taken.items()} for taken in samples]
+    return [{name: tuple(calls) for name, calls in taken.items()} for taken in samples]
 
 
 def time_calls(call: Callable[[], object]) -> tuple[float, ...]:

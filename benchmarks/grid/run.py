@@ -12,7 +12,6 @@ from benchmarks.grid.peak import ROWS, peak_runner
 from benchmarks.grid.plan import TEXT_WORDS, Cell, cells, lengths, random_batch, random_text
 from benchmarks.grid.result import Row, Scenario
 from benchmarks.grid.rounds import measure_groups
-from benchmarks.timing import frozen_set_up, seconds_bar
 from serve.backend import Backend
 from serve.encoding import EncodedBatch
 from serve.running.lanes import TASK_TOKENS, Lanes
@@ -52,8 +51,7 @@ def measure_grid(engines: Engines, *, seconds: float) -> tuple[Row, ...]:
         *_texts(engines),
         *_peak(),
     ]
-    with frozen_set_up(), seconds_bar(seconds) as bar:
-        taken = measure_groups([g.runners for g in groups], seconds=seconds, on_round=bar.update)
+    taken = measure_groups([g.runners for g in groups], seconds=seconds)
     return tuple(
         Row(group.scenario, name, group.length, group.count, samples)
         for group, by_name in zip(groups, taken, strict=True)

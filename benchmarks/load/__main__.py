@@ -37,7 +37,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.arguments import add_shared
 from benchmarks.delivery import delivering
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.load.calls import Closed, Measured, Open
@@ -52,7 +52,7 @@ from benchmarks.timing import frozen_set_up
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy
-from serve.commands import exit_status, say
+from serve.commands import command_parser, exit_status, say
 from serve.signals import interrupting
 from train.flags.numbers import at_least
 
@@ -89,7 +89,7 @@ class LoadConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> LoadConfig:
     """Return the settings a command line asks for."""
-    parser = benchmark_parser("load", __doc__)
+    parser = command_parser("benchmarks.load", __doc__)
     default = LoadConfig()
     add_shared(parser, default, "checkpoint", "bundle", "data", "output", "seconds", "json")
     parser.add_argument("--rounds", type=at_least(1), default=default.rounds, metavar="N",

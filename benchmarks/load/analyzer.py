@@ -22,7 +22,6 @@ from serve.triton.installation import ENVIRONMENT
 from serve.triton.names import MODEL, TEXT
 
 TOOL = "perf_analyzer"
-PROGRAM = Path(".venv-perf/bin/perf_analyzer")
 MIN_CALLS = 1_000
 """Of a window; it measures windows until three in a row agree."""
 MAX_WINDOWS = 10

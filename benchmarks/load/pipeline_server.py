@@ -9,7 +9,6 @@ lines/s, one thread 103, and FastAPI's 40, whose PyTorch threads push each other
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from benchmarks.workload import lines_of, read_lines
+from serve.commands import command_parser
 from serve.entities import EntityJson
 
 NAME = "FastAPI + pipeline"
@@ -58,11 +58,7 @@ class Question:
 
 def parse_args(argv: Sequence[str] | None = None) -> PipelineServerConfig:
     """Return the settings a command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.load.pipeline_server",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("benchmarks.load.pipeline_server", __doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--port", type=int, required=True)
     return PipelineServerConfig(**vars(parser.parse_args(argv)))

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.arguments import add_shared
 from benchmarks.delivery import delivering
 from benchmarks.drawing import needing_matplotlib
 from benchmarks.machine import describe_machine
@@ -37,7 +37,7 @@ from benchmarks.memory.result import MemoryResult, tables
 from benchmarks.triton import start_triton
 from serve.bundle import Bundle, Provider
 from serve.client import Policy, TritonTagger
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 from serve.repository import publish
 from serve.signals import interrupting
 from train.flags.numbers import at_least
@@ -66,7 +66,7 @@ class MemoryConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> MemoryConfig:
     """Return the settings a command line asks for."""
-    parser = benchmark_parser("memory", __doc__)
+    parser = command_parser("benchmarks.memory", __doc__)
     default = MemoryConfig()
     add_shared(parser, default, "bundle", "output")
     parser.add_argument("--lines", type=at_least(1), default=default.lines, metavar="N",

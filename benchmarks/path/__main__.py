@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.arguments import add_shared
 from benchmarks.delivery import delivering
 from benchmarks.halting import halt, resume, running
 from benchmarks.load.calls import Call, Closed, answered
@@ -40,7 +40,7 @@ from benchmarks.timing import frozen_set_up
 from benchmarks.workload import describe_lines, lines_of, read_lines
 from serve.bundle import Bundle
 from serve.client import Policy, TritonTagger, wire
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 from serve.errors import ServerError
 from serve.signals import interrupting
 
@@ -68,7 +68,7 @@ class PathConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> PathConfig:
     """Return the settings a command line asks for."""
-    parser = benchmark_parser("path", __doc__)
+    parser = command_parser("benchmarks.path", __doc__)
     default = PathConfig()
     add_shared(parser, default, "bundle", "data", "seconds", "output")
     return PathConfig(**vars(parser.parse_args(argv)))

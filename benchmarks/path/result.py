@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.delivery import write_json
 from benchmarks.machine import Machine
-from benchmarks.path.spans import percentile_us
 from benchmarks.path.timeline import STEPS, Way
 from benchmarks.workload import Workload
 
@@ -78,6 +79,7 @@ def table(result: PathResult) -> str:
 
 def _row(name: str, samples_ns: list[int], total_ns: list[int]) -> dict[str, Any]:
     figures = {
-        f"p{percent}_us": round(percentile_us(samples_ns, percent), 1) for percent in PERCENTS
+        f"p{percent}_us": round(float(np.percentile(samples_ns, percent)) / 1e3, 1)
+        for percent in PERCENTS
     }
     return {"step": name, **figures, "share": round(sum(samples_ns) / sum(total_ns), 4)}

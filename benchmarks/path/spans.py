@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
-
 SPANS = "spans.json"
 """Where the model's process leaves them, in the model's folder."""
 
@@ -50,8 +48,3 @@ def noting(owner: Any, function: str, name: str, spans: list[Span]) -> Iterator[
         yield
     finally:
         setattr(owner, function, inner)
-
-
-def percentile_us(samples_ns: list[int], percent: float) -> float:
-    """Return a percentile, in microseconds."""
-    return float(np.percentile(samples_ns, percent)) / 1e3

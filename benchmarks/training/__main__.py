@@ -27,13 +27,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.arguments import add_shared, benchmark_parser
+from benchmarks.arguments import add_shared
 from benchmarks.delivery import delivering, write_json
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.training.need import Need, need_of
 from benchmarks.training.peaks import matrix_peak_flops, memory_bytes_per_s
 from benchmarks.training.watch import Watch
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 from train.config import Arithmetic, TrainConfig
 from train.corpus.data import read_corpus
 from train.corpus.label_map import parse_label_map
@@ -119,7 +119,7 @@ def _main(config: TrainingConfig) -> int:
 def parse_args(argv: Sequence[str] | None = None) -> TrainingConfig:
     """Return the settings the arguments ask for."""
     default = TrainingConfig(data=Path())
-    parser = benchmark_parser("training", __doc__)
+    parser = command_parser("benchmarks.training", __doc__)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder of the corpus")
     add("--label-map", default="", help="Old=New,Drop= as for train")

@@ -16,7 +16,6 @@ from train.loop.plan import AnyBatch, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
-PARTS = ("batches", "forward", "optimizer", "dev F1")
 
 
 class Watch:

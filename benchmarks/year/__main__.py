@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.arguments import benchmark_parser, json_file
+from benchmarks.arguments import json_file
 from benchmarks.delivery import write_json
 from benchmarks.machine import describe_machine
 from benchmarks.year.month import Month, first_month, next_month
 from benchmarks.year.plot import plot
 from benchmarks.year.slices import MONTHS
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 from serve.errors import DataError
 from train.flags.numbers import at_least
 from train.scores.tables import Table, aligned
@@ -46,7 +46,7 @@ class YearConfig:
 def parse_args(argv: Sequence[str] | None = None) -> YearConfig:
     """Return the settings the arguments ask for."""
     default = YearConfig()
-    parser = benchmark_parser("year", __doc__)
+    parser = command_parser("benchmarks.year", __doc__)
     add = parser.add_argument
     add("--months", type=at_least(1), default=default.months, help="most months to add (all)")
     add("--output", type=json_file, default=default.output, metavar="FILE.json",

@@ -15,9 +15,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.accuracy.corpora import SOURCES, read
+from benchmarks.accuracy.corpora import SOURCES
 from serve.examples import Example, Span, write_jsonl
-from train.corpus.data import Corpus
+from train.corpus.data import Corpus, read_corpus
 
 LABELLED, BARE = "train.jsonl", "lines.txt"
 MONTHS = 12
@@ -32,7 +32,7 @@ ARRIVING = re.compile(
 
 def corpus() -> Corpus:
     """Return mwo2kg with its stray labels merged."""
-    return read(SOURCES["mwo2kg"])
+    return read_corpus(SOURCES["mwo2kg"])
 
 
 def slices(lines: Sequence[Example]) -> list[list[Example]]:

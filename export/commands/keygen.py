@@ -32,7 +32,7 @@ class KeygenConfig:
 
 def parse_args(argv: Sequence[str]) -> KeygenConfig:
     """Return the command line as a config."""
-    parser = command_parser("keygen", __doc__, package="export")
+    parser = command_parser("export keygen", __doc__)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="the private key; FILE.pub is the public one"
     )

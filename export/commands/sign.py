@@ -38,7 +38,7 @@ class SignConfig:
 
 def parse_args(argv: Sequence[str]) -> SignConfig:
     """Return the command line as a config."""
-    parser = command_parser("sign", __doc__, package="export")
+    parser = command_parser("export sign", __doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="what python -m export made")
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key")
     return SignConfig(**vars(parser.parse_args(argv)))

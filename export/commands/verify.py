@@ -47,7 +47,7 @@ class VerifyConfig:
 
 def parse_args(argv: Sequence[str]) -> VerifyConfig:
     """Return the command line as a config."""
-    parser = command_parser("verify", __doc__, package="export")
+    parser = command_parser("export verify", __doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="what python -m export made")
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="who must have signed it")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import io
+import math
 import os
 import select
 import signal
@@ -17,18 +18,31 @@ from serve.display.render import printable_lines
 from serve.errors import TaggingError, in_words
 
 
-def command_parser(
-    verb: str, documentation: str | None, *, package: str = "serve"
-) -> argparse.ArgumentParser:
-    """Return a parser whose help is the documentation of the verb's module.
+def command_parser(words: str, documentation: str | None) -> argparse.ArgumentParser:
+    """Return a parser of `python -m WORDS` whose help is the documentation of its module.
 
     Each option says what it is for and, where it has one, its default in brackets.
     """
     return argparse.ArgumentParser(
-        prog=f"python -m {package} {verb}",
+        prog=f"python -m {words}",
         description=documentation,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """Return a parser of finite numbers that fit; of what does not, it says what was expected."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and fits(value)):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text}")
+        return value
+
+    return parse
 
 
 def write_utf8() -> None:

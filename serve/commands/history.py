@@ -38,7 +38,7 @@ class HistoryConfig:
 
 def parse_args(argv: Sequence[str]) -> HistoryConfig:
     """Return the command line as a config."""
-    parser = command_parser("history", __doc__)
+    parser = command_parser("serve history", __doc__)
     add_repository(parser, HistoryConfig.repository)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     return HistoryConfig(**vars(parser.parse_args(argv)))

@@ -38,7 +38,7 @@ class PromoteConfig:
 
 def parse_args(argv: Sequence[str]) -> PromoteConfig:
     """Return the command line as a config."""
-    parser = command_parser("promote", __doc__)
+    parser = command_parser("serve promote", __doc__)
     default = PromoteConfig()
     add_arguments(parser, default.repository, default.timeout)
     text = f"of callers, 0 to 1 ({default.share:g})"

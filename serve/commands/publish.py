@@ -60,7 +60,7 @@ class PublishConfig:
 
 def parse_args(argv: Sequence[str]) -> PublishConfig:
     """Return the command line as a config."""
-    parser = command_parser("publish", __doc__)
+    parser = command_parser("serve publish", __doc__)
     default = PublishConfig()
     text = f"what python -m export made ({default.bundle})"
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="FOLDER", help=text)

@@ -19,7 +19,7 @@ from serve.supervisor.control import restart_service
 
 def parse_args(argv: Sequence[str]) -> None:
     """Check the command line. Nothing to choose: there is one supervisor in a project folder."""
-    command_parser("restart", __doc__).parse_args(argv)
+    command_parser("serve restart", __doc__).parse_args(argv)
 
 
 def run(config: None) -> int:

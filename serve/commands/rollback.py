@@ -35,7 +35,7 @@ class RollbackConfig:
 
 def parse_args(argv: Sequence[str]) -> RollbackConfig:
     """Return the command line as a config."""
-    parser = command_parser("rollback", __doc__)
+    parser = command_parser("serve rollback", __doc__)
     add_arguments(parser, RollbackConfig.repository, RollbackConfig.timeout)
     return RollbackConfig(**vars(parser.parse_args(argv)))
 

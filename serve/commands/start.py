@@ -57,7 +57,7 @@ class StartConfig:
 
 def parse_args(argv: Sequence[str]) -> StartConfig:
     """Return the command line as a config."""
-    parser = command_parser("start", __doc__)
+    parser = command_parser("serve start", __doc__)
     add = parser.add_argument
     default = SupervisorConfig
     add_repository(parser, default.repository)

@@ -31,7 +31,7 @@ class StatusConfig:
 
 def parse_args(argv: Sequence[str]) -> StatusConfig:
     """Return the command line as a config."""
-    parser = command_parser("status", __doc__)
+    parser = command_parser("serve status", __doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object")
     return StatusConfig(**vars(parser.parse_args(argv)))
 

@@ -20,7 +20,7 @@ from serve.supervisor.patience import Patience
 
 def parse_args(argv: Sequence[str]) -> None:
     """Check the command line. Nothing to choose: there is one supervisor in a project folder."""
-    command_parser("stop", __doc__).parse_args(argv)
+    command_parser("serve stop", __doc__).parse_args(argv)
 
 
 def run(config: None) -> int:

@@ -71,7 +71,7 @@ class TagConfig:
 
 def parse_args(argv: Sequence[str]) -> TagConfig:
     """Return the command line as a config."""
-    parser = command_parser("tag", __doc__)
+    parser = command_parser("serve tag", __doc__)
     text = "a text a line (standard input)"
     parser.add_argument("files", nargs="*", default=TagConfig.files, metavar="FILE", help=text)
     source = parser.add_mutually_exclusive_group()

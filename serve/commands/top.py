@@ -47,7 +47,7 @@ class TopConfig:
 
 def parse_args(argv: Sequence[str]) -> TopConfig:
     """Return the command line as a config."""
-    parser = command_parser("top", __doc__)
+    parser = command_parser("serve top", __doc__)
     default = TopConfig.interval
     text = f"between two looks, at least 2 ({default:g})"
     parser.add_argument("--interval", type=float, default=default, metavar="SECONDS", help=text)

@@ -49,7 +49,7 @@ class TuneConfig:
 
 def parse_args(argv: Sequence[str]) -> TuneConfig:
     """Return the command line as a config."""
-    parser = command_parser("tune", __doc__)
+    parser = command_parser("serve tune", __doc__)
     default = TuneConfig()
     text = f"what python -m export made ({default.bundle})"
     parser.add_argument("--bundle", type=Path, default=default.bundle, metavar="FOLDER", help=text)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serve.commands import importing
+from serve.commands import importing, number
 from serve.errors import needing
 from serve.repository import traffic_of
 
@@ -24,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser, repository: Path, timeout: fl
     add_repository(parser, repository)
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=number(
+            f"seconds above 0, at most {_MAX_TIMEOUT_S:g}",
+            lambda value: 0 < value <= _MAX_TIMEOUT_S,
+        ),
         default=timeout,
         metavar="SECONDS",
         help=f"for a server to load it, at most {_MAX_TIMEOUT_S:g} ({timeout:g})",
@@ -35,18 +37,6 @@ def add_repository(parser: argparse.ArgumentParser, repository: Path) -> None:
     """Let a parser take which repository."""
     text = f"what Triton mounts ({repository})"
     parser.add_argument("--repository", type=Path, default=repository, metavar="FOLDER", help=text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.0 < value <= _MAX_TIMEOUT_S:  # which NaN is not
-        raise argparse.ArgumentTypeError(
-            f"expected seconds above 0, at most {_MAX_TIMEOUT_S:g}, got {text}"
-        )
-    return value
 
 
 def check_share(parser: argparse.ArgumentParser, share: float) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.accuracy.__main__ import main
-from benchmarks.accuracy.corpora import SOURCES, Source, write_corpus
+from benchmarks.accuracy.corpora import SOURCES, write_corpus
 from benchmarks.accuracy.plan import EXPERIMENTS, Experiment, draw_of, teacher_seeds
 from benchmarks.accuracy.run import (
     Score,
@@ -20,15 +20,16 @@ from benchmarks.accuracy.run import (
 from benchmarks.accuracy.table import format_gains, format_machines, format_table, num_looks
 from benchmarks.machine import describe_machine
 from serve.examples import read_jsonl
+from train.config import TrainConfig
 
 MACHINE = describe_machine()
 FLAGS = ("--epochs", "4", "--learning-rate", "1e-2", "--batch-size", "20")
 
 
 @pytest.fixture
-def source(tiny_data: Path) -> Source:
+def source(tiny_data: Path) -> TrainConfig:
     train, dev, test = (tiny_data / f"{split}.jsonl" for split in ("train", "dev", "test"))
-    return Source(train=train, dev=dev, test=test, label_map=(("Observation", "State"),))
+    return TrainConfig(train=train, dev=dev, test=test, label_map=(("Observation", "State"),))
 
 
 @pytest.fixture
@@ -53,7 +54,9 @@ def test_a_students_teachers_saw_the_lines_that_it_sees(experiment: Experiment) 
     assert teacher_seeds(experiment, 2) == [1, 2, 3]
 
 
-def test_few_lines_are_a_seeded_draw_and_dev_stays_whole(source: Source, tmp_path: Path) -> None:
+def test_few_lines_are_a_seeded_draw_and_dev_stays_whole(
+    source: TrainConfig, tmp_path: Path
+) -> None:
     for name, seed in {"a": 1, "b": 1, "c": 2}.items():
         write_corpus(tmp_path / name, source, 10, seed, test=False)
     a, b, c = (read_jsonl(tmp_path / name / "train.jsonl") for name in "abc")
@@ -64,7 +67,7 @@ def test_few_lines_are_a_seeded_draw_and_dev_stays_whole(source: Source, tmp_pat
 
 
 def test_test_lines_are_there_only_for_a_run_that_looks_at_them(
-    source: Source, tmp_path: Path
+    source: TrainConfig, tmp_path: Path
 ) -> None:
     write_corpus(tmp_path / "a", source, None, 1, test=False)
     assert not (tmp_path / "a" / "test.jsonl").exists()
@@ -73,7 +76,7 @@ def test_test_lines_are_there_only_for_a_run_that_looks_at_them(
 
 
 def test_a_run_is_scored_and_kept_and_teaches_the_next(
-    experiment: Experiment, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, source: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     row = execute(experiment, source, 2, MACHINE, test=True)
@@ -108,7 +111,7 @@ def test_a_row_that_a_crash_cut_off_stops_no_later_run(tmp_path: Path) -> None:
 
 
 def test_a_run_of_before_looks_at_test_without_being_trained_again(
-    experiment: Experiment, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, source: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     looked = execute(experiment, source, 1, MACHINE, test=True)

@@ -8,19 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.triton import TritonServer, start_triton
-from serve.bundle import Precision
 from serve.encoding import Encoder
 from serve.repository import publish
-from serve.tagger import Tagger
 from tests.serve.tiny import MAX_TOKENS, tiny_tokenizer, write_bundle
-
-ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-triton"
-
-
-@pytest.fixture(scope="session")
-def environment() -> Path:
-    """Return the virtual environment with Triton, which make builds."""
-    return ENVIRONMENT
 
 
 @pytest.fixture
@@ -33,13 +23,6 @@ def encoder() -> Encoder:
 def bundle(tmp_path: Path) -> Path:
     """Return a fresh bundle, for tests that damage it."""
     return write_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture(scope="session")
-def served_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the bundle the session's Triton serves, with an INT8 graph it prefers."""
-    folder = tmp_path_factory.mktemp("served") / "bundle"
-    return write_bundle(folder, precisions=(Precision.FP32, Precision.INT8))
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +41,3 @@ def server(repository: Path, environment: Path) -> Iterator[TritonServer]:
     """Return a real Triton."""
     with start_triton(repository, environment=environment, http=True) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def embedded(served_bundle: Path) -> Tagger:
-    """Return the embedded tagger of the bundle that Triton serves."""
-    return Tagger.load(served_bundle)

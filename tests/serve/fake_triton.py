@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -108,6 +109,25 @@ class Moody:
             context.abort(grpc.StatusCode.UNAVAILABLE, "later")
         self.asked.extend(texts_of(request))
         self.versions.append(request.model_version)
+        return proper_answer(request)
+
+
+class Held:
+    """Answers when it is told to go on.
+
+    Attributes:
+        asked: To acquire once for each request that came.
+        go_on: To set when it may answer.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = threading.Semaphore(0), threading.Event()
+
+    def __call__(
+        self, request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        self.asked.release()
+        self.go_on.wait(30.0)
         return proper_answer(request)
 
 

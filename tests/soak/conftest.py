@@ -15,11 +15,8 @@ import pytest
 
 from benchmarks.machine import describe_machine
 from benchmarks.triton import TritonServer, start_triton
-from serve.bundle import Precision
 from serve.files import write_durably
 from serve.repository import publish
-from serve.tagger import Tagger
-from tests.serve.tiny import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "soak"
@@ -56,25 +53,6 @@ class Soak:
 def soak(request: pytest.FixtureRequest) -> Soak:
     """Return the sizes of this run; `pytest --large` asks for the large ones."""
     return Soak(large=request.config.getoption("--large"), results=RESULTS)
-
-
-@pytest.fixture(scope="session")
-def environment() -> Path:
-    """Return the virtual environment with Triton, which make builds."""
-    return ROOT / ".venv-triton"
-
-
-@pytest.fixture(scope="session")
-def served_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a tiny bundle with an INT8 graph, which the runtime prefers."""
-    folder = tmp_path_factory.mktemp("soak") / "bundle"
-    return write_bundle(folder, precisions=(Precision.FP32, Precision.INT8))
-
-
-@pytest.fixture(scope="session")
-def embedded(served_bundle: Path) -> Tagger:
-    """Return the embedded tagger of that bundle, whose answers are the right ones."""
-    return Tagger.load(served_bundle)
 
 
 @pytest.fixture

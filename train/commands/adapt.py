@@ -31,7 +31,7 @@ _DEFAULT = AdaptConfig(texts=())
 
 def parse_args(argv: Sequence[str]) -> AdaptConfig:
     """Return the command line as a config."""
-    parser = command_parser("adapt", __doc__, package="train")
+    parser = command_parser("train adapt", __doc__)
     parser.add_argument("texts", type=Path, nargs="+", metavar="FILE", help="raw lines")
     add = parser.add_argument_group("data and model").add_argument
     text = "labelled files whose lines are not trained on"

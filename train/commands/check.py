@@ -59,7 +59,7 @@ class CheckConfig:
 
 def parse_args(argv: Sequence[str]) -> CheckConfig:
     """Return the command line as a config."""
-    parser = command_parser("check", __doc__, package="train")
+    parser = command_parser("train check", __doc__)
     add, default = parser.add_argument, CheckConfig
     add(
         "paths", type=Path, nargs="+", metavar="PATH", help="folder of parts, file or brat's folder"

@@ -63,7 +63,7 @@ class ConvertConfig:
 
 def parse_args(argv: Sequence[str]) -> ConvertConfig:
     """Return the command line as a config."""
-    parser = command_parser("convert", __doc__, package="train")
+    parser = command_parser("train convert", __doc__)
     parser.add_argument("sources", type=Path, nargs="+", metavar="FROM", help="labelled lines")
     parser.add_argument(
         "target", type=Path, metavar="TO", help="a new file or folder, or one of the files read"

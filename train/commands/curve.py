@@ -45,7 +45,7 @@ _OF_ALL_CURVES = ("data", "train", "dev", "test", "format", "label_level", "over
 
 def parse_args(argv: Sequence[str]) -> CurveConfig:
     """Return the command line as a config."""
-    parser = command_parser("curve", __doc__, package="train")
+    parser = command_parser("train curve", __doc__)
     default = CurveConfig(strategies=())
     add = parser.add_argument_group("curve").add_argument
     text = f"numbers of lines, apart by commas, all for all ({_sizes_text(SIZES)})"

@@ -43,7 +43,7 @@ class DistilConfig:
 
 def parse_args(argv: Sequence[str]) -> DistilConfig:
     """Return the command line as a config."""
-    parser = command_parser("distil", __doc__, package="train")
+    parser = command_parser("train distil", __doc__)
     add = parser.add_argument_group("what the student learns from").add_argument
     text = "checkpoints with the same labels"
     add("--teachers", type=Path, nargs="+", required=True, metavar="CHECKPOINT", help=text)

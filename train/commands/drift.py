@@ -44,7 +44,7 @@ class DriftConfig:
 
 def parse_args(argv: Sequence[str]) -> DriftConfig:
     """Return the command line as a config."""
-    parser = command_parser("drift", __doc__, package="train")
+    parser = command_parser("train drift", __doc__)
     add = parser.add_argument
     text = "the tagger"
     add("--reference", type=Path, required=True, metavar="CHECKPOINT_OR_BUNDLE", help=text)

@@ -30,7 +30,7 @@ from train.formats.arguments import add_mapped_reading, take_reading
 
 def parse_args(argv: Sequence[str]) -> EvaluateConfig:
     """Return the command line as a config."""
-    parser = command_parser("evaluate", __doc__, package="train")
+    parser = command_parser("train evaluate", __doc__)
     add = parser.add_argument
     add("tagger", type=Path, metavar="CHECKPOINT_OR_BUNDLE", help="what is evaluated")
     add("--data", type=Path, required=True, metavar="FILE", help="labelled lines")

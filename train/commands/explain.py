@@ -43,7 +43,7 @@ class ExplainConfig:
 
 def parse_args(argv: Sequence[str]) -> ExplainConfig:
     """Return the command line as a config."""
-    parser = command_parser("explain", __doc__, package="train")
+    parser = command_parser("train explain", __doc__)
     add = parser.add_argument
     add("checkpoint", type=Path, metavar="CHECKPOINT", help="the tagger")
     text = "a text a line (standard input)"

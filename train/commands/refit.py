@@ -41,7 +41,7 @@ OUTPUT = Path("build/refit")
 
 def parse_args(argv: Sequence[str]) -> RefitConfig:
     """Return the command line as a config."""
-    parser = command_parser("refit", __doc__, package="train")
+    parser = command_parser("train refit", __doc__)
     default, rule = TrainConfig(), Rule()
     add = parser.add_argument
     add("--champion", type=Path, required=True, metavar="BUNDLE", help="the bundle that serves")

@@ -30,7 +30,7 @@ from train.search.space import DEFAULT_SPACE
 
 def parse_args(argv: Sequence[str]) -> SearchConfig:
     """Return the command line as a config."""
-    parser = command_parser("search", __doc__, package="train")
+    parser = command_parser("train search", __doc__)
     add = parser.add_argument_group("search").add_argument
     text = f"trials the study is to have in the end ({SearchConfig.trials})"
     add("--trials", type=at_least(1), default=SearchConfig.trials, metavar="N", help=text)

@@ -54,7 +54,7 @@ class SelectConfig:
 
 def parse_args(argv: Sequence[str]) -> SelectConfig:
     """Return the command line as a config."""
-    parser = command_parser("select", __doc__, package="train")
+    parser = command_parser("train select", __doc__)
     add, default = parser.add_argument, SelectConfig
     add("checkpoint", type=Path, metavar="CHECKPOINT", help="the tagger")
     text = "text without labels, one line each"

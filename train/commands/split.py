@@ -82,7 +82,7 @@ class _Line:
 
 def parse_args(argv: Sequence[str]) -> SplitConfig:
     """Return the command line as a config."""
-    parser = command_parser("split", __doc__, package="train")
+    parser = command_parser("train split", __doc__)
     add, default = parser.add_argument, SplitConfig
     add("sources", type=Path, nargs="+", metavar="FROM", help="labelled lines")
     add("--output", type=Path, required=True, metavar="DIR", help="a new folder")

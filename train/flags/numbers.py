@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
+from serve.commands import number
 from train.config import MAX_SEED
 
 
@@ -25,38 +26,16 @@ def seed(text: str) -> int:
     Raises:
         ArgumentTypeError: If it is no whole number from 0 to `MAX_SEED`.
     """
-    number = at_least(0)(text)
-    if number > MAX_SEED:
+    value = at_least(0)(text)
+    if value > MAX_SEED:
         raise ArgumentTypeError(f"expected a number of at most {MAX_SEED}, got {text}")
-    return number
-
-
-def positive(text: str) -> float:
-    """Parse a finite number above 0.
-
-    Raises:
-        ArgumentTypeError: If it is none.
-    """
-    value = _number(text)
-    if not 0.0 < value < float("inf"):
-        raise ArgumentTypeError(f"expected a number above 0, got {text}")
     return value
+
+
+positive = number("a number above 0", lambda value: value > 0)
+"""Parses a finite number above 0."""
 
 
 def between(low: float, high: float) -> Callable[[str], float]:
     """Return a parser of numbers within bounds, both included."""
-
-    def parse(text: str) -> float:
-        value = _number(text)
-        if not low <= value <= high:
-            raise ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {text}")
-        return value
-
-    return parse
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")  # within no bounds
+    return number(f"a number from {low:g} to {high:g}", lambda value: low <= value <= high)

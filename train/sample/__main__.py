@@ -9,12 +9,11 @@ The same seed gives the same files byte for byte; test.jsonl is written by hand 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve.commands import exit_status
+from serve.commands import command_parser, exit_status
 from serve.examples import write_jsonl
 from train.sample.corpus import draw_splits
 from train.sample.lexicon import HERE
@@ -35,11 +34,7 @@ class SampleConfig:
 
 def parse_args(argv: Sequence[str] | None = None) -> SampleConfig:
     """Return the configuration that the arguments ask for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train.sample",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("train.sample", __doc__)
     parser.add_argument(
         "--output", type=Path, default=SampleConfig.output, metavar="DIR", help="folder to write to"
     )

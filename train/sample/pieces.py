@@ -1,7 +1,8 @@
 """Owns the pieces a sample line is made of, and how they become a text with spans.
 
 A line stays a list of labelled pieces until the very end: noise rewrites pieces, never offsets, so
-a span cannot slip. A span's borders are borders of words as `WORD` splits them.
+a span cannot slip. A span's borders are borders of words: letters, digits and underscores together,
+or any other character alone.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serve.examples import Example, Span
-
-WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +54,5 @@ def render(pieces: Sequence[Piece], trailing: str = "") -> Example:
 
 
 def is_word(character: str) -> bool:
-    """Whether the character belongs to words, as `WORD` sees it."""
+    """Whether the character is a letter, a digit or an underscore."""
     return re.match(r"\w", character) is not None

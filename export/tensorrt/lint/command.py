@@ -62,7 +62,7 @@ def is_ready(findings: Sequence[Finding]) -> bool:
 
 def parse_args(argv: Sequence[str]) -> LintConfig:
     """Return the command line as a config."""
-    parser = command_parser("lint", __doc__, package="export")
+    parser = command_parser("export lint", __doc__)
     parser.add_argument("graph", type=Path, metavar="GRAPH.onnx", help="a single-file ONNX graph")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return LintConfig(**vars(parser.parse_args(argv)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
@@ -16,7 +15,7 @@ from serve.client.steps import Answered
 from serve.errors import DataError, DeadlineError, Overloaded, ServerError, UnreachableError
 from serve.triton.names import ENTITIES, GRAPH
 from serve.versions.traffic import Traffic
-from tests.serve.fake_triton import Moody, fake_triton, proper_answer, texts_of, words
+from tests.serve.fake_triton import Held, Moody, fake_triton, proper_answer, texts_of, words
 
 PATIENT = Policy(deadline_s=30.0)
 LINES = [f"pump {number} leaks" for number in range(500)]
@@ -70,11 +69,7 @@ def test_a_request_goes_on_at_another_server_and_a_probe_brings_the_first_back()
 
 
 def test_deadline_cap_and_dead_servers_end_as_they_do_for_threads() -> None:
-    release = threading.Event()
-
-    def silent(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
-        release.wait(30.0)
-        return proper_answer(request)
+    held = Held()
 
     async def use(client: AsyncTritonTagger) -> None:
         first = asyncio.create_task(client.tag(["a"]))
@@ -88,18 +83,14 @@ def test_deadline_cap_and_dead_servers_end_as_they_do_for_threads() -> None:
         with pytest.raises(UnreachableError):
             await client.tag(["a"])
 
-    with fake_triton(silent) as url:
+    with fake_triton(held) as url:
         with_client(url, use, Policy(deadline_s=0.3, max_in_flight=1))
-        release.set()
+        held.go_on.set()
     with_client("127.0.0.1:1", nobody, Policy(deadline_s=1.0, max_tries=2))
 
 
 def test_a_cancelled_request_gives_its_place_back() -> None:
-    release = threading.Event()
-
-    def silent(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
-        release.wait(30.0)
-        return proper_answer(request)
+    held = Held()
 
     async def use(client: AsyncTritonTagger) -> list[int]:
         task = asyncio.create_task(client.tag(["a"]))
@@ -109,9 +100,9 @@ def test_a_cancelled_request_gives_its_place_back() -> None:
             await task
         return [endpoint.in_flight for endpoint in client.dispatcher.endpoints]
 
-    with fake_triton(silent) as url:
+    with fake_triton(held) as url:
         assert with_client(url, use) == [0]
-        release.set()
+        held.go_on.set()
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -224,12 +215,7 @@ def test_a_stream_whose_tasks_others_cancel_ends_with_an_error(
     struck: set[str], is_full: bool
 ) -> None:
     """As at a shutdown that cancels all tasks but its own; the texts that wait are some or many."""
-    begun, release = threading.Event(), threading.Event()
-
-    def silent(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
-        begun.set()
-        release.wait(10.0)
-        return proper_answer(request)
+    held = Held()
 
     async def source() -> AsyncIterator[str]:
         for line in LINES if is_full else LINES[:1]:
@@ -239,28 +225,23 @@ def test_a_stream_whose_tasks_others_cancel_ends_with_an_error(
     async def use(client: AsyncTritonTagger) -> None:
         before = asyncio.all_tasks()
         taking = asyncio.create_task(take(client.tag_stream(source()), []))
-        assert await asyncio.to_thread(begun.wait, 10.0)
+        assert await asyncio.to_thread(held.asked.acquire, timeout=10.0)
         for task in asyncio.all_tasks() - before:
             if task.get_coro().__name__ in struck:
                 task.cancel()
-        release.set()
+        held.go_on.set()
         with pytest.raises(ServerError, match="cancel what takes its answers"):
             await asyncio.wait_for(taking, 10.0)
         assert asyncio.all_tasks() == before
 
-    with fake_triton(silent) as url:
+    with fake_triton(held) as url:
         with_client(url, use)
-        release.set()
+        held.go_on.set()
 
 
 @pytest.mark.parametrize("knows_version", [False, True])
 def test_closing_ends_calls_under_way_with_an_error_not_as_cancelled(knows_version: bool) -> None:
-    begun, release = threading.Semaphore(0), threading.Event()
-
-    def silent(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
-        begun.release()
-        release.wait(10.0)
-        return proper_answer(request)
+    held = Held()
 
     async def use(client: AsyncTritonTagger) -> None:
         if knows_version:
@@ -269,15 +250,15 @@ def test_closing_ends_calls_under_way_with_an_error_not_as_cancelled(knows_versi
         calls = [client.tag(["a"]), take(client.tag_stream(["a"]), answered)]
         tasks = [asyncio.ensure_future(call) for call in calls]
         for _ in tasks:
-            assert await asyncio.to_thread(begun.acquire, timeout=10.0)
+            assert await asyncio.to_thread(held.asked.acquire, timeout=10.0)
         await client.close()
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(ended, ServerError)
             assert "got one that was closed; close it after its last call, or" in str(ended)
 
-    with fake_triton(silent) as url:
+    with fake_triton(held) as url:
         with_client(url, use)
-        release.set()
+        held.go_on.set()
 
 
 def test_a_stream_that_is_left_early_leaves_no_task() -> None:

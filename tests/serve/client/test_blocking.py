@@ -26,7 +26,7 @@ from serve.errors import AnswerError, DataError, Overloaded, ServerError
 from serve.triton.failures import Failed, Failure
 from serve.triton.names import ENTITIES
 from serve.triton.processes import wait_until
-from tests.serve.fake_triton import Moody, fake_triton, proper_answer, words
+from tests.serve.fake_triton import Held, Moody, fake_triton, proper_answer, words
 
 PATIENT = Policy(deadline_s=30.0)
 LINES = [f"pump {number} leaks" for number in range(1_000)]
@@ -116,14 +116,7 @@ def test_an_answer_of_another_version_than_was_asked_for_is_refused() -> None:
 
 
 def test_callers_beyond_the_cap_are_turned_away_at_once_and_later_served() -> None:
-    begun, go_on = threading.Semaphore(0), threading.Event()
-
-    def slow(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
-        begun.release()
-        go_on.wait(30.0)
-        return proper_answer(request)
-
-    policy = Policy(deadline_s=30.0, max_in_flight=2)
+    slow, policy = Held(), Policy(deadline_s=30.0, max_in_flight=2)
     with (
         fake_triton(slow) as url,
         TritonTagger(url, policy=policy) as client,
@@ -131,10 +124,10 @@ def test_callers_beyond_the_cap_are_turned_away_at_once_and_later_served() -> No
     ):
         held = [pool.submit(client.tag, ["a"]) for _ in range(2)]
         for _ in held:
-            begun.acquire()
+            slow.asked.acquire()
         with pytest.raises(Overloaded, match="got 2 under way"):
             client.tag(["b"])
-        go_on.set()
+        slow.go_on.set()
         assert [future.result() for future in held] == [[words("a")]] * 2
         assert client.tag(["b"]) == [words("b")]
 
@@ -253,21 +246,15 @@ def test_a_closed_client_says_so(url: str) -> None:
 
 
 def test_closing_ends_calls_under_way_with_an_error_that_says_so() -> None:
-    begun, release = threading.Semaphore(0), threading.Event()
-
-    def silent(request: pb.ModelInferRequest, context: grpc.ServicerContext) -> object:
-        begun.release()
-        release.wait(10.0)
-        return proper_answer(request)
-
+    silent = Held()
     with fake_triton(silent) as url, ThreadPoolExecutor(1) as pool:
         client = TritonTagger(url, policy=PATIENT)
         under_way = pool.submit(client.tag, ["x"])
-        assert begun.acquire(timeout=10.0)
+        assert silent.asked.acquire(timeout=10.0)
         client.close()
         with pytest.raises(ServerError, match="open, got one that was closed"):
             under_way.result(10.0)
-        release.set()
+        silent.go_on.set()
 
 
 def test_what_is_sent_after_the_channels_were_closed_fails_as_closed(url: str) -> None:
@@ -380,27 +367,21 @@ def test_a_forked_process_numbers_its_requests_by_itself(
 def test_a_client_that_was_at_work_when_its_process_was_forked_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    is_asked, is_over = threading.Event(), threading.Event()
-
-    def hang(request: pb.ModelInferRequest, context: object) -> pb.ModelInferResponse:
-        is_asked.set()
-        is_over.wait(20.0)
-        return proper_answer(request)
-
+    held = Held()
     with (
-        fake_triton(hang) as slow,
-        TritonTagger(slow, policy=PATIENT) as client,
+        fake_triton(held) as url,
+        TritonTagger(url, policy=PATIENT) as client,
         ThreadPoolExecutor(1) as pool,
     ):
         under_way = pool.submit(client.tag, LINES[:1])
-        assert is_asked.wait(20.0)
+        assert held.asked.acquire(timeout=20.0)
         with monkeypatch.context() as forked:
             process = os.getpid()
             forked.setattr(os, "getpid", lambda: process + 1)
             for _ in range(2):
                 with pytest.raises(ServerError, match=f"when process {process} was forked"):
                     client.tag(["other text"])
-        is_over.set()
+        held.go_on.set()
         assert under_way.result() == [words(LINES[0])]
 
 

@@ -34,7 +34,6 @@ from tests.serve.client.courses import (
 )
 
 PASSING = (Failure.UNREACHABLE, Failure.STOPPING, Failure.NO_VERSION)
-FINAL = (Failure.REFUSED, Failure.WRONG_ANSWER, Failure.OTHER)
 
 
 def test_an_answer_is_returned_after_one_try_that_may_last_until_the_deadline() -> None:
