@@ -11,10 +11,10 @@ build/triton/supervisor.log; warnings and errors come on standard error, too.
     python -m serve start --listen 0.0.0.0 --tls-authority ca.pem --tls-certificate server.pem \
         --tls-key server.key
 
-gRPC listens on loopback unless --listen says otherwise; HTTP and metrics always do. With the files
-of TLS only clients whose certificate the authority signed get through; the server's certificate has
-to name localhost as well, and to be good for a client too. Files that were renewed are taken up by
-a restart, one server after the other.
+gRPC listens on loopback unless --listen says otherwise, metrics unless --metrics-listen does (who
+reaches them can read them), HTTP always. With the files of TLS only clients whose certificate the
+authority signed get through; the server's certificate has to name localhost as well, and to be good
+for a client too. Files that were renewed are taken up by a restart, one server after the other.
 
 exit status: 0 started, or ended as asked, 1 failed (one line says why), 2 wrong usage
 """
@@ -38,7 +38,7 @@ from serve.supervisor.config import FOLDER, MAX_REPLICAS, SupervisorConfig
 from serve.supervisor.control import LOG
 from serve.supervisor.detached import start_detached
 from serve.supervisor.status import SupervisorStatus
-from serve.triton.listening import Exposure, listen_address
+from serve.triton.listening import HOST, Exposure, listen_address
 from serve.triton.tls import TlsFiles
 
 
@@ -87,6 +87,13 @@ def parse_args(argv: Sequence[str]) -> StartConfig:
         metavar="PORT",
         help="export Prometheus metrics; 0: any free (none)",
     )
+    add(
+        "--metrics-listen",
+        type=_address,
+        default=default.metrics_host,
+        metavar="ADDRESS",
+        help="the metrics' (127.0.0.1)",
+    )
     add("--detach", action="store_true", help="return when the servers are ready")
     args = parser.parse_args(argv)
     _check(parser, args)
@@ -98,6 +105,7 @@ def parse_args(argv: Sequence[str]) -> StartConfig:
         http=args.http,
         exposure=Exposure(args.listen, taken_tls(parser, args)),
         metrics_port=args.metrics_port,
+        metrics_host=args.metrics_listen,
     )
     return StartConfig(servers, args.detach)
 
@@ -108,6 +116,8 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     last = args.grpc_port + args.replicas - 1 if args.grpc_port else 0
     if args.grpc_port < 0 or last > 65535:
         parser.error(f"--grpc-port: expected 0 to 65535 for each server, got {args.grpc_port}")
+    if args.metrics_port is None and args.metrics_listen != HOST:
+        parser.error("--metrics-listen: expected a --metrics-port, got none")
     if args.metrics_port is not None and not 0 <= args.metrics_port <= 65535:
         parser.error(f"--metrics-port: expected 0 to 65535, got {args.metrics_port}")
 
@@ -146,7 +156,7 @@ def run(config: StartConfig) -> int:
 
 def undetached(config: SupervisorConfig) -> list[str]:
     """Return the arguments that start servers without `--detach`."""
-    metrics = [] if config.metrics_port is None else [f"--metrics-port={config.metrics_port}"]
+    metrics = [f"--metrics-port={config.metrics_port}", f"--metrics-listen={config.metrics_host}"]
     return [
         f"--repository={config.repository}",
         f"--triton={config.triton}",
@@ -155,7 +165,7 @@ def undetached(config: SupervisorConfig) -> list[str]:
         f"--listen={config.exposure.host}",
         *tls_arguments(config.exposure.tls),
         *(["--http"] if config.http else []),
-        *metrics,
+        *(metrics if config.metrics_port is not None else []),
     ]
 
 

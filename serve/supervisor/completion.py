@@ -22,7 +22,7 @@ from serve.versions.servers import Running
 from serve.versions.settling import settle_locked
 
 PAUSE_S = 60.0
-"""Before a server that could not load or drop a version is told again."""
+"""Before a server is told again to drop versions, or to load those it was told to load last."""
 SURPLUS_S = 10.0
 """How long a server may have a version that callers do not ask for: steps take it away sooner."""
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Completion:
         self._load, self._tidy = load, tidy
         self._no_surplus = math.inf
         self._thread: Thread | None = None
-        self._again = 0.0
+        self._again, self._told_to_load = 0.0, frozenset[int]()
 
     def note(
         self, state: ServerState, ready: Collection[str], served: Iterable[int], now: float
@@ -81,10 +81,12 @@ class Completion:
         before, self.lacking = self.lacking, frozenset(asked - has if has else ())
         surplus = has - asked if asked else set[int]()
         self._no_surplus = min(self._no_surplus, now) if surplus else now
-        if now < self._again or (self._thread and self._thread.is_alive()):
+        is_told = self.lacking <= self._told_to_load
+        if (is_told and now < self._again) or (self._thread and self._thread.is_alive()):
             return
         # Twice: what was agreed between the one look and the other, it may have by now.
         if self.lacking & before:
+            self._told_to_load = self.lacking
             self._begin("load", self._load, state, self.lacking, now)
         elif now - self._no_surplus >= SURPLUS_S:
             self._begin("unload", self._tidy, state, surplus, now)

@@ -8,7 +8,7 @@ from pathlib import Path
 from serve.errors import ServerError
 from serve.supervisor.patience import Patience
 from serve.triton.installation import ENVIRONMENT
-from serve.triton.listening import LOOPBACK, Exposure
+from serve.triton.listening import HOST, LOOPBACK, Exposure
 
 FOLDER = Path("build/triton")
 MAX_REPLICAS = 64
@@ -26,7 +26,8 @@ class SupervisorConfig:
         grpc_port: Port of the first one's gRPC, the others' follow; 0 for free ones.
         http: Whether they listen for HTTP too, on loopback.
         exposure: Who can reach their gRPC.
-        metrics_port: Port of the supervisor's metrics on loopback, 0 for a free one; None for none.
+        metrics_port: Port of the supervisor's metrics, 0 for a free one; None for none.
+        metrics_host: Address that they listen on.
         patience: When to act.
     """
 
@@ -38,6 +39,7 @@ class SupervisorConfig:
     http: bool = False
     exposure: Exposure = LOOPBACK
     metrics_port: int | None = None
+    metrics_host: str = HOST
     patience: Patience = field(default_factory=Patience)
 
 

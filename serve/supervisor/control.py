@@ -129,11 +129,12 @@ def sole(folder: Path) -> Iterator[None]:
             stack.enter_context(locked(folder, wait=False))
         except BlockingIOError as error:
             status = glance(folder)
-            who = f"process {status.pid}" if status else "one that starts or stops"
-            raise ServerError(
-                f"{folder}: expected no supervisor, got {who}; "
-                "stop it first with python -m serve stop"
-            ) from error
+            if status and status.is_running():
+                who, remedy = f"process {status.pid}", "stop it first with python -m serve stop"
+            else:
+                who = "one that starts or stops, or that runs on another machine or in a container"
+                remedy = "wait for it, or stop it there"
+            raise ServerError(f"{folder}: expected no supervisor, got {who}; {remedy}") from error
         yield
 
 

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from serve.errors import ServerError
 from serve.supervisor.life import Cause, Phase, Verdict
 from serve.supervisor.status import ReplicaStatus, SupervisorStatus
-from serve.triton.listening import HOST
+from serve.triton.listening import HOST, refuse_foreign
 
 logger = logging.getLogger(__name__)
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (.*)$")
@@ -42,15 +42,16 @@ _OWN = {
 }
 
 
-def export(text: Callable[[], str], port: int) -> str:
-    """Serve metrics on loopback, in a thread; return the address.
+def export(text: Callable[[], str], port: int, host: str = HOST) -> str:
+    """Serve metrics in a thread; return the address.
 
     Args:
         text: Gives the metrics of just now.
         port: The port; 0 for any free one.
+        host: Address to listen on, as `listen_address` returns it.
 
     Raises:
-        ServerError: If the port is taken.
+        ServerError: If the port is taken, or the address none of this machine.
     """
 
     class Page(BaseHTTPRequestHandler):
@@ -68,20 +69,22 @@ def export(text: Callable[[], str], port: int) -> str:
             pass
 
     try:
-        server = _Server((HOST, port), Page)
+        server = _Server((host.strip("[]"), port), Page)
     except OSError as error:
+        refuse_foreign(error, "--metrics-listen", host)
         raise ServerError(
             f"expected port {port} to be free for metrics, got {error.strerror}; choose another "
             "--metrics-port, or 0 for any"
         ) from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return f"{HOST}:{server.server_port}"
+    return f"{host}:{server.server_port}"
 
 
 class _Server(ThreadingHTTPServer):
     """Answers `MAX_CALLERS` at once; a scrape is quick, so that the first of more is none."""
 
     def __init__(self, address: tuple[str, int], page: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, page)
         self._under_way: list[Any] = []
 

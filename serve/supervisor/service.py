@@ -66,7 +66,9 @@ def _run(supervisor: Supervisor, announce: Callable[[SupervisorStatus], None]) -
 
     if config.metrics_port is not None:
         metrics_url = export(
-            lambda: exposition(current(), supervisor.metrics()), config.metrics_port
+            lambda: exposition(current(), supervisor.metrics()),
+            config.metrics_port,
+            config.metrics_host,
         )
 
     def tell() -> None:

@@ -118,6 +118,8 @@ def _failure(code: str, details: str) -> Failure:
         return Failure.STOPPING if "Server is stopping" in details else Failure.UNREACHABLE
     if code == "NOT_FOUND" and "no available versions" in details:
         return Failure.NO_VERSION
+    if code == "CANCELLED" and "Closed on fork" in details:  # a connection of before a fork
+        return Failure.UNREACHABLE
     if code == "INTERNAL" and "Stub process" in details:
         return Failure.DEAD_STUB
     if code == "DEADLINE_EXCEEDED":

@@ -63,6 +63,18 @@ def listen_address(text: str) -> str:
         ) from error
 
 
+def refuse_foreign(error: OSError, flag: str, host: str) -> None:
+    """Say of an error of `bind` that the address is none of this machine, if it is that.
+
+    Raises:
+        ServerError: If it is.
+    """
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        raise ServerError(
+            f"{flag} {host}: expected an address of this machine, got {error.strerror}"
+        ) from error
+
+
 def choose_ports(
     grpc_port: int, *, http: bool, host: str = HOST, others: Iterable[Ports] = ()
 ) -> Ports:
@@ -152,10 +164,7 @@ def _free_port(wanted: int, host: str) -> int:
         try:
             probe.bind((host.strip("[]"), wanted))
         except OSError as error:
-            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-                raise ServerError(
-                    f"--listen {host}: expected an address of this machine, got {error.strerror}"
-                ) from error
+            refuse_foreign(error, "--listen", host)
             raise ServerError(
                 f"expected port {wanted} of {host} to be free, got {error.strerror}; "
                 "choose another --grpc-port, or 0 for any"

@@ -115,6 +115,7 @@ def test_what_start_was_asked_for_is_asked_of_the_detached_one_too(tmp_path: Pat
         exposure=Exposure("0.0.0.0", files),
         http=True,
         metrics_port=0,
+        metrics_host="0.0.0.0",
     )
     assert parse_args(undetached(servers)) == StartConfig(servers, detach=False)
     assert parse_args(undetached(SupervisorConfig())) == StartConfig()
@@ -162,6 +163,7 @@ def test_an_ipv6_address_may_be_given_without_brackets(given: str, taken: str) -
         ["--grpc-port", "-1"],
         ["--grpc-port", "65535", "--replicas", "2"],
         ["--metrics-port", "65536"],
+        ["--metrics-listen", "0.0.0.0"],
         ["--tls-key", "k"],
         ["--tls-authority", "a", "--tls-certificate", "c"],
         ["--listen", "0.0.0.0:8001"],

@@ -85,6 +85,19 @@ def test_one_that_cannot_load_is_told_again_later_and_the_log_says_why(
     assert json.dumps(sorted(completion.lacking)) == "[2]"
 
 
+def test_what_is_lacking_after_another_step_is_loaded_at_once() -> None:
+    """A rollback from another container may follow the publication within seconds."""
+    told = Told()
+    told.is_over.set()
+    completion = Completion(told)
+    for now, served in [(1.0, [1, 2]), (2.0, [1, 2]), (3.0, [1, 3]), (4.0, [1, 3])]:
+        completion.note(STATE, ["1"], served, now)
+        wait_until(lambda: not completion._thread or not completion._thread.is_alive(), timeout_s=5)
+    assert len(told.states) == 2
+    completion.note(STATE, ["1"], [1, 3], 5.0)
+    assert len(told.states) == 2, "that it was told just now"
+
+
 def test_what_nobody_asks_for_is_dropped_once_no_step_would_take_it_away_any_more() -> None:
     """A publication that was killed left it; Triton gives it to whoever names no version."""
     told, unloaded = Told(), Told()

@@ -181,6 +181,19 @@ def test_a_caller_that_hangs_up_costs_no_output_and_a_failure_goes_to_the_log(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::1]"])
+def test_metrics_listen_where_they_are_told_to(host: str) -> None:
+    address = export(lambda: TEXT, 0, host)
+    assert address.startswith(f"{host}:")
+    assert fetch(address, timeout_s=20.0) == TEXT
+
+
+def test_an_address_of_another_machine_is_refused_by_its_flag() -> None:
+    message = r"--metrics-listen 203\.0\.113\.7: expected an address of this machine, got Cannot"
+    with pytest.raises(ServerError, match=message):
+        export(lambda: TEXT, 0, "203.0.113.7")
+
+
 def test_callers_that_say_nothing_make_room_for_a_scrape() -> None:
     address = export(lambda: TEXT, 0)
     host, port = address.split(":")

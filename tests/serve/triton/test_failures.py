@@ -47,6 +47,7 @@ from serve.triton.failures import Failed, Failure, classify, explain
             Failure.WRONG_ANSWER,
         ),
         ("CANCELLED", "Channel closed!", Failure.OTHER),
+        ("CANCELLED", "Stream removed (Closed on fork)", Failure.UNREACHABLE),
     ],
 )
 def test_a_status_is_known_by_its_code_and_words(code: str, details: str, failure: Failure) -> None:
