@@ -85,7 +85,7 @@ FORMATS = {
 def settled(path: Path, reading: Reading) -> Reading:
     """Return how a file is read, with every choice made; a format that was found out is said."""
     name = reading.format or detect(path)
-    if not reading.format:
+    if not reading.format and path.exists():
         logger.info("%s: format %s", path, name)
     kind, level = FORMATS[name], reading.label_level
     return replace(
