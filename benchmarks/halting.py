@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Protocol, runtime_checkable
 
 from serve.entities import AnyTagger
@@ -56,7 +56,9 @@ def end(process: subprocess.Popen[Any]) -> None:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        # Where a signal's exception struck within its `poll`, the lock of that is never free again.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
 
 
 @contextmanager

@@ -42,3 +42,15 @@ def test_a_halted_process_is_ended_whether_it_hears_the_stop_or_not(
         end(process)
     assert process.returncode == -(signal.SIGKILL if ignored else signal.SIGTERM)
     end(process)  # once more does nothing
+
+
+def test_an_end_waits_for_no_lock_that_a_signal_left_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(halting, "STOP_TIMEOUT_S", 0.2)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    process = subprocess.Popen(command, start_new_session=True)
+    lock = vars(process)["_waitpid_lock"]
+    with lock:
+        end(process)
+    assert process.wait(timeout=20.0) in (-signal.SIGTERM, -signal.SIGKILL)
