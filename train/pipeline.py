@@ -181,6 +181,7 @@ def fit_corpus(
     made = material(config, corpus, encoder)
     torch.manual_seed(config.seed)  # the new head's weights
     model = base.load_model(corpus.tags)
+    made.objective.keep(*base.chain(corpus.tags))
     run_id = fingerprint(config, corpus, model, made.digest)
     plan = tagging_plan(config, len(made.windows), run_id)
     learner = Learner(prepare(model, config), made.objective)

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
@@ -137,6 +138,22 @@ def test_training_leaves_a_checkpoint_and_prints_its_figures(
     assert read_jsonl(output / "train.jsonl") == read_jsonl(tiny_data / "train.jsonl")
     assert json.loads((output / "decoding.json").read_text())["temperature"] != 1.0
     assert [path.name for path in output.parent.iterdir()] == ["checkpoint"], "the state is gone"
+
+
+def test_a_crf_goes_on_with_the_transitions_of_the_tagger_it_starts_from(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crf = [*arguments, "--decoder", "crf", "--epochs", "1"]
+    assert main([*crf, "--learning-rate", "3e-2"]) == 0
+    first = tmp_path / "out" / "checkpoint"
+    again = ["--model", str(first), "--output", str(tmp_path / "again"), "--learning-rate", "1e-9"]
+    assert main([*crf, *again]) == 0
+    old, new = (
+        np.array(json.loads((folder / "decoding.json").read_text())["transitions"])
+        for folder in (first, tmp_path / "again")
+    )
+    assert np.abs(old).max() > 0.01
+    np.testing.assert_allclose(new, old, atol=1e-5)
 
 
 def test_the_tables_are_printed_for_dev_and_test(

@@ -20,6 +20,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from serve.artefacts.checkpoint import decoding_of, tags_of
 from serve.artefacts.families import (
     MAX_WEIGHT_BYTES,
     check_padding,
@@ -37,12 +38,13 @@ from serve.artefacts.pretrained import (
     Pretrained,
 )
 from serve.bundle import MANIFEST
+from serve.decode.decoding import DECODING, Decoding
 from serve.encoding import Encoder
 from serve.errors import CheckpointError, DataError
 from serve.labels import Tags
 from train.model.attention import ATTENTION
 from train.model.dropout import replace_dropout
-from train.model.head import keep_rows, read_head
+from train.model.head import keep_rows, kept_rows, read_head
 from train.model.source import find_files
 from train.model.tokenizer import find_tokenizer
 
@@ -111,6 +113,24 @@ class Base:
                 self.name, MAX_WEIGHT_BYTES / 1e9, size_bytes / 1e9,
             )  # fmt: skip
         return model
+
+    def chain(self, tags: Tags) -> tuple[Decoding, dict[int, int]]:
+        """Return how a tagger's own logits are read, and which of its tags are kept.
+
+        Args:
+            tags: The new tags.
+
+        Returns:
+            The plain way and none where the base is no tagger of ours; else also the number of
+            each tag that is kept, and its number in the base, see `train.model.head`.
+
+        Raises:
+            CheckpointError: If the file of that is damaged, or made for other tags.
+        """
+        if not self.files.has(DECODING):
+            return Decoding(), {}
+        theirs = tags_of(self.files.config(), self.folder / CONFIG)
+        return decoding_of(self.folder, theirs), kept_rows(tags, theirs.names)
 
     def load_masked(self) -> tuple[PreTrainedModel, bool]:
         """Return the model in FP32 with a head that guesses words, and whether that is a new one.

@@ -7,6 +7,8 @@ chain begins is learnt, not ruled.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -50,6 +52,19 @@ class Crf(nn.Module):
         gold = tag_ids.take_along_dim(order, dim=1).clamp(min=0)
         seen = torch.arange(longest, device=logits.device) < num_words[:, None]
         return (self._weight(words, gold, seen) - self._total(words, seen)).sum()
+
+    def keep(self, base: Decoding, rows: Mapping[int, int]) -> None:
+        """Begin with another chain's weights between tags that both have.
+
+        Args:
+            base: The other's.
+            rows: The number of each such tag, and its number there.
+        """
+        new, old = torch.tensor([*rows]), torch.tensor([*rows.values()])
+        start, end, *transitions = torch.tensor([base.start, base.end, *base.transitions]).float()
+        with torch.no_grad():
+            self.transitions[new[:, None], new] = torch.stack(transitions)[old[:, None], old]
+            self.start[new], self.end[new] = start[old], end[old]
 
     def decoding(self) -> Decoding:
         """Return the weights as serving reads them."""

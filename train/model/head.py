@@ -7,6 +7,7 @@ written: rename the data's labels with a label map where two corpora call one th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,14 +68,27 @@ def keep_rows(layer: nn.Module, tags: Tags, head: Head) -> tuple[str, ...]:
     Returns:
         The labels kept.
     """
-    kept = tuple(name for name in tags.labels if {f"B-{name}", f"I-{name}"} <= set(head.names))
-    shared = {OUTSIDE, *(f"{prefix}-{name}" for name in kept for prefix in "BI")} if kept else set()
     with torch.no_grad():
-        for name in shared.intersection(head.names):
-            row, old = tags.id_of(name), head.names.index(name)
+        for row, old in kept_rows(tags, head.names).items():
             layer.get_parameter("weight")[row] = head.weight[old]
             layer.get_parameter("bias")[row] = head.bias[old]
-    return kept
+    return _kept_labels(tags, head.names)
+
+
+def kept_rows(tags: Tags, names: Sequence[str]) -> dict[int, int]:
+    """Return the number of each tag that is kept, and that of the same tag among the base's.
+
+    Args:
+        tags: The new tags.
+        names: The base's. Shape: (L,)
+    """
+    kept = _kept_labels(tags, names)
+    shared = {OUTSIDE, *(f"{prefix}-{name}" for name in kept for prefix in "BI")} if kept else set()
+    return {tags.id_of(name): names.index(name) for name in shared.intersection(names)}
+
+
+def _kept_labels(tags: Tags, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in tags.labels if {f"B-{name}", f"I-{name}"} <= set(names))
 
 
 def _read_tensor(files: Pretrained, name: str) -> Tensor | None:

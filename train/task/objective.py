@@ -6,7 +6,7 @@ whole batch, so that it is the same step however many parts and processes share 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -26,6 +26,9 @@ class Objective(nn.Module):
     def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
         """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
         raise NotImplementedError
+
+    def keep(self, base: Decoding, rows: Mapping[int, int]) -> None:
+        """Begin with what a base tagger has learnt of it, see `Base.chain`; nothing, mostly."""
 
     def decoding(self) -> Decoding:
         """Return how logits trained so far are to be read."""
@@ -95,6 +98,11 @@ class ChainLoss(Objective):
         """Begin with transitions of 0."""
         super().__init__()
         self._crf = Crf(tags)
+
+    def keep(self, base: Decoding, rows: Mapping[int, int]) -> None:
+        """Begin with the transitions of a base that is a CRF, between tags that are kept."""
+        if base.is_crf and rows:
+            self._crf.keep(base, rows)
 
     def forward(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
         """Return the sequences' negative log-likelihood, summed. Shape: (B, T, L) to ()."""

@@ -1,3 +1,4 @@
+import itertools
 import json
 import logging
 import shutil
@@ -7,9 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from serve.decode.decoding import Decoding
 from serve.errors import CheckpointError
 from serve.labels import Tags
 from train.model.base import find_base
+from train.task.objective import ChainLoss
 
 
 @pytest.fixture
@@ -62,6 +65,41 @@ def test_the_same_labels_keep_the_whole_head(tagger: Path) -> None:
     model = find_base(str(tagger)).load_model(Tags.from_labels(labels))
     old = load_file(tagger / "model.safetensors")
     assert model.classifier.weight.equal(old["classifier.weight"])
+
+
+def chain_of(num_tags: int) -> Decoding:
+    """Return one whose every weight is another."""
+    rows = [tuple(range(row * 9, row * 9 + num_tags)) for row in range(num_tags + 2)]
+    start, end, *transitions = rows
+    return Decoding(constrained=True, transitions=tuple(transitions), start=start, end=end)
+
+
+def test_a_chain_keeps_the_weights_between_tags_that_agree(tagger: Path) -> None:
+    old, old_names = chain_of(7), names(tagger)
+    (tagger / "decoding.json").write_text(old.to_json())
+    tags = Tags.from_labels(["Aim", "Item"])
+    objective = ChainLoss(tags)
+    objective.keep(*find_base(str(tagger)).chain(tags))
+    new = objective.decoding()
+    kept = {tags.id_of(name): old_names.index(name) for name in ("O", "B-Item", "I-Item")}
+    for a in range(5):
+        both = a in kept
+        assert new.start[a] == (old.start[kept[a]] if both else 0)
+        assert new.end[a] == (old.end[kept[a]] if both else 0)
+        for b in range(5):
+            expected = old.transitions[kept[a]][kept[b]] if both and b in kept else 0
+            assert new.transitions[a][b] == expected
+
+
+def test_a_chain_begins_at_0_after_a_tagger_without_one_or_without_labels_in_common(
+    tagger: Path,
+) -> None:
+    for decoding, label in [(Decoding(constrained=True), "Item"), (chain_of(7), "Zone")]:
+        (tagger / "decoding.json").write_text(decoding.to_json())
+        tags = Tags.from_labels([label])
+        objective = ChainLoss(tags)
+        objective.keep(*find_base(str(tagger)).chain(tags))
+        assert not any(itertools.chain(*objective.decoding().transitions))
 
 
 @pytest.mark.parametrize(
