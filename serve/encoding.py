@@ -83,6 +83,8 @@ class Encoder:
     Attributes:
         max_tokens: Longest sequence the model takes, special tokens included.
         pad_id: Token id of padding.
+        is_between_blanks: Whether its words are all between two blanks, as RoBERTa's are; or end
+            at punctuation, too.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, pad_id: int) -> None:
@@ -111,8 +113,8 @@ class Encoder:
         if unknown is not None and tokenizer.token_to_id(unknown) is None:
             raise ValueError(f"expected {unknown!r:.40} in the vocabulary, which lacks it")
         # As transformers' pipeline tells the two kinds of words apart.
-        self._between_blanks = not getattr(tokenizer.model, "continuing_subword_prefix", None)
-        self._tokenizer = untrimmed(tokenizer) if self._between_blanks else tokenizer
+        self.is_between_blanks = not getattr(tokenizer.model, "continuing_subword_prefix", None)
+        self._tokenizer = untrimmed(tokenizer) if self.is_between_blanks else tokenizer
         added = tokenizer.get_added_tokens_decoder().values()
         self._takes_blanks = any(token.lstrip or token.rstrip for token in added)
         # BERT's own makes no two words of one character; an added token that takes blanks takes
@@ -161,12 +163,12 @@ class Encoder:
 
     def _tokens(self, text: str, encoding: Encoding) -> Tokens:
         word_ids = [NO_WORD if word is None else word for word in encoding.word_ids]
-        if self._between_blanks:
+        if self.is_between_blanks:
             word_ids = joined(text, word_ids, encoding.offsets)
         elif self._may_overlap:
             word_ids = disjoint(word_ids, encoding.offsets)
         first_tokens, offsets = words(word_ids, encoding.offsets)
-        if self._takes_blanks or self._between_blanks:
+        if self._takes_blanks or self.is_between_blanks:
             offsets = [trimmed(text, *word) for word in offsets]
         if offsets and not text.isascii():
             offsets = with_marks(text, offsets)

@@ -40,10 +40,11 @@ def warn_of_lost_spans(split: Split, encoder: Encoder) -> int:
     ]
     if lost:
         place, text, label = lost[0]
+        words = "" if encoder.is_between_blanks else "--words punctuation "
         logger.warning(
             "warning: %s: expected spans that begin and end with a word, got %r for %s, and %d "
             "more such; they count as missed, move their borders to those of words, as python -m "
-            "train convert --words punctuation --widen does",
-            place, text, label, len(lost) - 1,
+            "train convert %s--widen does",
+            place, text, label, len(lost) - 1, words,
         )  # fmt: skip
     return len(lost)

@@ -4,6 +4,7 @@ import pytest
 
 from serve.encoding import Encoder
 from serve.examples import Example, Span
+from tests.families import byte_level_tokenizer
 from train.corpus.borders import lost_spans, warn_of_lost_spans
 from train.corpus.data import Split
 from train.model.base import find_base
@@ -65,3 +66,13 @@ def test_nothing_is_said_where_words_express_every_span(
     examples = (Example("oil pump", (Span(0, 8, "Item"),)), Example("", ()))
     warn_of_lost_spans(Split(Path("a.jsonl"), ("a.jsonl:1", "a.jsonl:2"), examples), encoder)
     assert not caplog.records
+
+
+def test_words_between_blanks_are_reached_by_widening_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tokenizer = byte_level_tokenizer(["oil pump, hose"])
+    encoder = Encoder(tokenizer, max_tokens=32, pad_id=0)
+    examples = (Example("oil pump, hose", (Span(0, 8, "Item"),)),)
+    assert warn_of_lost_spans(Split(Path("a.jsonl"), ("a.jsonl:1",), examples), encoder) == 1
+    assert caplog.messages[0].endswith("as python -m train convert --widen does")
