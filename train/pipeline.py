@@ -38,7 +38,7 @@ from train.record import cost_of, fingerprint, run_record
 from train.scores.evaluate import Evaluation, TorchBackend, evaluate
 from train.scores.report import evaluation_json
 from train.task.material import MakeMaterial, gold_material
-from train.task.objective import Learner
+from train.task.objective import ChainLoss, Learner
 from train.task.tagging import tagging_plan, tagging_task
 from train.task.temperature import fit_temperature
 from train.trained.lines import warn_of_known_lines
@@ -181,8 +181,9 @@ def fit_corpus(
     made = material(config, corpus, encoder)
     torch.manual_seed(config.seed)  # the new head's weights
     model = base.load_model(corpus.tags)
-    made.objective.keep(*base.chain(corpus.tags))
-    run_id = fingerprint(config, corpus, model, made.digest)
+    if isinstance(made.objective, ChainLoss):
+        made.objective.keep(*base.chain(corpus.tags))
+    run_id = fingerprint(config, corpus, Learner(model, made.objective), made.digest)
     plan = tagging_plan(config, len(made.windows), run_id)
     learner = Learner(prepare(model, config), made.objective)
     processes = Processes()

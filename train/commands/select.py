@@ -8,7 +8,7 @@ such a choice saves labels.
 
 Examples:
   python -m train select build/checkpoint --pool raw.txt --num 100 --output build/next
-  python -m train select build/checkpoint --pool raw.txt --labelled my/train.txt --output build/next
+  python -m train select build/checkpoint --pool raw.txt --labelled my/train.txt --output build/more
   python -m train convert tasks.json more.jsonl            what Label Studio exports, afterwards
 
 exit status: 0 written, 1 refused (one line says why), 2 wrong usage

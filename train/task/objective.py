@@ -27,9 +27,6 @@ class Objective(nn.Module):
         """Return the loss summed over the batch's trained tokens. Shape: (B, T, L) to ()."""
         raise NotImplementedError
 
-    def keep(self, base: Decoding, rows: Mapping[int, int]) -> None:
-        """Begin with what a base tagger has learnt of it, see `Base.chain`; nothing, mostly."""
-
     def decoding(self) -> Decoding:
         """Return how logits trained so far are to be read."""
         raise NotImplementedError
@@ -100,7 +97,7 @@ class ChainLoss(Objective):
         self._crf = Crf(tags)
 
     def keep(self, base: Decoding, rows: Mapping[int, int]) -> None:
-        """Begin with the transitions of a base that is a CRF, between tags that are kept."""
+        """Begin with the transitions of a base, if that is a CRF; see `Base.chain`."""
         if base.is_crf and rows:
             self._crf.keep(base, rows)
 
