@@ -139,7 +139,8 @@ def in_words(error: Exception) -> str:
     if not isinstance(error, OSError) or error.filename is None or error.errno is None:
         return str(error)
     remedy = _REMEDIES.get(error.errno, "")
-    return f"{os.fsdecode(error.filename)}: {error.strerror}{remedy and f'; {remedy}'}"
+    name = error.filename if error.filename2 is None else error.filename2  # of a move, where to
+    return f"{os.fsdecode(name)}: {error.strerror}{remedy and f'; {remedy}'}"
 
 
 _REMEDIES = {

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
+from onnx import TensorProto
 
 from serve.bundle import Bundle
-from serve.encoder_graph import TENSORRT_GRAPH, read_encoder_graph
+from serve.encoder_graph import TENSORRT, TENSORRT_GRAPH, read_encoder_graph
 from serve.encoding import EncodedBatch
+from serve.errors import BundleError
 from serve.session import OrtBackend
-from tests.serve.tiny import add_tensorrt_graph
+from tests.serve.tiny import add_tensorrt_graph, replace_file
 
 
 def graph_of(bundle: Path, *, seed: int) -> bytes:
@@ -44,3 +48,25 @@ def test_nothing_but_the_name_is_other_than_in_the_bundle(bundle: Path) -> None:
 
 def test_a_graph_that_tensorrt_does_not_take_is_the_bundles_own(bundle: Path) -> None:
     assert read_encoder_graph(Bundle.load(bundle)) == (bundle / "model_fp32.onnx").read_bytes()
+
+
+def test_a_graph_for_tensorrt_in_a_folder_elsewhere_is_refused(
+    bundle: Path, tmp_path: Path
+) -> None:
+    add_tensorrt_graph(bundle)
+    shutil.move(bundle / TENSORRT, tmp_path / "outside")
+    (bundle / TENSORRT).symlink_to(tmp_path / "outside")
+    with pytest.raises(BundleError, match=r"expected a file in the bundle, got a link; export aga"):
+        read_encoder_graph(Bundle.load(bundle))
+
+
+def test_a_graph_for_tensorrt_with_weights_elsewhere_is_refused(bundle: Path) -> None:
+    add_tensorrt_graph(bundle)
+    model = onnx.load(bundle / TENSORRT_GRAPH)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../outside/weights.bin")
+    replace_file(bundle, TENSORRT_GRAPH, model.SerializeToString())
+    with pytest.raises(BundleError, match=r"expected every weight in the file, got 'embedding' el"):
+        read_encoder_graph(Bundle.load(bundle))

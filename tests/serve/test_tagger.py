@@ -175,9 +175,12 @@ def test_the_padding_told_is_what_was_run(
     assert sum(told) == padded.num_padding > 0
 
 
-def test_labels_that_do_not_match_the_logits_are_refused(bundle: Path) -> None:
-    replace_file(bundle, "model_fp32.onnx", tiny_graph(num_tags=5))
-    message = r"labels\.json: expected 5 tags, as many as model_fp32\.onnx's logits, got 7"
+@pytest.mark.parametrize("num_tags", [5, 9])
+def test_labels_that_do_not_match_the_logits_are_refused(bundle: Path, num_tags: int) -> None:
+    replace_file(bundle, "model_fp32.onnx", tiny_graph(num_tags=num_tags))
+    message = (
+        rf"labels\.json: expected {num_tags} tags, as many as model_fp32\.onnx's logits, got 7"
+    )
     with pytest.raises(BundleError, match=message):
         Tagger.load(bundle)
 

@@ -24,7 +24,7 @@ class Rule(StrEnum):
 
 
 MEANING = {
-    Rule.UNREADABLE: "what cannot be read, or is not of the file's format",
+    Rule.UNREADABLE: "cannot be read in the file's format",
     Rule.TEXT: "texts that cannot be tagged",
     Rule.OUTSIDE: "spans that are empty or leave their text",
     Rule.OVERLAP: "spans that overlap another; a tagger gives each word one tag",

@@ -43,6 +43,12 @@ def test_a_document_is_read_by_the_name_of_either_file(tmp_path: Path, name: str
     assert spans(tmp_path / name) == [("fix", (Span(0, 3, "Act"),))]
 
 
+def test_documents_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("b", "c", "a"):
+        document(tmp_path, name, "", name)
+    assert [text for text, _ in spans(tmp_path)] == ["a", "b", "c"]
+
+
 def test_a_link_to_a_folder_is_told_as_it_is_not_followed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -114,6 +114,12 @@ def test_spans_become_tags_of_every_scheme(scheme: Scheme, tags: str) -> None:
     assert tags_of(7, spans, scheme) == tags.split()
 
 
+def test_the_last_word_parts_an_entity_of_several_words_from_the_next() -> None:
+    spans = [WordSpan(0, 2, "A"), WordSpan(2, 4, "A")]
+    assert tags_of(4, spans, Scheme.IOE1) == ["I-A", "E-A", "I-A", "I-A"]
+    assert tags_of(4, spans, Scheme.IOB1) == ["I-A", "I-A", "B-A", "I-A"]
+
+
 @pytest.mark.parametrize(
     ("scheme", "tags", "words"),
     [

@@ -101,7 +101,7 @@ def test_spans_that_are_dropped_for_a_longer_one_are_counted(
 def test_too_many_lines_with_errors_are_no_slip(tmp_path: Path) -> None:
     path = tmp_path / "new.jsonl"
     path.write_text("".join(GOOD % i for i in range(17)) + 2 * "{}\n")
-    message = r"new\.jsonl:18: not of the file's format: .*\(the first of 2 lines with "
+    message = r"new\.jsonl:18: cannot be read in the file's format: .*\(the first of 2 lines with "
     message += r"errors; expected at most 10% of 19\)"
     with pytest.raises(DataError, match=message):
         read_new((path,), TrainConfig(), TAGS)
