@@ -75,7 +75,7 @@ def read_traffic(repository: Path) -> Traffic | None:
     """Return which versions callers ask for; None where there is no history.
 
     Raises:
-        ServerError: If the history is damaged.
+        ServerError: If the history is damaged, or not for us to read.
     """
     last = _lines(repository, from_start=False)[-1:]
     return next((event.traffic for event in _parsed(repository, last)), None)
@@ -109,6 +109,11 @@ def _lines(repository: Path, *, from_start: bool) -> list[bytes]:
             content = file.read()
     except FileNotFoundError:
         return []
+    except PermissionError as error:
+        raise ServerError(
+            f"{repository / HISTORY}: expected a readable file, got {error.strerror}; "
+            "have its owner let you"
+        ) from error
     return content[: content.rfind(b"\n") + 1].splitlines()
 
 

@@ -10,6 +10,7 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -346,6 +347,22 @@ def test_a_repository_that_is_only_to_be_read_is_served_as_it_is(
     settle(repository)
     monkeypatch.undo()
     assert versions(repository) == []
+
+
+def test_a_history_that_is_not_for_us_to_read_is_told_as_that(
+    bundle: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(bundle, repository)
+    whole = Path.open
+
+    def refused(path: Path, *arguments: Any) -> Any:
+        if path.name == "history.jsonl":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return whole(path, *arguments)
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(ServerError, match=r"history\.jsonl: expected a readable file, got Permis"):
+        settle(repository)
 
 
 def test_a_line_that_does_not_reach_the_disk_does_not_hold(
