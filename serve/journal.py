@@ -7,10 +7,12 @@ standard error, which systemd and containers collect.
 from __future__ import annotations
 
 import logging
+import select
 import sys
 from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TextIO
 
 from serve.events import JsonFormatter, PrintableFormatter
 
@@ -31,10 +33,26 @@ def journal(path: Path) -> logging.Handler:
 
 def console() -> logging.Handler:
     """Return a handler that tells warnings and errors on standard error."""
-    handler = logging.StreamHandler()
+    handler = _Console()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
     return handler
+
+
+class _Console(logging.StreamHandler[TextIO]):
+    """Passes over what nobody takes: whoever stands still and reads no more holds up nobody here.
+
+    What is writable takes `PIPE_BUF` bytes without waiting (pipe(7)); the journal has all of it.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError, ValueError):  # a standard error that was closed
+            if select.select([], [self.stream], [], 0)[1]:
+                super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record).encode(errors="replace")
+        return line[: select.PIPE_BUF - 1].decode(errors="ignore")
 
 
 class _Journal(RotatingFileHandler):
