@@ -158,4 +158,4 @@ _REMEDIES = {
 
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, or its class where it has none."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return next(iter(in_words(error).splitlines()), type(error).__name__)

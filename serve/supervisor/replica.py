@@ -40,7 +40,7 @@ from serve.supervisor.sampler import Sample
 from serve.triton.ending import take_down
 from serve.triton.launch import LOG, Order, launch
 from serve.triton.listening import listens, with_free_metrics
-from serve.triton.logs import reason_of
+from serve.triton.logs import last_words, reason_of
 from serve.triton.processes import (
     is_alive,
     kill_all,
@@ -224,8 +224,9 @@ class Replica:
         if self.state and self.state.pid:
             with contextlib.suppress(ChildProcessError):
                 status = os.waitstatus_to_exitcode(os.waitpid(self.state.pid, os.WNOHANG)[1])
-        if status < 0 and -status != signal.SIGABRT:  # of which the log says why
-            return f"killed by {_signal_name(-status)}"
+        if status < 0:
+            words = last_words(self.folder / LOG) if -status == signal.SIGABRT else ""
+            return f"killed by {_signal_name(-status)}{words and f': {words}'}"
         return f"ended by itself: {reason_of(self.folder / LOG)}"
 
     def _launch(self) -> None:

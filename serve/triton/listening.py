@@ -51,8 +51,11 @@ def listen_address(text: str) -> str:
     """Return an address as gRPC takes it: IPv6 in brackets, which may be left out.
 
     Raises:
-        ValueError: If it has colons and is no IPv6 address: one with a port, say.
+        ValueError: If it has colons and is no IPv6 address: one with a port, say; or is empty,
+            which sockets take for every address.
     """
+    if not text.strip("[]"):
+        raise ValueError(f"expected an address, got {text!r}")
     if ":" not in text:
         return text
     try:

@@ -11,9 +11,9 @@ from pathlib import Path
 MAX_BYTES = 10_000_000
 """Callers can fill a log: each request that is refused is a line."""
 
+_LAST_WORDS = re.compile(r"^ +what\(\): +(.*)", re.MULTILINE)
 # The most telling first; each as Triton 2.51 writes it.
 _REASONS = (
-    re.compile(r"^ +what\(\): +(.*)", re.MULTILINE),  # the last words before SIGABRT
     re.compile(r"failed to load '\S+' (version \d+: .*)\""),
     # Every machine without a GPU's driver logs the error about CudaDriverHelper.
     re.compile(r"^E\d{4} \S+ \d+ \S+\] \"(?!CudaDriverHelper)(.*)\"", re.MULTILINE),
@@ -30,6 +30,11 @@ def reason_of(log: Path) -> str:
             return _NOISE.sub("", found[-1]).strip()
     lines = text.split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "an empty log")
+
+
+def last_words(log: Path) -> str:
+    """Return what the C++ runtime said of an exception that nobody caught, before SIGABRT."""
+    return next(reversed(_LAST_WORDS.findall(_read(log))), "")
 
 
 def cut_log(log: Path) -> None:

@@ -33,7 +33,7 @@ from serve.versions.traffic import Traffic
 
 NUM_KEPT = 2
 """Versions to go back to."""
-_OTHERS_TO_WRITE = (errno.EAGAIN, errno.EROFS, errno.EACCES, errno.EPERM)
+_OTHERS_TO_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def versions(repository: Path) -> list[int]:
@@ -76,11 +76,11 @@ def writing(repository: Path) -> Iterator[None]:
 def settle(repository: Path) -> None:
     """Finish or undo what a step that died left, unless a step is under way just now.
 
-    A repository that is only to be read is served as it is.
+    A repository that is only to be read is served as it is, if all its versions are agreed on.
 
     Raises:
         ServerError: If the history is damaged, or the repository cannot be written for want of
-            room, say.
+            room, say, or to take away a version that nobody agreed on.
     """
     if not (repository / MODEL).is_dir():
         return
@@ -88,8 +88,11 @@ def settle(repository: Path) -> None:
         try:
             with locked(repository, wait=False):
                 settle_locked(repository)
+        except BlockingIOError:
+            pass
         except OSError as error:
-            if error.errno not in _OTHERS_TO_WRITE:
+            is_agreed = set(versions(repository)) <= set(traffic_of(repository).served)
+            if error.errno not in _OTHERS_TO_WRITE or not is_agreed:
                 raise
 
 

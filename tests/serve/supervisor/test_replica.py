@@ -109,19 +109,29 @@ def test_an_end_that_was_asked_for_during_a_start_is_no_error(
     assert ("reason=" in record.message) is not is_asked
 
 
-def test_a_server_that_aborts_is_told_with_its_last_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("terminate called\n  what():  no temporary directory\n", ": no temporary directory"),
+        (" 7# 0x00005618C5E9DEF5 in tritonserver\n", ""),
+    ],
+    ids=["exception", "abort"],
+)
+def test_a_server_that_aborts_is_told_with_its_last_words(
+    tmp_path: Path, log: str, words: str
+) -> None:
     order = Order(Installation(tmp_path, tmp_path, "3.11", ""), tmp_path, Ports(1, None, 2))
     replica = Replica(0, order, tmp_path, KnownAnswers(tmp_path, tmp_path), Patience())
     replica.life = Life(phase=Phase.STARTING)
     replica.folder.mkdir(exist_ok=True)
-    (replica.folder / LOG).write_text("terminate called\n  what():  no temporary directory\n")
+    (replica.folder / LOG).write_text(log)
     command = [sys.executable, "-c", "import os; os.abort()"]
     pid = os.posix_spawn(command[0], command, os.environ, setsid=True)
     noted = note_of(tmp_path / "log", tmp_path)
     replica.state = replace(noted, pid=pid, start_ticks=start_ticks(pid) or 0)
     assert wait_until(lambda: start_ticks(pid) is None, timeout_s=20.0)
     replica.look(1.0)
-    assert replica.life.reason == "ended by itself: no temporary directory"
+    assert replica.life.reason == f"killed by SIGABRT{words}"
 
 
 _WITH_STUB = """

@@ -132,9 +132,6 @@ def test_the_reason_is_the_most_telling_line(tmp_path: Path) -> None:
         'E1123 16:00:00.1 7 x.cc:1] "Poll failed: no config"\nerror: creating server: Internal\n'
     )
     assert reason_of(log) == "Poll failed: no config"
-    with log.open("a") as file:
-        file.write("terminate called after throwing\n  what():  Failed to create a folder\n")
-    assert reason_of(log) == "Failed to create a folder"
 
 
 def test_a_log_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -349,6 +349,22 @@ def test_a_repository_that_is_only_to_be_read_is_served_as_it_is(
     assert versions(repository) == []
 
 
+def test_where_a_version_nobody_agreed_on_cannot_be_taken_away_nothing_is_served(
+    bundle: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(bundle, repository)
+    interrupt(bundle, repository)
+
+    def failing(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(settling, "remove", failing)
+    monkeypatch.setattr(settling, "record", lambda *_, **__: None)
+    with pytest.raises(ServerError, match=r"expected a writable folder, got .*Read-only file sys"):
+        settle(repository)
+    assert versions(repository) == [1, 2]
+
+
 def test_a_history_that_is_not_for_us_to_read_is_told_as_that(
     bundle: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
