@@ -46,7 +46,8 @@ class TritonTagger(Front):
         """Take the servers' addresses; nothing is sent yet.
 
         Args:
-            urls: One address, `host:port`, or those of several servers with the same model.
+            urls: One address, `host:port`, or those of several servers with the same model, one by
+                one or in a text with commas between.
             policy: How long to wait, how often to ask again, whom to avoid.
             model: The model's name.
             tls: Files of mutual TLS; None for plain text.

@@ -113,12 +113,12 @@ class Front:
 
 
 def addresses(urls: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the addresses of endpoints.
+    """Return the addresses of endpoints: of a text, as `serve start` prints them.
 
     Raises:
         ValueError: If there is none, one is not `host:port`, or two are the same.
     """
-    parts = (urls,) if isinstance(urls, str) else tuple(urls)
+    parts = tuple(urls.split(",") if isinstance(urls, str) else urls)
     for url in parts:
         if not _ADDRESS.fullmatch(url) or not 0 < int(url.rpartition(":")[2]) < 65_536:
             raise ValueError(f"expected an address as host:port, got {url!r:.80}")

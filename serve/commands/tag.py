@@ -97,7 +97,7 @@ def parse_args(argv: Sequence[str]) -> TagConfig:
     if tls and not has_url:
         parser.error("--tls-authority, --tls-certificate, --tls-key: only with --url")
     try:
-        urls = addresses(args.url.split(",")) if has_url else ()
+        urls = addresses(args.url) if has_url else ()
     except ValueError as error:
         parser.error(f"--url: {error}")
     del args.url

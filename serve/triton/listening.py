@@ -51,14 +51,15 @@ def listen_address(text: str) -> str:
     """Return an address as gRPC takes it: IPv6 in brackets, which may be left out.
 
     Raises:
-        ValueError: If it has colons and is no IPv6 address: one with a port, say; or is empty,
-            which sockets take for every address.
+        ValueError: If it has colons and is no IPv6 address: one with a port, say; is no name that
+            could be resolved; or is empty, which sockets take for every address.
     """
     if not text.strip("[]"):
         raise ValueError(f"expected an address, got {text!r}")
-    if ":" not in text:
-        return text
     try:
+        if ":" not in text:
+            text.encode("idna")  # as the resolver will
+            return text
         return f"[{ipaddress.IPv6Address(text.removeprefix('[').removesuffix(']'))}]"
     except ValueError as error:
         raise ValueError(

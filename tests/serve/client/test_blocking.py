@@ -208,6 +208,8 @@ def test_reading_ahead_keeps_the_failure_of_the_source_to_the_end() -> None:
         ("127.0.0.1:65536", "expected an address as host:port"),
         ("a b:1", "expected an address as host:port"),
         ("unix:/tmp/socket", "expected an address as host:port"),
+        ("a:1,", "expected an address as host:port, got ''"),
+        ("a:1,a:1", "expected one or more addresses, each once, got "),
         ([], "expected one or more addresses, each once, got "),
         (["a:1", "b:2", "a:1"], "expected one or more addresses, each once, got "),
     ],
@@ -221,6 +223,8 @@ def test_addresses_of_every_kind_and_names_of_models_are_taken() -> None:
     for url in ("127.0.0.1:8001", "[::1]:8001", "triton-0.plant_2.local:65535"):
         with TritonTagger(url) as client:
             assert client.urls == (url,)
+    with TritonTagger("127.0.0.1:8001,[::1]:8001") as client:  # as `serve start` prints two
+        assert client.urls == ("127.0.0.1:8001", "[::1]:8001")
     with pytest.raises(ValueError, match=r"expected a model name of 1 to 64 letters, .*'a/b'"):
         TritonTagger("a:1", model="a/b")
 

@@ -168,6 +168,7 @@ def test_an_ipv6_address_may_be_given_without_brackets(given: str, taken: str) -
         ["--tls-authority", "a", "--tls-certificate", "c"],
         ["--metrics-port", "0", "--metrics-listen", ""],
         ["--listen", "[]"],
+        ["--listen", "x" * 64],
         ["--listen", "0.0.0.0:8001"],
         ["--listen", "[::1]:8001"],
     ],
