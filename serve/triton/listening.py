@@ -13,6 +13,7 @@ from serve.triton.tls import TlsFiles
 
 HOST = "127.0.0.1"
 _ANYWHERE = ("0.0.0.0", "[::]")
+_FOREIGN = (errno.EADDRNOTAVAIL, errno.EINVAL)  # the latter: a link's own IPv6 without the link
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def refuse_foreign(error: OSError, flag: str, host: str) -> None:
     Raises:
         ServerError: If it is.
     """
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    if isinstance(error, socket.gaierror) or error.errno in _FOREIGN:
         raise ServerError(
             f"{flag} {host}: expected an address of this machine, got {error.strerror}"
         ) from error
