@@ -7,6 +7,7 @@ would be half a bundle.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -58,7 +59,7 @@ def export(config: ExportConfig) -> Bundle:
     examples = read_dev(config, checkpoint)
     calibration = read_calibration(checkpoint, examples)
     source: dict[str, str | int] = {
-        "checkpoint": config.model.name,
+        "checkpoint": _name(config.model),
         "num_calibration_lines": len(calibration) if config.int8 else 0,
         "num_dev_lines": len(examples),
         **origin,
@@ -67,6 +68,11 @@ def export(config: ExportConfig) -> Bundle:
     check_unchanged(config, checkpoint.snapshot, origin)
     files = [graph.file for graph in graphs]
     return write_bundle(config.output, checkpoint, files, source, extras)
+
+
+def _name(folder: Path) -> str:
+    """Return a folder's own name, which `.` and `..` are not; a link's stays the link's."""
+    return folder.resolve().name if folder.name in ("", "..") else folder.name
 
 
 def _made(

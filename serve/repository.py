@@ -137,9 +137,11 @@ def promote(repository: Path, *, share: float = 1.0, servers: Collection[Running
     _check_share(share)
     with _opened(repository, servers) as before:
         if not before.canary:
+            remedy = "publish a bundle with python -m serve publish"
+            if before.stable:
+                remedy = f"version {before.stable} serves all callers already"
             raise ServerError(
-                f"{repository / MODEL}: expected a version on trial, got none; "
-                "publish a bundle with python -m serve publish"
+                f"{repository / MODEL}: expected a version on trial, got none; {remedy}"
             )
         if share < before.share:
             raise ServerError(

@@ -19,6 +19,7 @@ from export.checkpoint import TorchBackend, load_checkpoint
 from export.config import ExportConfig
 from export.precision.steps import column_steps
 from export.provenance import command_line, provenance
+from export.reports import latency
 from export.snapshot import Snapshot
 from export.verification.verify import verify
 from serve.bundle import Bundle, Precision, sha256
@@ -26,6 +27,7 @@ from serve.decode.decoding import Decoding
 from serve.examples import read_jsonl
 from serve.scoring import score_tagger
 from serve.tagger import Tagger
+from train.trained.origin import checkpoint_of
 
 
 def test_the_bundle_holds_each_precision_asked_for_and_nothing_else(bundle: Bundle) -> None:
@@ -47,6 +49,18 @@ def test_the_bundle_holds_each_precision_asked_for_and_nothing_else(bundle: Bund
 
 def test_the_bundle_is_sound(bundle: Bundle) -> None:
     assert verify(bundle.folder).findings == ()
+
+
+def test_a_checkpoint_named_by_a_dot_is_found_again_from_its_bundle(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the model card has it, run in the checkpoint's folder."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(latency, "BUDGET_S", 0.0)
+    assert main(["--model", ".", "--output", "../bundle"]) == 0
+    assert checkpoint_of(Bundle.load(tmp_path / "bundle")) == folder
 
 
 def test_the_manifest_says_what_to_repeat_the_export_with(

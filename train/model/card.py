@@ -59,8 +59,8 @@ def model_card(
 
 
 _USE = """```sh
-python -m export --model . --output bundle     # graphs for production, each held against this model
-echo "replace oil pump" | python -m serve tag --bundle bundle
+python -m export --model . --output ../bundle  # graphs for production, each held against this model
+echo "replace oil pump" | python -m serve tag --bundle ../bundle
 ```
 
 In transformers: `pipeline("token-classification", model=".", aggregation_strategy="first")`, which

@@ -114,7 +114,7 @@ def test_rollback_of_a_trial_leaves_no_trace_but_in_the_history(
 
 def test_one_trial_at_a_time_and_no_share_is_taken_back(bundle: Path, repository: Path) -> None:
     publish(bundle, repository)
-    with pytest.raises(ServerError, match="expected a version on trial, got none; publish"):
+    with pytest.raises(ServerError, match="on trial, got none; version 1 serves all callers"):
         promote(repository)
     publish(bundle, repository, share=0.5)
     with pytest.raises(ServerError, match="expected no version on trial, got 2; promote it or"):
