@@ -156,6 +156,28 @@ def test_a_crf_goes_on_with_the_transitions_of_the_tagger_it_starts_from(
     np.testing.assert_allclose(new, old, atol=1e-5)
 
 
+def test_a_run_from_other_transitions_is_another_run(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or --resume would go on with what came of the others."""
+    arguments = [*arguments, "--decoder", "crf", "--epochs", "1"]
+    assert main([*arguments, "--learning-rate", "3e-2"]) == 0
+    first, run_ids = tmp_path / "out" / "checkpoint", []
+
+    def note(_config: object, _num_windows: int, run_id: str) -> None:
+        run_ids.append(run_id)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.pipeline.tagging_plan", note)
+    again = [*arguments, "--model", str(first), "--output", str(tmp_path / "again")]
+    assert [main(again), main(again)] == [1, 1]
+    decoding = json.loads((first / "decoding.json").read_text())
+    decoding["transitions"][0][0] += 1.0
+    (first / "decoding.json").write_text(json.dumps(decoding))
+    assert main(again) == 1
+    assert run_ids[0] == run_ids[1] != run_ids[2]
+
+
 def test_the_tables_are_printed_for_dev_and_test(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

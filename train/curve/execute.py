@@ -61,7 +61,8 @@ def run_curve(config: CurveConfig) -> list[Run]:
     if not sizes:
         raise DataError(f"--sizes: expected at least one of up to {num_all} lines, got none")
     if larger := [str(size) for size in config.sizes if size and size > num_all]:
-        logger.warning("sizes left out, train has %d lines: %s", num_all, ", ".join(larger))
+        text = "warning: sizes left out, train has %d lines: %s"
+        logger.warning(text, num_all, ", ".join(larger))
     series = [(s, p, d) for s in config.strategies for p in config.picks
               for d in range(1, config.draws + 1)]  # fmt: skip
     with (

@@ -91,7 +91,7 @@ def test_a_curve_is_drawn_and_goes_on_with_the_runs_that_are_missing(
     lines = first.splitlines(keepends=True)
     (folder / "runs.jsonl").write_text("".join(lines[:2]))  # as after a crash
     assert main([*arguments, "--sizes", "5,40,9999", "--json"]) == 0
-    assert "sizes left out, train has 200 lines: 9999" in caplog.messages
+    assert "warning: sizes left out, train has 200 lines: 9999" in caplog.messages
     steps = json.loads(capsys.readouterr().out)
     assert [(step["num_lines"], step["num_draws"]) for step in steps] == [(5, 2), (40, 2)]
     again = (folder / "runs.jsonl").read_text().splitlines(keepends=True)
