@@ -51,7 +51,6 @@ class Recorder:
         self._log = log
 
     def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
-        assert gc.get_freeze_count() > 0, "what set-up made is walked through while it is timed"
         self._log.append((self._name, tuple(texts)))
         return [[] for _ in texts]
 
@@ -75,7 +74,7 @@ def test_there_is_a_minimum_of_rounds_and_of_seconds(
     log: list[tuple[str, tuple[str, ...]]],
 ) -> None:
     assert run(log, num_lines=1) == MIN_ROUNDS
-    assert run(log, num_lines=1, seconds=0.05) > MIN_ROUNDS
+    assert run(log, num_lines=1, seconds=0.3) > MIN_ROUNDS
 
 
 def test_each_system_gets_the_same_lines_in_the_same_order(
@@ -97,6 +96,19 @@ def test_the_lines_before_a_round_are_not_those_of_the_round(
     run(log, num_lines=2 * ROUND_LINES)
     warm, timed = log[:WARM_LINES], log[WARM_LINES : WARM_LINES + ROUND_LINES]
     assert not set(warm) & set(timed)
+
+
+def test_the_garbage_collector_does_not_walk_through_what_set_up_made() -> None:
+    frozen: list[int] = []
+
+    class Looking(Recorder):
+        def tag(self, texts: Sequence[str]) -> list[list[Entity]]:
+            frozen.append(gc.get_freeze_count() if not frozen else 0)
+            return super().tag(texts)
+
+    measure([Looking("a", [])], ["line"], seconds=0.0)
+    assert frozen[0] > 0
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_order_of_systems_rotates(log: list[tuple[str, tuple[str, ...]]]) -> None:
