@@ -133,6 +133,14 @@ def test_a_version_that_was_replaced_is_learned_anew_and_not_wrong() -> None:
     assert result.verdict is Verdict.RIGHT
 
 
+def test_a_version_that_was_replaced_once_is_still_told_when_it_is_wrong() -> None:
+    answers = GivenAnswers({})
+    answers.given = Known({**RIGHT, LINES[0]: []}, former=Known({**RIGHT, LINES[1]: []}))
+    with fake_triton(name=NAME) as url:
+        (result,) = results(canary_of(url, answers), 1)
+    assert result.verdict is Verdict.WRONG
+
+
 def test_answers_that_are_not_known_yet_decide_nothing_but_later_ones_do() -> None:
     answers, server = GivenAnswers(RIGHT, "1"), Hanging()
     with fake_triton(server, name=NAME) as url:

@@ -160,3 +160,30 @@ def test_a_server_that_does_not_load_in_time_is_told_with_what_helps(tmp_path: P
         ):
             server.load()
         triton.stop(None).wait()
+
+
+def test_the_encoder_is_loaded_before_the_tagger_and_unloaded_after_it(tmp_path: Path) -> None:
+    """The tagger of a version asks the encoder of the same."""
+    told: list[str] = []
+
+    def load(content: bytes, context: grpc.ServicerContext) -> bytes:
+        told.append(pb.RepositoryModelLoadRequest.FromString(content).model_name)
+        return b""
+
+    def index(content: bytes, context: grpc.ServicerContext) -> bytes:
+        ready = pb.RepositoryIndexResponse.ModelIndex(name="encoder", version="1", state="READY")
+        return bytes(pb.RepositoryIndexResponse(models=[ready]).SerializeToString())
+
+    calls = {"RepositoryModelLoad": load, "RepositoryIndex": index}
+    methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
+    with ThreadPoolExecutor(2) as pool:
+        triton = grpc.server(pool)
+        handler = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
+        triton.add_generic_rpc_handlers((handler,))
+        port = triton.add_insecure_port("127.0.0.1:0")
+        triton.start()
+        with running(tmp_path, f"127.0.0.1:{port}") as server:
+            server.load()
+            server.unload()
+        triton.stop(None).wait()
+    assert told == ["encoder", "tagger", "tagger", "encoder"]
