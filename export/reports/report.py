@@ -95,7 +95,7 @@ def _loss(graph: Gated) -> str:
     worst = max(losses, key=losses.__getitem__, default="")
     if not worst or losses[worst] <= 0:
         return between
-    return f"{between}; most on {worst}, {losses[worst]:.2f}"
+    return f"{between}; loses most on {worst}, {losses[worst]:.2f}"
 
 
 def _speed(report: Report) -> Iterator[str]:

@@ -16,7 +16,7 @@ def drift_text(drift: Drift) -> str:
         f"{drift.num_again} held-out ones that are among the new"
     ]
     if drift.findings:
-        head = ("measure", "held out", "new", "change", "by chance", "p", "")
+        head = ("measure", "held out", "new", "worse by", "by chance", "p", "")
         parts.append(aligned(Table(head, [_row(finding) for finding in drift.findings])))
     if drift.unseen_words:
         words = ", ".join(f"{printable(word)} ({num})" for word, num in drift.unseen_words)

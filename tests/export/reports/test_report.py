@@ -66,7 +66,7 @@ def test_latencies_of_a_busy_machine_are_not_vouched_for() -> None:
 def test_a_loss_is_told_with_its_interval_and_the_label_it_falls_on() -> None:
     assert said(QUIET)[0] == (
         "model.onnx loses 1.00 points of entity F1 (95 % of bootstrap samples: a loss of 0.50 to "
-        "1.50); most on Item, 1.20"
+        "1.50); loses most on Item, 1.20"
     )
 
 
