@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serve.commands import command_parser, deliver, exit_status, say
+from serve.commands.versions import told
 from train.config import TrainConfig
 from train.flags.loop_arguments import add_loop, add_machine
 from train.flags.numbers import at_least, between
@@ -89,6 +90,6 @@ def _run(config: RefitConfig) -> int:
         say(f"error: {decision.outcome}")
         return 1
     say(f"challenger: {config.training.output}")
-    if decision.published:
-        say(f"published as version {decision.published}")
+    if config.publish and decision.published:
+        say(f"published as version {decision.published}; {told(config.publish)}")
     return 0

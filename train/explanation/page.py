@@ -30,7 +30,7 @@ def explanation_text(text: str, explanations: Sequence[Explanation]) -> str:
     for why in explanations:
         best = sorted(why.reasons, key=lambda reason: -reason.gradients)[:NUM_SHOWN]
         words = ", ".join(f"{text[r.start : r.end]} {r.gradients:+.2f}" for r in best)
-        rows.append(printable(f"  {_name(text, why)}: {words}"))
+        rows.append(printable(f"  {_name(text, why)}: {words}; rank agreement {_agreement(why)}"))
     return "\n".join(rows)
 
 
@@ -43,10 +43,9 @@ def _sections(lines: Explained) -> Iterator[str]:
     for text, explanations in lines:
         yield f"<h2>{escape(printable(text))}</h2>"
         for why in explanations:
-            agree = "none" if why.agreement is None else f"{why.agreement:.2f}"
             yield (
                 f'<div class="why">{escape(printable(_name(text, why)))}, log odds '
-                f"{why.odds:.2f}, rank agreement {agree}<br>"
+                f"{why.odds:.2f}, rank agreement {_agreement(why)}<br>"
                 f"<b>integrated gradients</b>{_shaded(text, why, lambda r: r.gradients)}<br>"
                 f"<b>occlusion</b>{_shaded(text, why, lambda r: r.occlusion)}</div>"
             )
@@ -55,6 +54,10 @@ def _sections(lines: Explained) -> Iterator[str]:
 def _name(text: str, why: Explanation) -> str:
     entity = why.entity
     return f"{entity.label} {text[entity.start : entity.end]!r} {entity.score:.3f}"
+
+
+def _agreement(why: Explanation) -> str:
+    return "none" if why.agreement is None else f"{why.agreement:.2f}"
 
 
 def _shaded(text: str, why: Explanation, share: Callable[[Reason], float]) -> str:

@@ -40,8 +40,8 @@ def model_card(
         _front(record),
         f"# A tagger of {len(labels)} labels",
         f"It finds {', '.join(labels)} in lines of text: whole words, no entity inside another. "
-        f"Made by `python -m train` from {_code(record['base']['name'])}; every setting is in "
-        "`train.json`, every figure in `evaluation.json`.",
+        f"Made by `python -m train` from {_code(record['base']['name'])}{_taught(record)}; every "
+        "setting is in `train.json`, every figure in `evaluation.json`.",
         "## Data",
         _table(("split", "file", "lines", "entities", "SHA-256"), _data(record)),
         "## Figures",
@@ -78,12 +78,26 @@ def _front(record: Mapping[str, Any]) -> str:
     return f"---\n{facts.to_yaml()}\n---"
 
 
+def _taught(record: Mapping[str, Any]) -> str:
+    """Return who taught it besides the labels, where somebody did."""
+    if "distillation" not in record:
+        return ""
+    lesson = record["distillation"]
+    names = ", ".join(_code(teacher["name"]) for teacher in lesson["teachers"])
+    return f", taught by {names} (gold's labels count {lesson['gold_share']:.0%})"
+
+
 def _data(record: Mapping[str, Any]) -> Iterable[Row]:
     for name, split in record["data"].items():
         for part in split.get("parts", [split]):
             file = _plain(part["file"]) + (f" ({part['role']})" if "role" in part else "")
             entities = sum(part["num_spans"].values())
             yield name, file, part["num_lines"], entities, _code(part["sha256"])
+    lesson = record.get("distillation", {})
+    if lesson.get("num_unlabelled"):
+        files = ", ".join(map(_plain, lesson["unlabelled"]))
+        digest = _code(lesson["unlabelled_sha256"])
+        yield "unlabelled", files, lesson["num_unlabelled"], "", f"{digest} (of the lines used)"
 
 
 def _figures(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterable[Row]:
@@ -134,6 +148,9 @@ def _made(record: Mapping[str, Any]) -> Iterable[Row]:
     cost = record["cost"]
     for file, digest in record["base"]["weights_sha256"].items():
         yield f"SHA-256 of the base model's {_plain(file)}", _code(digest)
+    for teacher in record.get("distillation", {}).get("teachers", []):
+        for file, digest in teacher["weights_sha256"].items():
+            yield f"SHA-256 of {_plain(teacher['name'])}'s {_plain(file)}", _code(digest)
     yield "settings", _code(json.dumps(record["settings"], sort_keys=True))
     yield "epochs", f"{len(record['epochs'])}, the best was {record['best_epoch']}"
     processes = f"{cost['num_processes']} process{'es' if cost['num_processes'] > 1 else ''}"

@@ -55,6 +55,11 @@ def test_a_student_is_an_ordinary_checkpoint_that_says_how_it_was_taught(
         "num_unlabelled": 1,
         "num_held": 1,
     }
+    card = (output / "README.md").read_text()
+    assert ", taught by `checkpoint`, `checkpoint` (gold's labels count 50%); every setting" in card
+    digest = sha256(b"replace the pump on hose")
+    assert f"| unlabelled | raw.txt | 1 |  | `{digest}` (of the lines used) |" in card
+    assert card.count(f"| SHA-256 of checkpoint's {WEIGHTS} | `{weights}` |") == 2
     assert AutoModelForTokenClassification.from_pretrained(output).config.num_labels == 7
     assert [path.name for path in output.parent.iterdir()] == ["student"]
 

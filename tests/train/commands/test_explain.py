@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,7 @@ def test_the_text_and_the_page_show_the_words(
     out = capsys.readouterr().out
     assert "Activity 'engine'" in out
     assert "near +" in out
+    assert re.search(r"; rank agreement (-?[01]\.\d\d|none)$", out, re.MULTILINE)
     html = page.read_text()
     assert html.count('class="why"') == 2
     assert outside_links(html) == []

@@ -85,7 +85,9 @@ def test_a_better_challenger_becomes_a_bundle_is_published_and_leads_to_the_next
     arguments[4] = str(named)
     before, output, repository = hashes(champion), tmp_path / "next", tmp_path / "models"
     assert main([*arguments, "--publish", str(repository), "--json"]) == 0
-    decision = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    decision = json.loads(printed.out)
+    assert printed.err.endswith("published as version 1; version 1 serves all callers\n")
     assert hashes(champion) == before
     assert left(tmp_path) == ["models", named.name, "next"]
     assert decision == json.loads((output / "decision.json").read_text())
