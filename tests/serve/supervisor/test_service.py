@@ -60,7 +60,7 @@ def the_only(folder: Path) -> ReplicaStatus:
 
 
 def test_a_replica_that_never_comes_back_is_given_up_loudly(
-    repository: Path, environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    repository: Path, environment: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(repository, tmp_path / "repository")
     folder = tmp_path / "triton"
@@ -83,7 +83,7 @@ def test_a_replica_that_never_comes_back_is_given_up_loudly(
     assert not health.is_ready
     told = json.loads((folder / LOG).read_text().splitlines()[-1])
     assert (told["level"], told["event"], told["reason"]) == ("ERROR", "gave_up", str(caught.value))
-    (first, *_) = capsys.readouterr().err.splitlines()
+    (first, *_) = capfd.readouterr().err.splitlines()
     assert first.endswith('ERROR replica_ending replica=0 reason="killed by SIGKILL"')
 
 
