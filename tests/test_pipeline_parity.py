@@ -71,13 +71,13 @@ def real_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("real")
     orders = _mapped(shared_data / "mwo2kg" / "train.txt")
     sentences = _mapped(shared_data / "wikigold" / "wikigold.conll.txt")[NUM_LINES:]
-    write_jsonl(folder / "train.jsonl", [*orders[:320], *sentences[:256]])
-    write_jsonl(folder / "dev.jsonl", [*orders[-80:], *sentences[-40:]])
+    write_jsonl(folder / "train.jsonl", [*orders[:256], *sentences[:96]])
+    write_jsonl(folder / "dev.jsonl", [*orders[-60:], *sentences[-20:]])
     arguments = {
         "--train": folder / "train.jsonl",
         "--dev": folder / "dev.jsonl",
         "--output": folder / "checkpoint",
-        "--epochs": 3,
+        "--epochs": 4,
         "--batch-size": 16,
         "--learning-rate": 5e-4,
     }
