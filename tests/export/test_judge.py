@@ -14,6 +14,8 @@ from export.parity import ParityReport
 from export.source import Source
 from serve.bootstrap import F1Change, F1Changes
 from serve.bundle import Precision
+from serve.running.lanes import Lanes
+from tests.serve.tiny import tiny_graph
 
 
 def compared(*, diff: float, agreement: float, **losses: float) -> ParityReport:
@@ -67,3 +69,25 @@ def test_each_figure_is_the_worst_of_all_comparisons(
         "Item": pytest.approx(1.0),
     }
     assert gated.parity.diff_by_length == {8: 2e-3}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_graph_is_compared_the_way_it_will_run(alone: bool) -> None:
+    """Each text by itself where it must be, and those of INT8 on the lane of one thread, too."""
+    ways: list[dict[str, object]] = []
+
+    def compare(way: dict[str, object], backend: object) -> ParityReport:
+        ways.append(way)
+        return compared(diff=0.0, agreement=1.0, overall=0.0)
+
+    parts = {
+        "config": ExportConfig(),
+        "checkpoint": SimpleNamespace(tagger=lambda backend, **way: way),
+        "reference": SimpleNamespace(compare=compare),
+    }
+    source = cast("Source", SimpleNamespace(**parts))
+    model = onnx.load_from_string(tiny_graph())
+    assert Judge(source, Precision.INT8).passed(Candidate(model, "scales", alone=alone))
+    (way,) = ways
+    assert way["alone"] is alone
+    assert isinstance(way["lanes"], Lanes)

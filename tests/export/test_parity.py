@@ -13,10 +13,11 @@ from export.fusion.fuse import check_fusion, fuse
 from export.gate import Allowance, check_gate
 from export.parity import Reference, parity_batches
 from serve.bundle import Precision
-from serve.encoding import EncodedBatch
+from serve.encoding import EncodedBatch, Encoder
 from serve.errors import GraphError, ParityError
 from serve.examples import read_jsonl
 from serve.tagger import Tagger
+from tests.conftest import tiny_tokenizer
 from tests.exported import exported
 
 
@@ -32,9 +33,10 @@ def test_parity_is_measured_alone_padded_and_at_the_longest(tiny_checkpoint: Pat
 
 
 def test_the_longest_text_is_compared_however_few_the_lines_are(tiny_checkpoint: Path) -> None:
-    checkpoint = load_checkpoint(tiny_checkpoint)
+    encoder = Encoder(tiny_tokenizer(), max_tokens=200, pad_id=0)  # more than is always compared
+    checkpoint = replace(load_checkpoint(tiny_checkpoint), encoder=encoder)
     shapes = [batch.input_ids.shape for batch in parity_batches(checkpoint, ["fix pump"])]
-    assert (1, checkpoint.encoder.max_tokens) in shapes
+    assert (1, 200) in shapes
 
 
 def test_a_backend_that_is_off_on_padded_batches_only_is_seen(tiny_checkpoint: Path) -> None:
@@ -80,6 +82,20 @@ def test_a_dev_line_that_overflows_and_is_in_no_batch_closes_the_gate(
     allowed = Allowance(points=100, label_points=100)
     with pytest.raises(ParityError, match="fp16 graph: expected finite logits, got NaN or infin"):
         check_gate(report, Precision.FP16, allowed)
+
+
+def test_a_graph_that_overflows_in_batches_only_closes_the_gate(tiny_checkpoint: Path) -> None:
+    checkpoint = load_checkpoint(tiny_checkpoint)
+    reference = Reference(checkpoint, read_jsonl(tiny_checkpoint / "dev.jsonl"))
+    honest = TorchBackend(checkpoint.model)
+
+    class OverflowsTogether:
+        def logits(self, batch: EncodedBatch) -> np.ndarray:
+            return honest.logits(batch) * (np.nan if len(batch.input_ids) > 1 else 1)
+
+    report = reference.compare(checkpoint.tagger(honest), OverflowsTogether())
+    with pytest.raises(ParityError, match="fp16 graph: expected finite logits, got NaN or infin"):
+        check_gate(report, Precision.FP16, Allowance(points=100, label_points=100))
 
 
 def test_an_unfused_graph_fails_the_contract_and_a_fused_one_holds_it(

@@ -17,6 +17,7 @@ from serve.supervisor.canary import Canary, Result
 from serve.supervisor.life import Verdict
 from serve.supervisor.patience import Patience
 from serve.triton.names import ModelVersion
+from serve.triton.probe import Probe
 from serve.triton.processes import wait_until
 from serve.triton.state import ServerState
 from tests.serve.fake_triton import fake_triton, proper_answer, texts_of, words
@@ -263,6 +264,19 @@ def test_no_answer_in_time_is_silence_and_says_whether_the_server_computes(is_bu
     assert (result.verdict, result.is_busy) == (Verdict.SILENT, is_busy)
     assert asked_s[0] == 0.0, "the beginning of what is watched"
     assert asked_s[1] > 0.0
+
+
+def test_a_server_that_does_not_say_who_it_is_in_time_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that computes is waited for then, and not taken out as one that fails."""
+    monkeypatch.setattr(Probe, "send_identity", lambda probe: probe.send(["fix"], "2"))
+    server = Hanging()
+    server.hung.add("2")
+    with fake_triton(server, name=NAME) as url:
+        (result,) = results(canary_of(url, GivenAnswers(RIGHT), lambda seconds: True), 1)
+        server.is_over.set()
+    assert (result.verdict, result.is_busy) == (Verdict.SILENT, True)
 
 
 def test_silence_means_nothing_when_nobody_looked_meanwhile() -> None:

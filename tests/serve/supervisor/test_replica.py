@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,34 @@ def test_a_start_asks_each_version_that_callers_get_and_not_the_newest_alone(
         replica.look(1.0)
         replica._forget_canary()
     assert asked == ["1", "2"]
+
+
+def test_a_stub_that_ended_lets_the_next_canary_follow_at_once(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurried: list[Canary] = []
+    monkeypatch.setattr(Canary, "hurry", lambda canary: hurried.append(canary))
+    repository = tmp_path / "repository"
+    publish(bundle, repository)
+    order = Order(Installation(tmp_path, tmp_path, "3.11", ""), repository, Ports(1, None, 2))
+    replica = Replica(0, order, tmp_path, KnownAnswers(repository, tmp_path), Patience())
+    replica.life = Life(phase=Phase.READY)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stub,
+    ):
+        url = f"127.0.0.1:{server.getsockname()[1]}"
+        noted = replace(note_of(tmp_path / "log", repository), url=url, pid=os.getpid())
+        replica.state = replace(noted, start_ticks=start_ticks(os.getpid()) or 0)
+        replica.watch(Sample((stub.pid,), Usage(0, 0, 0, 0), ()), 1.0)
+        nums = []
+        for now in (1.1, 1.2, 1.3):
+            replica.look(now)
+            nums.append(len(hurried))
+            stub.kill()
+            stub.wait()
+        replica._forget_canary()
+    assert nums == [0, 1, 1], "once"
 
 
 @pytest.mark.parametrize("is_readable", [True, False])

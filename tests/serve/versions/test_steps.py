@@ -310,6 +310,18 @@ def test_a_line_that_a_crash_cut_is_dropped_and_the_one_before_holds(
     assert [json.loads(line)["version"] for line in lines] == [1, 2]
 
 
+@pytest.mark.parametrize("num_bytes", [1, 40])
+def test_a_trial_whose_line_a_crash_cut_has_no_callers(
+    bundle: Path, repository: Path, num_bytes: int
+) -> None:
+    """Also where all but the line feed is there: a line holds from its end on."""
+    publish(bundle, repository)
+    publish(bundle, repository, share=0.1)
+    path = repository / "history.jsonl"
+    path.write_bytes(path.read_bytes()[:-num_bytes])
+    assert traffic_of(repository) == Traffic(stable=1)
+
+
 @contextlib.contextmanager
 def files_of_at_most(num_bytes: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -528,6 +540,18 @@ def test_a_version_is_warmed_up_before_it_is_agreed_on_and_refused_where_that_fa
         publish(bundle, repository, servers=[Cold(repository)], heard_s=0.0)
     assert traffic_of(repository).stable == 2
     assert versions(repository) == [2]
+
+
+def test_after_a_refusal_that_leaves_none_an_interrupted_publication_serves_nobody(
+    bundle: Path, repository: Path
+) -> None:
+    with pytest.raises(ServerError, match="DEADLINE_EXCEEDED"):
+        publish(bundle, repository, servers=[Cold(repository)], heard_s=0.0)
+    interrupt(bundle, repository)
+    assert versions(repository) == [2], "otherwise this shows little"
+    assert traffic_of(repository) == Traffic()
+    settle(repository)
+    assert versions(repository) == []
 
 
 def test_callers_have_time_to_hear_of_a_version_before_the_old_one_is_unloaded(
