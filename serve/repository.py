@@ -99,11 +99,7 @@ def publish(
     with writing(repository):
         (repository / MODEL).mkdir(parents=True, exist_ok=True)
     with _opened(repository, servers) as before:
-        if before.canary:
-            raise ServerError(
-                f"{repository / MODEL}: expected no version on trial, got {before.canary}; "
-                "promote it or roll it back first"
-            )
+        check_no_trial(repository, before)
         # A server loads the old versions anew with the new one; without, only a trial needs them.
         needed = before.served if servers or share < 1 else ()
         check_pinnable(repository, public_key, needed)
@@ -117,6 +113,19 @@ def publish(
         pin_key(repository, public_key)  # not before: what served until now may lack a signature
         _retire(repository, before, after, servers, heard_s)
     return version
+
+
+def check_no_trial(repository: Path, traffic: Traffic) -> None:
+    """Refuse a repository that tries a version already: there is one trial at a time.
+
+    Raises:
+        ServerError: If it does.
+    """
+    if traffic.canary:
+        raise ServerError(
+            f"{repository / MODEL}: expected no version on trial, got {traffic.canary}; "
+            "promote it or roll it back first"
+        )
 
 
 def promote(repository: Path, *, share: float = 1.0, servers: Collection[Running] = ()) -> int:

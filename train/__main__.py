@@ -36,15 +36,15 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 
 from serve.commands import command_parser, exit_status, importing, say, write_utf8
-from serve.errors import TaggingError, lacking
+from serve.errors import lacking
 from serve.events import PrintableFormatter
 from serve.running.cores import num_cores
-from train.config import TrainConfig, state_path
+from train.config import TrainConfig
 from train.flags.arguments import add_training_arguments, training_config
 from train.loop.alone import is_first_process
+from train.loop.interrupts import going_on
 
 COMMANDS = (
     "adapt", "check", "convert", "curve", "distil", "drift", "evaluate", "explain", "refit",
@@ -81,32 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fine_tune(config: TrainConfig) -> int:
-    left = _state_of(config.output)
-    try:
+    with going_on(config.output, resume=config.resume):
         # Late for OpenMP's reason, and so that --help and usage errors need no PyTorch.
         from train.pipeline import run
         from train.scores.report import show
 
         show(run(config), config)
-    except KeyboardInterrupt:
-        raise TaggingError(f"interrupted; {_what_is_left(config, left)}") from None
     return 0
-
-
-def _what_is_left(config: TrainConfig, before: tuple[int, int] | None) -> str:
-    """Say how to go on; a state that was there before is this run's only if it goes on with it."""
-    state = _state_of(config.output)
-    is_left = state is not None and (config.resume or state != before)
-    return "go on with --resume" if is_left else "nothing was saved yet, so start anew"
-
-
-def _state_of(output: Path) -> tuple[int, int] | None:
-    """Return what tells the state of a run from another in its place; None if there is none."""
-    try:
-        found = state_path(output).stat()
-    except (OSError, ValueError):  # an output without a name is refused where it is used
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def parse_args(argv: Sequence[str] | None = None) -> TrainConfig:

@@ -25,6 +25,7 @@ from serve.encoding import MIN_TOKENS
 from train.adaptation.config import AdaptConfig
 from train.flags.loop_arguments import add_loop, add_machine
 from train.flags.numbers import at_least, between
+from train.loop.interrupts import going_on
 
 _DEFAULT = AdaptConfig(texts=())
 
@@ -68,7 +69,8 @@ def main(argv: Sequence[str]) -> int:
         # Late, so that --help and usage errors need no PyTorch.
         from train.adaptation.pipeline import adapt
 
-        record = adapt(config)
+        with going_on(config.output, resume=config.resume):
+            record = adapt(config)
         if not record:  # a process beside the first
             return 0
         if config.json:

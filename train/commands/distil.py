@@ -26,6 +26,7 @@ from train.config import Decoder, TrainConfig
 from train.distillation.lesson import Lesson
 from train.flags.arguments import add_training_arguments, training_config
 from train.flags.numbers import at_least, between
+from train.loop.interrupts import going_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +81,9 @@ def main(argv: Sequence[str]) -> int:
         from train.scores.report import show
 
         check_outside(config.training.output, config.lesson.teachers, "its teachers")
-        show(
-            run(config.training, material=partial(taught_material, config.lesson)), config.training
-        )
+        material = partial(taught_material, config.lesson)
+        with going_on(config.training.output, resume=config.training.resume):
+            show(run(config.training, material=material), config.training)
         return 0
 
     return exit_status(distil)

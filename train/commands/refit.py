@@ -34,6 +34,7 @@ from train.config import TrainConfig
 from train.flags.loop_arguments import add_loop, add_machine
 from train.flags.numbers import at_least, between
 from train.formats.arguments import add_mapped_reading
+from train.loop.interrupts import going_on
 from train.refit.config import EPOCHS, MAX_REPLAY, RefitConfig
 from train.refit.gate import Rule
 
@@ -82,10 +83,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(config: RefitConfig) -> int:
     # Late, so that --help and usage errors need no PyTorch.
-    from train.refit.pipeline import refit
+    from train.refit.pipeline import published, refit
 
-    decision = refit(config)
-    deliver(decision.to_json().rstrip() if config.training.json else decision.to_text())
+    with going_on(config.training.output, resume=config.training.resume):
+        decision = refit(config)
+    try:
+        decision = published(decision)
+    finally:
+        deliver(decision.to_json().rstrip() if config.training.json else decision.to_text())
     if not decision.verdict.accepted:
         say(f"error: {decision.outcome}")
         return 1

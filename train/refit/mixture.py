@@ -197,9 +197,10 @@ def _counts(
 def _check(new: Intake, train: list[Line], test: list[Line]) -> None:
     for part, lines in (("train", train), ("test", test)):
         if not lines:
-            num = len(new.parts[part])
+            known = new.parts[part]
+            file, num = known[0].file if known else new.files[0], len(known)
             raise DataError(
-                f"{new.files[0]}: expected new {part} lines that are in no other part, new or old, "
+                f"{file}: expected new {part} lines that are in no other part, new or old, "
                 f"got none of {num}; give more lines with --new"
             )
 

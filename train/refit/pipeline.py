@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from serve.files import replacing, write_durably
+from serve.repository import check_no_trial, traffic_of
 from train.config import state_path
 from train.flags.new_folder import check_new
 from train.loop.processes import check_one_process
@@ -41,8 +42,8 @@ def refit(config: RefitConfig) -> Decision:
 
     Raises:
         TaggingError: If this is one of several processes, the champion or the new lines cannot be
-            used, or the accepted challenger not be exported; nothing is written then. Or if it
-            cannot be published; then all is written.
+            used, the repository to publish into tries a version, or the accepted challenger cannot
+            be exported; nothing is written then.
     """
     check_one_process("a refit is small")
     output = config.training.output
@@ -50,12 +51,24 @@ def refit(config: RefitConfig) -> Decision:
     check_events(output, config.training.tensorboard)
     champion = find_champion(config.champion, config.checkpoint)
     check_outside(output, (config.champion, champion.checkpoint), "the champion")
+    if config.publish:
+        check_no_trial(config.publish, traffic_of(config.publish))
     with holding(output):
-        decision = _decided(config, champion)
-    if decision.verdict.accepted and config.publish:
-        version = publish_bundle(output / BUNDLE, config.publish)
-        decision = replace(decision, published=version)
-        write_durably(output / DECISION, encoded(decision.to_json()))
+        return _decided(config, champion)
+
+
+def published(decision: Decision) -> Decision:
+    """Publish an accepted challenger where that is asked for, and write down as which version.
+
+    Raises:
+        TaggingError: If the repository does not take it.
+    """
+    config = decision.config
+    if not (decision.verdict.accepted and config.publish):
+        return decision
+    output = config.training.output
+    decision = replace(decision, published=publish_bundle(output / BUNDLE, config.publish))
+    write_durably(output / DECISION, encoded(decision.to_json()))
     return decision
 
 

@@ -7,6 +7,7 @@ graphs that the champion has, at the losses that were allowed it.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,8 @@ def publish_bundle(bundle: Path, repository: Path) -> int:
         return int(_run(["serve", "publish", *where], _ROOT))
     except TaggingError as error:
         raise TaggingError(
-            f"{error}; {bundle} was accepted, publish it with python -m serve publish"
+            f"{error}; {bundle} was accepted, publish it with "
+            f"{shlex.join(['python', '-m', 'serve', 'publish', *where])}"
         ) from error
 
 

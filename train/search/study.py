@@ -132,7 +132,8 @@ def search(study: optuna.Study, space: Space, num_trials: int, try_out: TryOut) 
         except BaseException:
             _cut_short(study, trial)
             raise
-        logger.info("trial %d of %d: %s; %s", number + 1, num_trials, outcome, settings)
+        ended = f"{number + 1} of {num_trials} ended"
+        logger.info("trial %d (%s): %s; %s", trial.number, ended, outcome, settings)
 
 
 def num_ended(study: optuna.Study) -> int:

@@ -115,7 +115,10 @@ def test_a_model_with_a_head_is_measured_before_and_trained_at_once(
 
 
 def test_an_interrupted_adaptation_goes_on_to_the_same_model(
-    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "out" / "base"
     assert main(arguments) == 0
@@ -123,6 +126,7 @@ def test_an_interrupted_adaptation_goes_on_to_the_same_model(
     with monkeypatch.context() as patch:
         patch.setattr(Masker, "collate", interrupted_after(9, Masker.collate))
         assert main(arguments) == 1
+    assert capsys.readouterr().err.endswith("error: interrupted; go on with --resume\n")
     assert (tmp_path / "out" / "base.resume.safetensors").is_file()
     assert main([*arguments, "--resume"]) == 0
     assert (output / "model.safetensors").read_bytes() == whole

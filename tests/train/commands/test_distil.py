@@ -123,6 +123,17 @@ def test_a_teacher_that_is_none_is_told_in_one_line_and_nothing_is_written(
     assert not (tmp_path / "out" / "student").exists()
 
 
+def test_a_lesson_that_is_interrupted_says_how_it_goes_on(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.pipeline.run", interrupt)
+    assert main(["distil", *arguments]) == 1
+    assert capsys.readouterr().err == "error: interrupted; nothing was saved yet, so start anew\n"
+
+
 def test_a_student_does_not_take_the_place_of_a_teacher(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

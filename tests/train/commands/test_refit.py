@@ -8,12 +8,15 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from serve.bundle import Bundle, sha256
+from serve.errors import TaggingError
 from serve.examples import Example, Span, fold, read_jsonl, write_jsonl
+from serve.repository import publish
 from serve.tagger import Tagger
 from tests.conftest import tiny_lines
 from tests.train.conftest import vouch
@@ -155,6 +158,31 @@ def test_a_poisoned_slice_is_refused_though_it_wins_on_its_own_test(
     assert "on the old test lines" in (output / "decision.txt").read_text()
 
 
+def test_a_repository_with_a_version_on_trial_is_told_before_anything_is_trained(
+    arguments: list[str], champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository = tmp_path / "models"
+    for share in (1.0, 0.1):
+        publish(champion / "bundle", repository, share=share)
+    assert main([*arguments, "--publish", str(repository)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("expected no version on trial, got 2; promote it or roll it back first")
+    assert left(tmp_path) == ["models"]
+
+
+def test_a_decision_is_printed_where_its_challenger_cannot_be_published(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(decision: object) -> None:
+        raise TaggingError("expected a repository")
+
+    accepted = SimpleNamespace(to_text=lambda: "accepted: wins")
+    monkeypatch.setattr("train.refit.pipeline.refit", lambda config: accepted)
+    monkeypatch.setattr("train.refit.pipeline.published", failing)
+    assert main(arguments) == 1
+    assert capsys.readouterr() == ("accepted: wins\n", "error: expected a repository\n")
+
+
 def test_real_lines_beside_poisoned_ones_do_not_hide_them(
     shared_data: Path, tiny_base: Path, champion: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -220,7 +248,7 @@ def test_an_interrupted_refit_leaves_nothing_half_and_goes_on(
     poison(tmp_path / "new.jsonl")  # refused in the end, for an export takes its time
     with register_module_forward_pre_hook(interrupt):
         assert main(arguments) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "error: interrupted"
+    assert capsys.readouterr().err.splitlines()[-1] == "error: interrupted; go on with --resume"
     assert left(tmp_path) == ["next.resume.safetensors"]
     assert hashes(champion) == before
     assert main([*arguments, "--resume", "--json"]) == 1

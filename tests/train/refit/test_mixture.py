@@ -162,13 +162,19 @@ def test_a_line_is_learnt_as_often_as_where_it_is_most_often(
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"test": of("m", 3)}, "expected new train lines .* got none of 0"),
-        ({"train": of("e", 3), "test": of("m", 3)}, "expected new train lines .* got none of 3"),
-        ({"train": of("n", 3), "test": of("t", 3)}, "expected new test lines .* got none of 3"),
+        ({"test": of("m", 3)}, f"{NEW}: expected new train lines .* got none of 0"),
+        (
+            {"train": of("e", 3), "test": of("m", 3)},
+            "a train: expected new train lines .* none of 3",
+        ),
+        ({"train": of("n", 3), "test": of("t", 3)}, "a test: expected new test lines .* none of 3"),
     ],
 )
 def test_nothing_to_learn_or_to_test_on_is_refused(
     champion: Champion, parts: dict[str, tuple[Example, ...]], message: str
 ) -> None:
-    with pytest.raises(DataError, match=message):
-        mix(champion, intake(**parts), replay=MAX_REPLAY, seed=1)
+    new = intake(**parts)
+    for part, lines in new.parts.items():
+        lines[:] = [replace(line, file=Path(f"a {part}")) for line in lines]
+    with pytest.raises(DataError, match=f"^{message}"):
+        mix(champion, new, replay=MAX_REPLAY, seed=1)
