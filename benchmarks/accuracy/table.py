@@ -8,6 +8,7 @@ all lines are trained on, each run counts by itself.
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -45,9 +46,12 @@ def format_table(rows: Rows) -> str:
 
 
 def format_machines(rows: Rows) -> str:
-    """Return a line for each kind of machine that runs were made on, as far as rows tell it."""
-    machines = (Machine(**row["machine"]) for row in rows if "machine" in row)
-    return "\n".join(dict.fromkeys(machine.cores for machine in machines))
+    """Return a line for each kind of machine with the number of runs that were made on it."""
+    runs = Counter(
+        Machine(**row["machine"]).cores if "machine" in row else "machines that they do not name"
+        for row in rows
+    )
+    return "\n".join(f"{num} runs on {cores}" for cores, num in runs.items())
 
 
 def format_gains(rows: Rows) -> str:

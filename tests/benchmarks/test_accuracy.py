@@ -98,7 +98,7 @@ def test_a_run_is_scored_and_kept_and_teaches_the_next(
     append(Path("runs.jsonl"), taught)
     assert read_rows(Path("runs.jsonl")) == json.loads(json.dumps([asdict(row), asdict(taught)]))
     assert format_machines([{"commit": "of an older row"}, *read_rows(Path("runs.jsonl"))]) == (
-        MACHINE.cores
+        f"1 runs on machines that they do not name\n2 runs on {MACHINE.cores}"
     )
     assert 0 < row.training_s < row.wall_s
     assert row.peak_memory_bytes > 1e8
