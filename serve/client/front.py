@@ -113,7 +113,7 @@ class Front:
 
 
 def addresses(urls: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the addresses of endpoints: of a text, as `serve start` prints them.
+    """Return the addresses of endpoints, given one by one or in a text as `serve start` prints it.
 
     Raises:
         ValueError: If there is none, one is not `host:port`, or two are the same.

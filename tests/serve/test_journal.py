@@ -67,13 +67,14 @@ def test_what_a_reader_that_stands_still_does_not_take_is_passed_over(
 
 
 def test_a_standard_error_that_was_closed_is_told_nothing(
-    record: logging.LogRecord, monkeypatch: pytest.MonkeyPatch
+    record: logging.LogRecord, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with open(os.devnull, "w") as stream:
         monkeypatch.setattr("sys.stderr", stream)
         handler = console()
     record.levelno = logging.ERROR
-    handler.handle(record)
+    handler.handle(record)  # raises nothing at whoever logs
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_record_that_is_wrong_in_itself_is_told(

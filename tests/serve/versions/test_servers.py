@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,6 +137,22 @@ def test_a_folder_that_triton_would_wait_for_is_told_at_once(
         getattr(server, step)()
 
 
+@contextmanager
+def answering(calls: Mapping[str, Callable[[bytes, grpc.ServicerContext], bytes]]) -> Iterator[str]:
+    """Have calls of Triton's service answered; give the address."""
+    methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
+    with ThreadPoolExecutor(2) as pool:
+        triton = grpc.server(pool)
+        handler = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
+        triton.add_generic_rpc_handlers((handler,))
+        port = triton.add_insecure_port("127.0.0.1:0")
+        triton.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            triton.stop(None).wait()
+
+
 def test_a_server_that_does_not_load_in_time_is_told_with_what_helps(tmp_path: Path) -> None:
     def late(content: bytes, context: grpc.ServicerContext) -> bytes:
         context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "late")
@@ -145,21 +161,13 @@ def test_a_server_that_does_not_load_in_time_is_told_with_what_helps(tmp_path: P
     def none(content: bytes, context: grpc.ServicerContext) -> bytes:
         return b""
 
-    calls = {"RepositoryModelLoad": late, "RepositoryIndex": none}
-    methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
-    with ThreadPoolExecutor(2) as pool:
-        triton = grpc.server(pool)
-        handler = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
-        triton.add_generic_rpc_handlers((handler,))
-        port = triton.add_insecure_port("127.0.0.1:0")
-        triton.start()
-        remedy = "DEADLINE.*; allow more with --timeout, or python -m serve restart"
-        with (
-            running(tmp_path, f"127.0.0.1:{port}") as server,
-            pytest.raises(ServerError, match=remedy),
-        ):
-            server.load()
-        triton.stop(None).wait()
+    remedy = "DEADLINE.*; allow more with --timeout, or python -m serve restart"
+    with (
+        answering({"RepositoryModelLoad": late, "RepositoryIndex": none}) as url,
+        running(tmp_path, url) as server,
+        pytest.raises(ServerError, match=remedy),
+    ):
+        server.load()
 
 
 def test_the_encoder_is_loaded_before_the_tagger_and_unloaded_after_it(tmp_path: Path) -> None:
@@ -174,16 +182,10 @@ def test_the_encoder_is_loaded_before_the_tagger_and_unloaded_after_it(tmp_path:
         ready = pb.RepositoryIndexResponse.ModelIndex(name="encoder", version="1", state="READY")
         return bytes(pb.RepositoryIndexResponse(models=[ready]).SerializeToString())
 
-    calls = {"RepositoryModelLoad": load, "RepositoryIndex": index}
-    methods = {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
-    with ThreadPoolExecutor(2) as pool:
-        triton = grpc.server(pool)
-        handler = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods)
-        triton.add_generic_rpc_handlers((handler,))
-        port = triton.add_insecure_port("127.0.0.1:0")
-        triton.start()
-        with running(tmp_path, f"127.0.0.1:{port}") as server:
-            server.load()
-            server.unload()
-        triton.stop(None).wait()
+    with (
+        answering({"RepositoryModelLoad": load, "RepositoryIndex": index}) as url,
+        running(tmp_path, url) as server,
+    ):
+        server.load()
+        server.unload()
     assert told == ["encoder", "tagger", "tagger", "encoder"]
